@@ -1,0 +1,1 @@
+"""Kling Motion Control with your own account: paid once, kept for good."""

@@ -1,0 +1,1 @@
+"""One unit of paid work, from intent to kept file."""

@@ -1,0 +1,1 @@
+"""Pictures, frames, clips and sound to and from files."""
