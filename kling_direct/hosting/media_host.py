@@ -1,0 +1,63 @@
+"""What every way of hosting a reference video can do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class HostedFile:
+    """A local clip as it will be sent."""
+
+    path: Path
+    digest: str
+    """blake3 of the file's bytes, in hex."""
+    size_bytes: int
+    content_type: str = "video/mp4"
+
+
+class MediaHost(Protocol):
+    """A place from which Kling can fetch a reference video.
+
+    `location` is what `publish` returned: a short text that the ledger keeps, from which any process
+    can sign again or withdraw. It holds no secret.
+    """
+
+    kind: str
+    """Stable name: `object_store`, `gateway` or `sandbox`."""
+
+    async def publish(self, file: HostedFile) -> str:
+        """Make the file fetchable and return its location; a file already there is not sent again.
+
+        Raises:
+            HostingError: the file could not be put there.
+        """
+        ...
+
+    async def sign(self, location: str, lifetime_seconds: float) -> str:
+        """Return a URL that lives at least `lifetime_seconds`.
+
+        Raises:
+            HostingError: no such location, or a lifetime the host cannot give.
+        """
+        ...
+
+    async def verify(self, url: str, file: HostedFile) -> None:
+        """Fetch parts of the URL as Kling would and compare them with the file.
+
+        Raises:
+            HostingError: one line that says which hop is broken.
+        """
+        ...
+
+    async def withdraw(self, location: str) -> None:
+        """Remove the file; one that is already gone is no error.
+
+        Raises:
+            HostingError: the host refused.
+        """
+        ...

@@ -1,0 +1,290 @@
+"""The only reader of environment variables, `settings.json` and `credentials.json`.
+
+Environment variables win over `settings.json`; both have the same names, in the file in lower case
+and without the prefix (`{"max_units_per_day": 300}`). Keys live in `credentials.json` alone::
+
+    {"profiles": {"studio": {"api_key": "..."},
+                  "china":  {"access_key": "...", "secret_key": "...", "region": "china"}}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    JsonConfigSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from .errors import MissingCredentials, SettingsError, UnknownProfile
+
+GLOBAL_ORIGIN = "https://api-singapore.klingai.com"
+CHINA_ORIGIN = "https://api-beijing.klingai.com"
+REGIONS = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
+NameList = Annotated[tuple[str, ...], NoDecode]
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+SLOWEST_FAST_SECONDS = 1.0
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL points at this machine by name."""
+    return (urlsplit(url).hostname or "") in LOOPBACK_HOSTS
+
+
+def config_folder() -> Path:
+    """Return the folder that holds `settings.json` and, unless moved, `credentials.json`."""
+    return platformdirs.user_config_path("kling-direct", appauthor=False)
+
+
+def clean_origin(url: str, setting: str) -> str:
+    """Return `scheme://host[:port]` of a base URL; plain http is for loopback alone.
+
+    Raises:
+        SettingsError: not a URL of this form.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
+        raise SettingsError(
+            f"{setting} is not an http(s) address: {url!r}.", hint="Example: " + GLOBAL_ORIGIN
+        )
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(
+            f"{setting} must be a host without a path: {url!r}.", hint="Example: " + GLOBAL_ORIGIN
+        )
+    if parts.scheme == "http" and not is_loopback(url):
+        raise SettingsError(
+            f"{setting} is plain http on another machine: {url!r}.",
+            hint="Keys are sent over https only; http is for 127.0.0.1.",
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where to send requests and with which secrets; the secrets mask themselves."""
+
+    name: str
+    origin: str
+    source: Literal["environment", "file"]
+    api_key: SecretStr | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; one value per process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KLING_DIRECT_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("kling-direct", appauthor=False),
+        description="Ledger, sandbox state and gateway state.",
+    )
+    results: Path | None = Field(
+        default=None, description="Where results are kept; default `<home>/results`."
+    )
+    credentials_file: Path = Field(
+        default_factory=lambda: config_folder() / "credentials.json", description="Named profiles, mode 0600."
+    )
+    max_units_per_prompt: Decimal = Field(
+        default=Decimal(80), ge=0, description="Most units one prompt may spend."
+    )
+    max_units_per_day: Decimal = Field(
+        default=Decimal(300), ge=0, description="Most units one day may spend."
+    )
+    max_parallel: int = Field(default=3, ge=1, le=100, description="Tasks this process runs at once.")
+    poll_seconds: float = Field(default=5.0, gt=0, le=600, description="Pause between two looks at a task.")
+    settle_seconds: float = Field(
+        default=90.0,
+        gt=0,
+        le=3600,
+        description="How long a lost create is looked for before it counts as absent.",
+    )
+    sandbox_url: str | None = Field(default=None, description="A running sandbox; default: the embedded one.")
+    sandbox_api_key: SecretStr | None = Field(
+        default=None, description="Key of that sandbox, when it is not the default."
+    )
+    sandbox_token: SecretStr | None = Field(default=None, description="Token of that sandbox's own paths.")
+    allow_hosts: NameList = Field(
+        default=(),
+        description="Hosts on private addresses that results may be downloaded from, comma separated.",
+    )
+    callback_origins: NameList = Field(
+        default=(), description="Origins that a callback_url may name, comma separated."
+    )
+    store_url: str | None = Field(
+        default=None, description="Object store for reference videos: s3://, gs://, az://."
+    )
+    gateway_port: int = Field(default=8189, ge=0, le=65535, description="Loopback port of the gateway.")
+    public_url: str | None = Field(
+        default=None, description="Address of the tunnel or proxy before the gateway."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret of signed callbacks (whsec_...)."
+    )
+    klingai_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("KLINGAI_API_KEY"))
+    klingai_access_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("KLINGAI_ACCESS_KEY")
+    )
+    klingai_secret_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("KLINGAI_SECRET_KEY")
+    )
+    klingai_base_url: str | None = Field(default=None, validation_alias=AliasChoices("KLINGAI_BASE_URL"))
+
+    @field_validator("allow_hosts", "callback_origins", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then `settings.json`."""
+        file = JsonConfigSettingsSource(settings_cls, json_file=config_folder() / "settings.json")
+        return init_settings, env_settings, file
+
+    @property
+    def results_folder(self) -> Path:
+        """Return where results are kept."""
+        return self.results or self.home / "results"
+
+    def pace(self, origin: str) -> Pace:
+        """Return how fast to ask `origin`; under a second only on this machine."""
+        floor = 0.0 if is_loopback(origin) else SLOWEST_FAST_SECONDS
+        return Pace(max(self.poll_seconds, floor), max(self.settle_seconds, floor))
+
+    def profile(self, name: str) -> Profile:
+        """Return the named profile, or for the empty name the environment's, else the file's empty one.
+
+        Raises:
+            UnknownProfile: the file has no such name; the message lists those it has.
+            MissingCredentials: nothing is configured for the empty name, or half a key pair is.
+            SettingsError: the file cannot be read, or others may read it.
+        """
+        keys = (self.klingai_api_key, self.klingai_access_key, self.klingai_secret_key)
+        if not name and any(keys):
+            return _complete(Profile("", self._environment_origin(), "environment", *keys))
+        profiles = read_profiles(self.credentials_file)
+        if name in profiles:
+            return _complete(
+                _file_profile(name, profiles[name], self._environment_origin() if not name else "")
+            )
+        if name:
+            known = ", ".join(repr(known) for known in sorted(profiles) if known) or "none"
+            raise UnknownProfile(
+                f"Profile {name!r} is not in {self.credentials_file}; it has: {known}.",
+                hint="Correct the name or add the profile on the server.",
+            )
+        raise MissingCredentials(
+            "No Kling key is configured.",
+            hint="Set KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY) where this program runs,"
+            f" or add a profile to {self.credentials_file}. The sandbox needs no key.",
+        )
+
+    def _environment_origin(self) -> str:
+        return clean_origin(self.klingai_base_url or GLOBAL_ORIGIN, "KLINGAI_BASE_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one origin is asked."""
+
+    poll_seconds: float
+    settle_seconds: float
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `settings.json`.
+
+    Raises:
+        SettingsError: a value is not of its kind; the message names the variable, never the value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+        raise SettingsError(
+            "Settings cannot be used: " + "; ".join(lines) + ".",
+            hint="Names in the environment begin with KLING_DIRECT_ or KLINGAI_.",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{config_folder() / 'settings.json'} cannot be read: {error}.") from None
+
+
+def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the profiles of a credentials file; an absent file has none.
+
+    Raises:
+        SettingsError: others may read the file, or it is not of the documented form.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(
+            f"{path} may be read by other users (mode {stat.S_IMODE(mode):04o}).",
+            hint=f"Run: chmod 600 {path}",
+        )
+    try:
+        profiles = json.loads(text)["profiles"]
+        return {str(name): dict(fields) for name, fields in profiles.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SettingsError(
+            f"{path} is not of the documented form.",
+            hint='It looks like {"profiles": {"studio": {"api_key": "..."}}}.',
+        ) from None
+
+
+def _file_profile(name: str, fields: dict[str, Any], fallback_origin: str) -> Profile:
+    region = str(fields.get("region", "global"))
+    if region not in REGIONS:
+        raise SettingsError(f"Profile {name!r} has region {region!r}; known are: global, china.")
+    origin = fields.get("base_url") or (
+        REGIONS[region] if "region" in fields else fallback_origin or GLOBAL_ORIGIN
+    )
+    secrets = {
+        key: SecretStr(str(fields[key])) if fields.get(key) else None
+        for key in ("api_key", "access_key", "secret_key")
+    }
+    return Profile(name, clean_origin(str(origin), f"base_url of profile {name!r}"), "file", **secrets)
+
+
+def _complete(profile: Profile) -> Profile:
+    if profile.api_key is None and (profile.access_key is None or profile.secret_key is None):
+        missing = "secret key" if profile.access_key else "access key" if profile.secret_key else "key"
+        where = "the environment" if profile.source == "environment" else f"profile {profile.name!r}"
+        raise MissingCredentials(
+            f"The {missing} is missing in {where}.",
+            hint="Give an API key, or an access key and its secret key.",
+        )
+    return profile
