@@ -35,7 +35,6 @@ CHINA_ORIGIN = "https://api-beijing.klingai.com"
 REGIONS = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-SLOWEST_FAST_SECONDS = 1.0
 
 
 def is_loopback(url: str) -> bool:
@@ -118,6 +117,9 @@ class Settings(BaseSettings):
         le=3600,
         description="How long a lost create is looked for before it counts as absent.",
     )
+    create_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="How long a create may stay without an answer."
+    )
     sandbox_url: str | None = Field(default=None, description="A running sandbox; default: the embedded one.")
     sandbox_api_key: SecretStr | None = Field(
         default=None, description="Key of that sandbox, when it is not the default."
@@ -176,8 +178,12 @@ class Settings(BaseSettings):
 
     def pace(self, origin: str) -> Pace:
         """Return how fast to ask `origin`; under a second only on this machine."""
-        floor = 0.0 if is_loopback(origin) else SLOWEST_FAST_SECONDS
-        return Pace(max(self.poll_seconds, floor), max(self.settle_seconds, floor))
+        floor = 0.0 if is_loopback(origin) else 1.0
+        return Pace(
+            max(self.poll_seconds, floor),
+            max(self.settle_seconds, floor),
+            max(self.create_seconds, 10 * floor),
+        )
 
     def profile(self, name: str) -> Profile:
         """Return the named profile, or for the empty name the environment's, else the file's empty one.
@@ -217,6 +223,7 @@ class Pace:
 
     poll_seconds: float
     settle_seconds: float
+    create_seconds: float
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,0 +1,237 @@
+"""The three motion-control calls, and the free account query."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from ..errors import (
+    AnswerLost,
+    InputRefused,
+    NeverSent,
+    TokenTimingError,
+    TransportError,
+    UnreadableAnswer,
+    Violation,
+    api_error,
+    vendor_text,
+)
+from .limits import is_path_id
+from .models import Answer, CreateRequest, ResourcePack, Task
+from .private_traffic import private_traffic
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from datetime import datetime
+
+    from ..clock import Clock
+    from .credentials import Credential
+
+logger = logging.getLogger(__name__)
+
+MOTION_CONTROL: Final = "/v1/videos/motion-control"
+ACCOUNT_COSTS: Final = "/account/costs"
+CONNECT_SECONDS: Final = 15.0
+READ_SECONDS: Final = 30.0
+ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
+
+
+def translate(error: httpx.HTTPError | httpx.InvalidURL, origin: str) -> TransportError:
+    """Return what a failure of httpx means for us; the only place that knows its exceptions."""
+    kind = type(error).__name__
+    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
+        return NeverSent(
+            f"{origin} cannot be reached: {vendor_text(error) or kind}.",
+            hint="Check the network, the proxy and the address. Nothing was sent.",
+        )
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)):
+        return NeverSent(f"The request to {origin} could not be formed: {kind}.", hint="Check the address.")
+    if isinstance(error, httpx.TimeoutException):
+        return AnswerLost(f"{origin} did not answer in time ({kind}).", hint="Try again later.")
+    return AnswerLost(
+        f"The connection to {origin} broke before the answer ({kind}).", hint="Try again later."
+    )
+
+
+class _Received(NamedTuple):
+    status: int
+    headers: httpx.Headers
+    content: bytes
+
+
+@dataclass
+class KlingClient:
+    """One origin asked with one credential; use it on one event loop."""
+
+    origin: str
+    credential: Credential = field(repr=False)
+    clock: Clock = field(repr=False)
+    http: httpx.AsyncClient = field(repr=False)
+    create_seconds: float = 60.0
+    """How long a create may stay without an answer after it was sent."""
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(
+        cls, origin: str, credential: Credential, clock: Clock, *, create_seconds: float = 60.0
+    ) -> AsyncIterator[KlingClient]:
+        """Open a client; proxies and SSL_CERT_FILE of the environment count, redirects are not followed."""
+        async with httpx.AsyncClient(base_url=origin, follow_redirects=False) as http:
+            yield cls(origin, credential, clock, http, create_seconds)
+
+    async def create(self, request: CreateRequest) -> Answer[Task]:
+        """Create a task. Never repeated here, save once after a new signature, when nothing was made.
+
+        Raises:
+            ApiError: the API answered with a service code.
+            NeverSent: nothing left this machine.
+            AnswerLost, UnreadableAnswer: nobody knows whether a task was made.
+        """
+        answer = await self._send("POST", MOTION_CONTROL, body=request.encode())
+        return self._typed(answer, Task.model_validate)
+
+    async def get(self, any_id: str) -> Answer[Task]:
+        """Return one task by task id or external task id.
+
+        Raises:
+            InputRefused: the text cannot be an id; nothing was sent.
+            ApiError: InvalidValue or ResourceMissing when the id is not known.
+            TransportError: no readable answer.
+        """
+        if not is_path_id(any_id):
+            message = (
+                f"{vendor_text(any_id)!r} is not a task id: letters, digits and . _ : - only, at most 128."
+            )
+            raise InputRefused([Violation("id", "id.form", message)])
+        answer = await self._send("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}")
+        return self._typed(answer, Task.model_validate)
+
+    async def list(self, page: int = 1, page_size: int = 30) -> Answer[tuple[Task, ...]]:
+        """Return one page of the account's tasks; pages 1..1000 of 1..500.
+
+        Raises:
+            ApiError: the API answered with a service code.
+            TransportError: no readable answer.
+        """
+        answer = await self._send("GET", MOTION_CONTROL, params={"pageNum": page, "pageSize": page_size})
+        return self._typed(answer, lambda data: tuple(Task.model_validate(item) for item in data or ()))
+
+    async def costs(self, start: datetime, end: datetime) -> Answer[tuple[ResourcePack, ...]]:
+        """Return the account's resource packs: free, at most once a second, and so a good test of a key."""
+        params = {"start_time": int(start.timestamp() * 1000), "end_time": int(end.timestamp() * 1000)}
+        answer = await self._send("GET", ACCOUNT_COSTS, params=params)
+        return self._typed(
+            answer,
+            lambda data: tuple(
+                ResourcePack.model_validate(item) for item in data.get("resource_pack_subscribe_infos") or ()
+            ),
+        )
+
+    async def _send(
+        self, method: str, path: str, *, params: dict[str, int] | None = None, body: bytes | None = None
+    ) -> Answer[Any]:
+        try:
+            return await self._send_once(method, path, params=params, body=body, fresh=False)
+        except TokenTimingError:
+            if not self.credential.can_resign:
+                raise
+            return await self._send_once(method, path, params=params, body=body, fresh=True)
+
+    async def _send_once(
+        self, method: str, path: str, *, params: dict[str, int] | None, body: bytes | None, fresh: bool
+    ) -> Answer[Any]:
+        headers = {
+            "Authorization": f"Bearer {self.credential.bearer(fresh=fresh)}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+        }
+        patience = httpx.Timeout(
+            self.create_seconds if method == "POST" else READ_SECONDS, connect=CONNECT_SECONDS
+        )
+        began = self.clock.monotonic()
+        try:
+            with private_traffic():
+                response = await self._exchange(method, path, headers, params, body, patience)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise translate(error, self.origin) from None
+        logger.debug(
+            "%s %s: HTTP %d in %.2f s", method, path, response.status, self.clock.monotonic() - began
+        )
+        return self._opened(response)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        params: dict[str, int] | None,
+        body: bytes | None,
+        patience: httpx.Timeout,
+    ) -> _Received:
+        async with self.http.stream(
+            method, path, headers=headers, params=params, content=body, timeout=patience
+        ) as response:
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > ANSWER_MAX_BYTES:
+                    raise httpx.DecodingError("the answer is too long", request=response.request)
+        return _Received(response.status_code, response.headers, bytes(content))
+
+    def _opened(self, response: _Received) -> Answer[Any]:
+        """Open the envelope: the service code decides, never the HTTP status alone."""
+        server_time = _date(response.headers.get("Date"))
+        try:
+            envelope = json.loads(response.content)
+            code = envelope["code"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self._unreadable(response) from None
+        if not isinstance(code, int) or isinstance(code, bool):
+            raise self._unreadable(response)
+        request_id = vendor_text(envelope.get("request_id") or "")
+        if code != 0:
+            error = api_error(code, response.status, str(envelope.get("message") or ""), request_id)
+            if isinstance(error, TokenTimingError):
+                error.hint = self._clock_hint(server_time)
+            raise error
+        if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own
+            raise self._unreadable(response)
+        return Answer(envelope.get("data"), request_id, server_time)
+
+    def _unreadable(self, response: _Received) -> UnreadableAnswer:
+        kind = vendor_text(response.headers.get("Content-Type", "no content type"))
+        return UnreadableAnswer(
+            f"{self.origin} did not answer as Kling's API does (HTTP {response.status}, {kind}).",
+            hint="Check the address, and that no proxy or login page stands between.",
+        )
+
+    def _typed(self, answer: Answer[Any], read: Any) -> Answer[Any]:
+        try:
+            return Answer(read(answer.value), answer.request_id, answer.server_time)
+        except (ValidationError, TypeError, AttributeError):
+            raise UnreadableAnswer(
+                f"{self.origin} answered without the fields that Kling's API documents.",
+                hint="Check the address; if it is Kling's, update Kling Direct.",
+            ) from None
+
+    def _clock_hint(self, server_time: datetime | None) -> str:
+        if server_time is None:
+            return "Set this machine's clock right."
+        ahead = (self.clock.now() - server_time).total_seconds()
+        side = "ahead of" if ahead > 0 else "behind"
+        return f"This machine's clock is {abs(ahead):.0f} s {side} Kling's: set it right."
+
+
+def _date(header: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None

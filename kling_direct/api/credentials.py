@@ -1,0 +1,122 @@
+"""Keys, and the `Authorization` header made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+import jwt
+
+from ..errors import SettingsError
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..settings import Profile
+
+TOKEN_LIFETIME_SECONDS: Final = 1800
+TOKEN_BACKDATE_SECONDS: Final = 5
+"""Both from the vendor's sample; the second absorbs clock skew."""
+RENEW_BEFORE_END_SECONDS: Final = 300
+
+
+class Credential(Protocol):
+    """Something that can authorize a request."""
+
+    def bearer(self, *, fresh: bool = False) -> str:
+        """Return the token for the `Authorization` header; `fresh` asks for a newly signed one."""
+        ...
+
+    @property
+    def can_resign(self) -> bool:
+        """Tell whether `fresh` makes a difference."""
+        ...
+
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that name this credential and, without `key`, tell nothing about it."""
+        ...
+
+
+def _fingerprint(key: bytes, *parts: str) -> str:
+    return hmac.new(key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """A key that is sent as it is."""
+
+    secret: str = field(repr=False)
+
+    def bearer(self, *, fresh: bool = False) -> str:  # noqa: ARG002 - the protocol's, for keys that sign
+        """Return the key."""
+        return self.secret
+
+    @property
+    def can_resign(self) -> bool:
+        """An API key is always the same."""
+        return False
+
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that name this key."""
+        return _fingerprint(key, "api-key", self.secret)
+
+
+@dataclass
+class KeyPair:
+    """An access key and a secret key that sign short-lived tokens (HS256)."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    clock: Clock = field(repr=False)
+    _token: str = field(default="", init=False, repr=False)
+    _renew_at: float = field(default=0.0, init=False, repr=False)
+
+    def bearer(self, *, fresh: bool = False) -> str:
+        """Return a token with at least five minutes to live."""
+        if fresh or not self._token or self.clock.monotonic() >= self._renew_at:
+            now = int(self.clock.now().timestamp())
+            claims = {
+                "iss": self.access_key,
+                "exp": now + TOKEN_LIFETIME_SECONDS,
+                "nbf": now - TOKEN_BACKDATE_SECONDS,
+            }
+            self._token = jwt.encode(claims, self.secret_key, algorithm="HS256", headers={"typ": "JWT"})
+            self._renew_at = self.clock.monotonic() + TOKEN_LIFETIME_SECONDS - RENEW_BEFORE_END_SECONDS
+        return self._token
+
+    @property
+    def can_resign(self) -> bool:
+        """A new token is signed at the current time."""
+        return True
+
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that name this pair."""
+        return _fingerprint(key, "key-pair", self.access_key, self.secret_key)
+
+
+def credential_of(profile: Profile, clock: Clock) -> Credential:
+    """Return the profile's credential; an API key wins over a key pair.
+
+    Raises:
+        SettingsError: a key holds characters that no header can carry.
+    """
+    secrets = [
+        secret.get_secret_value().strip()
+        for secret in (profile.api_key, profile.access_key, profile.secret_key)
+        if secret
+    ]
+    if any(not text.isascii() or not text.isprintable() or " " in text for text in secrets):
+        raise SettingsError(
+            f"A key of profile {profile.name!r} holds a space, a line break or a character outside ASCII.",
+            hint="Copy it again from Kling's console.",
+        )
+    if profile.api_key:
+        return ApiKey(profile.api_key.get_secret_value().strip())
+    if profile.access_key and profile.secret_key:
+        return KeyPair(
+            profile.access_key.get_secret_value().strip(),
+            profile.secret_key.get_secret_value().strip(),
+            clock,
+        )
+    raise SettingsError(f"Profile {profile.name!r} holds no complete key.")

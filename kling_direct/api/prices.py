@@ -1,0 +1,55 @@
+"""The vendor's list price, as Decimals.
+
+Source: official price page, snapshot of 2026-09-20 (global: 1 unit = 0.14 USD); the changelog of
+2025-12-22 says that seconds are rounded to the nearest whole one. China: 1 unit = 1 CNY.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Final
+
+from .limits import Mode, Model
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+PRICES_AS_OF: Final = "2026-09-20"
+UNITS_PER_SECOND: Final = {
+    (Model.V2_6, Mode.STD): Decimal("0.5"),
+    (Model.V2_6, Mode.PRO): Decimal("0.8"),
+    (Model.V3, Mode.STD): Decimal("0.9"),
+    (Model.V3, Mode.PRO): Decimal("1.2"),
+}
+USD_PER_UNIT: Final = Decimal("0.14")
+CNY_PER_UNIT: Final = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one task costs."""
+
+    seconds: Decimal
+    """Seconds that are billed, at the most."""
+    units: Decimal
+    """Estimate, an upper bound: nearest whole second times the rate."""
+    units_at_most: Decimal
+    """What spending limits count: the next whole second times the rate."""
+    cash: Decimal
+    currency: str
+    """`USD` or, in the China region, `CNY`."""
+
+
+def price(model: Model, mode: Mode, seconds: float | Fraction | Decimal, *, china: bool = False) -> Price:
+    """Return the price of a reference video of this length."""
+    exact = Decimal(str(float(seconds)))
+    rate = UNITS_PER_SECOND[model, mode]
+    units = exact.quantize(Decimal(1), ROUND_HALF_UP) * rate
+    return Price(
+        seconds=exact,
+        units=units,
+        units_at_most=exact.quantize(Decimal(1), ROUND_CEILING) * rate,
+        cash=(units * (CNY_PER_UNIT if china else USD_PER_UNIT)).quantize(Decimal("0.001")),
+        currency="CNY" if china else "USD",
+    )
