@@ -1,0 +1,1 @@
+"""Alembic's script folder: migrations only ever add."""
