@@ -1,0 +1,149 @@
+"""The documented limits held against what was measured: facts in, violations out."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..errors import Violation
+
+if TYPE_CHECKING:
+    from .types import ClipBounds, ClipFacts, PictureBounds, PictureFacts
+
+MEGABYTE = 1_000_000
+"""Bytes; the vendor's pages do not say which kind, the smaller one is safe."""
+
+
+def encoded_bytes(size_bytes: int) -> int:
+    """Return the length of a file's base64 text."""
+    return math.ceil(size_bytes / 3) * 4
+
+
+def picture_violations(facts: PictureFacts, bounds: PictureBounds) -> tuple[Violation, ...]:
+    """Return every documented limit that a reference picture breaks, in the order of the rules."""
+    size = f"{facts.width_px} x {facts.height_px} px"
+    shorter, longer = sorted((facts.width_px, facts.height_px))
+    found: list[Violation] = []
+
+    def broken(rule: str, message: str) -> None:
+        found.append(Violation("image", rule, f"Reference image {message}"))
+
+    if facts.format not in bounds.formats:
+        broken(
+            "image.format",
+            f"is {facts.format}; Kling takes {_listed(bounds.formats)}. "
+            "Save it as JPEG or PNG, or set conform to 'auto'.",
+        )
+    sent_bytes = encoded_bytes(facts.size_bytes)
+    if sent_bytes > bounds.max_encoded_bytes:
+        broken(
+            "image.size",
+            f"is {_megabytes(facts.size_bytes)}, {_megabytes(sent_bytes)} as it is sent (base64); the limit "
+            f"is {_megabytes(bounds.max_encoded_bytes)}. Make it smaller, or set conform to 'auto'.",
+        )
+    if shorter < bounds.min_side_px:
+        broken(
+            "image.side.min",
+            f"is {size}; each side must have at least {bounds.min_side_px} px. "
+            "Use a larger picture, or set conform to 'auto'.",
+        )
+    if longer > bounds.max_side_px:
+        broken(
+            "image.side.max",
+            f"is {size}; each side may have at most {bounds.max_side_px} px. "
+            "Make it smaller, or set conform to 'auto'.",
+        )
+    if longer > shorter * bounds.max_ratio:
+        broken(
+            "image.ratio",
+            f"is {size}, a ratio of {longer / shorter:.2f}; the longer side may have at most "
+            f"{bounds.max_ratio:g} times the shorter. Crop it, or set conform to 'auto', which adds borders.",
+        )
+    return tuple(found)
+
+
+def clip_violations(facts: ClipFacts, bounds: ClipBounds) -> tuple[Violation, ...]:
+    """Return every documented limit that a reference clip breaks, in the order of the rules."""
+    size = f"{facts.width_px} x {facts.height_px} px"
+    shorter, longer = sorted((facts.width_px, facts.height_px))
+    found: list[Violation] = []
+
+    def broken(rule: str, message: str) -> None:
+        found.append(Violation("video", rule, f"Reference video {message}"))
+
+    if facts.container not in bounds.containers:
+        broken(
+            "video.container",
+            f"is a {facts.container} file; Kling takes {_listed(bounds.containers)}. "
+            "Export it as MP4, or set conform to 'auto'.",
+        )
+    if facts.size_bytes > bounds.max_size_bytes:
+        broken(
+            "video.size",
+            f"is {_megabytes(facts.size_bytes)}; the limit is {_megabytes(bounds.max_size_bytes)}. "
+            "Export it with a lower bitrate, or set conform to 'auto'.",
+        )
+    if shorter < bounds.min_side_px:
+        broken(
+            "video.side.min",
+            f"is {size}; each side must have at least {bounds.min_side_px} px. "
+            "Scale it up, or set conform to 'auto'.",
+        )
+    if longer > bounds.max_side_px:
+        broken(
+            "video.side.max",
+            f"is {size}; each side may have at most {bounds.max_side_px} px. "
+            "Scale it down, or set conform to 'auto'.",
+        )
+    found.extend(duration_violations(facts.duration_seconds, bounds))
+    return tuple(found)
+
+
+def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Violation, ...]:
+    """Return how a duration breaks the limits of the orientation: one violation or none."""
+    shortest, longest = bounds.min_duration_seconds, bounds.max_duration_seconds
+    if duration_seconds < shortest:
+        return (
+            Violation(
+                "video",
+                "video.duration.min",
+                f"Reference video is {spoken_seconds(duration_seconds, shortest)} long; orientation "
+                f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. Use a longer clip.",
+            ),
+        )
+    if duration_seconds > longest:
+        return (
+            Violation(
+                "video",
+                "video.duration.max",
+                f"Reference video is {spoken_seconds(duration_seconds, longest)} long; orientation "
+                f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. Trim it with the node Trim "
+                f"Video, or set conform to 'auto, trim to limit'; that would use 0:00-{clock(longest)}.",
+            ),
+        )
+    return ()
+
+
+def spoken_seconds(seconds: float, limit: float) -> str:
+    """Return a duration for people, with as many digits as it takes to differ from the limit."""
+    for digits in range(1, 6):
+        shown = f"{seconds:.{digits}f}"
+        if float(shown) != limit:
+            return f"{shown} s"
+    return f"{seconds:.6f} s"
+
+
+def clock(seconds: float) -> str:
+    """Return "0:30" for 30 and "1:02.5" for 62.5."""
+    minutes, rest = divmod(round(seconds, 2), 60)
+    whole = f"{int(minutes)}:{int(rest):02d}"
+    fraction = f"{rest - int(rest):.2f}"[1:].rstrip("0").rstrip(".")
+    return whole + fraction
+
+
+def _listed(names: frozenset[str]) -> str:
+    return " or ".join(sorted(name.upper() for name in names))
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / MEGABYTE:.2f}".rstrip("0").rstrip(".") + " MB"

