@@ -1,0 +1,54 @@
+"""Look things up in the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from .attempt import Attempt, attempt_of, milliseconds
+from .tables import attempts, jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .database import Database
+
+SHORTEST_KEY: Final = 10
+"""Characters of a job key that name it: what result files and messages show."""
+
+
+def find_attempt(database: Database, text: str) -> Attempt | None:
+    """Return the newest attempt named by a task id, an external id or the beginning of a job key."""
+    by_key = attempts.c.job_key.startswith(text, autoescape=True) if len(text) >= SHORTEST_KEY else sa.false()
+    named = sa.or_(attempts.c.task_id == text, attempts.c.external_id == text, by_key)
+    query = sa.select(attempts).where(named).order_by(attempts.c.attempt_id.desc()).limit(1)
+    with database.read() as connection:
+        row = connection.execute(query).one_or_none()
+    return attempt_of(row) if row else None
+
+
+def job_row(database: Database, job_key: str) -> sa.Row[Any]:
+    """Return a job's row."""
+    with database.read() as connection:
+        return connection.execute(sa.select(jobs).where(jobs.c.job_key == job_key)).one()
+
+
+def history(
+    database: Database,
+    *,
+    since: datetime | None = None,
+    project: str | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return every attempt with its job beside it, newest first."""
+    of_attempts = (column for column in attempts.c if column.name not in jobs.c)
+    started = attempts.c.created_at.label("started_at")
+    query = sa.select(jobs, *of_attempts, started).join_from(jobs, attempts)
+    if since is not None:
+        query = query.where(attempts.c.created_at >= milliseconds(since))
+    if project is not None:
+        query = query.where(jobs.c.project == project)
+    with database.read() as connection:
+        rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()).limit(limit))
+        return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name

@@ -1,0 +1,106 @@
+"""Who may act on an attempt: one process at a time, for as long as it says that it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+import secrets
+import socket
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import filelock
+
+from ..errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from ..clock import Clock
+
+logger = logging.getLogger(__name__)
+
+LEASE: Final = timedelta(seconds=60)
+RENEW_SECONDS: Final = 10.0
+
+
+class LeaseLostError(Exception):
+    """Another process has taken the attempt over; this one must not touch it any more."""
+
+
+class Owner:
+    """This process's name in leases, and a lock that falls when the process dies.
+
+    The lock lets a newcomer on the same machine take over from a killed process at once. The lease
+    alone decides where locks do not reach.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        host = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40]
+        self.name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = filelock.FileLock(self._path(self.name), thread_local=False)
+        self._lock.acquire(timeout=0)
+
+    def close(self) -> None:
+        """Give the name up."""
+        self._lock.release()
+        self._path(self.name).unlink(missing_ok=True)
+
+    def is_dead(self, name: str) -> bool:
+        """Tell whether another owner of this home is certainly gone; unsure means no."""
+        path = self._path(name)
+        if name == self.name or not path.is_file():
+            return False
+        try:
+            with filelock.FileLock(path, timeout=0):
+                pass
+        except (filelock.Timeout, OSError, NotImplementedError):
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}.lock"
+
+
+@contextlib.asynccontextmanager
+async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None]:
+    """Keep a lease alive while the block runs; cancel the block when the lease is lost.
+
+    Raises:
+        LeaseLostError: somebody else holds it now.
+    """
+    work = asyncio.current_task()
+    lost = False
+
+    async def keep() -> None:
+        nonlocal lost
+        while True:
+            await clock.sleep(RENEW_SECONDS)
+            try:
+                held = await asyncio.to_thread(renew)
+            except LedgerError as error:
+                logger.warning("The lease could not be renewed: %s", error.message)
+                continue
+            if not held and work is not None:
+                lost = True
+                work.cancel()
+                return
+
+    keeper = asyncio.create_task(keep())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if lost:
+            raise LeaseLostError from None
+        raise
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper

@@ -1,0 +1,334 @@
+"""The ledger: every job and every attempt, on disk before money moves.
+
+Only the holder of an attempt's lease changes the attempt. All methods block for milliseconds; call
+them from a worker thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ..errors import ExternalIdTaken, LedgerTooNew
+from .attempt import Attempt, AttemptState, attempt_of, column_values, milliseconds
+from .database import Database
+from .job import Spender
+from .lease import LEASE, LeaseLostError, Owner
+from .next_step import CarryOn, Open, Refuse, Reopen, Serve, next_step
+from .spending import spent_so_far
+from .tables import attempts, jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+    from pathlib import Path
+
+    from ..clock import Clock
+    from .budget import Budget
+    from .job import Job
+
+_REOPENED: dict[str, Any] = dict.fromkeys(
+    (
+        "posted_at",
+        "unknown_since",
+        "ended_at",
+        "task_id",
+        "task_status",
+        "reason",
+        "reason_code",
+        "units_charged",
+        "cash_charged",
+        "currency",
+    )
+) | {"state": AttemptState.INTENT, "posts": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an attempt is expected to cost, and the limits it must stay under."""
+
+    seconds: Decimal
+    units_estimated: Decimal
+    units_at_most: Decimal
+    budget: Budget
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """With whose account an attempt is made."""
+
+    profile: str
+    fingerprint: str
+
+
+class Ledger:
+    """One home's jobs and attempts."""
+
+    def __init__(self, home: Path, clock: Clock) -> None:
+        self.database = Database(home / "ledger.db")
+        self.owner = Owner(home / "owners")
+        self.clock = clock
+
+    def close(self) -> None:
+        """Let go of the file and of this process's name."""
+        self.owner.close()
+        self.database.close()
+
+    def attempts_of(self, job_key: str) -> list[Attempt]:
+        """Return a job's attempts in the order of their numbers."""
+        query = sa.select(attempts).where(attempts.c.job_key == job_key).order_by(attempts.c.number)
+        with self.database.read() as connection:
+            return [attempt_of(row) for row in connection.execute(query)]
+
+    def attempt(self, attempt_id: int) -> Attempt:
+        """Return one attempt."""
+        with self.database.read() as connection:
+            return _attempt(connection, attempt_id)
+
+    def begin(self, job: Job, sender: Sender, reservation: Reservation | None) -> Attempt:
+        """Return the attempt that this order is about, making one where the rules allow it.
+
+        A new or reopened attempt is leased to this process and its units are reserved in the same
+        transaction. Without a reservation nothing new begins, and what would have begun is an error.
+
+        Raises:
+            TaskFailed, ResultGone: the rules after a failure forbid another attempt.
+            BudgetReached: a limit would be passed.
+            ExternalIdTaken: the user's own id belongs to something else.
+            LedgerTooNew: a newer version wrote this ledger; it may only be read.
+        """
+        order = job.order
+        with self.database.write() as connection:
+            rows = connection.execute(
+                sa.select(attempts).where(attempts.c.job_key == job.key).order_by(attempts.c.number)
+            )
+            step = next_step([attempt_of(row) for row in rows], again=order.again)
+            if isinstance(step, Refuse):
+                raise step.error
+            if isinstance(step, (Serve, CarryOn)):
+                return step.attempt
+            if reservation is None:
+                raise NothingToCollectError
+            self._may_write()
+            self._add_job(connection, job)
+            number = step.attempt.number if isinstance(step, Reopen) else step.number
+            external_id = self._external_id(connection, job, sender.profile, number)
+            values = self._new_values(connection, job, sender, reservation) | {"external_id": external_id}
+            if isinstance(step, Open):
+                inserted = connection.execute(
+                    sa.insert(attempts).values(
+                        job_key=job.key, number=number, posts=0, **column_values(values)
+                    )
+                )
+                return _attempt(connection, inserted.lastrowid)
+            connection.execute(
+                sa.update(attempts)
+                .where(attempts.c.attempt_id == step.attempt.attempt_id)
+                .values(column_values(_REOPENED | values))
+            )
+            return _attempt(connection, step.attempt.attempt_id)
+
+    def adopt(self, job: Job, found: Iterable[tuple[int, Sender, dict[str, Any]]]) -> None:
+        """Write down attempts that a lost ledger forgot; a number that is there already stays as it is."""
+        self._may_write()
+        with self.database.write() as connection:
+            self._add_job(connection, job)
+            for number, sender, changes in found:
+                values = (
+                    self._named(job, sender)
+                    | {
+                        "external_id": job.external_id(number),
+                        "own_external_id": False,
+                        "created_at": self.clock.now(),
+                    }
+                    | changes
+                )
+                statement = sa.insert(attempts).prefix_with("OR IGNORE")
+                connection.execute(
+                    statement.values(job_key=job.key, number=number, posts=0, **column_values(values))
+                )
+
+    def reserve(self, attempt: Attempt, service: str, reservation: Reservation) -> Attempt:
+        """Reserve units again for an intent that had given them back.
+
+        Raises:
+            BudgetReached: a limit would be passed.
+            LeaseLostError: somebody else holds the attempt.
+        """
+        with self.database.write() as connection:
+            spender = Spender(attempt.prompt_id, attempt.node_id)
+            spent = spent_so_far(connection, service, spender, self.clock.now(), besides=attempt.attempt_id)
+            reservation.budget.check(spent, reservation.units_at_most)
+            return self._changed(connection, attempt, {"units_reserved": reservation.units_at_most})
+
+    def claim(self, attempt: Attempt) -> Attempt | None:
+        """Take the lease if it is free, expired, or held by a process that is gone.
+
+        A lost lease is the only sign of a crash: an intent that may have been posted becomes unknown.
+        """
+        now = self.clock.now()
+        dead = attempt.owner is not None and self.owner.is_dead(attempt.owner)
+        free = sa.or_(
+            attempts.c.owner.is_(None),
+            attempts.c.owner == self.owner.name,
+            attempts.c.lease_until < milliseconds(now),
+            attempts.c.owner == attempt.owner if dead else sa.false(),
+        )
+        with self.database.write() as connection:
+            current = _attempt(connection, attempt.attempt_id)
+            changes: dict[str, Any] = {"owner": self.owner.name, "lease_until": now + LEASE}
+            if (
+                current.state is AttemptState.INTENT
+                and current.posted_at
+                and current.owner != self.owner.name
+            ):
+                changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
+            taken = connection.execute(
+                sa.update(attempts)
+                .where(attempts.c.attempt_id == attempt.attempt_id, free)
+                .values(column_values(changes))
+            )
+            return _attempt(connection, attempt.attempt_id) if taken.rowcount else None
+
+    def renew(self, attempt: Attempt) -> bool:
+        """Extend this process's lease; False when somebody else holds it."""
+        try:
+            self.change(attempt, lease_until=self.clock.now() + LEASE)
+        except LeaseLostError:
+            return False
+        return True
+
+    def release(self, attempt: Attempt, **changes: Any) -> None:
+        """Give the lease up, with last changes; a lease that is lost already is no matter."""
+        try:
+            self.change(attempt, owner=None, lease_until=None, **changes)
+        except LeaseLostError:
+            return
+
+    def change(self, attempt: Attempt, **changes: Any) -> Attempt:
+        """Write changes to an attempt that this process holds, and extend the lease.
+
+        Raises:
+            LeaseLostError: somebody else holds it.
+        """
+        with self.database.write() as connection:
+            return self._changed(connection, attempt, {"lease_until": self.clock.now() + LEASE} | changes)
+
+    def reopen_collection(self, attempt: Attempt) -> None:
+        """Let a kept attempt whose file is gone be fetched again."""
+        with self.database.write() as connection:
+            connection.execute(
+                sa.update(attempts)
+                .where(
+                    attempts.c.attempt_id == attempt.attempt_id, attempts.c.state == AttemptState.KEPT.value
+                )
+                .values(state=AttemptState.SUCCEEDED.value, owner=None, lease_until=None)
+            )
+
+    def _changed(self, connection: sa.Connection, attempt: Attempt, changes: dict[str, Any]) -> Attempt:
+        written = connection.execute(
+            sa.update(attempts)
+            .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == self.owner.name)
+            .values(column_values(changes))
+        )
+        if not written.rowcount:
+            raise LeaseLostError
+        return _attempt(connection, attempt.attempt_id)
+
+    def _may_write(self) -> None:
+        if self.database.newer_version:
+            newer = self.database.newer_version
+            raise LedgerTooNew(
+                f"The ledger {self.database.path} was written by Kling Direct {newer}.",
+                hint=f"Nothing new is submitted. Install Kling Direct {newer} or newer.",
+            )
+
+    def _add_job(self, connection: sa.Connection, job: Job) -> None:
+        order, motion = job.order, job.order.motion
+        connection.execute(
+            sa.insert(jobs)
+            .prefix_with("OR IGNORE")
+            .values(
+                job_key=job.key,
+                service=order.service.value,
+                realm=job.realm,
+                project=order.project,
+                model=motion.model,
+                mode=motion.mode,
+                character_orientation=motion.character_orientation,
+                keep_original_sound=motion.keep_original_sound,
+                prompt=motion.prompt,
+                element_id=motion.element_id,
+                watermark=motion.watermark,
+                take=motion.take,
+                image_name=order.shown_image_name,
+                video_name=order.shown_video_name,
+                image_digest=job.image_digest,
+                video_digest=job.video_digest,
+                created_at=milliseconds(self.clock.now()),
+            )
+        )
+
+    def _named(self, job: Job, sender: Sender) -> dict[str, Any]:
+        return {
+            "realm": job.realm,
+            "origin": job.origin,
+            "profile": sender.profile,
+            "fingerprint": sender.fingerprint,
+            "prompt_id": job.order.spender.prompt_id,
+            "node_id": job.order.spender.node_id,
+        }
+
+    def _new_values(
+        self, connection: sa.Connection, job: Job, sender: Sender, reservation: Reservation
+    ) -> dict[str, Any]:
+        order, now = job.order, self.clock.now()
+        spent = spent_so_far(connection, order.service.value, order.spender, now)
+        reservation.budget.check(spent, reservation.units_at_most)
+        return self._named(job, sender) | {
+            "state": AttemptState.INTENT,
+            "own_external_id": bool(order.external_task_id),
+            "created_at": now,
+            "seconds": reservation.seconds,
+            "units_estimated": reservation.units_estimated,
+            "units_reserved": reservation.units_at_most,
+            "owner": self.owner.name,
+            "lease_until": now + LEASE,
+        }
+
+    def _external_id(self, connection: sa.Connection, job: Job, profile: str, number: int) -> str:
+        wanted = job.order.external_task_id
+        if not wanted:
+            return job.external_id(number)
+        if number > 1:
+            raise ExternalIdTaken(
+                f"The task id {wanted!r} of your own named this job's first attempt.",
+                hint="Leave external_task_id empty, or give another one, to try again.",
+            )
+        holder = connection.execute(
+            sa.select(attempts.c.job_key, attempts.c.task_id).where(
+                attempts.c.realm == job.realm,
+                attempts.c.profile == profile,
+                attempts.c.external_id == wanted,
+                attempts.c.job_key != job.key,
+            )
+        ).one_or_none()
+        if holder:
+            raise ExternalIdTaken(
+                f"The task id {wanted!r} of your own belongs to another job, {holder.job_key[:10]}.",
+                hint="Give another external_task_id, or leave it empty.",
+                task_id=holder.task_id,
+            )
+        return wanted
+
+
+class NothingToCollectError(Exception):
+    """The job has no attempt that could be collected without paying."""
+
+
+def _attempt(connection: sa.Connection, attempt_id: int) -> Attempt:
+    return attempt_of(
+        connection.execute(sa.select(attempts).where(attempts.c.attempt_id == attempt_id)).one()
+    )

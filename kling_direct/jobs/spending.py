@@ -1,0 +1,52 @@
+"""What has been spent or reserved, read from the ledger."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from .attempt import AttemptState, attempt_of, milliseconds
+from .budget import Spent
+from .tables import attempts, jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .job import Spender
+
+
+def spent_so_far(
+    connection: sa.Connection, service: str, spender: Spender, now: datetime, *, besides: int = 0
+) -> Spent:
+    """Return the units of this service that count against the limits of `spender`, and of the local day.
+
+    The charge counts where the vendor states one, else the reservation: also for a failed task, since no
+    page says that failures are free. A refused create made nothing and counts nothing.
+    """
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = connection.execute(
+        sa.select(attempts)
+        .join_from(attempts, jobs)
+        .where(
+            jobs.c.service == service,
+            attempts.c.attempt_id != besides,
+            attempts.c.state != AttemptState.REJECTED.value,
+            sa.or_(
+                attempts.c.created_at >= milliseconds(midnight), attempts.c.prompt_id == spender.prompt_id
+            ),
+        )
+    )
+    node = prompt = day = Decimal(0)
+    for attempt in map(attempt_of, rows):
+        units = attempt.units_charged if attempt.units_charged is not None else attempt.units_reserved
+        if units is None:
+            continue
+        if attempt.created_at >= midnight:
+            day += units
+        if attempt.prompt_id == spender.prompt_id:
+            prompt += units
+            if attempt.node_id == spender.node_id:
+                node += units
+    return Spent(by_node=node, by_prompt=prompt, by_day=day)
