@@ -1,0 +1,100 @@
+"""The gateway's own copies of published clips."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from blake3 import blake3
+
+from ..errors import HostingError
+from .file_table import ServedFile
+from .leftover import DIGEST, checked_digest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .file_table import FileTable
+    from .media_host import HostedFile
+
+CHUNK_BYTES = 2**20
+
+
+class GatewayFiles:
+    """One folder with `<digest>.mp4`, copied rather than linked: the original may be written over in place."""
+
+    def __init__(self, folder: Path, table: FileTable) -> None:
+        self._folder = folder
+        self._table = table
+
+    def keep(self, file: HostedFile) -> None:
+        """Copy the file, unless the same is there unchanged, and register it.
+
+        Raises:
+            HostingError: it cannot be read or written, or its bytes are not those of its digest any more.
+        """
+        digest = checked_digest(file.digest)
+        if self.holds(digest):
+            return
+        kept = self._path(digest)
+        part = kept.with_name(f"{digest}.{os.getpid()}.{os.urandom(4).hex()}.part")
+        try:
+            if _copy(file.path, part) != digest:
+                raise HostingError(f"{file.path.name} was changed before it could be published; run again.")
+            part.replace(kept)
+            found = kept.stat()
+        except OSError as error:
+            raise HostingError(
+                f"{file.path.name} cannot be copied for the gateway: {error.strerror}."
+            ) from None
+        finally:
+            part.unlink(missing_ok=True)
+        self._table.put(ServedFile(digest, found.st_size, found.st_mtime_ns, file.content_type))
+
+    def holds(self, digest: str) -> bool:
+        """Tell whether the clip is registered and the copy still the same."""
+        row = self._table.get(digest)
+        try:
+            found = self._path(digest).stat()
+        except OSError:
+            return False
+        return row is not None and (row.size_bytes, row.modified_ns) == (found.st_size, found.st_mtime_ns)
+
+    def drop(self, digest: str) -> None:
+        """Forget the clip, then delete the copy and what an interrupted copying left of it."""
+        self._table.remove(digest)
+        try:
+            for path in [self._path(digest), *self._folder.glob(f"{digest}.*.part")]:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise HostingError(f"The gateway's copy cannot be deleted: {error.strerror}.") from None
+
+    def held(self) -> dict[str, tuple[int, float]]:
+        """Return size in bytes and time of change (Unix seconds) of everything in the folder, by digest."""
+        found: dict[str, tuple[int, float]] = {}
+        for path in self._folder.iterdir():
+            digest = path.name[:64]
+            if not DIGEST.fullmatch(digest):
+                continue
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                continue
+            size_bytes, modified = found.get(digest, (0, 0.0))
+            found[digest] = (size_bytes + stat.st_size, max(modified, stat.st_mtime))
+        return found
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest}.mp4"
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Copy a file and return the digest of what was copied."""
+    hasher = blake3()
+    with source.open("rb") as reader, target.open("xb") as writer:
+        while chunk := reader.read(CHUNK_BYTES):
+            hasher.update(chunk)
+            writer.write(chunk)
+        writer.flush()
+        os.fsync(writer.fileno())
+    return hasher.hexdigest()
