@@ -1,0 +1,150 @@
+"""Faults by name: what they are called, where they can happen, and what they do to one call."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from .wire import HTTP_STATUS, RESET, Reply, failure
+
+ENDPOINTS: Final = ("create", "get", "list", "costs", "result")
+
+ANYWHERE: Final = ("ok", "status-N", "stall-S", "html")
+API: Final = ("code-N", "garbage-json")
+READS: Final = ("reset",)
+KNOWN: Final = {
+    "create": (
+        *ANYWHERE,
+        *API,
+        "garbage-json-before-accept",
+        "html-after-accept",
+        "status-N-after-accept",
+        "stall-S-after-accept",
+        "reset-before-accept",
+        "reset-after-accept",
+        "accept-late-S",
+        "task-failed",
+        "task-failed-input",
+        "task-failed-charged",
+        "short-output",
+    ),
+    "get": (*ANYWHERE, *API, *READS, "not-found-once", "unknown-status", "wrong-owner"),
+    "list": (*ANYWHERE, *API, *READS),
+    "costs": (*ANYWHERE, *API, *READS),
+    "result": (
+        *ANYWHERE,
+        *READS,
+        "broken-stream-after-N",
+        "expired-url",
+        "endless-stream",
+        "redirect-private",
+        "not-a-video",
+    ),
+}
+"""Names of the faults of each endpoint; N is a whole number, S seconds such as 2 or 0.5."""
+
+NUMBERED: Final = re.compile(
+    r"(status|code|stall|accept-late|broken-stream-after)-([0-9]{1,9}(?:\.[0-9]{1,6})?)(-after-accept)?"
+)
+LOWEST_STATUS: Final = 400
+HIGHEST_STATUS: Final = 599
+LONGEST_STALL: Final = 3600.0
+
+AFTER_ACCEPT: Final = frozenset(
+    {
+        "status-N-after-accept",
+        "stall-S-after-accept",
+        "reset-after-accept",
+        "html-after-accept",
+        "accept-late-S",
+        "garbage-json",
+        "task-failed",
+        "task-failed-input",
+        "task-failed-charged",
+        "short-output",
+    }
+)
+"""Faults of a create that act on an accepted task; a create refused for its own sake leaves them waiting."""
+
+ON_A_TASK: Final = frozenset({"not-found-once", "unknown-status"})
+"""Faults of a get that act on a task that exists; asking for one that does not leaves them waiting."""
+
+HTML: Final = Reply(
+    200, b"<!doctype html><title>Sign in</title><p>This network needs a login.</p>", "text/html"
+)
+GARBAGE: Final = Reply(200, b'{"code":0,"message":"SUCCEED","request_id":"5b1c","data":{"task_id":')
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One scripted fault: `kind` as in `KNOWN`, with its number, `n` its place in the script."""
+
+    kind: str
+    number: float = 0.0
+    n: int = 0
+
+
+OK: Final = Fault("ok")
+
+
+def parse_fault(text: str, endpoint: str) -> Fault:
+    """Read a fault's name; ValueError names the ones that the endpoint knows."""
+    fault = Fault(text)
+    match = NUMBERED.fullmatch(text)
+    if match:
+        name, number, after = match.groups()
+        letter = "S" if name in {"stall", "accept-late"} else "N"
+        if letter == "S" or "." not in number:
+            fault = Fault(f"{name}-{letter}{after or ''}", float(number))
+    if fault.kind not in KNOWN[endpoint] or (fault.kind == text and re.search(r"-[NS](-|$)", text)):
+        raise ValueError(f"{text!r} is not a fault of {endpoint}; there are {', '.join(KNOWN[endpoint])}")
+    if fault.kind.startswith("status-") and not LOWEST_STATUS <= fault.number <= HIGHEST_STATUS:
+        raise ValueError(f"{text!r}: the status must be {LOWEST_STATUS} to {HIGHEST_STATUS}")
+    if fault.kind == "code-N" and fault.number < 1:
+        raise ValueError(f"{text!r}: the code must not be 0")
+    if fault.number > LONGEST_STALL and "-S" in fault.kind:
+        raise ValueError(f"{text!r}: at most {LONGEST_STALL:.0f} seconds")
+    return fault
+
+
+def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
+    """Give the answer of a fault that acts before anything is looked at; None where it does not."""
+    match fault.kind:
+        case "status-N":
+            return status_reply(int(fault.number))
+        case "code-N":
+            return failure(int(fault.number))
+        case "reset" | "reset-before-accept":
+            return RESET
+        case "html":
+            return HTML
+        case "garbage-json-before-accept":
+            return GARBAGE
+        case "garbage-json" if endpoint != "create":
+            return GARBAGE
+        case _:
+            return None
+
+
+def instead_of_success(fault: Fault, reply: Reply) -> Reply:
+    """Give the answer of a fault that spoils the answer to a call that did its work."""
+    match fault.kind:
+        case "status-N-after-accept":
+            return status_reply(int(fault.number))
+        case "reset-after-accept" | "accept-late-S":
+            return RESET
+        case "html-after-accept":
+            return HTML
+        case "garbage-json":
+            return GARBAGE
+        case _:
+            return reply
+
+
+def status_reply(status: int) -> Reply:
+    """Answer an HTTP status: with an envelope where the vendor documents one, else without a body."""
+    for code in (1000, 1103, 1200, 1203, 1302, 5000, 5001, 5002):
+        if HTTP_STATUS[code] == status:
+            return failure(code)
+    return Reply(status, b"", "text/plain")

@@ -1,0 +1,264 @@
+"""What the page allows: the fields of a create, and the limits on the two reference files.
+
+Written from the vendor's page alone. Where it is silent, the choice is named beside the rule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from .wire import INVALID_VALUE, Refusal, clip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEGABYTE: Final = 1_000_000
+PROMPT_MAX_CHARACTERS: Final = 2500
+IMAGE_MAX_BYTES: Final = 10 * MEGABYTE
+IMAGE_SIDE_PX: Final = (300, 65536)
+VIDEO_MAX_BYTES: Final = 100 * MEGABYTE
+VIDEO_SIDE_PX: Final = (340, 3850)
+VIDEO_MIN_SECONDS: Final = 3
+VIDEO_MAX_SECONDS: Final = {"video": 30, "image": 10}
+LONGEST_ID: Final = 2**63 - 1
+
+UNITS_PER_SECOND: Final = {
+    ("kling-v2-6", "std"): Decimal("0.5"),
+    ("kling-v2-6", "pro"): Decimal("0.8"),
+    ("kling-v3", "std"): Decimal("0.9"),
+    ("kling-v3", "pro"): Decimal("1.2"),
+}
+"""motion-control.md section 8, price page of 2026-09-20."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A create whose fields are all valid, defaults filled in."""
+
+    model_name: str
+    mode: str
+    character_orientation: str
+    image_url: str
+    video_url: str
+    prompt: str
+    keep_original_sound: bool
+    watermark: bool
+    element_id: int | None
+    callback_url: str | None
+    external_task_id: str | None
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """What a reference image is: `size_bytes` counts the encoded text where it came as base64."""
+
+    size_bytes: int
+    width_px: int
+    height_px: int
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What a reference video is; sides as displayed, duration the longer of container and picture track."""
+
+    size_bytes: int
+    width_px: int
+    height_px: int
+    duration_seconds: Fraction
+    has_sound: bool
+
+
+def _text(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return f"must be a string, got {kind_of(value)}"
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return "holds a character that is not valid Unicode"
+    return None
+
+
+def _one_of(*allowed: str) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        if isinstance(value, str) and value in allowed:
+            return None
+        got = clip(value) if isinstance(value, str) else kind_of(value)
+        return f"must be one of {', '.join(allowed)}, got {got}"
+
+    return check
+
+
+def _prompt(value: Any) -> str | None:
+    wrong = _text(value)
+    if wrong is None and len(value) > PROMPT_MAX_CHARACTERS:
+        return f"cannot exceed {PROMPT_MAX_CHARACTERS} characters, got {len(value)}"
+    return wrong
+
+
+def _url(value: Any) -> str | None:
+    wrong = _text(value)
+    if wrong is not None:
+        return wrong
+    return None if is_url(value) else f"must be an http or https URL, got {clip(value)}"
+
+
+def _image(value: Any) -> str | None:
+    wrong = _text(value)
+    if wrong is not None:
+        return wrong
+    if not value:
+        return "must not be empty"
+    if value[:5].lower() == "data:":
+        return "must be raw base64 without a 'data:' prefix"
+    if looks_like_url(value):
+        return _url(value)
+    if len(value) > IMAGE_MAX_BYTES:
+        return f"file size must be <= 10 MB, got {len(value)} characters of base64"
+    return None
+
+
+def _callback(value: Any) -> str | None:
+    """Check a callback URL; empty means none, as in the page's own example."""
+    return None if value == "" else _url(value)
+
+
+def _elements(value: Any) -> str | None:
+    if not isinstance(value, list):
+        return f"must be an array, got {kind_of(value)}"
+    if len(value) > 1:
+        return f"can introduce at most one element, got {len(value)}"
+    if not value:
+        return None
+    element = value[0]
+    if not isinstance(element, dict) or set(element) != {"element_id"}:
+        return 'entries must be objects of the form {"element_id": 829836802793406551}'
+    number = element["element_id"]
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= LONGEST_ID:
+        return f"element_id must be a positive long, got {kind_of(number)}"
+    return None
+
+
+def _watermark(value: Any) -> str | None:
+    if isinstance(value, dict) and set(value) == {"enabled"} and isinstance(value["enabled"], bool):
+        return None
+    return 'must be an object of the form {"enabled": boolean}'
+
+
+FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
+    "model_name": (False, _one_of("kling-v2-6", "kling-v3")),
+    "prompt": (False, _prompt),
+    "image_url": (True, _image),
+    "video_url": (True, _url),
+    "element_list": (False, _elements),
+    "keep_original_sound": (False, _one_of("yes", "no")),
+    "character_orientation": (True, _one_of("image", "video")),
+    "mode": (True, _one_of("std", "pro")),
+    "watermark_info": (False, _watermark),
+    "callback_url": (False, _callback),
+    "external_task_id": (False, _text),
+}
+"""Every field of the page: whether it is required, and what may stand in it."""
+
+
+def read_order(body: Any) -> Order:
+    """Check every field; one `Refusal` 1201 names each broken one.
+
+    Not documented and decided here: null counts as a wrong type; an empty `external_task_id` or
+    `callback_url` means none, an empty `element_list` none either; an element together with
+    orientation `image` is accepted, and so is one with `kling-v2-6`.
+    """
+    if not isinstance(body, dict):
+        raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
+    problems = [f"{clip(name)}: unknown field" for name in body if name not in FIELDS]
+    for name, (required, check) in FIELDS.items():
+        if name in body:
+            wrong = check(body[name])
+            if wrong is not None:
+                problems.append(f"{name}: {wrong}")
+        elif required:
+            problems.append(f"{name}: is required")
+    if problems:
+        raise Refusal(INVALID_VALUE, "; ".join(problems[:30]))
+    elements = body.get("element_list", [])
+    return Order(
+        model_name=body.get("model_name", "kling-v2-6"),
+        mode=body["mode"],
+        character_orientation=body["character_orientation"],
+        image_url=body["image_url"],
+        video_url=body["video_url"],
+        prompt=body.get("prompt", ""),
+        keep_original_sound=body.get("keep_original_sound", "yes") == "yes",
+        watermark=body.get("watermark_info", {"enabled": False})["enabled"],
+        element_id=elements[0]["element_id"] if elements else None,
+        callback_url=body.get("callback_url") or None,
+        external_task_id=body.get("external_task_id") or None,
+    )
+
+
+def judge_picture(facts: PictureFacts) -> list[str]:
+    """Name every documented limit that a reference image breaks."""
+    problems = []
+    if facts.size_bytes > IMAGE_MAX_BYTES:
+        problems.append(f"image_url: file size must be <= 10 MB, got {facts.size_bytes} bytes")
+    low, high = IMAGE_SIDE_PX
+    short, long = sorted((facts.width_px, facts.height_px))
+    shape = f"{facts.width_px}x{facts.height_px}"
+    if short < low or long > high:
+        problems.append(f"image_url: each side must be {low} to {high} px, got {shape}")
+    if 2 * long > 5 * short:
+        problems.append(f"image_url: aspect ratio must be 1:2.5 to 2.5:1, got {shape}")
+    return problems
+
+
+def judge_clip(facts: ClipFacts, orientation: str) -> list[str]:
+    """Name every documented limit that a reference video breaks; no tolerance."""
+    problems = []
+    if facts.size_bytes > VIDEO_MAX_BYTES:
+        problems.append(f"video_url: file size must be <= 100 MB, got {facts.size_bytes} bytes")
+    low, high = VIDEO_SIDE_PX
+    if min(facts.width_px, facts.height_px) < low or max(facts.width_px, facts.height_px) > high:
+        problems.append(
+            f"video_url: each side must be {low} to {high} px, got {facts.width_px}x{facts.height_px}"
+        )
+    longest = VIDEO_MAX_SECONDS[orientation]
+    if not VIDEO_MIN_SECONDS <= facts.duration_seconds <= longest:
+        problems.append(
+            f"video_url: with character_orientation '{orientation}' the duration must be "
+            f"{VIDEO_MIN_SECONDS} to {longest} s, got {float(facts.duration_seconds):.3f} s"
+        )
+    return problems
+
+
+def units_for(model_name: str, mode: str, seconds: Fraction) -> Decimal:
+    """Price a clip: whole seconds, rounded half up, times the rate of model and mode."""
+    exact = Decimal(seconds.numerator) / Decimal(seconds.denominator)
+    return exact.quantize(Decimal(1), ROUND_HALF_UP) * UNITS_PER_SECOND[model_name, mode]
+
+
+def looks_like_url(text: str) -> bool:
+    """Tell a URL of any scheme from base64, which holds no colon."""
+    return "://" in text[:64]
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is an absolute http or https URL without blanks or control characters."""
+    if any(character <= " " or character == "\x7f" for character in text):
+        return False
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def kind_of(value: Any) -> str:
+    """Name a JSON value's type in words."""
+    names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array"}
+    if value is None:
+        return "null"
+    return names.get(type(value), "an object")

@@ -1,0 +1,283 @@
+"""Tasks in the state: accepted once, moved on by policy, found by either id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final
+
+from .rules import VIDEO_MIN_SECONDS, units_for
+from .transitions import Stage
+from .wire import INVALID_VALUE, OVER_PARALLEL_LIMIT, Refusal, clip
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from .faults import Fault
+    from .rules import ClipFacts, Order
+    from .settings import Settings
+    from .transitions import Transitions
+
+FRAMES_PER_SECOND: Final = 30
+FORGOTTEN_SECONDS: Final = 60.0
+"""A task that nobody polled for so long no longer counts for the parallel limit."""
+
+USD_PER_UNIT: Final = Decimal("0.14")
+SHORT_OUTPUT_SHARE: Final = Fraction(3, 5)
+
+FAILURES: Final = {
+    "task-failed": "Task failed due to an internal error",
+    "task-failed-charged": "Task failed due to an internal error",
+    "task-failed-input": "Image recognition failed. No complete upper body detected in the image",
+}
+"""What a scripted failure says in `task_status_msg`."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A create that passed every check of its own: where its two files are, and what became of the clip."""
+
+    order: Order
+    picture: str
+    clip: str
+    facts: ClipFacts
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row: `frames` is the output's length at 30 fps, `charge` the deduction as shown on the wire."""
+
+    n: int
+    task_id: str
+    external_id: str | None
+    callback_url: str | None
+    watermark: bool
+    sound: bool
+    mode: str
+    picture: str
+    clip: str
+    frames: int
+    charge: dict[str, Any]
+    units: Decimal
+    fate: str
+    status: str
+    message: str
+    polls: int
+    polled_at: float
+    visible_at: float
+    created_ms: int
+    updated_ms: int
+    result_name: str
+    watermark_name: str
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether the task will never change again."""
+        return self.status in {"succeed", "failed"}
+
+
+Change = tuple[Task, str]
+"""A task, and a status that it just took."""
+
+
+def check_unused(connection: sqlite3.Connection, external_id: str | None, settings: Settings) -> None:
+    """Raise `Refusal` 1201 when the account already used this external id."""
+    if external_id is None or settings.duplicates_allowed:
+        return
+    used = connection.execute("SELECT 1 FROM tasks WHERE external_id = ? LIMIT 1", (external_id,)).fetchone()
+    if used is not None:
+        raise Refusal(INVALID_VALUE, f"external_task_id: External_task_id {clip(external_id)} already exists")
+
+
+def accept(
+    connection: sqlite3.Connection, draft: Draft, settings: Settings, fault: Fault, now: float
+) -> tuple[Task, list[Change]]:
+    """Make a task; `Refusal` 1201 for a used external id, 1303 over the parallel limit.
+
+    With `accept-late-S` the external id is taken at once, but nobody finds the task for S seconds.
+    """
+    check_unused(connection, draft.order.external_task_id, settings)
+    changes = advance_due(connection, settings.transitions, now)
+    (running,) = connection.execute(
+        "SELECT count(*) FROM tasks WHERE status IN ('submitted', 'processing') AND polled_at > ?",
+        (now - FORGOTTEN_SECONDS,),
+    ).fetchone()
+    if running >= settings.parallel_limit:
+        raise Refusal(OVER_PARALLEL_LIMIT)
+    columns = _columns(draft, settings, fault, now)
+    names = ", ".join(columns)
+    marks = ", ".join(f":{name}" for name in columns)
+    number = connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", columns).lastrowid  # noqa: S608 - our own column names
+    task_id = _reproducible_id("task", number, draft.order.external_task_id)
+    connection.execute("UPDATE tasks SET task_id = ? WHERE n = ?", (task_id, number))
+    task = _task(connection.execute("SELECT * FROM tasks WHERE n = ?", (number,)).fetchone())
+    return task, changes if task.visible_at > now else [*changes, (task, task.status)]
+
+
+def poll(
+    connection: sqlite3.Connection, identifier: str, transitions: Transitions, now: float
+) -> tuple[Task, list[Change]] | None:
+    """Find a task by task id or external id and move it on; None when there is none.
+
+    Of several tasks with one external id (duplicates allowed) it is the first.
+    """
+    row = None
+    for column in ("task_id", "external_id"):
+        row = (
+            row
+            or connection.execute(
+                f"SELECT * FROM tasks WHERE {column} = ? AND visible_at <= ? ORDER BY n LIMIT 1",  # noqa: S608 - one of two names
+                (identifier, now),
+            ).fetchone()
+        )
+    if row is None:
+        return None
+    task = _task(row)
+    if task.ended:
+        return task, []
+    task = replace(task, polls=task.polls + 1, polled_at=now)
+    connection.execute(
+        "UPDATE tasks SET polls = ?, polled_at = ? WHERE n = ?", (task.polls, task.polled_at, task.n)
+    )
+    return _move(connection, task, transitions.stage(task.polls, now - task.visible_at), now)
+
+
+def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: float) -> list[Change]:
+    """Move every task on that moves without being polled."""
+    if not transitions.moves_by_itself():
+        return []
+    changes: list[Change] = []
+    for row in connection.execute(
+        "SELECT * FROM tasks WHERE status IN ('submitted', 'processing') AND visible_at <= ? ORDER BY n",
+        (now,),
+    ).fetchall():
+        task = _task(row)
+        stage = transitions.stage(task.polls, now - task.visible_at)
+        changes += _move(connection, task, stage, now)[1]
+    return changes
+
+
+def list_tasks(
+    connection: sqlite3.Connection, page: int, size: int, transitions: Transitions, now: float
+) -> tuple[list[Task], list[Change]]:
+    """Give one page of visible tasks, newest first; listing is no poll."""
+    changes = advance_due(connection, transitions, now)
+    rows = connection.execute(
+        "SELECT * FROM tasks WHERE visible_at <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
+        (now, size, (page - 1) * size),
+    )
+    return [_task(row) for row in rows], changes
+
+
+def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
+    """Find the succeeded task that a result's unguessable name belongs to."""
+    row = connection.execute(
+        "SELECT * FROM tasks WHERE status = 'succeed' AND (result_name = ? OR watermark_name = ?)",
+        (name, name),
+    ).fetchone()
+    return None if row is None else _task(row)
+
+
+def units_spent(connection: sqlite3.Connection) -> Decimal:
+    """Add up the units of every task that shows a deduction."""
+    rows = connection.execute(
+        "SELECT units FROM tasks WHERE status = 'succeed' OR (status = 'failed' AND fate = 'task-failed-charged')"
+    )
+    return sum((Decimal(row["units"]) for row in rows), Decimal(0))
+
+
+def callbacks_outstanding(connection: sqlite3.Connection) -> bool:
+    """Tell whether an unfinished task wants to be called back."""
+    return (
+        connection.execute(
+            "SELECT 1 FROM tasks WHERE status IN ('submitted', 'processing') AND callback_url IS NOT NULL LIMIT 1"
+        ).fetchone()
+        is not None
+    )
+
+
+def _columns(draft: Draft, settings: Settings, fault: Fault, now: float) -> dict[str, Any]:
+    order, facts = draft.order, draft.facts
+    visible_at = now + fault.number if fault.kind == "accept-late-S" else now
+    seconds = facts.duration_seconds
+    units = units_for(order.model_name, order.mode, seconds)
+    now_ms = int(now * 1000)
+    return {
+        "external_id": order.external_task_id,
+        "unique_external_id": None if settings.duplicates_allowed else order.external_task_id,
+        "callback_url": order.callback_url,
+        "watermark": order.watermark,
+        "sound": order.keep_original_sound and facts.has_sound,
+        "mode": order.mode,
+        "picture": draft.picture,
+        "clip": draft.clip,
+        "frames": round(_output_seconds(seconds, fault) * FRAMES_PER_SECOND),
+        "charge": json.dumps(_charge(units, settings.charge)),
+        "units": str(units),
+        "fate": fault.kind if fault.kind in FAILURES else "succeed",
+        "status": "submitted",
+        "message": "",
+        "polled_at": visible_at,
+        "visible_at": visible_at,
+        "created_ms": now_ms,
+        "updated_ms": now_ms,
+        "result_name": secrets.token_hex(20),
+        "watermark_name": secrets.token_hex(20),
+    }
+
+
+def _output_seconds(seconds: Fraction, fault: Fault) -> Fraction:
+    """Tell how long the output is; the charge stays that of the whole clip, as the page says.
+
+    `short-output` keeps three fifths, at least the 3 s that the page promises where the clip allows it.
+    """
+    if fault.kind != "short-output":
+        return seconds
+    short = seconds * SHORT_OUTPUT_SHARE
+    room = seconds - VIDEO_MIN_SECONDS >= Fraction(1, FRAMES_PER_SECOND)
+    return max(short, Fraction(VIDEO_MIN_SECONDS)) if room else short
+
+
+def _charge(units: Decimal, kind: str) -> dict[str, Any]:
+    if kind == "cash":
+        price = f"{(units * USD_PER_UNIT).normalize():f}"
+        return {"final_balance_deduction": {"quota": price, "list_price": price}}
+    return {"final_unit_deduction": f"{units.normalize():f}"}
+
+
+def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) -> tuple[Task, list[Change]]:
+    """Take a task to a stage, never backwards, through every status in between."""
+    end = "failed" if task.fate in FAILURES else "succeed"
+    path = ["submitted", "processing", end]
+    target = {Stage.SUBMITTED: 0, Stage.PROCESSING: 1, Stage.ENDED: 2}[stage]
+    ahead = path[path.index(task.status) + 1 : target + 1]
+    changes: list[Change] = []
+    for status in ahead:
+        message = FAILURES.get(task.fate, "") if status == "failed" else ""
+        task = replace(task, status=status, message=message, updated_ms=int(now * 1000))
+        changes.append((task, status))
+    if changes:
+        connection.execute(
+            "UPDATE tasks SET status = ?, message = ?, updated_ms = ? WHERE n = ?",
+            (task.status, task.message, task.updated_ms, task.n),
+        )
+    return task, changes
+
+
+def _reproducible_id(kind: str, number: int | None, external_id: str | None) -> str:
+    """Make an 18-digit id that the same calls on a fresh state give again."""
+    digest = hashlib.sha256(f"{kind}:{number}:{external_id or ''}".encode()).digest()
+    return str(8 * 10**17 + int.from_bytes(digest[:8], "big") % 10**17)
+
+
+def _task(row: sqlite3.Row) -> Task:
+    values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over values
+    values["watermark"] = bool(values["watermark"])
+    values["sound"] = bool(values["sound"])
+    values["charge"] = json.loads(values["charge"])
+    values["units"] = Decimal(values["units"])
+    return Task(**values)

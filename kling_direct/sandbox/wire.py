@@ -1,0 +1,146 @@
+"""The vendor's envelope, its table of codes, and strict reading of a JSON body."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any, Final
+
+HTTP_STATUS: Final = {
+    0: 200,
+    1000: 401,
+    1001: 401,
+    1002: 401,
+    1003: 401,
+    1004: 401,
+    1100: 429,
+    1101: 429,
+    1102: 429,
+    1103: 403,
+    1200: 400,
+    1201: 400,
+    1202: 404,
+    1203: 404,
+    1300: 400,
+    1301: 400,
+    1302: 429,
+    1303: 429,
+    1304: 429,
+    5000: 500,
+    5001: 503,
+    5002: 504,
+}
+"""HTTP status of each service code (general.md section 4)."""
+
+MESSAGES: Final = {
+    0: "SUCCEED",
+    1000: "Authentication failed",
+    1001: "Authorization is empty",
+    1002: "Authorization is invalid",
+    1003: "Authorization is not yet valid",
+    1004: "Authorization has expired",
+    1100: "Abnormal account status",
+    1101: "Account in arrears",
+    1102: "Account balance not enough",
+    1103: "No permission for this API or model",
+    1200: "Invalid request parameters",
+    1201: "Invalid key or value",
+    1202: "The requested method is invalid",
+    1203: "The requested resource does not exist",
+    1300: "Blocked by the platform's policy",
+    1301: "Failure to pass the risk control system",
+    1302: "Too many requests",
+    1303: "parallel task over resource pack limit",
+    1304: "Blocked by the IP whitelist policy",
+    5000: "Server internal error",
+    5001: "Server temporarily unavailable",
+    5002: "Server internal timeout",
+}
+
+AUTHENTICATION: Final = 1000
+AUTHORIZATION_EMPTY: Final = 1001
+AUTHORIZATION_INVALID: Final = 1002
+TOKEN_NOT_YET_VALID: Final = 1003
+TOKEN_EXPIRED: Final = 1004
+INVALID_PARAMETERS: Final = 1200
+INVALID_VALUE: Final = 1201
+INVALID_METHOD: Final = 1202
+NO_SUCH_RESOURCE: Final = 1203
+OVER_PARALLEL_LIMIT: Final = 1303
+INTERNAL_ERROR: Final = 5000
+INTERNAL_TIMEOUT: Final = 5002
+
+
+class Refusal(Exception):
+    """A request is answered with a service code other than 0."""
+
+    def __init__(self, code: int, message: str | None = None) -> None:
+        self.code = code
+        self.message = message if message is not None else MESSAGES.get(code, "Unspecified error")
+        super().__init__(f"{code}: {self.message}")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer before it is sent; `status` None means that the connection is reset instead."""
+
+    status: int | None
+    body: dict[str, Any] | bytes = b""
+    content_type: str = "application/json"
+
+
+RESET: Final = Reply(None)
+
+
+def success(data: Any) -> Reply:
+    """Wrap `data` in the envelope of code 0."""
+    return Reply(200, {"code": 0, "message": MESSAGES[0], "request_id": str(uuid.uuid4()), "data": data})
+
+
+def failure(code: int, message: str | None = None) -> Reply:
+    """Answer with a service code and its documented HTTP status (an unlisted code: 500); no `data`."""
+    refusal = Refusal(code, message)
+    return Reply(
+        HTTP_STATUS.get(code, 500),
+        {"code": code, "message": refusal.message, "request_id": str(uuid.uuid4())},
+    )
+
+
+class _DuplicateKey(ValueError):
+    """A JSON object names one key twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _DuplicateKey(f"{clip(twice)} is given twice")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_body(raw: bytes) -> Any:
+    """Read a JSON body; anything but strict UTF-8 JSON raises `Refusal` 1200.
+
+    Integers keep every digit. NaN, a repeated key, an absurdly deep nesting and an integer of
+    thousands of digits are refused.
+    """
+    try:
+        return json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise Refusal(INVALID_PARAMETERS, "the request body is not UTF-8") from None
+    except RecursionError:
+        raise Refusal(INVALID_PARAMETERS, "the request body is nested too deeply") from None
+    except ValueError as error:
+        raise Refusal(INVALID_PARAMETERS, f"the request body is not valid JSON: {clip(str(error))}") from None
+
+
+def clip(text: str, limit: int = 100) -> str:
+    """Quote a foreign text for a message: escaped, cut, always encodable."""
+    shown = text.encode("unicode_escape").decode("ascii")
+    return repr(shown if len(shown) <= limit else shown[:limit] + "...")
