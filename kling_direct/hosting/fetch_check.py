@@ -16,6 +16,7 @@ import aiohttp
 import yarl
 
 from ..errors import HostingError
+from ..settings import is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +61,6 @@ class Hop:
     """What to do when it asks for a login or refuses."""
     down: str
     """What to do when it cannot be reached, or nothing is behind it."""
-    direct: bool = False
-    """Reached without the proxy that HTTPS_PROXY names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ async def check_fetch(url: str, file: HostedFile, hop: Hop) -> None:
     """
     parts = await asyncio.to_thread(_parts, file.path, file.size_bytes)
     try:
-        async with asyncio.timeout(TOTAL_SECONDS), _session(hop) as session:
+        async with asyncio.timeout(TOTAL_SECONDS), _session(url) as session:
             for part in parts:
                 await _check_part(session, url, file, part, hop)
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -118,13 +117,13 @@ def _parts(path: Path, size_bytes: int) -> list[Part]:
     return parts
 
 
-def _session(hop: Hop) -> aiohttp.ClientSession:
+def _session(url: str) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "kling-direct"},
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
-        trust_env=not hop.direct,
+        trust_env=not is_loopback(url),
     )
 
 

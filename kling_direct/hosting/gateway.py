@@ -50,7 +50,7 @@ class Gateway(MediaHost):
         """Open the folder; nothing listens yet.
 
         Raises:
-            HostingError: KLING_DIRECT_PUBLIC_URL or KLING_DIRECT_WEBHOOK_SECRET cannot be used, or the folder.
+            HostingError: the public URL, the webhook secret or the folder cannot be used.
         """
         self._public = clean_public_url(settings.public_url)
         self._clock = clock or SystemClock()
@@ -117,7 +117,7 @@ class Gateway(MediaHost):
                     return
         raise HostingError(
             f"Port {self.port} is used by another program, or by the gateway of another home.",
-            hint="End that program, or set KLING_DIRECT_GATEWAY_PORT to a free port and let the tunnel lead there.",
+            hint="End it, or set KLING_DIRECT_GATEWAY_PORT to a free port and let the tunnel lead there.",
         )
 
     async def publish(self, file: HostedFile) -> str:
@@ -147,7 +147,7 @@ class Gateway(MediaHost):
         inside = f"http://{LOOPBACK}:{self.port}{url.removeprefix(self._public)}"
         again = "Run again; if it stays, look whether kling-direct gateway runs and which port it has."
         name = f"the gateway on {LOOPBACK}:{self.port}"
-        await check_fetch(inside, file, Hop(name, missing=again, denied=again, down=again, direct=True))
+        await check_fetch(inside, file, Hop(name, missing=again, denied=again, down=again))
         host = urlsplit(self._public).hostname
         target = f"Let it lead to http://{LOOPBACK}:{self.port}"
         await check_fetch(
@@ -202,13 +202,12 @@ class Gateway(MediaHost):
     async def _is_ours(self) -> bool:
         """Ask who holds the port for a proof that only a holder of our secret can give."""
         nonce = secrets.token_hex(16)
+        asked = f"http://{LOOPBACK}:{self.port}/kd/gateway/{nonce}"
         timeout = aiohttp.ClientTimeout(total=PROOF_SECONDS)
         try:
             async with (
                 aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-                session.get(
-                    f"http://{LOOPBACK}:{self.port}/kd/gateway/{nonce}", allow_redirects=False
-                ) as answer,
+                session.get(asked, allow_redirects=False) as answer,
             ):
                 said = await answer.content.read(256)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError):

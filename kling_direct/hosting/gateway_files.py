@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import filelock
 from blake3 import blake3
 
 from ..errors import HostingError
@@ -12,16 +14,18 @@ from .file_table import ServedFile
 from .leftover import DIGEST, checked_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from .file_table import FileTable
     from .media_host import HostedFile
 
 CHUNK_BYTES = 2**20
+LOCK_SECONDS = 60.0
 
 
 class GatewayFiles:
-    """One folder with `<digest>.mp4`, copied rather than linked: the original may be written over in place."""
+    """One folder with `<digest>.mp4`, copied, not linked: the original may be written over in place."""
 
     def __init__(self, folder: Path, table: FileTable) -> None:
         self._folder = folder
@@ -34,22 +38,9 @@ class GatewayFiles:
             HostingError: it cannot be read or written, or its bytes are not those of its digest any more.
         """
         digest = checked_digest(file.digest)
-        if self.holds(digest):
-            return
-        kept = self._path(digest)
-        part = kept.with_name(f"{digest}.{os.getpid()}.{os.urandom(4).hex()}.part")
-        try:
-            if _copy(file.path, part) != digest:
-                raise HostingError(f"{file.path.name} was changed before it could be published; run again.")
-            part.replace(kept)
-            found = kept.stat()
-        except OSError as error:
-            raise HostingError(
-                f"{file.path.name} cannot be copied for the gateway: {error.strerror}."
-            ) from None
-        finally:
-            part.unlink(missing_ok=True)
-        self._table.put(ServedFile(digest, found.st_size, found.st_mtime_ns, file.content_type))
+        with self._alone():
+            if not self.holds(digest):
+                self._copy_in(file, digest)
 
     def holds(self, digest: str) -> bool:
         """Tell whether the clip is registered and the copy still the same."""
@@ -62,12 +53,13 @@ class GatewayFiles:
 
     def drop(self, digest: str) -> None:
         """Forget the clip, then delete the copy and what an interrupted copying left of it."""
-        self._table.remove(digest)
-        try:
-            for path in [self._path(digest), *self._folder.glob(f"{digest}.*.part")]:
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise HostingError(f"The gateway's copy cannot be deleted: {error.strerror}.") from None
+        with self._alone():
+            self._table.remove(digest)
+            try:
+                self._path(digest).unlink(missing_ok=True)
+                self._part(digest).unlink(missing_ok=True)
+            except OSError as error:
+                raise HostingError(f"The gateway's copy cannot be deleted: {error.strerror}.") from None
 
     def held(self) -> dict[str, tuple[int, float]]:
         """Return size in bytes and time of change (Unix seconds) of everything in the folder, by digest."""
@@ -84,14 +76,40 @@ class GatewayFiles:
             found[digest] = (size_bytes + stat.st_size, max(modified, stat.st_mtime))
         return found
 
+    def _copy_in(self, file: HostedFile, digest: str) -> None:
+        part = self._part(digest)
+        try:
+            if _copy(file.path, part) != digest:
+                raise HostingError(f"{file.path.name} was changed before it could be published; run again.")
+            part.replace(self._path(digest))
+            found = self._path(digest).stat()
+        except OSError as error:
+            reason = f"{file.path.name} cannot be copied for the gateway: {error.strerror}."
+            raise HostingError(reason) from None
+        finally:
+            part.unlink(missing_ok=True)
+        self._table.put(ServedFile(digest, found.st_size, found.st_mtime_ns, file.content_type))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the folder against every other process and thread that copies or deletes."""
+        try:
+            with filelock.FileLock(self._folder.with_name("files.lock"), timeout=LOCK_SECONDS):
+                yield
+        except filelock.Timeout:
+            raise HostingError("Another process keeps the gateway's folder locked; run again.") from None
+
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.mp4"
+
+    def _part(self, digest: str) -> Path:
+        return self._folder / f"{digest}.part"
 
 
 def _copy(source: Path, target: Path) -> str:
     """Copy a file and return the digest of what was copied."""
     hasher = blake3()
-    with source.open("rb") as reader, target.open("xb") as writer:
+    with source.open("rb") as reader, target.open("wb") as writer:
         while chunk := reader.read(CHUNK_BYTES):
             hasher.update(chunk)
             writer.write(chunk)

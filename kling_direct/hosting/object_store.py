@@ -34,7 +34,7 @@ LONGEST_LIFETIME = timedelta(days=7)
 
 PART_BYTES = 8 * 2**20
 PARTS_AT_ONCE = 4
-"""Together the upload's memory, whatever the clip's size; with `REQUEST_SECONDS` a line of 0.5 Mbit/s will do."""
+"""Together the upload's memory, whatever the clip's size; a line of 0.5 Mbit/s will do."""
 REQUEST_SECONDS = 600
 CLIENT_CONFIG: dict[str, Any] = {"timeout": f"{REQUEST_SECONDS}s", "connect_timeout": "10s"}
 """As `config`, not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin."""
@@ -209,8 +209,8 @@ class ObjectStore(MediaHost):
         return self._folder() + name
 
     def _opened(self) -> S3Store | GCSStore | AzureStore:
-        if self._store is None:
+        store = self._store
+        if store is None:
             kind: Any = STORES[self._address.scheme]
-            self._store = kind(self._address.bucket, config=CLIENT_CONFIG, retry_config=RETRIES)
-        assert self._store is not None
-        return self._store
+            store = self._store = kind(self._address.bucket, config=CLIENT_CONFIG, retry_config=RETRIES)
+        return store
