@@ -30,7 +30,8 @@
     |  `- ServerFault                5000, 5001, 5002 and every code not listed here
     |- LedgerError
     |  |- LedgerNotWritable
-    |  `- LedgerTooNew
+    |  |- LedgerTooNew
+    |  `- LeaseLost                  another process has taken an attempt over
     |- SpendingRefused
     |  |- BudgetReached
     |  |- SubmissionsHeld
@@ -365,6 +366,10 @@ class LedgerNotWritable(LedgerError, OSError):
 
 class LedgerTooNew(LedgerError):
     """A newer version of this package wrote the ledger."""
+
+
+class LeaseLost(LedgerError):
+    """Another process has taken the attempt over; this one must not touch it any more."""
 
 
 class SpendingRefused(KlingDirectError):

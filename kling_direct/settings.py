@@ -185,6 +185,18 @@ class Settings(BaseSettings):
             max(self.create_seconds, 10 * floor),
         )
 
+    def origin(self, profile: str) -> str:
+        """Return where requests of a profile go; the empty one needs no key for that.
+
+        Raises:
+            UnknownProfile: the file has no such name.
+            SettingsError: an address or the file cannot be used.
+        """
+        try:
+            return self.profile(profile).origin
+        except MissingCredentials:
+            return self._environment_origin()
+
     def profile(self, name: str) -> Profile:
         """Return the named profile, or for the empty name the environment's, else the file's empty one.
 

@@ -88,6 +88,14 @@ class Spender:
     node_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """With whose account an attempt is made."""
+
+    profile: str
+    fingerprint: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Order:
     """Everything a person says when they ask for a video."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import filelock
 
-from ..errors import LedgerError
+from ..errors import LeaseLost, LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,10 +26,6 @@ logger = logging.getLogger(__name__)
 
 LEASE: Final = timedelta(seconds=60)
 RENEW_SECONDS: Final = 10.0
-
-
-class LeaseLostError(Exception):
-    """Another process has taken the attempt over; this one must not touch it any more."""
 
 
 class Owner:
@@ -74,7 +70,7 @@ async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None
     """Keep a lease alive while the block runs; cancel the block when the lease is lost.
 
     Raises:
-        LeaseLostError: somebody else holds it now.
+        LeaseLost: somebody else holds it now.
     """
     work = asyncio.current_task()
     lost = False
@@ -98,7 +94,7 @@ async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None
         yield
     except asyncio.CancelledError:
         if lost:
-            raise LeaseLostError from None
+            raise LeaseLost("Another process has taken this attempt over.") from None
         raise
     finally:
         keeper.cancel()

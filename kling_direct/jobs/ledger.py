@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ..errors import ExternalIdTaken, LedgerTooNew
+from ..errors import ExternalIdTaken, LeaseLost, LedgerTooNew
 from .attempt import Attempt, AttemptState, attempt_of, column_values, milliseconds
 from .database import Database
 from .job import Spender
-from .lease import LEASE, LeaseLostError, Owner
-from .next_step import CarryOn, Open, Refuse, Reopen, Serve, next_step
+from .lease import LEASE, Owner
+from .next_step import CarryOn, Open, Refuse, Reopen, Serve, Step, next_step
 from .spending import spent_so_far
 from .tables import attempts, jobs
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from .budget import Budget
-    from .job import Job
+    from .job import Job, Sender
 
 _REOPENED: dict[str, Any] = dict.fromkeys(
     (
@@ -55,14 +55,6 @@ class Reservation:
     budget: Budget
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """With whose account an attempt is made."""
-
-    profile: str
-    fingerprint: str
-
-
 class Ledger:
     """One home's jobs and attempts."""
 
@@ -87,11 +79,15 @@ class Ledger:
         with self.database.read() as connection:
             return _attempt(connection, attempt_id)
 
-    def begin(self, job: Job, sender: Sender, reservation: Reservation | None) -> Attempt:
+    def step(self, job: Job) -> Step:
+        """Return what queueing this job means now, without changing anything."""
+        return next_step(self.attempts_of(job.key), again=job.order.again)
+
+    def begin(self, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
         """Return the attempt that this order is about, making one where the rules allow it.
 
-        A new or reopened attempt is leased to this process and its units are reserved in the same
-        transaction. Without a reservation nothing new begins, and what would have begun is an error.
+        A new or reopened attempt is leased to this process, and its units are reserved in the same
+        transaction.
 
         Raises:
             TaskFailed, ResultGone: the rules after a failure forbid another attempt.
@@ -109,8 +105,6 @@ class Ledger:
                 raise step.error
             if isinstance(step, (Serve, CarryOn)):
                 return step.attempt
-            if reservation is None:
-                raise NothingToCollectError
             self._may_write()
             self._add_job(connection, job)
             number = step.attempt.number if isinstance(step, Reopen) else step.number
@@ -155,7 +149,7 @@ class Ledger:
 
         Raises:
             BudgetReached: a limit would be passed.
-            LeaseLostError: somebody else holds the attempt.
+            LeaseLost: somebody else holds the attempt.
         """
         with self.database.write() as connection:
             spender = Spender(attempt.prompt_id, attempt.node_id)
@@ -196,7 +190,7 @@ class Ledger:
         """Extend this process's lease; False when somebody else holds it."""
         try:
             self.change(attempt, lease_until=self.clock.now() + LEASE)
-        except LeaseLostError:
+        except LeaseLost:
             return False
         return True
 
@@ -204,14 +198,14 @@ class Ledger:
         """Give the lease up, with last changes; a lease that is lost already is no matter."""
         try:
             self.change(attempt, owner=None, lease_until=None, **changes)
-        except LeaseLostError:
+        except LeaseLost:
             return
 
     def change(self, attempt: Attempt, **changes: Any) -> Attempt:
         """Write changes to an attempt that this process holds, and extend the lease.
 
         Raises:
-            LeaseLostError: somebody else holds it.
+            LeaseLost: somebody else holds it.
         """
         with self.database.write() as connection:
             return self._changed(connection, attempt, {"lease_until": self.clock.now() + LEASE} | changes)
@@ -234,7 +228,7 @@ class Ledger:
             .values(column_values(changes))
         )
         if not written.rowcount:
-            raise LeaseLostError
+            raise LeaseLost("Another process has taken this attempt over.")
         return _attempt(connection, attempt.attempt_id)
 
     def _may_write(self) -> None:
@@ -322,10 +316,6 @@ class Ledger:
                 task_id=holder.task_id,
             )
         return wanted
-
-
-class NothingToCollectError(Exception):
-    """The job has no attempt that could be collected without paying."""
 
 
 def _attempt(connection: sa.Connection, attempt_id: int) -> Attempt:

@@ -1,0 +1,105 @@
+"""Which origin and which credential an order, or an attempt that exists, belongs to."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..api.credentials import ApiKey, Credential, credential_of
+from ..errors import CredentialsChanged, MissingCredentials, UnknownProfile
+from ..hosting.kept_value import kept_value
+from ..settings import clean_origin
+from .job import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..settings import Settings
+    from .attempt import Attempt
+
+FINGERPRINT_KEY = re.compile(r"[0-9a-f]{64}")
+"""Without it a fingerprint in the ledger tells nothing about a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where and as whom requests are sent."""
+
+    origin: str
+    profile: str
+    credential: Credential = field(repr=False)
+    fingerprint: str
+
+    @property
+    def sender(self) -> Sender:
+        """Return what the ledger keeps of it."""
+        return Sender(self.profile, self.fingerprint)
+
+
+class Accounts:
+    """Resolve accounts; the sandbox never reads a Kling credential."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def origin(self, service: Service, profile: str) -> str:
+        """Return where an order goes; needs no key for the empty profile.
+
+        Raises:
+            UnknownProfile, SettingsError: the profile or an address is wrong.
+        """
+        if service is Service.SANDBOX:
+            url = self._settings.sandbox_url
+            return clean_origin(url, "KLING_DIRECT_SANDBOX_URL") if url else EMBEDDED_ORIGIN
+        return self._settings.origin(profile)
+
+    def account(self, service: Service, profile: str) -> Account:
+        """Return the account of a new order.
+
+        Raises:
+            CredentialsError: no usable key; the message says where to put one.
+        """
+        if service is Service.SANDBOX:
+            return self._sandbox(self.origin(service, profile), profile)
+        named = self._settings.profile(profile)
+        credential = credential_of(named, self._clock)
+        return Account(named.origin, profile, credential, credential.fingerprint(self._fingerprint_key()))
+
+    def account_of(self, attempt: Attempt) -> Account:
+        """Return the account that an attempt was made with, and no other.
+
+        Raises:
+            CredentialsChanged: it is no longer configured; nothing was sent.
+        """
+        if attempt.realm == SANDBOX_REALM:
+            return self._sandbox(attempt.origin, attempt.profile)
+        named = f"profile {attempt.profile!r}" if attempt.profile else "the default profile"
+        try:
+            account = self.account(Service.KLING, attempt.profile)
+        except (MissingCredentials, UnknownProfile) as error:
+            raise CredentialsChanged(
+                f"The key that this task was made with is gone from {named}: {error.message}",
+                hint="Configure the same key again; nothing was sent.",
+                task_id=attempt.task_id,
+            ) from None
+        if account.origin != attempt.origin or account.fingerprint != attempt.fingerprint:
+            what = "address" if account.origin != attempt.origin else "key"
+            raise CredentialsChanged(
+                f"The {what} of {named} has changed since this task was made at {attempt.origin}.",
+                hint=f"Configure the same {what} again to go on with it; nothing was sent.",
+                task_id=attempt.task_id,
+            )
+        return account
+
+    def _sandbox(self, origin: str, profile: str) -> Account:
+        from ..sandbox import DEFAULT_API_KEY  # noqa: PLC0415 - brings the sandbox's server
+
+        chosen = self._settings.sandbox_api_key
+        key = chosen.get_secret_value() if chosen and origin != EMBEDDED_ORIGIN else DEFAULT_API_KEY
+        return Account(origin, profile, ApiKey(key), "sandbox")
+
+    def _fingerprint_key(self) -> bytes:
+        path = self._settings.home / "fingerprint_key"
+        return bytes.fromhex(kept_value(path, lambda: secrets.token_hex(32), FINGERPRINT_KEY))
