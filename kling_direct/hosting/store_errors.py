@@ -26,7 +26,10 @@ class Cause:
 
 CAUSES = (
     Cause(
-        re.compile(r"169\.254\.169\.254|metadata\.google|MissingAccount|Missing[A-Za-z]*Cred|No credentials"),
+        re.compile(
+            r"169\.254\.169\.254|/latest/api/token|/latest/meta-data|metadata\.google|MissingAccount"
+            r"|Missing[A-Za-z]*Cred|No credentials"
+        ),
         "no usable credentials were found for it.",
         CREDENTIALS_HINT,
     ),

@@ -1,0 +1,284 @@
+"""Callbacks: a genuine one is a hint, and everything else changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+import standardwebhooks.webhooks
+from pydantic import SecretStr
+
+from kling_direct.errors import HostingError
+from kling_direct.hosting.callbacks import CallbackCheck, named_task
+from kling_direct.hosting.file_table import HINTS_KEPT, FileTable
+from kling_direct.hosting.gateway import Gateway
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from kling_direct.settings import Settings
+
+# Kling's own test vector, recomputed: shared reference kling-api/general.md, section 7.
+SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
+MOMENT = 1781080794
+BODY = (
+    b'{"id":"1234567890","status":"succeeded","message":"",'
+    b'"create_time":1781080778802,"update_time":1781080794151}'
+)
+HEADERS = {
+    "webhook-id": "9876543210",
+    "webhook-timestamp": str(MOMENT),
+    "webhook-signature": "v1,UsKlJP00XoQyOn410NM9xv34sP+Gl0jnOO9Lcpr7NJ4=",
+}
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def at_the_vectors_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Set the clock of the library, which takes none."""
+
+    def at(seconds_later: int) -> None:
+        class Then(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> datetime:
+                return datetime.fromtimestamp(MOMENT + seconds_later, tz)
+
+        monkeypatch.setattr(standardwebhooks.webhooks, "datetime", Then)
+
+    return at
+
+
+@pytest.fixture
+async def open_gateway(make_settings: Callable[..., Settings], free_port: int) -> AsyncIterator[Gateway]:
+    """Listen without a webhook secret."""
+    gateway = Gateway(make_settings(public_url=f"http://127.0.0.1:{free_port}"))
+    await gateway.ensure_running()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+async def gateway(make_settings: Callable[..., Settings], free_port: int) -> AsyncIterator[Gateway]:
+    """Listen with the vector's secret."""
+    gateway = Gateway(make_settings(public_url=f"http://127.0.0.1:{free_port}", webhook_secret=SECRET))
+    await gateway.ensure_running()
+    yield gateway
+    await gateway.stop()
+
+
+async def post(gateway: Gateway, body: Any, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(gateway.callback_url(), data=body, headers=headers) as answer,
+    ):
+        return answer.status, await answer.read()
+
+
+def hints(gateway: Gateway) -> set[str]:
+    return gateway.hints_since(LONG_AGO)
+
+
+async def test_the_official_vector_is_a_hint(
+    gateway: Gateway, at_the_vectors_time: Callable[[int], None]
+) -> None:
+    at_the_vectors_time(0)
+    assert await post(gateway, BODY, HEADERS) == (200, b"{}")
+    assert hints(gateway) == {"1234567890"}
+
+
+async def test_a_replay_is_harmless(gateway: Gateway, at_the_vectors_time: Callable[[int], None]) -> None:
+    at_the_vectors_time(200)
+    for _ in range(3):
+        assert await post(gateway, BODY, HEADERS) == (200, b"{}")
+    assert hints(gateway) == {"1234567890"}
+
+
+async def test_one_good_signature_among_several_is_enough(
+    gateway: Gateway, at_the_vectors_time: Callable[[int], None]
+) -> None:
+    at_the_vectors_time(0)
+    other = "v1," + base64.b64encode(bytes(32)).decode()
+    both = {**HEADERS, "webhook-signature": f"{other} {HEADERS['webhook-signature']}"}
+    assert (await post(gateway, BODY, both))[0] == 200
+
+
+@pytest.mark.parametrize("late", [-301, 301, 10**6])
+async def test_a_callback_outside_five_minutes_is_refused(
+    gateway: Gateway, at_the_vectors_time: Callable[[int], None], late: int
+) -> None:
+    at_the_vectors_time(late)
+    assert (await post(gateway, BODY, HEADERS))[0] == 401
+    assert hints(gateway) == set()
+
+
+@pytest.mark.parametrize(
+    ("body", "changed"),
+    [
+        (BODY.replace(b"1234567890", b"1234567891"), {}),
+        (BODY + b" ", {}),
+        (b"", {}),
+        (b"\xff\xfe not UTF-8", {}),
+        (BODY, {"webhook-signature": "v1," + base64.b64encode(bytes(32)).decode()}),
+        (BODY, {"webhook-signature": "v1,not base64!"}),
+        (BODY, {"webhook-signature": "v1"}),
+        (BODY, {"webhook-signature": "v1,a,b,c"}),
+        (BODY, {"webhook-signature": "v2,UsKlJP00XoQyOn410NM9xv34sP+Gl0jnOO9Lcpr7NJ4="}),
+        (BODY, {"webhook-timestamp": "yesterday"}),
+        (BODY, {"webhook-timestamp": "nan"}),
+        (BODY, {"webhook-timestamp": "1e999"}),
+        (BODY, {"webhook-id": "1"}),
+        (BODY, {"webhook-id": None}),
+        (BODY, {"webhook-signature": None}),
+        (BODY, {"webhook-id": None, "webhook-timestamp": None, "webhook-signature": None}),
+    ],
+)
+async def test_a_forged_callback_is_401_and_changes_nothing(
+    gateway: Gateway,
+    at_the_vectors_time: Callable[[int], None],
+    body: bytes,
+    changed: dict[str, str | None],
+) -> None:
+    at_the_vectors_time(0)
+    headers = {name: value for name, value in {**HEADERS, **changed}.items() if value is not None}
+    assert await post(gateway, body, headers) == (401, b"")
+    assert hints(gateway) == set()
+
+
+async def test_both_bodies_are_understood_without_a_secret(open_gateway: Gateway) -> None:
+    legacy = {"task_id": "legacy-1", "task_status": "succeed", "task_info": {}, "task_result": {"videos": []}}
+    assert await post(open_gateway, json.dumps(legacy)) == (200, b"{}")
+    assert await post(open_gateway, json.dumps({"id": "new:1", "status": "processing"})) == (200, b"{}")
+    assert hints(open_gateway) == {"legacy-1", "new:1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b"\xff\xfe\x00", 400),
+        (b"[" * 60_000, 400),
+        (b'{"task_id": ' + b"1" * 5000 + b"}", 400),
+        (b'{"task_id": 12345}', 200),
+        (b'{"task_id": null, "id": "x"}', 200),
+        (b'{"task_id": ""}', 200),
+        (b'{"id": "../../account/costs"}', 200),
+        (b'{"id": "x\\n"}', 200),
+        (json.dumps({"id": "a" * 129}).encode(), 200),
+        (b'{"status": "succeeded"}', 200),
+    ],
+)
+async def test_a_malformed_callback_changes_nothing(open_gateway: Gateway, body: bytes, status: int) -> None:
+    assert (await post(open_gateway, body))[0] == status
+    assert hints(open_gateway) == set()
+
+
+async def test_a_body_over_64_kb_is_413_however_it_is_announced(open_gateway: Gateway) -> None:
+    def padded(size: int) -> bytes:
+        body = b'{"id": "big", "x": "'
+        return body + b"a" * (size - len(body) - 2) + b'"}'
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        whole = padded(64 * 1024 + 1)
+        yield whole[:1000]
+        yield whole[1000:]
+
+    assert (await post(open_gateway, padded(64 * 1024 + 1)))[0] == 413
+    assert (await post(open_gateway, in_pieces()))[0] == 413
+    assert hints(open_gateway) == set()
+    assert (await post(open_gateway, padded(64 * 1024)))[0] == 200
+    assert hints(open_gateway) == {"big"}
+
+
+async def test_a_body_that_never_ends_is_given_up(
+    open_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kling_direct.hosting.gateway_server.BODY_SECONDS", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", open_gateway.port)
+    path = urlsplit(open_gateway.callback_url()).path
+    writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+    assert b"408" in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+async def test_callbacks_are_posted_and_nothing_else(open_gateway: Gateway, method: str) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, open_gateway.callback_url()) as answer,
+    ):
+        assert answer.status == 405
+
+
+async def test_a_guessed_callback_path_is_nothing(open_gateway: Gateway) -> None:
+    guess = open_gateway.callback_url()[:-1] + "g"
+    other = open_gateway.callback_url()[:-1] + ("0" if open_gateway.callback_url()[-1] != "0" else "1")
+    async with aiohttp.ClientSession() as session:
+        for url in (guess, other):
+            async with session.post(url, data=b'{"id": "x"}') as answer:
+                assert answer.status == 404
+    assert hints(open_gateway) == set()
+
+
+async def test_a_refused_callback_is_logged_without_its_path(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    await post(gateway, BODY, HEADERS)
+    assert "not signed with the configured secret" in caplog.text
+    assert "/kd/" not in caplog.text
+    assert "1234567890" not in caplog.text
+
+
+def test_a_secret_that_is_none_is_said_without_repeating_it() -> None:
+    for text in ("whsec_", "whsec_é", "whsec_a"):
+        with pytest.raises(HostingError, match="KLING_DIRECT_WEBHOOK_SECRET") as caught:
+            CallbackCheck(SecretStr(text))
+        assert text not in str(caught.value).replace("whsec_ and", "")
+
+
+def test_the_legacy_id_counts_where_both_are_there() -> None:
+    assert named_task(b'{"task_id": "a", "id": "b"}') == "a"
+
+
+def test_hints_are_read_from_a_moment_on(tmp_path: Path) -> None:
+    table = FileTable(tmp_path / "table.sqlite")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    for minutes, task in enumerate(["a", "b", "c", "a"]):
+        table.add_hint(task, lambda minutes=minutes: start + timedelta(minutes=minutes))
+    assert table.hints_since(start) == {"a", "b", "c"}
+    assert table.hints_since(start + timedelta(minutes=2)) == {"a", "c"}
+    assert table.hints_since(start + timedelta(minutes=3, seconds=1)) == set()
+
+
+def test_hints_are_dropped_after_a_day_and_above_ten_thousand(tmp_path: Path) -> None:
+    table = FileTable(tmp_path / "table.sqlite")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    table.add_hint("old", lambda: start)
+    with table._connection() as connection:
+        connection.executemany(
+            "INSERT INTO hints VALUES (?, ?)",
+            [(f"t{n}", (start + timedelta(hours=1, seconds=n)).timestamp()) for n in range(HINTS_KEPT)],
+        )
+    table.add_hint("new", lambda: start + timedelta(hours=24, seconds=1))
+    found = table.hints_since(LONG_AGO)
+    assert len(found) == HINTS_KEPT
+    assert {"old", "t0"}.isdisjoint(found)
+    assert {"new", "t1"} <= found
+
+
+def test_a_table_that_cannot_be_used_is_a_hosting_error(tmp_path: Path) -> None:
+    (tmp_path / "table.sqlite").write_bytes(b"not a database, only text" * 10)
+    with pytest.raises(HostingError, match=r"table\.sqlite cannot be used"):
+        FileTable(tmp_path / "table.sqlite")

@@ -1,0 +1,389 @@
+"""Object store: against moto's S3 server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+import yarl
+from aiohttp import web
+
+from kling_direct.errors import HostingError
+from kling_direct.hosting.media_host import HostedFile
+from kling_direct.hosting.object_store import ObjectStore, StoreAddress, install_id
+
+boto_auth = pytest.importorskip("botocore.auth")
+awsrequest = pytest.importorskip("botocore.awsrequest")
+credentials = pytest.importorskip("botocore.credentials")
+boto_session = pytest.importorskip("botocore.session")
+moto_server = pytest.importorskip("moto.server")
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from kling_direct.settings import Settings
+
+BUCKET = "clips"
+KEY, SECRET = "AKIAEXAMPLEEXAMPLE00", "not/a+real=secret"
+WEEK = 7 * 24 * 3600
+
+
+class Requests(logging.Handler):
+    """What the server was asked, by method; read from its own log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    def count(self) -> Counter[str]:
+        found = (re.search(r"(PUT|GET|HEAD|DELETE|POST) /", line) for line in self.lines)
+        return Counter(match[1] for match in found if match)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Set the store's usual variables and return a plain botocore client with an empty bucket."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto_session.get_session().create_client("s3", region_name="us-east-1")
+    client.create_bucket(Bucket=BUCKET)
+    for item in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    return client
+
+
+@pytest.fixture
+def requests(s3: Any) -> Iterator[Requests]:
+    handler = Requests()
+    logger = logging.getLogger("werkzeug")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def store(s3: Any, make_settings: Callable[..., Settings]) -> ObjectStore:
+    return ObjectStore(make_settings(store_url=f"s3://{BUCKET}/some/prefix"))
+
+
+def keys(s3: Any) -> list[str]:
+    return [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
+
+
+async def test_a_clip_is_uploaded_under_its_digest_with_its_content_type(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile], make_settings: Callable[..., Settings]
+) -> None:
+    clip = make_clip()
+    location = await store.publish(clip)
+    key = f"some/prefix/kling-direct/{install_id(make_settings().home)}/{clip.digest}.mp4"
+    assert location == f"s3://{BUCKET}/{key}"
+    found = s3.get_object(Bucket=BUCKET, Key=key)
+    assert found["Body"].read() == clip.path.read_bytes()
+    assert found["ContentType"] == "video/mp4"
+
+
+async def test_a_large_clip_goes_up_in_parts_and_comes_out_whole(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile], requests: Requests
+) -> None:
+    clip = make_clip(20_000_001)
+    await store.publish(clip)
+    assert requests.count()["PUT"] == 3
+    assert s3.get_object(Bucket=BUCKET, Key=keys(s3)[0])["Body"].read() == clip.path.read_bytes()
+
+
+async def test_two_publishes_at_once_are_one_upload_and_a_later_one_is_none(
+    store: ObjectStore, make_clip: Callable[..., HostedFile], requests: Requests
+) -> None:
+    clip = make_clip()
+    first, second = await asyncio.gather(store.publish(clip), store.publish(clip))
+    assert first == second
+    assert requests.count()["PUT"] == 1
+    await store.publish(clip)
+    assert requests.count()["PUT"] == 1
+
+
+async def test_one_of_two_publishers_may_give_up_without_harm_to_the_other(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile], requests: Requests
+) -> None:
+    clip = make_clip(9_000_000)
+    first = asyncio.create_task(store.publish(clip))
+    second = asyncio.create_task(store.publish(clip))
+    await asyncio.sleep(0)
+    first.cancel()
+    await second
+    assert first.cancelled() or first.done()
+    assert s3.head_object(Bucket=BUCKET, Key=keys(s3)[0])["ContentLength"] == clip.size_bytes
+
+
+async def test_an_object_of_another_size_is_replaced(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile]
+) -> None:
+    clip = make_clip()
+    await store.publish(clip)
+    s3.put_object(Bucket=BUCKET, Key=keys(s3)[0], Body=b"short")
+    await store.publish(clip)
+    assert s3.head_object(Bucket=BUCKET, Key=keys(s3)[0])["ContentLength"] == clip.size_bytes
+
+
+async def test_the_signature_is_what_botocore_computes_and_lives_longer_than_asked(
+    store: ObjectStore, make_clip: Callable[..., HostedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # moto answers 200 to forged and expired signatures, so the signature is made again.
+    url = await store.sign(await store.publish(make_clip()), 3600)
+    parts = urlsplit(url)
+    sent = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    expires = int(sent["X-Amz-Expires"])
+    assert 3600 < expires <= 3600 + 120
+    at = datetime.strptime(sent["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert abs((datetime.now(UTC) - at).total_seconds()) < 60
+
+    monkeypatch.setattr(boto_auth, "get_current_datetime", lambda *_: at.replace(tzinfo=None))
+    signer = boto_auth.S3SigV4QueryAuth(
+        credentials.Credentials(KEY, SECRET), "s3", "us-east-1", expires=expires
+    )
+    again = awsrequest.AWSRequest(method="GET", url=parts._replace(query="").geturl())
+    signer.add_auth(again)
+    recomputed = {name: values[0] for name, values in parse_qs(urlsplit(again.url).query).items()}
+    assert recomputed == sent
+
+
+async def test_the_signed_link_serves_the_clip_and_verify_is_content(
+    store: ObjectStore, make_clip: Callable[..., HostedFile]
+) -> None:
+    clip = make_clip()
+    url = await store.sign(await store.publish(clip), 60)
+    async with aiohttp.ClientSession() as session, session.get(yarl.URL(url, encoded=True)) as answer:
+        assert await answer.read() == clip.path.read_bytes()
+    await store.verify(url, clip)
+
+
+async def test_seven_days_is_the_longest_life_of_a_link(
+    store: ObjectStore, make_clip: Callable[..., HostedFile]
+) -> None:
+    location = await store.publish(make_clip())
+    assert f"X-Amz-Expires={WEEK}&" in await store.sign(location, WEEK)
+    with pytest.raises(HostingError, match=r"7\.0 days was asked for; this host gives at most 7 days"):
+        await store.sign(location, WEEK + 1)
+
+
+@pytest.mark.parametrize("lifetime", [0, -1, float("nan"), float("inf")])
+async def test_a_lifetime_that_is_none_is_refused(store: ObjectStore, lifetime: float) -> None:
+    with pytest.raises(HostingError):
+        await store.sign("s3://clips/x", lifetime)
+
+
+async def test_withdraw_deletes_and_a_second_time_is_no_error(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile]
+) -> None:
+    clip = make_clip()
+    location = await store.publish(clip)
+    url = await store.sign(location, 60)
+    await store.withdraw(location)
+    assert keys(s3) == []
+    await store.withdraw(location)
+    with pytest.raises(HostingError, match="the object store: it says that there is no such file"):
+        await store.verify(url, clip)
+
+
+async def test_only_our_own_clips_are_listed_and_nothing_else_is_touched(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile]
+) -> None:
+    location = await store.publish(make_clip())
+    ours = location.removeprefix(f"s3://{BUCKET}/")
+    digest = "a" * 64
+    foreign = [
+        "holiday.mp4",
+        f"some/prefix/kling-direct/{'0' * 16}/{digest}.mp4",
+        f"kling-direct/{ours.split('/')[3]}/{digest}.mp4",
+    ]
+    for key in foreign:
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"theirs")
+    (leftover,) = await store.leftovers()
+    assert (leftover.location, leftover.size_bytes) == (location, 300_000)
+    assert abs((datetime.now(UTC) - leftover.last_modified).total_seconds()) < 60
+    folder = location.rpartition("/")[0]
+    for key in (*foreign, f"{folder}/../{digest}.mp4", f"{folder}/notes.txt", folder):
+        with pytest.raises(HostingError, match="it is not touched"):
+            await store.withdraw(f"s3://{BUCKET}/{key}" if key in foreign else key)
+        with pytest.raises(HostingError, match="it is not touched"):
+            await store.sign(f"s3://{BUCKET}/{key}" if key in foreign else key, 60)
+    assert sorted(keys(s3)) == sorted([*foreign, ours])
+
+
+async def test_a_clip_that_changed_since_it_was_digested_is_not_uploaded(
+    store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile]
+) -> None:
+    clip = make_clip()
+    clip.path.write_bytes(b"something else")
+    with pytest.raises(HostingError, match="changed or removed"):
+        await store.publish(clip)
+    assert keys(s3) == []
+
+
+async def test_a_digest_that_is_none_cannot_become_a_name(
+    store: ObjectStore, make_clip: Callable[..., HostedFile]
+) -> None:
+    with pytest.raises(HostingError, match="64 hex digits"):
+        await store.publish(HostedFile(make_clip().path, "../../x", 300_000))
+
+
+@pytest.mark.parametrize(
+    ("variables", "store_url", "says"),
+    [
+        ({}, "s3://no-such-bucket", "the bucket does not exist there"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "s3://clips", "it cannot be reached"),
+        ({"AWS_ENDPOINT_URL": "http://no-such-host.invalid"}, "s3://clips", "its host name is not known"),
+        ({"AWS_ALLOW_HTTP": "false"}, "s3://clips", "its endpoint is plain http"),
+        ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "s3://clips", "no usable credentials"),
+        ({}, "az://clips", "no usable credentials"),
+    ],
+)
+async def test_a_store_that_fails_is_put_into_plain_words(
+    s3: Any,
+    make_settings: Callable[..., Settings],
+    make_clip: Callable[..., HostedFile],
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str | None],
+    store_url: str,
+    says: str,
+) -> None:
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")  # where EC2 would hand out keys
+    for name, value in variables.items():
+        monkeypatch.delenv(name) if value is None else monkeypatch.setenv(name, value)
+    with pytest.raises(HostingError, match=says) as caught:
+        await ObjectStore(make_settings(store_url=store_url)).publish(make_clip())
+    text = str(caught.value)
+    assert KEY not in text
+    assert SECRET not in text
+    assert "\n" not in text
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"),
+    [
+        (403, "AccessDenied", "it denied the access (AccessDenied, 403)"),
+        (403, "InvalidAccessKeyId", "it did not accept the credentials (InvalidAccessKeyId, 403)"),
+        (403, "SignatureDoesNotMatch", "it did not accept the credentials (SignatureDoesNotMatch, 403)"),
+        (403, "RequestTimeTooSkewed", "this machine's clock differs too much"),
+        (400, "AuthorizationHeaderMalformed", "the bucket is in another region"),
+        (418, "Teapot", "it failed in a way that is not known here (Teapot, 418)"),
+    ],
+)
+async def test_what_the_store_refuses_is_named_and_its_text_is_not_passed_on(
+    s3: Any,
+    make_settings: Callable[..., Settings],
+    make_clip: Callable[..., HostedFile],
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    code: str,
+    says: str,
+) -> None:
+    async def refuse(request: web.BaseRequest) -> web.Response:
+        if request.method == "HEAD":
+            return web.Response(status=404)
+        body = f"<Error><Code>{code}</Code><AWSAccessKeyId>{KEY}</AWSAccessKeyId></Error>"
+        return web.Response(status=status, text=body)
+
+    runner = web.ServerRunner(web.Server(refuse, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{runner.addresses[0][1]}")
+    with pytest.raises(HostingError, match=re.escape(says)) as caught:
+        await ObjectStore(make_settings(store_url="s3://clips")).publish(make_clip())
+    await runner.cleanup()
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://clips.example.com",
+        "s3://",
+        "s3://key:secret@clips",
+        "s3://clips/a?token=1",
+        "s3://clips/../other",
+        "file:///tmp",
+        "",
+    ],
+)
+def test_an_address_of_another_form_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(HostingError) as caught:
+        StoreAddress.parse(url)
+    assert "secret" not in str(caught.value)
+    assert "token" not in str(caught.value)
+
+
+def test_an_address_is_taken_apart() -> None:
+    assert StoreAddress.parse("gs://b") == StoreAddress("gs", "b", "")
+    assert StoreAddress.parse(" s3://b/x//y/ ") == StoreAddress("s3", "b", "x/y/")
+
+
+def test_two_processes_that_start_at_once_agree_on_one_install_id(
+    tmp_path: Path, run_python: Callable[..., subprocess.Popen[str]]
+) -> None:
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from kling_direct.hosting.object_store import install_id\n"
+        "print('ready', flush=True); go = Path(sys.argv[1])\n"
+        "while not go.exists(): time.sleep(0.001)\n"
+        "print(install_id(Path(sys.argv[2])))"
+    )
+    go = tmp_path / "go"
+    processes = [run_python(code, str(go), str(tmp_path / "fresh")) for _ in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    go.touch()
+    said = {process.communicate(timeout=30)[0].strip() for process in processes}
+    assert len(said) == 1
+    assert re.fullmatch(r"[0-9a-f]{16}", said.pop())
+
+
+def test_an_install_id_that_was_damaged_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "install_id").write_text("hello")
+    with pytest.raises(HostingError, match="install_id does not hold"):
+        install_id(tmp_path)
+    assert (tmp_path / "install_id").read_text() == "hello"
+
+
+async def test_no_log_line_holds_a_signed_link_or_a_key(
+    store: ObjectStore, make_clip: Callable[..., HostedFile], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    clip = make_clip()
+    url = await store.sign(await store.publish(clip), 60)
+    await store.verify(url, clip)
+    theirs = ("werkzeug", "boto")  # the server's own access log, and the client that the test made
+    ours = [record.getMessage() for record in caplog.records if not record.name.startswith(theirs)]
+    assert not [line for line in ours if "X-Amz-Signature" in line or SECRET in line]
