@@ -20,7 +20,22 @@ from .transitions import Transitions
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and serve until told to stop; return the exit code."""
     given = _parser().parse_args(arguments)
-    options = SandboxOptions(
+    try:
+        serve(_options(given), given.host, given.port)
+    except OSError as error:
+        return _complain(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}")
+    except ValueError as error:
+        return _complain(f"cannot start: {error}")
+    return 0
+
+
+def _complain(problem: str) -> int:
+    sys.stderr.write(f"The sandbox {problem}\n")
+    return 1
+
+
+def _options(given: argparse.Namespace) -> SandboxOptions:
+    return SandboxOptions(
         state_dir=given.state,
         token=given.token,
         access_key=given.access_key,
@@ -35,14 +50,6 @@ def main(arguments: list[str] | None = None) -> int:
         charge=given.charge,
         duplicates_allowed=given.duplicates_allowed,
     )
-    try:
-        serve(options, given.host, given.port)
-    except OSError as error:
-        sys.stderr.write(
-            f"The sandbox cannot listen on {given.host}:{given.port}: {error.strerror or error}\n"
-        )
-        return 1
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

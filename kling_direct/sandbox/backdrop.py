@@ -55,7 +55,7 @@ class Backdrop:
             return self._canvas
         height, width = inset.shape[0] * 2 // 3, inset.shape[1]
         left = self.stage.left + int((self.stage.width - width) * sway) // 2 * 2
-        top = self.stage.top + (self.stage.height - height) // 4 * 2
+        top = self.stage.top + (self.stage.height - height) // 2 * 2
         for plane, piece, half in zip(self._planes, planes(inset, width, height), (1, 2, 2), strict=True):
             rows, columns = piece.shape
             plane[top // half : top // half + rows, left // half : left // half + columns] = piece

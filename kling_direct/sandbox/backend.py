@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import sqlite3
 from typing import TYPE_CHECKING, Final
 
 from .callbacks import Callbacks
@@ -13,7 +15,6 @@ from .settings import load_settings
 from .tasks import advance_due, callbacks_outstanding
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .tasks import Change, Task
 
 TICK_SECONDS: Final = 0.25
+
+log = logging.getLogger(__name__)
 
 
 class Backend:
@@ -55,10 +58,15 @@ class Backend:
         """
         while True:
             await self._wake.wait()
-            changes, waiting = await self.store.write(self._tick)
-            if not waiting:
-                self._wake.clear()
-            self.announce(changes) if changes else None
+            self._wake.clear()
+            try:
+                changes, waiting = await self.store.write(self._tick)
+            except sqlite3.Error:
+                log.exception("The sandbox could not move its tasks on")
+                changes, waiting = [], True
+            if waiting:
+                self._wake.set()
+            self.announce(changes)
             await asyncio.sleep(TICK_SECONDS)
 
     def _tick(self, connection: sqlite3.Connection) -> tuple[list[Change], bool]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from standardwebhooks import Webhook
 
 from .addresses import is_loopback
 from .task_view import callback_view
@@ -29,13 +30,15 @@ log = logging.getLogger(__name__)
 class Callbacks:
     """Post the legacy body to `callback_url` when a task changes, signed when a secret is set.
 
-    `origins` are the ones that an embedder allows; it may add to them at any time.
+    `origins` are the ones that an embedder allows; it may add to them at any time. ValueError for a
+    secret that is not `whsec_<base64>`.
     """
 
     def __init__(self, options: SandboxOptions, link: Callable[[Task, str], str]) -> None:
         self.origins = set(options.callback_origins)
         self._options = options
         self._link = link
+        self._webhook = Webhook(options.callback_secret) if options.callback_secret else None
         self._last_of: dict[int, asyncio.Task[None]] = {}
 
     def send(self, changes: Iterable[Change]) -> None:
@@ -86,13 +89,11 @@ class Callbacks:
 
     def _signature(self, content: bytes) -> dict[str, str]:
         """Sign by Standard Webhooks (general.md section 7)."""
-        if self._options.callback_secret is None:
+        if self._webhook is None:
             return {}
-        from standardwebhooks import Webhook  # noqa: PLC0415 - only where a secret is set
-
         identifier = f"msg_{secrets.token_hex(12)}"
         moment = datetime.fromtimestamp(int(self._options.now()), UTC)
-        signature = Webhook(self._options.callback_secret).sign(identifier, moment, content.decode())
+        signature = self._webhook.sign(identifier, moment, content.decode())
         return {
             "webhook-id": identifier,
             "webhook-timestamp": str(int(moment.timestamp())),

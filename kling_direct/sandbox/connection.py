@@ -40,6 +40,8 @@ async def cut(request: web.Request, path: Path, body_bytes: int) -> web.StreamRe
         asked = content[request.http_range]
     except ValueError:
         return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
+    if not asked:
+        return web.Response(status=416, headers={"Content-Range": f"bytes */{len(content)}"})
     partial = "Range" in request.headers
     start = (request.http_range.start or 0) % len(content) if partial else 0
     headers = {"Content-Type": "video/mp4", "Accept-Ranges": "bytes", "Content-Length": str(len(asked))}

@@ -75,9 +75,8 @@ class Endpoints:
         """Answer one call; whatever goes wrong inside becomes code 5000."""
         endpoint, identifier = _route(call)
         body, unreadable = await asyncio.to_thread(_read_body, call)
-        path = call.raw_path + (f"?{call.raw_query}" if call.raw_query else "")
         number, fault = await self._backend.store.write(
-            _begin, call.method, shorten(path), shorten(body), endpoint
+            _begin, call.method, _shown_path(call), shorten(body), endpoint
         )
         try:
             reply = await self._reply(call, endpoint, identifier, unreadable or body, fault)
@@ -207,8 +206,14 @@ def _route(call: Call) -> tuple[str | None, str]:
         return ("costs" if call.method == "GET" else None), ""
     identifier = call.raw_path.removeprefix(CREATE_PATH + "/")
     if identifier and identifier != call.raw_path and "/" not in identifier and call.method == "GET":
-        return "get", unquote(identifier)
+        return "get", unquote(identifier).encode("utf-8", "replace").decode()
     return None, ""
+
+
+def _shown_path(call: Call) -> str:
+    """Give path and query for the log: cut, and with undecodable bytes escaped."""
+    path = call.raw_path + (f"?{call.raw_query}" if call.raw_query else "")
+    return shorten(path.encode("utf-8", "backslashreplace").decode())
 
 
 def _read_body(call: Call) -> tuple[Any, Refusal | None]:

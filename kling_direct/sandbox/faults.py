@@ -110,21 +110,19 @@ def parse_fault(text: str, endpoint: str) -> Fault:
 
 def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
     """Give the answer of a fault that acts before anything is looked at; None where it does not."""
-    match fault.kind:
-        case "status-N":
-            return status_reply(int(fault.number))
-        case "code-N":
-            return failure(int(fault.number))
-        case "reset" | "reset-before-accept":
-            return RESET
-        case "html":
-            return HTML
-        case "garbage-json-before-accept":
-            return GARBAGE
-        case "garbage-json" if endpoint != "create":
-            return GARBAGE
-        case _:
-            return None
+    if fault.kind == "status-N":
+        return status_reply(int(fault.number))
+    if fault.kind == "code-N":
+        return failure(int(fault.number))
+    if fault.kind == "garbage-json" and endpoint != "create":
+        return GARBAGE
+    fixed = {
+        "reset": RESET,
+        "reset-before-accept": RESET,
+        "html": HTML,
+        "garbage-json-before-accept": GARBAGE,
+    }
+    return fixed.get(fault.kind)
 
 
 def instead_of_success(fault: Fault, reply: Reply) -> Reply:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 UPLOAD_MAX_BYTES: Final = 200_000_000
 UPLOAD_PATH: Final = re.compile(r"/sandbox/files/([0-9a-f]{40}\.(?:mp4|mov|png|jpg|bin))")
+DAY_SECONDS: Final = 86_400
+KEPT_DAYS: Final = 30
 _WRITE_BYTES: Final = 1 << 20
 
 
@@ -87,13 +89,26 @@ class Files:
         if match is None:
             return None
         path = self.uploads / match[1]
-        return path if path.is_file() else None
+        if not path.is_file():
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)
+        return path
 
     def clear_results(self) -> None:
         """Delete every result; each can be rendered again while its task is known."""
-        for path in self.results.iterdir():
+        for path in self.results.glob("*.mp4"):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+    def sweep(self, now: float) -> None:
+        """Delete what nobody used for 30 days, as the vendor does, and what was never finished."""
+        for folder in (self.uploads, self.references, self.results):
+            for path in folder.iterdir():
+                kept_seconds = DAY_SECONDS if path.suffix == ".part" else KEPT_DAYS * DAY_SECONDS
+                with contextlib.suppress(OSError):
+                    if now - path.stat().st_mtime > kept_seconds:
+                        path.unlink()
 
     def _named(self, part: Path, folder: Path, writer: _Writer) -> Kept:
         digest = writer.sha256.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import av
+import av.error
 
 from .planar import to_yuv, turned
 
@@ -45,7 +45,7 @@ class Motion:
     def _small(self, frame: Any) -> npt.NDArray[np.uint8]:
         turns = round((frame.rotation or 0) / 90) % 4
         width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
-        scale = min(self._stage.width * SHARE / width, self._stage.height * 0.95 / height)
+        scale = min(self._stage.width * SHARE / width, self._stage.height * SHARE / height)
         width, height = max(2, int(width * scale) // 4 * 4), max(2, int(height * scale) // 4 * 4)
         if turns % 2:
             width, height = height, width
@@ -56,5 +56,5 @@ class Motion:
 def _decode(container: Any, stream: Any) -> Iterator[Any]:
     try:
         yield from container.decode(stream)
-    except av.FFmpegError:
+    except av.error.FFmpegError:
         return

@@ -18,7 +18,7 @@ VERSION: Final = "1"
 DEFAULT_ACCESS_KEY: Final = "sandbox-access-key-0123456789abcdef"
 """Access key of a sandbox that was given none. Public on purpose: it opens nothing but a sandbox."""
 
-DEFAULT_SECRET_KEY: Final = "sandbox-secret-key-0123456789abcdef"
+DEFAULT_SECRET_KEY: Final = "sandbox-secret-key-0123456789abcdef"  # noqa: S105 - public on purpose
 """Secret key of a sandbox that was given none."""
 
 DEFAULT_API_KEY: Final = "sandbox-api-key-0123456789abcdefghij"
@@ -59,3 +59,12 @@ class SandboxOptions:
     charge: Literal["units", "cash"] = "units"
     duplicates_allowed: bool = False
     now: Callable[[], float] = field(default=time.time, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no sandbox can work with; ValueError says what."""
+        if self.parallel_limit < 1:
+            raise ValueError("the parallel limit must be at least 1")
+        if not (self.access_key and self.secret_key and self.api_key):
+            raise ValueError("access key, secret key and API key must not be empty")
+        if self.token is not None and not self.token:
+            raise ValueError("the token must not be empty")

@@ -59,6 +59,7 @@ def open_picture(path: Path) -> Any:
 def probe_clip(path: Path) -> ClipFacts:
     """Open an MP4 or MOV and walk through its packets; `Unreadable` says what is wrong."""
     import av  # noqa: PLC0415 - heavy, needed only here
+    import av.error  # noqa: PLC0415
 
     _check_container(path)
     try:
@@ -66,15 +67,15 @@ def probe_clip(path: Path) -> ClipFacts:
             if "mp4" not in container.format.name:
                 raise Unreadable("Video format is invalid: must be .mp4 or .mov")
             stream = container.streams.best("video")
-            if stream is None or stream.type != "video":
+            if not isinstance(stream, av.VideoStream):
                 raise Unreadable("Video format is invalid: no picture track")
             end = _walk(container, stream)
             lengths = [Fraction(container.duration or 0, av.time_base)]
             if stream.duration and stream.time_base:
                 lengths.append(stream.duration * stream.time_base)
-            width, height = stream.codec_context.width, stream.codec_context.height
+            width, height = stream.width, stream.height
             has_sound = bool(container.streams.audio)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.error.FFmpegError, ValueError) as error:
         raise Unreadable(f"Video format is invalid ({_words(error)})") from None
     seconds = max(lengths) if max(lengths) > 0 else end
     return ClipFacts(path.stat().st_size, width, height, seconds, has_sound)

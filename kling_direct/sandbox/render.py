@@ -15,18 +15,15 @@ from .backdrop import draw_backdrop
 from .motion import Motion
 from .planar import BT709, LIMITED_RANGE
 from .sound import Sound
+from .stopping import Stopped
 
 if TYPE_CHECKING:
-    import threading
+    from collections.abc import Callable
     from pathlib import Path
 
 FRAMES_PER_SECOND: Final = 30
 QUICK_STEP: Final = 3
 SWAY_SECONDS: Final = 4.0
-
-
-class Stopped(Exception):
-    """The sandbox is stopping; the video was not finished."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,8 @@ class Recipe:
     quick: bool
 
 
-def render(recipe: Recipe, target: Path, stop: threading.Event) -> None:
-    """Write the video under its final name; blocking. `Stopped` when `stop` is set meanwhile.
+def render(recipe: Recipe, target: Path, is_stopped: Callable[[], bool]) -> None:
+    """Write the video under its final name; blocking. `Stopped` when it is told so meanwhile.
 
     H.264 yuv420p tagged BT.709, AAC where there is sound, the index in front, exactly `frames` / 30 s.
     """
@@ -54,13 +51,15 @@ def render(recipe: Recipe, target: Path, stop: threading.Event) -> None:
             options = {"movflags": "+faststart"}
             output = open_files.enter_context(av.open(str(part), "w", format="mp4", options=options))
             source = open_files.enter_context(av.open(str(recipe.clip)))
-            _write(recipe, output, source, open_files, stop)
+            _write(recipe, output, source, open_files, is_stopped)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _write(recipe: Recipe, output: Any, source: Any, open_files: ExitStack, stop: threading.Event) -> None:
+def _write(
+    recipe: Recipe, output: Any, source: Any, open_files: ExitStack, is_stopped: Callable[[], bool]
+) -> None:
     backdrop = draw_backdrop(recipe)
     height, width = backdrop.height, backdrop.width
     step = QUICK_STEP if recipe.quick else 1
@@ -72,7 +71,7 @@ def _write(recipe: Recipe, output: Any, source: Any, open_files: ExitStack, stop
         sound = Sound.of(own_source, output, seconds)
     motion = Motion(source, backdrop.stage)
     for number in range(0, recipe.frames, step):
-        if stop.is_set():
+        if is_stopped():
             raise Stopped
         moment = number / FRAMES_PER_SECOND
         motion.advance(moment)

@@ -14,6 +14,7 @@ from .connection import cut, reset
 from .faults import OK, Fault, instead_of_answer
 from .scripts import take_fault
 from .settings import load_settings
+from .stopping import Stopped
 from .tasks import find_result
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Results:
 
     async def path_of(self, task: Task, *, watermark: bool) -> Path:
         """Give the file of a result, rendering it where it does not exist yet."""
-        path = self._backend.files.results / f"{task.task_id}{'-watermark' if watermark else ''}.mp4"
+        path = self._backend.files.results / f"{task.watermark_name if watermark else task.result_name}.mp4"
         if path.is_file():
             return path
         running = self._rendering.get(path.name)
@@ -94,9 +95,12 @@ class Results:
                 watermark=watermark,
                 quick=settings.quick_results,
             )
-            render(recipe, path, self._stop)
+            render(recipe, path, self._stop.is_set)
 
-        await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except Stopped:
+            raise web.HTTPServiceUnavailable(text="The sandbox is stopping.") from None
 
     async def _spoiled(self, request: web.Request, fault: Fault) -> web.StreamResponse | None:
         if fault.kind == "stall-S":

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from .wire import INVALID_VALUE, Refusal, clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from fractions import Fraction
 
 MEGABYTE: Final = 1_000_000
 PROMPT_MAX_CHARACTERS: Final = 2500

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from .addresses import is_loopback
 from .backend import Backend, cancelled, result_url
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from .tasks import Task
 
 DRAINED_MAX_BYTES: Final = 200_000_000
+
+NOT_TEXT: Final = b"\xff"
+"""Stands for a body whose transfer or content encoding is broken."""
 
 
 class Sandbox:
@@ -88,17 +92,18 @@ class Sandbox:
         secret = await self._store.open()
         backend = self._backend = Backend(self.options, folder, self._store, secret)
         backend.callbacks.origins = self.callback_origins
+        await asyncio.to_thread(backend.files.sweep, self.options.now())
         self._results = Results(backend)
-        self._runner = web.AppRunner(
+        runner = self._runner = web.AppRunner(
             self._application(backend, self._results),
             access_log=None,
             handle_signals=False,
             shutdown_timeout=0.5,
         )
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        await runner.setup()
+        site = web.TCPSite(runner, host, port)
         await site.start()
-        bound = self._runner.addresses[0][1]
+        bound = runner.addresses[0][1]
         named = f"[{host}]" if ":" in host else host
         self.origin = backend.origin = f"http://{named}:{bound}"
         self._mover = asyncio.create_task(backend.move_on())
@@ -160,10 +165,13 @@ def _vendor_handler(backend: Backend) -> Any:
 async def _body(request: web.Request) -> bytes | None:
     """Read a body; one that is too long is read to its end all the same, so that the answer arrives."""
     raw, length = bytearray(), 0
-    async for chunk in request.content.iter_chunked(1 << 16):
-        length += len(chunk)
-        if length <= BODY_MAX_BYTES:
-            raw += chunk
-        elif length > DRAINED_MAX_BYTES:
-            break
+    try:
+        async for chunk in request.content.iter_chunked(1 << 16):
+            length += len(chunk)
+            if length <= BODY_MAX_BYTES:
+                raw += chunk
+            elif length > DRAINED_MAX_BYTES:
+                break
+    except (HttpProcessingError, web.RequestPayloadError):
+        return NOT_TEXT
     return bytes(raw) if length <= BODY_MAX_BYTES else None

@@ -64,7 +64,7 @@ def save_settings(connection: sqlite3.Connection, changes: dict[str, Any]) -> No
 def read_changes(body: Any) -> dict[str, Any]:
     """Check a body of `PUT /sandbox/settings`; ValueError names what is wrong."""
     if not isinstance(body, dict):
-        raise ValueError('settings are an object such as {"duplicates-allowed": true}')
+        raise ValueError('settings are an object such as {"duplicates-allowed": true}')  # noqa: TRY004 - a wrong body is one kind of error
     for name, value in body.items():
         match name:
             case "duplicates-allowed" | "quick-results":

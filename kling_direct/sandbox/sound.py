@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import av
+import av.error
 import numpy as np
 
 if TYPE_CHECKING:
@@ -72,5 +73,5 @@ def _pieces(source: Any, track: Any, rate: int) -> Iterator[np.ndarray]:
                 yield piece.to_ndarray()
         for piece in resampler.resample(None):
             yield piece.to_ndarray()
-    except av.FFmpegError:
+    except av.error.FFmpegError:
         return

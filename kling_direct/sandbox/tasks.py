@@ -185,19 +185,18 @@ def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
 def units_spent(connection: sqlite3.Connection) -> Decimal:
     """Add up the units of every task that shows a deduction."""
     rows = connection.execute(
-        "SELECT units FROM tasks WHERE status = 'succeed' OR (status = 'failed' AND fate = 'task-failed-charged')"
+        "SELECT units FROM tasks WHERE status = 'succeed' "
+        "OR (status = 'failed' AND fate = 'task-failed-charged')"
     )
     return sum((Decimal(row["units"]) for row in rows), Decimal(0))
 
 
 def callbacks_outstanding(connection: sqlite3.Connection) -> bool:
     """Tell whether an unfinished task wants to be called back."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM tasks WHERE status IN ('submitted', 'processing') AND callback_url IS NOT NULL LIMIT 1"
-        ).fetchone()
-        is not None
-    )
+    waiting = connection.execute(
+        "SELECT 1 FROM tasks WHERE status IN ('submitted', 'processing') AND callback_url IS NOT NULL LIMIT 1"
+    ).fetchone()
+    return waiting is not None
 
 
 def _columns(draft: Draft, settings: Settings, fault: Fault, now: float) -> dict[str, Any]:

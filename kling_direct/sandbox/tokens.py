@@ -64,7 +64,7 @@ def _claims(token: str, options: SandboxOptions) -> dict[str, Any]:
                 "verify_iss": False,
             },
         )
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, RecursionError, ValueError):
         raise Refusal(AUTHORIZATION_INVALID, "the signature or form of the token is wrong") from None
     issuer = claims.get("iss")
     if not isinstance(issuer, str) or not same(issuer, options.access_key):
@@ -76,7 +76,7 @@ def _check_times(claims: dict[str, Any], now: float) -> None:
     times = {}
     for name in ("exp", "nbf"):
         value = claims.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
             raise Refusal(AUTHORIZATION_INVALID, f"the token needs a numeric {name}")
         times[name] = value
     if now < times["nbf"]:
