@@ -23,7 +23,7 @@ class Turn:
     mirrored: bool = False
 
     def applied(self, picture: np.ndarray) -> np.ndarray:
-        """Return an (H, W, C) picture as a player shows it; a view."""
+        """Return an (H, W) or (H, W, C) picture as a player shows it; a view."""
         if self.mirrored:
             picture = picture[:, ::-1]
         return np.rot90(picture, k=-self.degrees // 90)

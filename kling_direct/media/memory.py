@@ -1,0 +1,75 @@
+"""How much memory is free for frames."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from ..errors import NotEnoughMemory
+
+GIGABYTE = 1_000_000_000
+_CGROUPS = (  # limit, use, and the line of memory.stat that counts file pages the kernel would give back
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+def free_memory_bytes() -> int | None:
+    """Return the bytes that can be allocated without swapping, or None where nobody knows.
+
+    On Linux the smaller of MemAvailable and what the container's limit leaves; elsewhere psutil's
+    figure when psutil is installed, as it is in ComfyUI.
+    """
+    found = [value for value in (_available(), *_cgroup_room()) if value is not None]
+    if found:
+        return min(found)
+    if importlib.util.find_spec("psutil") is None:
+        return None
+    import psutil  # noqa: PLC0415  # pyright: ignore[reportMissingImports, reportMissingModuleSource] - not ours
+
+    return int(psutil.virtual_memory().available)
+
+
+def require_memory(needed_bytes: int, what: str, way_out: str) -> None:
+    """Raise `NotEnoughMemory` with the numbers when `needed_bytes` are not free."""
+    free_bytes = free_memory_bytes()
+    if free_bytes is not None and needed_bytes > free_bytes:
+        needed, free = (f"{size / GIGABYTE:.1f} GB" for size in (needed_bytes, free_bytes))
+        raise NotEnoughMemory(f"{what} need {needed} of memory; {free} are free.", hint=way_out)
+
+
+def _available() -> int | None:
+    try:
+        lines = _MEMINFO.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return None
+
+
+def _cgroup_room() -> list[int]:
+    room = []
+    for limit_name, use_name in _CGROUPS:
+        try:
+            limit = (_CGROUP_ROOT / limit_name).read_text().strip()
+            use = int((_CGROUP_ROOT / use_name).read_text())
+        except (OSError, ValueError):
+            continue
+        if limit.isdigit():
+            room.append(max(0, int(limit) - use + _reclaimable(_CGROUP_ROOT / limit_name)))
+    return room
+
+
+def _reclaimable(limit_file: Path) -> int:
+    """Return the bytes of cached files, which count as used although they are given back on demand."""
+    try:
+        lines = limit_file.with_name("memory.stat").read_text().splitlines()
+    except OSError:
+        return 0
+    counted = {"inactive_file", "active_file"}
+    return sum(int(value) for name, value in (line.split() for line in lines) if name in counted)
