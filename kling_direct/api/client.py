@@ -52,7 +52,7 @@ def translate(error: httpx.HTTPError | httpx.InvalidURL, origin: str) -> Transpo
             f"{origin} cannot be reached: {vendor_text(error) or kind}.",
             hint="Check the network, the proxy and the address. Nothing was sent.",
         )
-    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError)):
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
         return NeverSent(f"The request to {origin} could not be formed: {kind}.", hint="Check the address.")
     if isinstance(error, httpx.TimeoutException):
         return AnswerLost(f"{origin} did not answer in time ({kind}).", hint="Try again later.")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .attempt import Attempt
 
+UNKNOWN = ""
+"""The fingerprint of an attempt that was found by its result alone."""
 FINGERPRINT_KEY = re.compile(r"[0-9a-f]{64}")
 """Without it a fingerprint in the ledger tells nothing about a key."""
 
@@ -84,7 +86,7 @@ class Accounts:
                 hint="Configure the same key again; nothing was sent.",
                 task_id=attempt.task_id,
             ) from None
-        if account.origin != attempt.origin or account.fingerprint != attempt.fingerprint:
+        if account.origin != attempt.origin or attempt.fingerprint not in {account.fingerprint, UNKNOWN}:
             what = "address" if account.origin != attempt.origin else "key"
             raise CredentialsChanged(
                 f"The {what} of {named} has changed since this task was made at {attempt.origin}.",

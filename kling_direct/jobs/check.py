@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from ..api import limits
 from ..api.limits import Mode, Model, Orientation
-from ..errors import InputRefused, Violation
+from ..errors import Violation
+from ..hosting.choice import no_host_error
 from ..hosting.given_url import looks_signed, url_violations
 from ..media.types import ClipBounds, PictureBounds
 from ..settings import is_loopback
@@ -45,7 +46,9 @@ def clip_bounds(orientation: Orientation) -> ClipBounds:
     )
 
 
-def order_violations(order: Order, origin: str, settings: Settings) -> tuple[Violation, ...]:
+def order_violations(
+    order: Order, origin: str, settings: Settings, *, has_host: bool
+) -> tuple[Violation, ...]:
     """Return everything wrong with an order's settings; the media are looked at elsewhere."""
     motion = order.motion
     found = [
@@ -88,6 +91,8 @@ def order_violations(order: Order, origin: str, settings: Settings) -> tuple[Vio
     if isinstance(order.video, VideoUrl):
         local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
         found += url_violations(order.video.url, loopback_allowed=local)
+    elif not has_host:
+        broken("video", "video.hosting", str(no_host_error()))
     return tuple(found)
 
 
@@ -111,17 +116,7 @@ def order_notes(order: Order) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def refuse(violations: tuple[Violation, ...]) -> None:
-    """Pass when there are none.
-
-    Raises:
-        InputRefused: with all of them.
-    """
-    if violations:
-        raise InputRefused(list(violations))
-
-
-def _choice(field: str, value: str, known: type[Model] | type[Mode] | type[Orientation]) -> list[Violation]:
+def _choice(field: str, value: str, known: type[Model | Mode | Orientation]) -> list[Violation]:
     if value in {item.value for item in known}:
         return []
     names = ", ".join(item.value for item in known)

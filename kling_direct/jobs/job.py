@@ -137,6 +137,23 @@ class Order:
         return self.video.path.stem if isinstance(self.video, VideoFile) else "frames"
 
 
+@dataclass(frozen=True, slots=True)
+class JobLabel:
+    """What a job is called in file names and lists; the ledger alone is enough to make it."""
+
+    key: str
+    service: Service
+    project: str
+    image_name: str
+    video_name: str
+    take: int
+
+    @property
+    def short_key(self) -> str:
+        """Return the 8 hex digits that appear in file names."""
+        return self.key[2:10]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
     """An order whose inputs have been read: it has a key, and two equal orders have the same one."""
@@ -150,9 +167,11 @@ class Job:
     order: Order
 
     @property
-    def short_key(self) -> str:
-        """Return the 8 hex digits that appear in file names."""
-        return self.key[2:10]
+    def label(self) -> JobLabel:
+        """Return what it is called."""
+        order = self.order
+        names = order.shown_image_name, order.shown_video_name
+        return JobLabel(self.key, order.service, order.project, *names, order.motion.take)
 
     def external_id(self, number: int) -> str:
         """Return the id under which attempt `number` is known to the vendor."""

@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from ..errors import ExternalIdTaken, LeaseLost, LedgerTooNew
 from .attempt import Attempt, AttemptState, attempt_of, column_values, milliseconds
 from .database import Database
-from .job import Spender
 from .lease import LEASE, Owner
 from .next_step import CarryOn, Open, Refuse, Reopen, Serve, Step, next_step
 from .spending import spent_so_far
@@ -144,23 +143,30 @@ class Ledger:
                     statement.values(job_key=job.key, number=number, posts=0, **column_values(values))
                 )
 
-    def reserve(self, attempt: Attempt, service: str, reservation: Reservation) -> Attempt:
-        """Reserve units again for an intent that had given them back.
+    def reserve(self, attempt: Attempt, job: Job, reservation: Reservation) -> Attempt:
+        """Reserve units again for an intent that had given them back; the present order pays.
 
         Raises:
             BudgetReached: a limit would be passed.
             LeaseLost: somebody else holds the attempt.
         """
         with self.database.write() as connection:
-            spender = Spender(attempt.prompt_id, attempt.node_id)
+            spender, service = job.order.spender, job.order.service.value
             spent = spent_so_far(connection, service, spender, self.clock.now(), besides=attempt.attempt_id)
             reservation.budget.check(spent, reservation.units_at_most)
-            return self._changed(connection, attempt, {"units_reserved": reservation.units_at_most})
+            changes = {
+                "seconds": reservation.seconds,
+                "units_estimated": reservation.units_estimated,
+                "units_reserved": reservation.units_at_most,
+                "prompt_id": spender.prompt_id,
+                "node_id": spender.node_id,
+            }
+            return self._changed(connection, attempt, changes)
 
     def claim(self, attempt: Attempt) -> Attempt | None:
         """Take the lease if it is free, expired, or held by a process that is gone.
 
-        A lost lease is the only sign of a crash: an intent that may have been posted becomes unknown.
+        An intent that somebody let go of in mid-create may have become a task: it is unknown from here on.
         """
         now = self.clock.now()
         dead = attempt.owner is not None and self.owner.is_dead(attempt.owner)
@@ -194,12 +200,19 @@ class Ledger:
             return False
         return True
 
-    def release(self, attempt: Attempt, **changes: Any) -> None:
-        """Give the lease up, with last changes; a lease that is lost already is no matter."""
-        try:
-            self.change(attempt, owner=None, lease_until=None, **changes)
-        except LeaseLost:
-            return
+    def release(self, attempt: Attempt) -> None:
+        """Give the lease up; an intent that was never posted gives its reservation back too."""
+        never_posted = sa.and_(attempts.c.state == AttemptState.INTENT.value, attempts.c.posted_at.is_(None))
+        with self.database.write() as connection:
+            connection.execute(
+                sa.update(attempts)
+                .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == self.owner.name)
+                .values(
+                    owner=None,
+                    lease_until=None,
+                    units_reserved=sa.case((never_posted, None), else_=attempts.c.units_reserved),
+                )
+            )
 
     def change(self, attempt: Attempt, **changes: Any) -> Attempt:
         """Write changes to an attempt that this process holds, and extend the lease.

@@ -85,7 +85,7 @@ def next_step(attempts: Sequence[Attempt], *, again: bool) -> Step:
 
 def _after(last: Attempt, *, again: bool) -> Step:
     if last.state is AttemptState.EXPIRED:
-        return Refuse(_gone(last))
+        return Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
         stop = last.reason_code in MODERATION_CODES and not again
         return Refuse(_again_failed(last, "was refused")) if stop else Reopen(last)
@@ -130,7 +130,8 @@ def _again_failed(last: Attempt, what: str) -> TaskFailed:
     )
 
 
-def _gone(last: Attempt) -> ResultGone:
+def gone(last: Attempt) -> ResultGone:
+    """Return what people are told of a result that the vendor no longer has."""
     made = f" of {last.vendor_created_at:%Y-%m-%d}" if last.vendor_created_at else ""
     return ResultGone(
         f"The result{made} ({charge_text(last)}) is past the 30 days that Kling keeps it,"

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 from blake3 import blake3
 
 from ..errors import DiskFull
-from .job import Service
+from .job import JobLabel, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from decimal import Decimal
 
     from ..clock import Clock
-    from .job import Job
 
 NAME_MAX_CHARACTERS: Final = 80
 PART_CHARACTERS: Final = 24
@@ -98,20 +97,17 @@ class ResultStore:
         except OSError:
             return False
 
-    def folder_of(self, job: Job) -> Path:
+    def folder_of(self, label: JobLabel) -> Path:
         """Return the folder of a job's results."""
-        base = self.root / "sandbox" if job.order.service is Service.SANDBOX else self.root
-        project = safe_name(job.order.project, 60)
+        base = self.root / "sandbox" if label.service is Service.SANDBOX else self.root
+        project = safe_name(label.project, 60)
         return base / project if project else base
 
-    def name_of(self, job: Job) -> str:
+    def name_of(self, label: JobLabel) -> str:
         """Return a job's file name without its ending: picture, clip, take and 8 digits of the key."""
-        order = job.order
-        prefix = SANDBOX_PREFIX if order.service is Service.SANDBOX else ""
-        parts = (
-            safe_name(name, PART_CHARACTERS) for name in (order.shown_image_name, order.shown_video_name)
-        )
-        tail = f"_t{order.motion.take}_{job.short_key}"
+        prefix = SANDBOX_PREFIX if label.service is Service.SANDBOX else ""
+        parts = (safe_name(name, PART_CHARACTERS) for name in (label.image_name, label.video_name))
+        tail = f"_t{label.take}_{label.short_key}"
         head = prefix + "_".join(part for part in parts if part)
         return head[: NAME_MAX_CHARACTERS - len(tail) - len(".mp4")] + tail
 
@@ -139,9 +135,9 @@ class ResultStore:
                 hint="Nothing was submitted. Make room or set KLING_DIRECT_RESULTS.",
             )
 
-    def part_path(self, job: Job, owner: str) -> Path:
+    def part_path(self, label: JobLabel, owner: str) -> Path:
         """Return the file that a download writes; those of other owners are left-overs and go away."""
-        folder, name = self.folder_of(job), self.name_of(job)
+        folder, name = self.folder_of(label), self.name_of(label)
         folder.mkdir(parents=True, exist_ok=True)
         mine = folder / f"{name}.{owner}.part"
         for old in folder.glob(f"{_literal(name)}.*.part"):
@@ -149,12 +145,12 @@ class ResultStore:
                 old.unlink(missing_ok=True)
         return mine
 
-    async def keep(self, job: Job, part: Path, sidecar: Sidecar) -> KeptFile:
+    async def keep(self, label: JobLabel, part: Path, sidecar: Sidecar) -> KeptFile:
         """Move a finished download into place and return where it is.
 
         The sidecar goes first: a video without one would not be known as ours.
         """
-        kept = await asyncio.to_thread(self._describe, job, part, sidecar)
+        kept = await asyncio.to_thread(self._describe, label, part, sidecar)
         deadline = self.clock.monotonic() + SHARING_SECONDS
         while True:
             try:
@@ -166,8 +162,8 @@ class ResultStore:
             else:
                 return kept
 
-    def _describe(self, job: Job, part: Path, sidecar: Sidecar) -> KeptFile:
-        target = self._free_target(job)
+    def _describe(self, label: JobLabel, part: Path, sidecar: Sidecar) -> KeptFile:
+        target = self._free_target(label)
         kept = KeptFile(target.relative_to(self.root).as_posix(), part.stat().st_size, file_digest(part))
         sidecar = replace(sidecar, digest=kept.digest, size_bytes=kept.size_bytes)
         temporary = target.with_suffix(f".json.{os.getpid()}.tmp")
@@ -175,27 +171,27 @@ class ResultStore:
         temporary.replace(target.with_suffix(".json"))
         return kept
 
-    def find_kept(self, job: Job) -> tuple[KeptFile, Sidecar] | None:
+    def find_kept(self, label: JobLabel) -> tuple[KeptFile, Sidecar] | None:
         """Return a job's result if its sidecar is here and the video is the one it names."""
-        for path in self._sidecars(job):
+        for path in self._sidecars(label):
             sidecar = _read_sidecar(path)
             video = path.with_suffix(".mp4")
-            if sidecar is None or sidecar.job_key != job.key or not video.is_file():
+            if sidecar is None or sidecar.job_key != label.key or not video.is_file():
                 continue
             if file_digest(video) == sidecar.digest:
                 relative = video.relative_to(self.root).as_posix()
                 return KeptFile(relative, video.stat().st_size, sidecar.digest), sidecar
         return None
 
-    def _sidecars(self, job: Job) -> Iterator[Path]:
-        yield from sorted(self.root.rglob(f"*_{job.short_key}*.json"))
+    def _sidecars(self, label: JobLabel) -> Iterator[Path]:
+        yield from sorted(self.root.rglob(f"*_{label.short_key}*.json"))
 
-    def _free_target(self, job: Job) -> Path:
-        folder, name = self.folder_of(job), self.name_of(job)
+    def _free_target(self, label: JobLabel) -> Path:
+        folder, name = self.folder_of(label), self.name_of(label)
         for number in range(1, 1000):
             target = folder / (f"{name}.mp4" if number == 1 else f"{name}_{number}.mp4")
             sidecar = _read_sidecar(target.with_suffix(".json"))
-            if not target.exists() or (sidecar is not None and sidecar.job_key == job.key):
+            if not target.exists() or (sidecar is not None and sidecar.job_key == label.key):
                 return target
         raise DiskFull(f"{folder} holds a thousand files named {name}.", hint="Move some of them away.")
 

@@ -1,0 +1,10 @@
+"""Two small inputs to try everything with, drawn and sounded by `draw`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+FOLDER: Final = Path(__file__).parent
+CHARACTER: Final = FOLDER / "character.png"
+MOTION: Final = FOLDER / "motion.mp4"

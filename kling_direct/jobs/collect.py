@@ -1,0 +1,264 @@
+"""Wait for a task, fetch its video, prove that it is one, and keep it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from ..api.download import Download, DownloadPolicy, LinkExpired
+from ..api.models import TaskStatus
+from ..api.polling import wait_for_end
+from ..api.retry import read_again
+from ..errors import (
+    ApiError,
+    DiskFull,
+    DownloadBroken,
+    DownloadError,
+    ResultGone,
+    TaskFailed,
+    TransportError,
+    UnreadableMedia,
+    vendor_text,
+)
+from ..media.probe import probe_clip
+from ..settings import is_loopback
+from .attempt import Attempt, AttemptState
+from .job import EMBEDDED_ORIGIN
+from .next_step import RETRY_HINT, charge_text, is_input_failure
+from .progress import Stage
+from .store import Sidecar
+from .work import Work, is_absent, is_past_lifetime
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from ..api.models import Answer, Task
+    from ..media.types import ClipFacts
+
+logger = logging.getLogger(__name__)
+
+FRESH_LINKS: Final = 3
+"""How often the vendor is asked for a new link before a download is given up."""
+
+
+async def wait(work: Work) -> None:
+    """Bring a submitted attempt to succeeded, failed or expired.
+
+    Raises:
+        ApiError: looking again cannot help, such as a key that is refused; the task goes on.
+        LeaseLost: another process took over.
+    """
+    last_server_time: datetime | None = None
+
+    async def on_answer(answer: Answer[Task]) -> None:
+        nonlocal last_server_time
+        last_server_time = answer.server_time
+        task = answer.value
+        work.say(Stage.WAIT, f"Kling says: {vendor_text(task.task_status)}")
+        if task.task_status != work.attempt.task_status:
+            await work.change(task_status=task.task_status, vendor_created_at=task.created_at)
+
+    async def on_trouble(error: ApiError | TransportError, times: int) -> None:
+        logger.info(
+            "Task %s could not be looked at (%d in a row): %s", work.attempt.task_id, times, error.message
+        )
+        work.say(Stage.WAIT, f"no answer from Kling, looking again ({times})")
+        gone = is_absent(error) and is_past_lifetime(work.attempt.vendor_created_at, work.clock.now())
+        if gone:
+            raise _Gone
+
+    try:
+        answer = await wait_for_end(
+            work.client,
+            _task_id(work.attempt),
+            pause=work.pause or work.clock.sleep,
+            poll_seconds=work.pace.poll_seconds,
+            on_answer=on_answer,
+            on_trouble=on_trouble,
+        )
+    except _Gone:
+        await work.change(
+            state=AttemptState.EXPIRED, ended_at=work.clock.now(), reason="Kling no longer has it."
+        )
+        return
+    await _end(work, answer)
+
+
+async def _end(work: Work, answer: Answer[Task]) -> None:
+    task = answer.value
+    changes: dict[str, Any] = charge_of(task, work.attempt.realm) | {
+        "task_status": task.task_status,
+        "vendor_created_at": task.created_at,
+    }
+    if task.status is TaskStatus.FAILED:
+        reason = vendor_text(task.task_status_msg) or "Kling gave no reason."
+        await work.change(state=AttemptState.FAILED, ended_at=work.clock.now(), reason=reason, **changes)
+        return
+    await work.change(state=AttemptState.SUCCEEDED, **changes, **_links(task))
+
+
+def charge_of(task: Task, realm: str) -> dict[str, Any]:
+    """Return what the vendor charged, as ledger columns: units, or cash with the realm's currency."""
+    quota = task.final_balance_deduction.quota
+    currency = {"china": "CNY"}.get(realm, "USD")
+    return {
+        "units_charged": task.final_unit_deduction,
+        "cash_charged": quota,
+        "currency": currency if quota is not None else None,
+    }
+
+
+def failure(attempt: Attempt) -> TaskFailed:
+    """Return what those who waited for a failed attempt are told."""
+    charge = f" Charge: {charge_text(attempt)}." if attempt.shows_charge else ""
+    hint = (
+        RETRY_HINT
+        if is_input_failure(attempt.reason) or attempt.shows_charge
+        else "Run it again to make another attempt; if it fails once more, change an input."
+    )
+    return TaskFailed(
+        f"Kling reports that the task failed: {attempt.reason}{charge}", hint=hint, task_id=attempt.task_id
+    )
+
+
+async def collect(work: Work) -> None:
+    """Bring a succeeded attempt to kept, or to expired when the vendor has cleared it.
+
+    Raises:
+        DownloadError: not now; the attempt stays succeeded and can be collected again.
+        DiskFull: likewise.
+        LeaseLost: another process took over.
+    """
+    part = await asyncio.to_thread(work.store.part_path, work.label, work.ledger.owner.name)
+    try:
+        await _fetch(work, part)
+        facts = await _verified(work, part)
+        await keep(work, part, facts)
+    except _Gone:
+        await work.change(
+            state=AttemptState.EXPIRED, ended_at=work.clock.now(), reason="Kling has cleared the video."
+        )
+    except DownloadError as error:
+        error.task_id = work.attempt.task_id
+        raise
+    except OSError as error:
+        raise DiskFull(
+            f"The result could not be written to {work.store.root}: {error.strerror or error}.",
+            hint="Make room and run again: the video is paid and stays collectable.",
+            task_id=work.attempt.task_id,
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+async def _fetch(work: Work, part: Path) -> None:
+    policy = DownloadPolicy(
+        loopback_allowed=work.attempt.origin == EMBEDDED_ORIGIN or is_loopback(work.attempt.origin),
+        allowed_hosts=work.settings.allow_hosts,
+    )
+
+    def on_bytes(done: int, total: int | None) -> None:
+        work.say(Stage.DOWNLOAD, "downloading", done=done, total=total or 0)
+
+    download = Download(part, policy, work.clock, on_bytes)
+    for look in range(FRESH_LINKS):
+        answer = await _look(work)
+        video = answer.value.video
+        if video is not None:
+            await work.change(**_links(answer.value))
+            work.say(Stage.DOWNLOAD, "downloading")
+            try:
+                await download.fetch(video.url, pause_seconds=min(1.0, work.pace.poll_seconds))
+            except LinkExpired:
+                if is_past_lifetime(answer.value.created_at, answer.server_time):
+                    raise _Gone from None
+                if look == FRESH_LINKS - 1:
+                    raise
+            else:
+                return
+        await work.clock.sleep(work.pace.poll_seconds)
+    raise DownloadBroken("Kling says that the task succeeded, and names no video.", hint="Run again later.")
+
+
+async def _look(work: Work) -> Answer[Task]:
+    """Ask for the task anew: its links are only as old as the answer."""
+    try:
+        return await read_again(
+            lambda: work.client.get(_task_id(work.attempt)), work.clock, pause_seconds=work.pace.poll_seconds
+        )
+    except ApiError as error:
+        if not is_absent(error):
+            raise
+        if is_past_lifetime(work.attempt.vendor_created_at, work.clock.now()):
+            raise _Gone from None
+        raise DownloadBroken(
+            f"Kling does not know the task at the moment: {error.message}", hint="Run again later."
+        ) from None
+
+
+async def _verified(work: Work, part: Path) -> ClipFacts:
+    try:
+        return await asyncio.to_thread(probe_clip, part)
+    except UnreadableMedia as error:
+        raise DownloadBroken(
+            f"What Kling delivered for the task is not a playable video: {error.message}",
+            hint="Nothing is lost: run again to fetch it again.",
+            task_id=work.attempt.task_id,
+        ) from None
+
+
+async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
+    """Move a proven video into the results folder and note it in the ledger."""
+    attempt = work.attempt
+    sidecar = Sidecar(
+        job_key=attempt.job_key,
+        task_id=_task_id(attempt),
+        external_task_id=attempt.external_id,
+        service=work.label.service.value,
+        profile=attempt.profile,
+        seconds=_text(attempt.seconds),
+        units_estimated=_text(attempt.units_estimated),
+        units_charged=_text(attempt.units_charged),
+        cash_charged=_text(attempt.cash_charged),
+        currency=attempt.currency,
+        vendor_created_at=attempt.vendor_created_at.isoformat() if attempt.vendor_created_at else None,
+    )
+    await work.change()
+    kept = await work.store.keep(work.label, part, sidecar)
+    await work.change(
+        state=AttemptState.KEPT,
+        ended_at=work.clock.now(),
+        result_path=kept.relative,
+        result_size_bytes=kept.size_bytes,
+        result_digest=kept.digest,
+        result_seconds=Decimal(str(round(facts.duration_seconds, 3))),
+        reason=None,
+    )
+    work.say(Stage.KEPT, "kept")
+    logger.info("Task %s is kept as %s.", attempt.task_id, kept.relative)
+
+
+class _Gone(ResultGone):
+    def __init__(self) -> None:
+        super().__init__("Kling no longer has the result.")
+
+
+def _links(task: Task) -> dict[str, Any]:
+    video = task.video
+    return {
+        "video_url": video.url if video else None,
+        "watermark_url": (video.watermark_url or None) if video else None,
+    }
+
+
+def _task_id(attempt: Attempt) -> str:
+    if attempt.task_id is None:
+        raise ResultGone(f"Attempt {attempt.external_id} has no task.", hint="Run the job again.")
+    return attempt.task_id
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)

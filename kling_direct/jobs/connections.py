@@ -1,0 +1,81 @@
+"""What the engine keeps open: clients, hosts, lines, and the embedded sandbox. One event loop's own."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from ..api.client import KlingClient
+from ..hosting.choice import choose_host
+from ..hosting.sandbox import SandboxHost
+from .job import EMBEDDED_ORIGIN, Service
+from .line import Line
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..hosting.media_host import MediaHost
+    from ..sandbox import Sandbox
+    from ..settings import Settings
+    from .accounts import Account
+
+
+class Connections:
+    """Everything that talks to the network, opened when it is first needed."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stack = AsyncExitStack()
+        self._clients: dict[tuple[str, str, str], KlingClient] = {}
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._hosts: dict[str, MediaHost | None] = {}
+        self._sandbox: Sandbox | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close everything."""
+        await self._stack.aclose()
+
+    async def client(self, account: Account) -> KlingClient:
+        """Return the client of an account."""
+        name = (account.origin, account.profile, account.fingerprint)
+        origin = await self.origin(account.origin)
+        async with self._opening:
+            if name not in self._clients:
+                seconds = self._settings.pace(origin).create_seconds
+                opened = KlingClient.connect(origin, account.credential, self._clock, create_seconds=seconds)
+                self._clients[name] = await self._stack.enter_async_context(opened)
+            return self._clients[name]
+
+    def line(self, account: Account) -> Line:
+        """Return the line before an account."""
+        return self._lines.setdefault((account.origin, account.fingerprint), Line(self._clock))
+
+    async def host(self, service: Service, origin: str) -> MediaHost | None:
+        """Return where local clips are put for this service, None when nothing is configured."""
+        if service is Service.SANDBOX:
+            token = self._settings.sandbox_token.get_secret_value() if self._settings.sandbox_token else None
+            real = await self.origin(origin)
+            if origin == EMBEDDED_ORIGIN and self._sandbox is not None:
+                token = self._sandbox.token
+            return SandboxHost(real, token)
+        async with self._opening:
+            if "kling" not in self._hosts:
+                self._hosts["kling"] = await asyncio.to_thread(choose_host, self._settings, self._clock)
+        return self._hosts["kling"]
+
+    async def origin(self, origin: str) -> str:
+        """Return an origin that requests can be sent to; starts the embedded sandbox for its name."""
+        if origin != EMBEDDED_ORIGIN:
+            return origin
+        async with self._opening:
+            if self._sandbox is None:
+                from ..sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - only for those who use it
+
+                folder = self._settings.home / "sandbox"
+                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True))
+                await sandbox.start()
+                self._stack.push_async_callback(sandbox.stop)
+                self._sandbox = sandbox
+            return self._sandbox.origin

@@ -1,0 +1,186 @@
+"""Bring one job from order to kept file. Runs on the engine's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import LeaseLost, ResultGone, TaskFailed
+from .attempt import Attempt, AttemptState
+from .collect import collect, failure, wait
+from .lease import renewed
+from .next_step import CarryOn, Open, Refuse, Serve, gone
+from .outcome import Outcome
+from .preparation import Preparation
+from .progress import Progress, Stage
+from .remember import remember_result, remember_tasks
+from .settle import settle
+from .submit import submit
+from .work import Work
+
+if TYPE_CHECKING:
+    from ..clock import Clock
+    from ..settings import Settings
+    from .accounts import Account, Accounts
+    from .connections import Connections
+    from .flight import Flight
+    from .job import Job, JobLabel
+    from .ledger import Ledger
+    from .prepare import Prepared
+    from .store import ResultStore
+
+WATCH_SECONDS = 0.5
+STEPS_AT_KLING = {
+    AttemptState.INTENT: submit,
+    AttemptState.UNKNOWN: settle,
+    AttemptState.SUBMITTED: wait,
+}
+
+
+@dataclass
+class Desk:
+    """What every job's way needs, shared by all of them."""
+
+    settings: Settings
+    clock: Clock
+    ledger: Ledger
+    store: ResultStore
+    accounts: Accounts
+    connections: Connections
+    _slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.settings.max_parallel)
+
+    async def fulfil(self, job: Job, flight: Flight) -> Outcome:
+        """Return the job's video: the kept one, the one under way, or a new one.
+
+        Raises:
+            KlingDirectError: as `carry`, or before anything was submitted.
+        """
+        with tempfile.TemporaryDirectory(prefix="kling-direct-", ignore_cleanup_errors=True) as folder:
+            preparation = Preparation(job, flight, Path(folder), self.settings, self.connections, self.store)
+            attempt = await self._begin(job, preparation)
+            posted, attempt = await self.carry(attempt, job.label, flight, preparation)
+            prepared = preparation.prepared if posted else None
+            return self.outcome(job.label, attempt, reused=not posted, prepared=prepared)
+
+    async def carry(
+        self, attempt: Attempt, label: JobLabel, flight: Flight, preparation: Preparation | None = None
+    ) -> tuple[bool, Attempt]:
+        """Bring an attempt to its kept file; tell also whether a create was sent for it here.
+
+        Raises:
+            TaskFailed, ResultGone: it ended without one.
+            KlingDirectError: it has not ended; queueing again goes on with it.
+        """
+        posted = False
+        while not attempt.has_ended:
+            claimed = await asyncio.to_thread(self.ledger.claim, attempt)
+            if claimed is None:
+                text = "another process works on it"
+                flight.tell(Progress(Stage.WAIT, text, label.key, attempt.task_id))
+                await self.clock.sleep(min(WATCH_SECONDS, self.settings.poll_seconds))
+                attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+                continue
+            try:
+                async with renewed(partial(self.ledger.renew, claimed), self.clock):
+                    work = await self._work(claimed, label, flight, preparation)
+                    await self._walk(work)
+                posted, attempt = work.posted, work.attempt
+            except LeaseLost:
+                attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+            finally:
+                await asyncio.shield(asyncio.to_thread(self.ledger.release, claimed))
+        if attempt.state is AttemptState.KEPT:
+            return posted, attempt
+        raise _ended_without(attempt)
+
+    def outcome(
+        self, label: JobLabel, attempt: Attempt, *, reused: bool, prepared: Prepared | None = None
+    ) -> Outcome:
+        """Return what is handed over for a kept attempt."""
+        return Outcome(
+            label=label,
+            attempt=attempt,
+            path=self.store.path(attempt.result_path or ""),
+            reused=reused,
+            did=prepared.report if prepared else (),
+            notes=prepared.notes if prepared else (),
+        )
+
+    async def _begin(self, job: Job, preparation: Preparation) -> Attempt:
+        """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
+        step = await asyncio.to_thread(self.ledger.step, job)
+        if isinstance(step, Open) and step.number == 1:
+            await self._remember(job)
+            step = await asyncio.to_thread(self.ledger.step, job)
+        if isinstance(step, Refuse):
+            raise step.error
+        if isinstance(step, Serve):
+            return await self.served(step.attempt)
+        if isinstance(step, CarryOn):
+            return step.attempt
+        reservation = await preparation.reservation()
+        account = await self._account(job)
+        return await asyncio.to_thread(self.ledger.begin, job, account.sender, reservation)
+
+    async def served(self, attempt: Attempt) -> Attempt:
+        """Return a kept attempt as it is, or ready to be fetched again when its file is gone."""
+        if attempt.state is not AttemptState.KEPT:
+            return attempt
+        if await asyncio.to_thread(self.store.has, attempt.result_path, attempt.result_size_bytes):
+            return attempt
+        await asyncio.to_thread(self.ledger.reopen_collection, attempt)
+        return await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+
+    async def _remember(self, job: Job) -> None:
+        if await remember_result(job, self.store, self.ledger):
+            return
+        account = await self._account(job)
+        client = await self.connections.client(account)
+        pause = self.settings.pace(client.origin).poll_seconds
+        await remember_tasks(job, account, client, self.ledger, self.clock, pause_seconds=pause)
+
+    async def _account(self, job: Job) -> Account:
+        return await asyncio.to_thread(self.accounts.account, job.order.service, job.order.profile)
+
+    async def _walk(self, work: Work) -> None:
+        if work.attempt.state in STEPS_AT_KLING:
+            work.say(Stage.QUEUE, "waiting for one of this server's places")
+            async with self._slots:
+                while (step := STEPS_AT_KLING.get(work.attempt.state)) is not None:
+                    await step(work)
+        if work.attempt.state is AttemptState.SUCCEEDED:
+            await collect(work)
+
+    async def _work(
+        self, attempt: Attempt, label: JobLabel, flight: Flight, preparation: Preparation | None
+    ) -> Work:
+        account = await asyncio.to_thread(self.accounts.account_of, attempt)
+        client = await self.connections.client(account)
+        if preparation and attempt.state is AttemptState.INTENT and attempt.units_reserved is None:
+            reservation = await preparation.reservation()
+            attempt = await asyncio.to_thread(self.ledger.reserve, attempt, preparation.job, reservation)
+        return Work(
+            attempt=attempt,
+            label=label,
+            ledger=self.ledger,
+            client=client,
+            store=self.store,
+            settings=self.settings,
+            pace=self.settings.pace(client.origin),
+            clock=self.clock,
+            line=self.connections.line(account),
+            tell=flight.tell,
+            wanted=lambda: flight.wanted,
+            sending=preparation.sending if preparation else None,
+        )
+
+
+def _ended_without(attempt: Attempt) -> TaskFailed | ResultGone:
+    return gone(attempt) if attempt.state is AttemptState.EXPIRED else failure(attempt)

@@ -1,0 +1,213 @@
+"""The one place where work goes on: a background thread with its own event loop.
+
+A prompt, a web request or a terminal may go away at any time; what was begun for it here does not.
+Callers get futures and may let go of them: before a create that calls the work off, after it the work
+goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from ..clock import SystemClock
+from ..errors import InputRefused, MediaStopped
+from .accounts import Accounts
+from .check import order_violations
+from .checking import Checked, check_order
+from .connections import Connections
+from .desk import Desk
+from .fetching import attempt_to_collect, label_of
+from .flight import Flight
+from .job import EMBEDDED_ORIGIN
+from .ledger import Ledger
+from .reading import read_job
+from .store import ResultStore
+from .work import NobodyWaits
+
+if TYPE_CHECKING:
+    import concurrent.futures
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from ..api.models import Answer, Task
+    from ..clock import Clock
+    from ..settings import Settings
+    from .job import Job, Order, Service
+    from .outcome import Outcome
+    from .progress import Progress
+
+    Listener = Callable[[Progress], None]
+
+logger = logging.getLogger(__name__)
+
+SENDING_GRACE_SECONDS = 5.0
+STOP_SECONDS = 10.0
+Value = TypeVar("Value")
+
+
+class Engine:
+    """Jobs, shared by everybody in this process. Start it by using it; `close` when done."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.accounts = Accounts(settings, self.clock)
+        self.store = ResultStore(settings.results_folder, self.clock)
+        self._flights: dict[str, Flight] = {}
+        self._starting = threading.Lock()
+        self._opening = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._ledger: Ledger | None = None
+        self._desk: Desk | None = None
+        self._connections: Connections | None = None
+
+    def run(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
+        """Get the video of an order, buying it at most once.
+
+        The future raises KlingDirectError. Cancelling it lets go: a task that exists goes on.
+        """
+        return self._call(self._run(order, listener))
+
+    def collect(
+        self, name: str, listener: Listener | None = None, *, wait_minutes: float = 60.0
+    ) -> concurrent.futures.Future[Outcome]:
+        """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
+        return self._call(self._collect(name, listener, wait_minutes))
+
+    def check(self, order: Order) -> concurrent.futures.Future[Checked]:
+        """Find everything wrong with an order, and what it would cost; spends nothing, sends nothing."""
+        return self._call(self._check(order))
+
+    def list_tasks(
+        self, service: Service, profile: str, page: int, page_size: int
+    ) -> concurrent.futures.Future[Answer[tuple[Task, ...]]]:
+        """Return a page of the account's tasks."""
+        return self._call(self._list(service, profile, page, page_size))
+
+    def ledger(self) -> Ledger:
+        """Return the ledger, opening it on first use; blocking.
+
+        Raises:
+            LedgerError: it cannot be opened.
+        """
+        with self._opening:
+            if self._ledger is None:
+                self._ledger = Ledger(self.settings.home, self.clock)
+            return self._ledger
+
+    def close(self) -> None:
+        """Let go of everything. A create on the wire gets a few seconds to be answered."""
+        with self._starting:
+            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(self._wind_down(), loop).result(
+                STOP_SECONDS + SENDING_GRACE_SECONDS
+            )
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(STOP_SECONDS)
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    async def _run(self, order: Order, listener: Listener | None) -> Outcome:
+        job = await self._read(order)
+        desk = await self._open_desk()
+        return await self._fly(job.key, lambda flight: desk.fulfil(job, flight), order.wait_minutes, listener)
+
+    async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
+        desk = await self._open_desk()
+        attempt = await attempt_to_collect(desk, name)
+        label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
+
+        async def work(flight: Flight) -> Outcome:
+            current = await desk.served(attempt)
+            _posted, ended = await desk.carry(current, label, flight)
+            return desk.outcome(label, ended, reused=True)
+
+        return await self._fly(attempt.job_key, work, wait_minutes, listener)
+
+    async def _fly(
+        self,
+        key: str,
+        work: Callable[[Flight], Coroutine[Any, Any, Outcome]],
+        wait_minutes: float,
+        listener: Listener | None,
+    ) -> Outcome:
+        while flight := self._flights.get(key):
+            try:
+                return (await flight.wait(wait_minutes, listener)).joined()
+            except (NobodyWaits, MediaStopped):
+                await asyncio.sleep(0)  # everybody else let go of it just now: it is ours to begin
+        flight = self._flights[key] = Flight(key, self.clock)
+        flight.start(work(flight), lambda: self._flights.pop(key, None))
+        return await flight.wait(wait_minutes, listener)
+
+    async def _read(self, order: Order) -> Job:
+        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        job, unreadable = await asyncio.to_thread(read_job, order, origin)
+        settings_only = order_violations(order, origin, self.settings, has_host=True)
+        if job is None or settings_only:
+            checked = await self._check(order)
+            raise InputRefused(list(checked.violations or unreadable))
+        return job
+
+    async def _check(self, order: Order) -> Checked:
+        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        host = True
+        if origin != EMBEDDED_ORIGIN:
+            connections = await self._open_connections()
+            host = await connections.host(order.service, origin) is not None
+        return await asyncio.to_thread(check_order, order, origin, self.settings, self.ledger, has_host=host)
+
+    async def _list(
+        self, service: Service, profile: str, page: int, page_size: int
+    ) -> Answer[tuple[Task, ...]]:
+        account = await asyncio.to_thread(self.accounts.account, service, profile)
+        client = await (await self._open_connections()).client(account)
+        return await client.list(page, page_size)
+
+    async def _open_connections(self) -> Connections:
+        if self._connections is None:
+            self._connections = Connections(self.settings, self.clock)
+        return self._connections
+
+    async def _open_desk(self) -> Desk:
+        if self._desk is None:
+            ledger = await asyncio.to_thread(self.ledger)
+            connections = await self._open_connections()
+            self._desk = self._desk or Desk(
+                self.settings, self.clock, ledger, self.store, self.accounts, connections
+            )
+        return self._desk
+
+    def _call(self, work: Coroutine[Any, Any, Value]) -> concurrent.futures.Future[Value]:
+        return asyncio.run_coroutine_threadsafe(work, self._running_loop())
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="kling-direct-engine", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    async def _wind_down(self) -> None:
+        deadline = self.clock.monotonic() + SENDING_GRACE_SECONDS
+        while any(flight.is_sending for flight in self._flights.values()):
+            if self.clock.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), STOP_SECONDS)
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
+        self._desk = None

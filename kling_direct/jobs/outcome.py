@@ -1,0 +1,77 @@
+"""What a person gets for an order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
+from .next_step import charge_text
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+    from pathlib import Path
+
+    from .attempt import Attempt
+    from .job import JobLabel
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A kept video and what is known about it."""
+
+    label: JobLabel
+    attempt: Attempt
+    path: Path
+    reused: bool
+    """Nothing was submitted for this order."""
+    did: tuple[str, ...] = ()
+    """What was done to the inputs, one sentence each."""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def units(self) -> Decimal | None:
+        """Return the units charged, None where the vendor stated none."""
+        return self.attempt.units_charged
+
+    def joined(self) -> Outcome:
+        """Return the outcome for somebody whose equal order was already under way."""
+        return replace(self, reused=True, did=(), notes=())
+
+    def report(self) -> str:
+        """Return everything worth telling, one line each."""
+        attempt = self.attempt
+        lines = [
+            "Reused: this job was paid before; nothing was submitted."
+            if self.reused
+            else "Submitted and paid once."
+        ]
+        if self.label.service.value == "sandbox":
+            lines[0] = lines[0].replace("paid", "made") + " Sandbox: nothing costs money."
+        lines.append(f"Task {attempt.task_id} ({attempt.external_id}).")
+        lines.append(f"Charge: {charge_text(attempt)}.{self._estimate()}")
+        if attempt.result_seconds is not None:
+            lines.append(self._delivered(attempt.result_seconds))
+        lines += self.did
+        lines += self.notes
+        lines.append(f"Kept as {self.path}")
+        return "\n".join(lines)
+
+    def _estimate(self) -> str:
+        attempt = self.attempt
+        if attempt.units_estimated is None or attempt.units_charged is None:
+            return ""
+        china = attempt.realm == "china"
+        rate, currency = (CNY_PER_UNIT, "CNY") if china else (USD_PER_UNIT, "USD")
+        cash = (attempt.units_charged * rate).normalize()
+        estimate = attempt.units_estimated.normalize()
+        return f" That is {cash:f} {currency}; the estimate was up to {estimate:f} units."
+
+    def _delivered(self, delivered: Decimal) -> str:
+        asked = self.attempt.seconds
+        if asked is None:
+            return f"Delivered {delivered:.1f} s."
+        line = f"Delivered {delivered:.1f} s for a reference video of {asked:.1f} s."
+        if asked - delivered >= 1:
+            line += " Kling found only that much usable motion, and does not refund the rest."
+        return line

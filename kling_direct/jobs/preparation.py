@@ -1,0 +1,95 @@
+"""An order while it is fulfilled: what is expensive is made once, and only when it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..errors import InputRefused
+from .budget import budget_of
+from .check import order_violations
+from .ledger import Reservation
+from .prepare import Prepared, prepare
+from .progress import Progress, Stage
+from .sending import Sending
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..settings import Settings
+    from .connections import Connections
+    from .flight import Flight
+    from .job import Job
+    from .store import ResultStore
+
+
+class Preparation:
+    """What a create of this job needs, made on demand."""
+
+    def __init__(
+        self,
+        job: Job,
+        flight: Flight,
+        folder: Path,
+        settings: Settings,
+        connections: Connections,
+        store: ResultStore,
+    ) -> None:
+        self.job = job
+        self.prepared: Prepared | None = None
+        self._flight = flight
+        self._folder = folder
+        self._settings = settings
+        self._connections = connections
+        self._store = store
+        self._sending: Sending | None = None
+
+    async def reservation(self) -> Reservation:
+        """Return what a new attempt would cost, once everything that can be checked holds.
+
+        Raises:
+            InputRefused: with every violation.
+            DiskFull: the result would not fit.
+        """
+        prepared, order = await self._prepare(), self.job.order
+        if prepared.price is None:
+            raise InputRefused(list(prepared.violations))
+        await asyncio.to_thread(self._store.require_space, prepared.price.seconds)
+        return Reservation(
+            seconds=prepared.price.seconds,
+            units_estimated=prepared.price.units,
+            units_at_most=prepared.price.units_at_most,
+            budget=budget_of(self._settings, order.service, order.max_units),
+        )
+
+    async def sending(self) -> Sending:
+        """Return what forms the create.
+
+        Raises:
+            InputRefused: with every violation.
+        """
+        if self._sending is None:
+            prepared, order = await self._prepare(), self.job.order
+            host = await self._connections.host(order.service, self.job.origin)
+            self._flight.tell(Progress(Stage.UPLOAD, "handing the clip over", self.job.key))
+            self._sending = Sending(order, prepared, host)
+        return self._sending
+
+    async def _prepare(self) -> Prepared:
+        if self.prepared is None:
+            self._flight.tell(Progress(Stage.CONFORM, "measuring the picture and the clip", self.job.key))
+            self.prepared = await asyncio.to_thread(
+                prepare,
+                self.job.order,
+                self._folder,
+                china=self.job.realm == "china",
+                stop=lambda: not self._flight.wanted,
+            )
+        host = await self._connections.host(self.job.order.service, self.job.origin)
+        violations = [
+            *order_violations(self.job.order, self.job.origin, self._settings, has_host=host is not None),
+            *self.prepared.violations,
+        ]
+        if violations:
+            raise InputRefused(violations)
+        return self.prepared

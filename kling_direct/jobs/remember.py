@@ -1,0 +1,106 @@
+"""After a lost ledger: find the result on disk, then the tasks at the vendor's, before anything is bought."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..api.models import TaskStatus
+from ..api.retry import read_again
+from ..errors import OutcomeUnknown, vendor_text
+from .attempt import MAX_ATTEMPTS, AttemptState
+from .collect import charge_of
+from .job import Sender
+from .work import look_up
+
+if TYPE_CHECKING:
+    from ..api.client import KlingClient
+    from ..api.models import Task
+    from ..clock import Clock
+    from .accounts import Account
+    from .job import Job
+    from .ledger import Ledger
+    from .store import KeptFile, ResultStore, Sidecar
+
+
+async def remember_result(job: Job, store: ResultStore, ledger: Ledger) -> bool:
+    """Write down a kept result whose sidecar is on disk; tell whether there was one."""
+    found = await asyncio.to_thread(store.find_kept, job.label)
+    if found is None:
+        return False
+    await asyncio.to_thread(ledger.adopt, job, [_kept(job, *found)])
+    return True
+
+
+async def remember_tasks(
+    job: Job, account: Account, client: KlingClient, ledger: Ledger, clock: Clock, *, pause_seconds: float
+) -> None:
+    """Write down the attempts that the vendor has under this job's ids.
+
+    Raises:
+        ApiError, TransportError: the vendor gave no answer; nothing was submitted.
+    """
+    numbers = range(1, MAX_ATTEMPTS + 1)
+    reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
+    answers = await asyncio.gather(*(read_again(read, clock, pause_seconds=pause_seconds) for read in reads))
+    found = [
+        (number, account.sender, _at_vendor(job, number, answer.value, clock.now()))
+        for number, answer in zip(numbers, answers, strict=True)
+        if answer is not None
+    ]
+    if found:
+        await asyncio.to_thread(ledger.adopt, job, found)
+
+
+def _kept(job: Job, kept: KeptFile, sidecar: Sidecar) -> tuple[int, Sender, dict[str, Any]]:
+    number = next(
+        (n for n in range(1, MAX_ATTEMPTS + 1) if job.external_id(n) == sidecar.external_task_id), 1
+    )
+    changes = {
+        "state": AttemptState.KEPT,
+        "external_id": sidecar.external_task_id,
+        "own_external_id": sidecar.external_task_id != job.external_id(number),
+        "task_id": sidecar.task_id,
+        "task_status": TaskStatus.SUCCEED,
+        "seconds": _amount(sidecar.seconds),
+        "units_estimated": _amount(sidecar.units_estimated),
+        "units_charged": _amount(sidecar.units_charged),
+        "cash_charged": _amount(sidecar.cash_charged),
+        "currency": sidecar.currency,
+        "vendor_created_at": _moment(sidecar.vendor_created_at),
+        "result_path": kept.relative,
+        "result_size_bytes": kept.size_bytes,
+        "result_digest": kept.digest,
+    }
+    return number, Sender(sidecar.profile, ""), changes
+
+
+def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, Any]:
+    if task.task_info.external_task_id != job.external_id(number):
+        raise OutcomeUnknown(
+            f"Kling answered for {job.external_id(number)} with a task of another name.",
+            hint="Nothing was submitted. Run again.",
+        )
+    changes: dict[str, Any] = {
+        "state": AttemptState.SUBMITTED,
+        "task_id": task.task_id,
+        "task_status": task.task_status,
+        "vendor_created_at": task.created_at,
+        "submitted_at": task.created_at,
+    }
+    if task.status is TaskStatus.FAILED:
+        reason = vendor_text(task.task_status_msg) or "Kling gave no reason."
+        changes |= {"state": AttemptState.FAILED, "ended_at": now, "reason": reason}
+        changes |= charge_of(task, job.realm)
+    return changes
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,83 @@
+"""Find out what became of a create whose answer was lost."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from ..errors import ApiError, KlingDirectError, OutcomeUnknown, TransportError
+from .attempt import AttemptState
+from .progress import Stage
+from .work import Work, is_ours, look_up
+
+if TYPE_CHECKING:
+    from ..api.models import Task
+
+logger = logging.getLogger(__name__)
+
+MAX_POSTS: Final = 3
+"""The first create of an attempt, and two more after it was proven absent."""
+LIST_PAGE_SIZE: Final = 100
+
+
+async def settle(work: Work) -> None:
+    """Bring an unknown attempt to submitted, or back to intent once its task is proven absent.
+
+    Raises:
+        OutcomeUnknown: the vendor gave no clear answer; the attempt stays unknown and is settled again
+            when the job is queued again.
+        LeaseLost: another process took over.
+    """
+    since = work.attempt.unknown_since or work.clock.now()
+    deadline = since + timedelta(seconds=work.pace.settle_seconds)
+    work.say(Stage.SETTLE, "the answer was lost; looking for the task")
+    while True:
+        task, doubt = await _look(work)
+        if task is None and (left := (deadline - work.clock.now()).total_seconds()) > 0:
+            await work.clock.sleep(min(work.pace.poll_seconds, left))
+            continue
+        break
+    if task is None and doubt is None:
+        task, doubt = await _look_in_list(work)
+    if task is not None:
+        await work.adopt(task)
+        return
+    _refuse_to_guess(work, doubt)
+    logger.info("No task was made for %s; it is sent once more.", work.attempt.external_id)
+    await work.change(state=AttemptState.INTENT, posted_at=None, unknown_since=None)
+
+
+async def _look(work: Work) -> tuple[Task | None, KlingDirectError | None]:
+    """Return the task, or None and, where the vendor gave no answer, why."""
+    try:
+        found = await look_up(work.client, work.attempt.external_id)
+    except (ApiError, TransportError) as error:
+        return None, error
+    if found is None:
+        return None, None
+    if not is_ours(found.value, work.attempt):
+        return None, OutcomeUnknown("Kling answered with a task of another name.")
+    return found.value, None
+
+
+async def _look_in_list(work: Work) -> tuple[Task | None, KlingDirectError | None]:
+    try:
+        page = await work.client.list(1, LIST_PAGE_SIZE)
+    except (ApiError, TransportError) as error:
+        return None, error
+    return next((task for task in page.value if is_ours(task, work.attempt)), None), None
+
+
+def _refuse_to_guess(work: Work, doubt: KlingDirectError | None) -> None:
+    hint = "Nothing more was submitted. Run it again later: it is looked for first, and never bought twice."
+    if doubt is not None:
+        raise OutcomeUnknown(
+            f"It is not known whether Kling accepted {work.attempt.external_id}: {doubt.message}", hint=hint
+        )
+    if work.attempt.posts >= MAX_POSTS:
+        raise OutcomeUnknown(
+            f"{work.attempt.external_id} was sent {work.attempt.posts} times; every answer was lost,"
+            " and Kling knows no such task.",
+            hint=hint,
+        )

@@ -1,0 +1,148 @@
+"""Send the one create of an attempt, and never a second one while the first may have counted."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from ..api.retry import read_again
+from ..errors import (
+    AnswerLost,
+    ApiError,
+    Busy,
+    ExternalIdTaken,
+    InvalidValue,
+    NeverSent,
+    OutcomeUnknown,
+    ServerFault,
+    TransportError,
+    UnreadableAnswer,
+)
+from .attempt import AttemptState
+from .progress import Stage
+from .work import NobodyWaits, Work, is_ours, look_up
+
+if TYPE_CHECKING:
+    from ..api.models import Answer, Task
+    from .line import Place
+
+logger = logging.getLogger(__name__)
+
+CONNECT_ATTEMPTS: Final = 3
+
+
+async def submit(work: Work) -> None:
+    """Bring an intent to submitted, unknown or rejected.
+
+    Raises:
+        NobodyWaits: everybody let go; nothing was sent.
+        NeverSent, HostingError, CredentialsError: nothing was sent; the intent stays for another time.
+        ApiError: the vendor refused; no task was made.
+        LeaseLost: another process took over before the create.
+    """
+    with work.line.place() as place:
+        refused_connections = 0
+        while work.attempt.state is AttemptState.INTENT:
+            work.say(Stage.QUEUE, "waiting for a place")
+            await _turn(work, place)
+            if await _adopt_existing(work):
+                return
+            try:
+                await _post(work)
+            except Busy as error:
+                await _never_counted(work)
+                work.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
+                await place.refused(min(1.0, work.pace.poll_seconds))
+            except NeverSent:
+                await _never_counted(work)
+                refused_connections += 1
+                if refused_connections >= CONNECT_ATTEMPTS:
+                    raise
+                await work.clock.sleep(work.pace.poll_seconds)
+
+
+async def _never_counted(work: Work) -> None:
+    work.posted = False
+    await work.change(posted_at=None, posts=work.attempt.posts - 1)
+
+
+async def _turn(work: Work, place: Place) -> None:
+    await place.turn(look_seconds=1.0)
+    if not work.wanted():
+        raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
+
+
+async def _adopt_existing(work: Work) -> bool:
+    """Look for the task before making it: that is free, and a second one is not."""
+    found = await read_again(
+        lambda: look_up(work.client, work.attempt.external_id),
+        work.clock,
+        pause_seconds=work.pace.poll_seconds,
+    )
+    if found is None:
+        return False
+    if not is_ours(found.value, work.attempt):
+        raise OutcomeUnknown(
+            f"Kling answered for {work.attempt.external_id} with a task of another name.",
+            hint="Nothing was submitted. Run again.",
+        )
+    if work.attempt.own_external_id and not work.attempt.posts:
+        raise ExternalIdTaken(
+            f"Your account has a task named {work.attempt.external_id!r} that this ledger did not make.",
+            hint="Nothing was submitted. Collect that task by its id, or give another external_task_id.",
+            task_id=found.value.task_id,
+        )
+    await work.adopt(found.value)
+    return True
+
+
+async def _post(work: Work) -> None:
+    if work.sending is None:
+        raise OutcomeUnknown(
+            "This job was written down, but nothing was ever submitted for it.",
+            hint="Run it again with its picture and clip.",
+        )
+    sending = await work.sending()
+    request = await sending.request(work.attempt.external_id)
+    if not work.wanted():
+        raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
+    work.say(Stage.SUBMIT, "submitting")
+    await work.change(posted_at=work.clock.now(), posts=work.attempt.posts + 1)
+    work.posted = True
+    try:
+        answer = await work.client.create(request)
+    except (Busy, NeverSent):
+        raise
+    except InvalidValue as error:
+        await _after_invalid_value(work, error)
+    except (AnswerLost, UnreadableAnswer, ServerFault) as error:
+        logger.warning("The answer to a create is lost: %s", error.message)
+        await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())
+    except ApiError as error:
+        await work.reject(error)
+        raise
+    else:
+        await _accepted(work, answer)
+
+
+async def _accepted(work: Work, answer: Answer[Task]) -> None:
+    """Keep the task id at any price: a paid task without it would be hard to find."""
+    try:
+        await work.adopt(answer.value)
+    except Exception:
+        logger.exception("Task %s was accepted, and could not be written down.", answer.value.task_id)
+        raise
+
+
+async def _after_invalid_value(work: Work, error: InvalidValue) -> None:
+    """1201 may mean that the id exists already: found means that the task is ours."""
+    try:
+        found = await look_up(work.client, work.attempt.external_id)
+    except (ApiError, TransportError):
+        await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())
+        return
+    if found is not None and is_ours(found.value, work.attempt):
+        await work.adopt(found.value)
+        return
+    await work.reject(error)
+    raise error

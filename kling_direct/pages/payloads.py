@@ -1,0 +1,131 @@
+"""Results, checks, jobs and tasks as JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ApiError, InputRefused, KlingDirectError
+
+if TYPE_CHECKING:
+    from ..api.models import Task
+    from ..jobs.checking import Checked
+    from ..jobs.outcome import Outcome
+
+JOB_COLUMNS: Final = (
+    "started_at",
+    "job_key",
+    "service",
+    "realm",
+    "project",
+    "model",
+    "mode",
+    "take",
+    "image_name",
+    "video_name",
+    "number",
+    "state",
+    "task_id",
+    "external_id",
+    "seconds",
+    "units_estimated",
+    "units_charged",
+    "cash_charged",
+    "currency",
+    "result_path",
+    "reason",
+)
+"""What a list of jobs shows; never a link or a prompt."""
+
+
+def number_of(amount: Decimal | None) -> float | None:
+    """Return an amount as JSON's number."""
+    return None if amount is None else float(amount)
+
+
+def outcome_payload(outcome: Outcome) -> dict[str, Any]:
+    """Return a kept video; the links are in it because the person asked for them."""
+    attempt = outcome.attempt
+    return {
+        "job_key": attempt.job_key,
+        "task_id": attempt.task_id,
+        "external_task_id": attempt.external_id,
+        "status": attempt.state.value,
+        "path": str(outcome.path),
+        "video_url": attempt.video_url,
+        "watermark_url": attempt.watermark_url,
+        "duration_seconds": number_of(attempt.result_seconds),
+        "units": number_of(attempt.units_charged),
+        "units_estimated": number_of(attempt.units_estimated),
+        "cash": number_of(attempt.cash_charged),
+        "currency": attempt.currency,
+        "reused": outcome.reused,
+        "report": outcome.report(),
+    }
+
+
+def checked_payload(checked: Checked) -> dict[str, Any]:
+    """Return what a check found; units and money are what running the order would cost at the most."""
+    price = checked.price
+    usd = price is not None and price.currency == "USD"
+    return {
+        "ok": checked.ok,
+        "violations": [
+            {"field": violation.field, "rule": violation.rule, "message": violation.message}
+            for violation in checked.violations
+        ],
+        "notes": list(checked.notes),
+        "report": list(checked.report),
+        "seconds": number_of(price.seconds) if price else None,
+        "units": number_of(price.units) if price else None,
+        "usd": number_of(price.cash) if price and usd else None,
+        "cny": number_of(price.cash) if price and not usd else None,
+        "job_key": checked.job_key,
+        "is_kept": checked.is_kept,
+    }
+
+
+def job_payload(row: dict[str, Any]) -> dict[str, Any]:
+    """Return one attempt of the ledger with its job's names."""
+    values = {name: row[name] for name in JOB_COLUMNS}
+    values["started_at"] = datetime.fromtimestamp(row["started_at"] / 1000, UTC).isoformat(timespec="seconds")
+    for name in ("seconds", "units_estimated", "units_charged", "cash_charged"):
+        values[name] = None if row[name] is None else float(Decimal(row[name]))
+    return values
+
+
+def task_payload(task: Task) -> dict[str, Any]:
+    """Return one of the account's tasks, without its links."""
+    video = task.video
+    return {
+        "task_id": task.task_id,
+        "external_task_id": task.task_info.external_task_id or None,
+        "status": task.task_status,
+        "reason": task.task_status_msg or None,
+        "created_at": task.created_at.isoformat(timespec="seconds") if task.created_at else None,
+        "duration_seconds": number_of(video.duration) if video else None,
+        "units": number_of(task.final_unit_deduction),
+    }
+
+
+def error_payload(error: KlingDirectError) -> dict[str, Any]:
+    """Return what went wrong."""
+    payload: dict[str, Any] = {
+        "error": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint or None,
+        "task_id": error.task_id,
+    }
+    if isinstance(error, InputRefused):
+        payload["violations"] = [
+            {"field": violation.field, "rule": violation.rule, "message": violation.message}
+            for violation in error.violations
+        ]
+    if isinstance(error, ApiError):
+        payload |= {
+            "code": error.code,
+            "http_status": error.http_status,
+            "request_id": error.request_id or None,
+        }
+    return payload
