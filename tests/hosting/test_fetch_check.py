@@ -101,17 +101,25 @@ async def test_a_tunnel_that_drops_range_is_named(
     assert "it does not honour Range" in await broken(gateway, url, clip)
 
 
-async def test_other_bytes_in_the_middle_are_found(
-    gateway: Gateway, tunnel: Any, make_clip: Callable[..., HostedFile]
+@pytest.mark.parametrize(
+    ("altered_at", "size_said"), [(0, 300_000), (150_000, 300_000), (299_999, 300_000), (None, 300_001)]
+)
+async def test_other_bytes_or_another_size_are_found(
+    gateway: Gateway,
+    tunnel: Any,
+    make_clip: Callable[..., HostedFile],
+    altered_at: int | None,
+    size_said: int,
 ) -> None:
     clip = make_clip()
     url = await gateway.sign(await gateway.publish(clip), 60)
     data = bytearray(clip.path.read_bytes())
-    data[150_000] ^= 1
+    if altered_at is not None:
+        data[altered_at] ^= 1
 
     def alter(request: web.Request) -> web.Response:
         first, last = (int(number) for number in request.headers["Range"].removeprefix("bytes=").split("-"))
-        place = f"bytes {first}-{last}/{len(data)}"
+        place = f"bytes {first}-{last}/{size_said}"
         body = bytes(data[first : last + 1])
         return web.Response(status=206, body=body, headers={"Content-Range": place})
 
