@@ -34,7 +34,7 @@ class Backend:
         self.options = options
         self.folder = folder
         self.store = store
-        self.files = Files(folder, secret)
+        self.files = Files(folder, secret, options.now)
         self.fetcher = Fetcher(folder, self.files, options.fetch)
         self.callbacks = Callbacks(options, self.link)
         self.origin = ""

@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 class Callbacks:
     """Post the legacy body to `callback_url` when a task changes, signed when a secret is set.
 
-    `origins` are the ones that an embedder allows; it may add to them at any time. ValueError for a
-    secret that is not `whsec_<base64>`.
+    `origins` are the ones that an embedder allows; it may add to them at any time.
     """
 
     def __init__(self, options: SandboxOptions, link: Callable[[Task, str], str]) -> None:

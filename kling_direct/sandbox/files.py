@@ -10,11 +10,11 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 UPLOAD_MAX_BYTES: Final = 200_000_000
 UPLOAD_PATH: Final = re.compile(r"/sandbox/files/([0-9a-f]{40}\.(?:mp4|mov|png|jpg|bin))")
@@ -43,8 +43,9 @@ class Files:
     state knows it; a half written file never has its final name.
     """
 
-    def __init__(self, folder: Path, secret: str) -> None:
+    def __init__(self, folder: Path, secret: str, now: Callable[[], float]) -> None:
         self._secret = secret.encode()
+        self._now = now
         self.uploads = folder / "uploads"
         self.references = folder / "references"
         self.results = folder / "results"
@@ -91,9 +92,14 @@ class Files:
         path = self.uploads / match[1]
         if not path.is_file():
             return None
-        with contextlib.suppress(OSError):
-            os.utime(path)
+        self.touch(path)
         return path
+
+    def touch(self, path: Path) -> None:
+        """Note that a file is used now, by the sandbox's clock."""
+        now = self._now()
+        with contextlib.suppress(OSError):
+            os.utime(path, (now, now))
 
     def clear_results(self) -> None:
         """Delete every result; each can be rendered again while its task is known."""
@@ -101,8 +107,9 @@ class Files:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def sweep(self, now: float) -> None:
+    def sweep(self) -> None:
         """Delete what nobody used for 30 days, as the vendor does, and what was never finished."""
+        now = self._now()
         for folder in (self.uploads, self.references, self.results):
             for path in folder.iterdir():
                 kept_seconds = DAY_SECONDS if path.suffix == ".part" else KEPT_DAYS * DAY_SECONDS
@@ -115,9 +122,8 @@ class Files:
         name = hmac.new(self._secret, digest.encode(), "sha256").hexdigest()[:40] + _suffix(writer.head)
         target = folder / name
         if not target.is_file():
-            Path(part).replace(target)
-        else:
-            os.utime(target)
+            part.replace(target)
+        self.touch(target)
         return Kept(name, writer.size_bytes, digest)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from base64 import b64decode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -68,3 +69,12 @@ class SandboxOptions:
             raise ValueError("access key, secret key and API key must not be empty")
         if self.token is not None and not self.token:
             raise ValueError("the token must not be empty")
+        if self.callback_secret is not None and not _is_webhook_secret(self.callback_secret):
+            raise ValueError("the callback secret must be whsec_ and base64")
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        return text.startswith("whsec_") and len(b64decode(text[6:], validate=True)) > 0
+    except ValueError:
+        return False

@@ -96,6 +96,7 @@ class Results:
                 quick=settings.quick_results,
             )
             render(recipe, path, self._stop.is_set)
+            self._backend.files.touch(path)
 
         try:
             await asyncio.get_running_loop().run_in_executor(self._threads, work)

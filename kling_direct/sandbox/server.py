@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from .addresses import is_loopback
 from .backend import Backend, cancelled, result_url
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 DRAINED_MAX_BYTES: Final = 200_000_000
 
 NOT_TEXT: Final = b"\xff"
-"""Stands for a body whose transfer or content encoding is broken."""
+"""Stands for a body whose transfer encoding is broken."""
 
 
 class Sandbox:
@@ -92,12 +91,13 @@ class Sandbox:
         secret = await self._store.open()
         backend = self._backend = Backend(self.options, folder, self._store, secret)
         backend.callbacks.origins = self.callback_origins
-        await asyncio.to_thread(backend.files.sweep, self.options.now())
+        await asyncio.to_thread(backend.files.sweep)
         self._results = Results(backend)
         runner = self._runner = web.AppRunner(
             self._application(backend, self._results),
             access_log=None,
             handle_signals=False,
+            auto_decompress=False,
             shutdown_timeout=0.5,
         )
         await runner.setup()
@@ -172,6 +172,6 @@ async def _body(request: web.Request) -> bytes | None:
                 raw += chunk
             elif length > DRAINED_MAX_BYTES:
                 break
-    except (HttpProcessingError, web.RequestPayloadError):
+    except web.RequestPayloadError:
         return NOT_TEXT
     return bytes(raw) if length <= BODY_MAX_BYTES else None

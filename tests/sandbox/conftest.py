@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
+import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -55,7 +57,7 @@ class Clock:
 
 @dataclass
 class Bench:
-    """One sandbox and a client that holds its API key."""
+    """One sandbox and a client that holds its API key and repeats nothing by itself."""
 
     sandbox: Sandbox
     session: aiohttp.ClientSession
@@ -73,7 +75,11 @@ class Bench:
 
     async def create(self, **changes: Any) -> Answer:
         body = {name: value for name, value in (self.fields | changes).items() if value is not ...}
-        return await self.call("POST", CREATE, json=body)
+        return await self.post(json.dumps(body).encode())
+
+    async def post(self, raw: bytes, **headers: str) -> Answer:
+        chosen = self.headers | {"Content-Type": "application/json"} | headers
+        return await self.call("POST", CREATE, data=io.BytesIO(raw), headers=chosen)
 
     async def get(self, identifier: str) -> Answer:
         return await self.call("GET", f"{CREATE}/{identifier}")
@@ -93,11 +99,12 @@ class Bench:
     async def calls(self) -> list[dict[str, Any]]:
         return (await self.control("GET", "calls")).body["calls"]
 
-    async def upload(self, path: Path) -> str:
+    async def upload(self, path: Path | bytes) -> str:
+        content = path if isinstance(path, bytes) else await asyncio.to_thread(path.read_bytes)
         answer = await self.call(
             "POST",
             "/sandbox/files",
-            data=path.read_bytes(),
+            data=io.BytesIO(content),
             headers={"X-Sandbox-Token": self.sandbox.token or ""},
         )
         assert answer.status == 200, answer
@@ -212,6 +219,7 @@ async def start(
             await sandbox.start()
             stack.push_async_callback(sandbox.stop)
             session = await stack.enter_async_context(aiohttp.ClientSession())
+            session._retry_connection = False  # aiohttp repeats a GET whose connection broke
             bench = Bench(sandbox, session, {}, clock)
             bench.fields.update(
                 model_name="kling-v2-6",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,7 +14,7 @@ from kling_direct.sandbox.faults import ENDPOINTS, KNOWN, parse_fault
 CREATE = "/v1/videos/motion-control"
 
 
-async def lost(awaitable) -> None:
+async def lost(awaitable: Any) -> None:
     with pytest.raises((aiohttp.ClientError, ConnectionError, TimeoutError)):
         await awaitable
 
@@ -32,7 +33,7 @@ async def lost(awaitable) -> None:
         ("code-9999", 500, 9999),
     ],
 )
-async def test_a_refusing_fault_creates_nothing(bench, fault, status, code):
+async def test_a_refusing_fault_creates_nothing(bench: Any, fault: str, status: int, code: int) -> None:
     await bench.script("create", fault)
     answer = await bench.create(external_task_id="mine")
     assert (answer.status, answer.code) == (status, code)
@@ -40,21 +41,21 @@ async def test_a_refusing_fault_creates_nothing(bench, fault, status, code):
     assert await bench.pending() == []
 
 
-async def test_status_502_has_no_body(bench):
+async def test_status_502_has_no_body(bench: Any) -> None:
     await bench.script("create", "status-502")
     answer = await bench.create()
     assert (answer.status, answer.body) == (502, b"")
 
 
 @pytest.mark.parametrize("fault", ["status-500-after-accept", "status-502-after-accept", "html-after-accept"])
-async def test_an_answer_spoiled_after_accept_leaves_one_task(bench, fault):
+async def test_an_answer_spoiled_after_accept_leaves_one_task(bench: Any, fault: str) -> None:
     await bench.script("create", fault)
     answer = await bench.create(external_task_id="mine")
     assert not isinstance(answer.body, dict) or answer.code != 0
     assert (await bench.get("mine")).code == 0
 
 
-async def test_reset_after_accept_leaves_one_task_and_a_null_status(bench):
+async def test_reset_after_accept_leaves_one_task_and_a_null_status(bench: Any) -> None:
     await bench.script("create", "reset-after-accept", "ok")
     await lost(bench.create(external_task_id="mine"))
     assert (await bench.get("mine")).code == 0
@@ -63,13 +64,13 @@ async def test_reset_after_accept_leaves_one_task_and_a_null_status(bench):
     assert call["answer"] is None
 
 
-async def test_reset_before_accept_leaves_none(bench):
+async def test_reset_before_accept_leaves_none(bench: Any) -> None:
     await bench.script("create", "reset-before-accept")
     await lost(bench.create(external_task_id="mine"))
     assert (await bench.get("mine")).code == 1201
 
 
-async def test_garbage_json_accepts_and_its_sister_does_not(bench):
+async def test_garbage_json_accepts_and_its_sister_does_not(bench: Any) -> None:
     await bench.script("create", "garbage-json", "garbage-json-before-accept")
     for identifier in ("one", "two"):
         with pytest.raises(ValueError, match="Expecting"):
@@ -78,7 +79,7 @@ async def test_garbage_json_accepts_and_its_sister_does_not(bench):
     assert (await bench.get("two")).code == 1201
 
 
-async def test_a_stalled_create_whose_client_hangs_up_creates_nothing(bench):
+async def test_a_stalled_create_whose_client_hangs_up_creates_nothing(bench: Any) -> None:
     await bench.script("create", "stall-0.3")
     await lost(bench.call("POST", CREATE, json=bench.fields, timeout=aiohttp.ClientTimeout(total=0.1)))
     await asyncio.sleep(0.4)
@@ -86,20 +87,20 @@ async def test_a_stalled_create_whose_client_hangs_up_creates_nothing(bench):
     assert (await bench.calls())[0]["status"] is None
 
 
-async def test_a_patient_client_of_a_stall_gets_5002_and_no_task(bench):
+async def test_a_patient_client_of_a_stall_gets_5002_and_no_task(bench: Any) -> None:
     await bench.script("create", "stall-0.05")
     assert (await bench.create()).code == 5002
     assert await bench.tasks() == []
 
 
-async def test_a_stall_after_accept_creates_at_once(bench):
+async def test_a_stall_after_accept_creates_at_once(bench: Any) -> None:
     await bench.script("create", "stall-5-after-accept")
     body = bench.fields | {"external_task_id": "mine"}
     await lost(bench.call("POST", CREATE, json=body, timeout=aiohttp.ClientTimeout(total=0.5)))
     assert (await bench.get("mine")).code == 0
 
 
-async def test_accept_late_shows_the_task_only_later_also_after_a_restart(bench, start):
+async def test_accept_late_shows_the_task_only_later_also_after_a_restart(bench: Any, start: Any) -> None:
     await bench.script("create", "accept-late-20")
     await lost(bench.create(external_task_id="mine"))
     assert (await bench.get("mine")).code == 1201
@@ -114,7 +115,7 @@ async def test_accept_late_shows_the_task_only_later_also_after_a_restart(bench,
     assert len(await again.tasks()) == 1
 
 
-async def test_faults_of_get_act_on_a_task_that_exists(bench):
+async def test_faults_of_get_act_on_a_task_that_exists(bench: Any) -> None:
     await bench.script("get", "not-found-once", "unknown-status")
     assert (await bench.get("mine")).code == 1201
     assert await bench.pending() == ["not-found-once", "unknown-status"]
@@ -125,7 +126,7 @@ async def test_faults_of_get_act_on_a_task_that_exists(bench):
     assert await bench.pending() == []
 
 
-async def test_wrong_owner_answers_somebody_elses_task(bench):
+async def test_wrong_owner_answers_somebody_elses_task(bench: Any) -> None:
     created = (await bench.create(external_task_id="mine")).data
     await bench.script("get", "wrong-owner")
     data = (await bench.get("mine")).data
@@ -141,7 +142,7 @@ async def test_wrong_owner_answers_somebody_elses_task(bench):
         ("task-failed-charged", "internal error", True),
     ],
 )
-async def test_a_task_that_fails_says_why(bench, fault, words, charged):
+async def test_a_task_that_fails_says_why(bench: Any, fault: str, words: str, charged: bool) -> None:
     await bench.script("create", fault)
     data = await bench.finished()
     assert data["task_status"] == "failed"
@@ -150,7 +151,7 @@ async def test_a_task_that_fails_says_why(bench, fault, words, charged):
     assert ("final_unit_deduction" in data) is charged
 
 
-async def test_short_output_is_shorter_and_charged_in_full(bench, draw_clip):
+async def test_short_output_is_shorter_and_charged_in_full(bench: Any, draw_clip: Any) -> None:
     await bench.script("create", "short-output", "short-output")
     data = await bench.finished(video_url=await bench.upload(draw_clip(60)))
     assert data["task_result"]["videos"][0]["duration"] == "3.6"
@@ -159,7 +160,7 @@ async def test_short_output_is_shorter_and_charged_in_full(bench, draw_clip):
     assert data["task_result"]["videos"][0]["duration"] == "3"
 
 
-async def test_a_refused_create_leaves_an_after_accept_fault_waiting(bench):
+async def test_a_refused_create_leaves_an_after_accept_fault_waiting(bench: Any) -> None:
     await bench.script("create", "reset-after-accept", "status-500")
     assert (await bench.create(mode="4k")).code == 1201
     assert await bench.pending() == ["reset-after-accept", "status-500"]
@@ -169,7 +170,7 @@ async def test_a_refused_create_leaves_an_after_accept_fault_waiting(bench):
 
 
 @pytest.mark.parametrize("endpoint", ["get", "list", "costs"])
-async def test_reads_can_be_spoiled(bench, endpoint):
+async def test_reads_can_be_spoiled(bench: Any, endpoint: str) -> None:
     identifier = (await bench.create()).data["task_id"]
     path = {
         "get": f"{CREATE}/{identifier}",
@@ -186,7 +187,7 @@ async def test_reads_can_be_spoiled(bench, endpoint):
     assert await bench.pending() == []
 
 
-async def test_a_script_replaces_what_is_pending_and_remembers_what_was_met(bench):
+async def test_a_script_replaces_what_is_pending_and_remembers_what_was_met(bench: Any) -> None:
     await bench.script("create", "status-500", "status-501")
     await bench.create()
     await bench.script("create", "ok", "status-502")
@@ -217,25 +218,25 @@ async def test_a_script_replaces_what_is_pending_and_remembers_what_was_met(benc
         {"endpoint": "create", "script": ["ok"], "more": 1},
     ],
 )
-async def test_a_wrong_script_is_400_in_words(bench, body):
+async def test_a_wrong_script_is_400_in_words(bench: Any, body: Any) -> None:
     answer = await bench.control("POST", "faults", body)
     assert answer.status == 400
     assert answer.body["error"]
 
 
-async def test_an_unknown_fault_is_answered_with_the_known_ones(bench):
+async def test_an_unknown_fault_is_answered_with_the_known_ones(bench: Any) -> None:
     answer = await bench.control("POST", "faults", {"endpoint": "create", "script": ["explode"]})
     assert "accept-late-S" in answer.body["error"]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_every_known_name_can_be_scripted(endpoint):
+def test_every_known_name_can_be_scripted(endpoint: str) -> None:
     for name in KNOWN[endpoint]:
         fault = parse_fault(name.replace("-N", "-500").replace("-S", "-2.5"), endpoint)
         assert fault.kind == name
 
 
-async def test_a_stall_holds_up_nobody_else(bench):
+async def test_a_stall_holds_up_nobody_else(bench: Any) -> None:
     await bench.script("create", "stall-1")
     waiting = asyncio.create_task(bench.create())
     await asyncio.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 import jwt
 import pytest
@@ -26,20 +27,28 @@ def unsigned() -> str:
     return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part({'iss': DEFAULT_ACCESS_KEY, 'exp': NOW + 9})}."
 
 
-async def code(bench, header: str | None) -> int:
+def header_of(algorithm: str) -> str:
+    """Give a valid token whose header names another algorithm."""
+    head = (
+        base64.urlsafe_b64encode(json.dumps({"alg": algorithm, "typ": "JWT"}).encode()).decode().rstrip("=")
+    )
+    return f"{head}.{token().partition('.')[2]}"
+
+
+async def code(bench: Any, header: str | None) -> int:
     headers = {} if header is None else {"Authorization": header}
     answer = await bench.call("GET", CREATE, headers=headers)
     assert answer.status == (200 if answer.code == 0 else 401)
     return answer.code
 
 
-async def test_the_api_key_and_a_signed_token_are_accepted(bench):
+async def test_the_api_key_and_a_signed_token_are_accepted(bench: Any) -> None:
     assert await code(bench, f"Bearer {DEFAULT_API_KEY}") == 0
     assert await code(bench, f"Bearer {token()}") == 0
 
 
 @pytest.mark.parametrize("header", [None, "", "  "])
-async def test_an_empty_authorization_is_1001(bench, header):
+async def test_an_empty_authorization_is_1001(bench: Any, header: str | None) -> None:
     assert await code(bench, header) == 1001
 
 
@@ -47,11 +56,11 @@ async def test_an_empty_authorization_is_1001(bench, header):
     "header",
     ["Bearer", "Basic eDp5", f"Bearer  {DEFAULT_API_KEY}", DEFAULT_API_KEY, f"bearer {DEFAULT_API_KEY}"],
 )
-async def test_a_malformed_authorization_is_1000(bench, header):
+async def test_a_malformed_authorization_is_1000(bench: Any, header: str | None) -> None:
     assert await code(bench, header) == 1000
 
 
-async def test_a_wrong_key_or_token_is_1002(bench):
+async def test_a_wrong_key_or_token_is_1002(bench: Any) -> None:
     wrong = [
         "wrong-key",
         DEFAULT_API_KEY + "x",
@@ -64,7 +73,8 @@ async def test_a_wrong_key_or_token_is_1002(bench):
         token(exp="soon"),
         token(exp=True),
         token(exp=float("nan")),
-        token(algorithm="HS512"),
+        token(secret=DEFAULT_SECRET_KEY * 2, algorithm="HS512"),
+        header_of("HS512"),
         unsigned(),
         "a.b.c",
         "..",
@@ -75,20 +85,20 @@ async def test_a_wrong_key_or_token_is_1002(bench):
         assert await code(bench, f"Bearer {value}") == 1002, value
 
 
-async def test_a_token_from_the_future_is_1003_and_an_old_one_1004(bench):
+async def test_a_token_from_the_future_is_1003_and_an_old_one_1004(bench: Any) -> None:
     assert await code(bench, f"Bearer {token(nbf=NOW + 1)}") == 1003
     assert await code(bench, f"Bearer {token(nbf=NOW)}") == 0
     assert await code(bench, f"Bearer {token(exp=NOW)}") == 1004
     assert await code(bench, f"Bearer {token(exp=10**400)}") == 0
 
 
-async def test_a_token_expires_with_the_sandboxs_clock(bench):
+async def test_a_token_expires_with_the_sandboxs_clock(bench: Any) -> None:
     signed = token()
     assert await code(bench, f"Bearer {signed}") == 0
     bench.clock.seconds += 1800
     assert await code(bench, f"Bearer {signed}") == 1004
 
 
-async def test_the_token_is_looked_at_before_the_body(bench):
+async def test_the_token_is_looked_at_before_the_body(bench: Any) -> None:
     answer = await bench.call("POST", CREATE, json={"nonsense": 1}, headers={})
     assert (answer.status, answer.code) == (401, 1001)
