@@ -42,4 +42,7 @@ async def read_again(
         retry=retry_if_exception(may_read_again),
         reraise=True,
     )
-    return await retrying(read)
+    async for attempt in retrying:
+        with attempt:
+            return await read()
+    raise AssertionError("tenacity ends with a value or an error")

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
     from ..api.models import Answer, Task
     from ..media.types import ClipFacts
+    from .job import JobLabel
+    from .store import KeptFile
 
 logger = logging.getLogger(__name__)
 
@@ -213,11 +215,32 @@ async def _verified(work: Work, part: Path) -> ClipFacts:
 async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
     """Move a proven video into the results folder and note it in the ledger."""
     attempt = work.attempt
-    sidecar = Sidecar(
+    await work.change()
+    kept = await work.store.keep(work.label, part, sidecar_of(attempt, work.label))
+    await work.change(**kept_columns(kept, facts), ended_at=work.clock.now())
+    work.say(Stage.KEPT, "kept")
+    logger.info("Task %s is kept as %s.", attempt.task_id, kept.relative)
+
+
+def kept_columns(kept: KeptFile, facts: ClipFacts) -> dict[str, Any]:
+    """Return a kept file as ledger columns."""
+    return {
+        "state": AttemptState.KEPT,
+        "result_path": kept.relative,
+        "result_size_bytes": kept.size_bytes,
+        "result_digest": kept.digest,
+        "result_seconds": Decimal(str(round(facts.duration_seconds, 3))),
+        "reason": None,
+    }
+
+
+def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
+    """Return the note that lies beside an attempt's result."""
+    return Sidecar(
         job_key=attempt.job_key,
         task_id=_task_id(attempt),
         external_task_id=attempt.external_id,
-        service=work.label.service.value,
+        service=label.service.value,
         profile=attempt.profile,
         seconds=_text(attempt.seconds),
         units_estimated=_text(attempt.units_estimated),
@@ -226,19 +249,6 @@ async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
         currency=attempt.currency,
         vendor_created_at=attempt.vendor_created_at.isoformat() if attempt.vendor_created_at else None,
     )
-    await work.change()
-    kept = await work.store.keep(work.label, part, sidecar)
-    await work.change(
-        state=AttemptState.KEPT,
-        ended_at=work.clock.now(),
-        result_path=kept.relative,
-        result_size_bytes=kept.size_bytes,
-        result_digest=kept.digest,
-        result_seconds=Decimal(str(round(facts.duration_seconds, 3))),
-        reason=None,
-    )
-    work.say(Stage.KEPT, "kept")
-    logger.info("Task %s is kept as %s.", attempt.task_id, kept.relative)
 
 
 class _Gone(ResultGone):

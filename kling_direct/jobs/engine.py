@@ -19,7 +19,7 @@ from .check import order_violations
 from .checking import Checked, check_order
 from .connections import Connections
 from .desk import Desk
-from .fetching import attempt_to_collect, label_of
+from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
 from .job import EMBEDDED_ORIGIN
 from .ledger import Ledger
@@ -30,9 +30,11 @@ from .work import NobodyWaits
 if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable, Coroutine
+    from datetime import timedelta
+    from pathlib import Path
     from typing import Any
 
-    from ..api.models import Answer, Task
+    from ..api.models import Answer, ResourcePack, Task
     from ..clock import Clock
     from ..settings import Settings
     from .job import Job, Order, Service
@@ -87,6 +89,16 @@ class Engine:
     ) -> concurrent.futures.Future[Answer[tuple[Task, ...]]]:
         """Return a page of the account's tasks."""
         return self._call(self._list(service, profile, page, page_size))
+
+    def packs(
+        self, service: Service, profile: str, span: timedelta
+    ) -> concurrent.futures.Future[tuple[ResourcePack, ...]]:
+        """Return the account's prepaid packs: a free look that proves the key."""
+        return self._call(self._packs(service, profile, span))
+
+    def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
+        """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
+        return self._call(self._keep_file(name, path))
 
     def ledger(self) -> Ledger:
         """Return the ledger, opening it on first use; blocking.
@@ -169,6 +181,18 @@ class Engine:
         account = await asyncio.to_thread(self.accounts.account, service, profile)
         client = await (await self._open_connections()).client(account)
         return await client.list(page, page_size)
+
+    async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
+        account = await asyncio.to_thread(self.accounts.account, service, profile)
+        client = await (await self._open_connections()).client(account)
+        now = self.clock.now()
+        return (await client.costs(now - span, now)).value
+
+    async def _keep_file(self, name: str, path: Path) -> Outcome:
+        desk = await self._open_desk()
+        attempt = await attempt_to_collect(desk, name)
+        label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
+        return desk.outcome(label, await keep_given_file(desk, attempt, label, path), reused=True)
 
     async def _open_connections(self) -> Connections:
         if self._connections is None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import ResultGone
+from ..errors import DownloadBroken, JobError, LeaseLost, ResultGone, UnreadableMedia
+from ..media.probe import probe_clip
+from .attempt import AttemptState
+from .collect import kept_columns, sidecar_of
 from .history import find_attempt, job_row
 from .job import JobLabel, Service
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .attempt import Attempt
     from .database import Database
     from .desk import Desk
@@ -28,6 +35,35 @@ async def attempt_to_collect(desk: Desk, name: str) -> Attempt:
             hint="'kling-direct jobs' lists what it knows.",
         )
     return attempt
+
+
+async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: Path) -> Attempt:
+    """Keep a copy of a file that the user fetched as an attempt's result.
+
+    Raises:
+        JobError: the attempt has no task, or already has its result.
+        DownloadBroken: the file is not a video.
+        LeaseLost: another process works on the attempt.
+    """
+    if attempt.state is AttemptState.KEPT or attempt.task_id is None:
+        state = "has its result already" if attempt.task_id else "has no task"
+        raise JobError(f"Job {attempt.job_key[:10]} {state}.", task_id=attempt.task_id)
+    try:
+        facts = await asyncio.to_thread(probe_clip, path)
+    except UnreadableMedia as error:
+        raise DownloadBroken(error.message, hint="Give the file that Kling's page plays.") from None
+    claimed = await asyncio.to_thread(desk.ledger.claim, attempt)
+    if claimed is None:
+        raise LeaseLost("Another process works on this job.", hint="Stop it, or wait for it.")
+    try:
+        part = await asyncio.to_thread(desk.store.part_path, label, desk.ledger.owner.name)
+        await asyncio.to_thread(shutil.copyfile, path, part)
+        kept = await desk.store.keep(label, part, sidecar_of(claimed, label))
+        return await asyncio.to_thread(
+            partial(desk.ledger.change, claimed, **kept_columns(kept, facts), ended_at=desk.clock.now())
+        )
+    finally:
+        await asyncio.to_thread(desk.ledger.release, claimed)
 
 
 def label_of(database: Database, job_key: str) -> JobLabel:
