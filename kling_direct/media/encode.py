@@ -34,6 +34,7 @@ _WORKERS = 2
 _JPEG_QUALITIES = (95, 90, 85, 80)  # under 80 fewer pixels look better than coarser ones
 _SHRINK = 0.85
 _LIKELY_PNG_RATIO = 0.9  # of the raw size; noise does not get smaller
+SCALED_TO_420 = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND)
 TO_420 = int(Interpolation.AREA) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INP)
 """Pixels to 4:2:0: chroma is averaged over the pixels it stands for."""
 
@@ -47,9 +48,16 @@ def encode_picture(source: PictureSource, *, max_encoded_bytes: int) -> EncodedP
     return encode_pixels(rgb_pixels(source), max_encoded_bytes=max_encoded_bytes)
 
 
-def encode_pixels(pixels: np.ndarray, *, max_encoded_bytes: int, lossy: bool = False) -> EncodedPicture:
-    """Encode (H, W, 3) uint8; `lossy` skips the attempt at PNG, for pixels that came from a JPEG."""
+def encode_pixels(
+    pixels: np.ndarray, *, max_encoded_bytes: int, lossy: bool = False, profile: bytes | None = None
+) -> EncodedPicture:
+    """Encode (H, W, 3) uint8; `lossy` skips the attempt at PNG, for pixels that came from a JPEG.
+
+    `profile` is the ICC profile that says what the numbers mean; None is sRGB.
+    """
     image = Image.fromarray(pixels)
+    if profile:
+        image.info["icc_profile"] = profile
     most_bytes = max_encoded_bytes // 4 * 3
     if not lossy and pixels.nbytes * _LIKELY_PNG_RATIO <= 4 * most_bytes:
         data = _saved(image, "PNG", compress_level=4)
@@ -66,7 +74,7 @@ def encode_pixels(pixels: np.ndarray, *, max_encoded_bytes: int, lossy: bool = F
                 break  # lower quality cannot make up for that
         scale = min(_SHRINK, (most_bytes / len(data)) ** 0.5)
         width, height = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)  # keeps its ICC profile
 
 
 def _told(quality: int, before: tuple[int, int], after: tuple[int, int]) -> tuple[str, ...]:
@@ -79,7 +87,7 @@ def _told(quality: int, before: tuple[int, int], after: tuple[int, int]) -> tupl
 
 def _saved(image: Image.Image, form: str, **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    image.save(buffer, form, icc_profile=image.info.get("icc_profile"), **options)
     return buffer.getvalue()
 
 
@@ -89,23 +97,25 @@ def encode_frames(
     *,
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
+    size_px: tuple[int, int] | None = None,
     max_size_bytes: int = 0,
 ) -> None:
     """Write frames and sound as H.264/AAC MP4: BT.709, constant rate, index at the front.
 
     Odd sides lose their last row or column, sound is cut at the last frame's end, and memory stays
-    flat whatever the length. `max_size_bytes` caps the file by a bitrate (0: no cap). Raises
-    `UnreadableMedia` for frames of a wrong shape and `MediaStopped` when `stop` says so; the file is
-    removed then.
+    flat whatever the length. `size_px` scales to that (even) width and height; `max_size_bytes` caps
+    the file by a bitrate (0: no cap). Raises `UnreadableMedia` for frames of a wrong shape and
+    `MediaStopped` when `stop` says so; the file is removed then.
     """
     count, height_px, width_px = checked_shape(frames)
     rate = Fraction(frames.fps)
     seconds = count / rate
     wave, form = _sound_of(frames, seconds)
+    even_px = (width_px - width_px % 2, height_px - height_px % 2)
     writer = ClipWriter(
         path,
-        width_px=width_px - width_px % 2,
-        height_px=height_px - height_px % 2,
+        width_px=(size_px or even_px)[0],
+        height_px=(size_px or even_px)[1],
         rate=rate,
         sound=form,
         most_bits_per_second=most_bits_per_second(max_size_bytes, float(seconds), form)
@@ -115,7 +125,7 @@ def encode_frames(
     with writer:
         chunks = iter(()) if wave is None or form is None else waveform_chunks(wave, _rate(frames), form)
         samples_written = 0
-        for number, picture in enumerate(converted(frames, stop)):
+        for number, picture in enumerate(converted(frames, stop, size_px or even_px)):
             writer.picture(picture)
             while form and samples_written <= number / rate * form.rate_hz:
                 chunk = next(chunks, None)
@@ -144,8 +154,11 @@ def checked_shape(frames: Frames) -> tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def converted(frames: Frames, stop: Stop | None) -> Iterator[VideoFrame]:
-    """Yield every frame as yuv420p BT.709, converted two ahead in threads, sides made even."""
+def converted(frames: Frames, stop: Stop | None, size_px: tuple[int, int]) -> Iterator[VideoFrame]:
+    """Yield every frame as yuv420p BT.709 of `size_px`, converted some ahead in threads.
+
+    An odd last row or column is cut off first.
+    """
     local = threading.local()
 
     def convert(number: int) -> VideoFrame:
@@ -159,10 +172,12 @@ def converted(frames: Frames, stop: Stop | None) -> Iterator[VideoFrame]:
         picture = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         return local.reformatter.reformat(
             picture,
+            width=size_px[0],
+            height=size_px[1],
             format="yuv420p",
             dst_colorspace=int(Colorspace.ITU709),
             dst_color_range="MPEG",
-            interpolation=TO_420,
+            interpolation=SCALED_TO_420 if size_px != (width_px, height_px) else TO_420,
         )
 
     waiting: deque[Future[VideoFrame]] = deque()

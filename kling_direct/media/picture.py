@@ -31,6 +31,18 @@ def is_file(source: PictureSource) -> bool:
     return isinstance(source, Path | str | bytes | bytearray | memoryview)
 
 
+def file_bytes(source: PictureSource) -> bytes:
+    """Return the bytes of a picture file. Raises `UnreadableMedia`."""
+    if not isinstance(source, Path | str):
+        return bytes(source)
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise UnreadableMedia(
+            f"{Path(source).name} cannot be opened.", hint="Choose the file again."
+        ) from error
+
+
 def name_of(source: PictureSource) -> str:
     """Return what to call the source in a message."""
     return Path(source).name if isinstance(source, Path | str) else "The picture"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from .types import Stop
 
+_PNG_HEAD_BYTES = 25  # signature, length, "IHDR", width, height, bit depth (PNG specification, 11.2.2)
 _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap the sides
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
 _MAY_END_EARLY_SECONDS = 1.0
@@ -53,8 +54,20 @@ def probe_picture(source: Path | bytes) -> PictureFacts:
             mode=mode,
             frame_count=1 if image.format == "MPO" else int(getattr(image, "n_frames", 1)),
             exif_orientation=orientation,
-            bit_depth=1 if mode == "1" else 16 if mode.startswith("I") else 8,
+            bit_depth=_bit_depth(source, mode),
         )
+
+
+def _bit_depth(source: Path | bytes, mode: str) -> int:
+    """Return the bits per channel; Pillow shows 16-bit colour as 8-bit, a PNG's header does not."""
+    if isinstance(source, bytes):
+        head = source[:_PNG_HEAD_BYTES]
+    else:
+        with Path(source).open("rb") as file:
+            head = file.read(_PNG_HEAD_BYTES)
+    if head.startswith(b"\x89PNG") and len(head) == _PNG_HEAD_BYTES:
+        return head[-1]
+    return 1 if mode == "1" else 16 if mode.startswith("I") else 8
 
 
 def _file_size(path: Path) -> int:
@@ -203,6 +216,7 @@ def _clip_facts(
         frame_count=pictures.count,
         sound=_sound_facts(audio, reading),
         size_bytes=path.stat().st_size,
+        peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
     )
 
 

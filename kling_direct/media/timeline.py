@@ -30,6 +30,7 @@ _USUAL_RATES = tuple(
     )
 )
 _SNAP = 0.0004  # 24 and 23.976 differ by 0.001; three seconds in whole milliseconds by 0.0003
+_DENSE = 0.1
 _MOST_OFF_GRID = 1.0  # frames
 _FALLBACK_RATE = Fraction(25)
 
@@ -103,6 +104,15 @@ class Timeline:
         seconds = np.sort(np.asarray(self.times, dtype=np.float64)) * float(self.time_base)
         places = (seconds - seconds[0]) * float(rate)
         return bool(np.abs(places - np.arange(self.count)).max() > _MOST_OFF_GRID)
+
+    def peak_rate(self) -> Fraction | None:
+        """Return the usual rate nearest to the densest tenth of the frames."""
+        steps = np.diff(np.sort(np.asarray(self.times, dtype=np.float64))) * float(self.time_base)
+        steps = steps[steps > 0]
+        if not steps.size:
+            return None
+        peak = 1 / float(np.quantile(steps, _DENSE))
+        return min(_USUAL_RATES, key=lambda rate: abs(float(rate) - peak))
 
     def is_broken_off(self, stream: VideoStream) -> bool:
         """Whether the track ends before the header says so, rather than only miscounting its frames."""

@@ -50,7 +50,7 @@ class PictureFacts:
     exif_orientation: int
     """1 to 8 as in EXIF; 1 is upright."""
     bit_depth: int
-    """Bits per channel in the file: 1, 8 or 16."""
+    """Bits per channel in the file: 1 to 16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,8 @@ class ClipFacts:
     frame_count: int
     sound: SoundFacts | None
     size_bytes: int
+    peak_frame_rate: Fraction | None = None
+    """Frames per second where they are densest; the same as `frame_rate` when None."""
 
     @property
     def is_hdr(self) -> bool:
@@ -204,7 +206,8 @@ class ConformedClip:
     """A reference clip as it would be sent."""
 
     path: Path
-    """The source itself when `is_original`, else a new file in the target folder."""
+    """The source itself when `is_original`, else a new file in the target folder; `Path()` for frames with
+    violations."""
     facts: ClipFacts
     report: tuple[str, ...]
     """One sentence for each change; empty when the file is sent as it is."""

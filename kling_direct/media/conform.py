@@ -1,0 +1,134 @@
+"""Making a reference clip fit the documented limits, and nothing more."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UnreadableMedia
+from .bounds import clip_violations
+from .conform_frames import facts_of_frames, told, write_frames
+from .conform_picture import conform_picture
+from .plan import ClipPlan, Work, plan_clip
+from .probe import probe_clip
+from .reencode import reencode
+from .remux import remux
+from .types import ConformedClip, ConformMode, Frames, TrimWindow
+
+if TYPE_CHECKING:
+    from .types import ClipBounds, ClipFacts, OnProgress, Stop
+
+__all__ = ["conform_clip", "conform_picture"]
+
+_MOST_TRIES = 3  # at a lower bitrate each, in case the encoder overshoots
+_LESS = 0.95
+_STEM_LENGTH = 40
+
+
+def conform_clip(
+    source: Path | Frames,
+    target_dir: Path,
+    bounds: ClipBounds,
+    *,
+    mode: ConformMode,
+    window: TrimWindow | None = None,
+    stop: Stop | None = None,
+    on_progress: OnProgress | None = None,
+) -> ConformedClip:
+    """Return a clip that fits `bounds`, or the violations that `mode` does not allow to mend.
+
+    A file that fits comes back as the same path, byte for byte; a wrong container alone is repacked;
+    everything else is one streaming re-encode into a new file in `target_dir`. With violations the
+    path is the source's (for frames: an empty path) and no file is left. Raises `UnreadableMedia` for
+    a clip that cannot be read, `MediaStopped`, `DiskFull`.
+    """
+    mode = ConformMode(mode)
+    if isinstance(source, Frames):
+        return _conform_frames(source, target_dir, bounds, mode, window, stop, on_progress)
+    source = Path(source)
+    facts = probe_clip(source, stop=stop)
+    plan = plan_clip(facts, bounds, mode, window)
+    if plan.violations or plan.work is Work.NOTHING:
+        return ConformedClip(
+            source, facts, () if plan.violations else plan.report, plan.used_range, plan.violations, True
+        )
+    target = _new_file(target_dir, source.stem)
+    try:
+        plan, written = _write(source, target, facts, plan, bounds, stop, on_progress)
+        violations = clip_violations(written, bounds)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    if violations:
+        target.unlink(missing_ok=True)
+        return ConformedClip(source, facts, (), plan.used_range, violations, True)
+    return ConformedClip(target, written, plan.report, plan.used_range, (), False)
+
+
+def _conform_frames(
+    source: Frames,
+    target_dir: Path,
+    bounds: ClipBounds,
+    mode: ConformMode,
+    window: TrimWindow | None,
+    stop: Stop | None,
+    on_progress: OnProgress | None,
+) -> ConformedClip:
+    facts = facts_of_frames(source)
+    plan = plan_clip(facts, bounds, mode, window)
+    if plan.violations:
+        return ConformedClip(Path(), facts, (), plan.used_range, plan.violations, False)
+    target = _new_file(target_dir, "frames")
+    try:
+        write_frames(source, target, plan, bounds, stop=stop, on_progress=on_progress)
+        written = conform_clip(target, target_dir, bounds, mode=mode, stop=stop)  # adds bars where needed
+        if not written.is_original or written.violations:
+            target.unlink()
+        if written.violations:
+            written = replace(written, path=Path())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    report = told(source, plan)
+    return replace(written, report=report, used_range=plan.used_range, is_original=False)
+
+
+def _write(
+    source: Path,
+    target: Path,
+    facts: ClipFacts,
+    plan: ClipPlan,
+    bounds: ClipBounds,
+    stop: Stop | None,
+    on_progress: OnProgress | None,
+) -> tuple[ClipPlan, ClipFacts]:
+    """Write the planned file and return the plan that was carried out and what came of it."""
+    if plan.work is Work.REMUX:
+        with suppress(UnreadableMedia):  # packets that an MP4 cannot hold are re-encoded instead
+            remux(source, target, facts, stop=stop)
+            written = probe_clip(target, stop=stop)
+            if not clip_violations(written, bounds):
+                return plan, written
+        plan = replace(plan, work=Work.REENCODE, report=("Re-encoded as H.264 MP4.",))
+    limit = bounds.max_size_bytes
+    tries = 0
+    while True:
+        reencode(source, target, facts, plan, max_size_bytes=limit, stop=stop, on_progress=on_progress)
+        written = probe_clip(target, stop=stop)
+        tries += 1
+        if written.size_bytes <= bounds.max_size_bytes or tries == _MOST_TRIES:
+            return plan, written
+        limit = int(limit * bounds.max_size_bytes / written.size_bytes * _LESS)
+
+
+def _new_file(folder: Path, stem: str) -> Path:
+    """Return a fresh empty file with a telling name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    safe = "".join(char if char.isascii() and char.isalnum() else "_" for char in stem)[:_STEM_LENGTH]
+    handle, name = tempfile.mkstemp(prefix=f"{safe or 'clip'}_", suffix=".mp4", dir=folder)
+    os.close(handle)
+    return Path(name)

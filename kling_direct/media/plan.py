@@ -1,0 +1,198 @@
+"""What a clip needs to fit: facts and limits in, a plan with a sentence for each change out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from .bounds import MEGABYTE, clip_violations, clock, duration_violations
+from .size import Canvas, fit
+from .types import ConformMode, TrimWindow
+
+if TYPE_CHECKING:
+    from ..errors import Violation
+    from .types import ClipBounds, ClipFacts
+
+SPARE_SECONDS = Fraction(4, 100)
+"""A trimmed clip ends this much before the limit: its container is a little longer than its frames."""
+MOST_TRIMMED_SECONDS = Fraction(1, 2)
+"""What `auto` may cut away."""
+_PLAIN_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+_PLAIN_SOUND = frozenset({"aac", "mp3"})
+_MOST_VARIABLE_RATE = Fraction(60)
+_CODEC_NAMES = {"hevc": "HEVC", "prores": "ProRes", "vp9": "VP9", "av1": "AV1", "mjpeg": "MJPEG"}
+_TRANSFER_NAMES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
+
+
+class Work(StrEnum):
+    """How much has to be done."""
+
+    NOTHING = "sent as it is"
+    REMUX = "repacked"
+    REENCODE = "re-encoded"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlan:
+    """What is going to be done with a clip."""
+
+    work: Work
+    start_seconds: Fraction
+    """Of the part that is used, after the first frame."""
+    frame_count: int
+    rate: Fraction
+    """Constant frames per second of the result."""
+    canvas: Canvas
+    sound_seconds: Fraction
+    """The longest that the sound may last."""
+    report: tuple[str, ...]
+    violations: tuple[Violation, ...]
+    """What cannot be mended; the rest of the plan is of no use then."""
+
+    @property
+    def seconds(self) -> Fraction:
+        """Return how long the pictures of the result last."""
+        return self.frame_count / self.rate
+
+    @property
+    def used_range(self) -> tuple[float, float]:
+        """Return start and end of the part that is used, in seconds of the source."""
+        return float(self.start_seconds), float(self.start_seconds + self.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of the source that is meant, and what cutting it out changes."""
+
+    start: Fraction
+    seconds: Fraction
+    """Of the pictures."""
+    strict_seconds: float
+    """As a strict reader measures it: sound that runs on counts."""
+    is_whole: bool
+
+
+def plan_clip(
+    facts: ClipFacts, bounds: ClipBounds, mode: ConformMode, window: TrimWindow | None = None
+) -> ClipPlan:
+    """Return the least that makes a clip fit, or the violations that stay."""
+    part = _meant(facts, window or TrimWindow())
+    violations = _stubborn(facts, bounds, mode, part)
+    rate = _constant_rate(facts)
+    seconds, report = _trimmed(part, bounds, mode)
+    reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
+    canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
+    if canvas.is_scaled:
+        reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {canvas.content} px.")
+    if canvas.is_padded:
+        reasons.append(f"Black bars fill it up to {canvas.width_px} x {canvas.height_px} px.")
+    if canvas.is_cropped and reasons:
+        reasons.append("The last odd row or column was cut off, since H.264 needs even sides.")
+    frame_count = max(1, round(seconds * rate) if not report else math.floor(seconds * rate))
+    if frame_count / rate < bounds.min_duration_seconds <= part.strict_seconds:
+        frame_count += 1
+    sound_seconds = frame_count / rate
+    if part.is_whole and sound_seconds < bounds.min_duration_seconds:
+        sound_seconds = Fraction(part.strict_seconds)
+    if reasons or report or not part.is_whole or (canvas.is_cropped and mode is not ConformMode.OFF):
+        work = Work.REENCODE
+        report = [*([] if part.is_whole else [_window_told(part)]), *report, *reasons]
+    else:
+        work, report = _repacking(facts, bounds, mode)
+    return ClipPlan(
+        work, part.start, frame_count, rate, canvas, sound_seconds, tuple(report), tuple(violations)
+    )
+
+
+def _meant(facts: ClipFacts, window: TrimWindow) -> _Part:
+    whole = Fraction(facts.picture_duration_seconds).limit_denominator(1_000_000)
+    start = min(Fraction(window.start_seconds).limit_denominator(1_000_000), whole)
+    seconds = whole - start
+    if window.duration_seconds:
+        seconds = min(seconds, Fraction(window.duration_seconds).limit_denominator(1_000_000))
+    if not start and whole - seconds < 1 / facts.frame_rate / 2:
+        return _Part(Fraction(0), whole, facts.duration_seconds, is_whole=True)
+    return _Part(start, seconds, float(seconds), is_whole=False)
+
+
+def _stubborn(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode, part: _Part) -> list[Violation]:
+    """Return what no conforming of this mode can mend."""
+    if mode is ConformMode.OFF:
+        durations = duration_violations(part.strict_seconds, bounds)
+        others = [v for v in clip_violations(facts, bounds) if not v.rule.startswith("video.duration")]
+        if not part.is_whole:  # a trim window is re-encoded anyway, which sets the container and the size
+            others = [v for v in others if v.rule.startswith("video.side")]
+        return [*others, *durations]
+    longest = Fraction(bounds.max_duration_seconds)
+    if part.strict_seconds > longest:
+        cut = part.seconds - (longest - SPARE_SECONDS)
+        if mode is ConformMode.TRIM or cut <= MOST_TRIMMED_SECONDS:
+            return []
+    return list(duration_violations(part.strict_seconds, bounds))
+
+
+def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fraction, list[str]]:
+    """Return the seconds of pictures that stay, and what is told about the rest."""
+    longest = Fraction(bounds.max_duration_seconds) - SPARE_SECONDS
+    if mode is ConformMode.OFF or part.strict_seconds <= bounds.max_duration_seconds:
+        return part.seconds, []
+    if part.seconds <= longest:
+        over = part.strict_seconds - float(part.seconds)
+        return part.seconds, [f"Cut off the last {over:.2f} s of sound, which had no picture."]
+    used = f"{clock(float(part.start))}-{clock(float(part.start + longest))}"
+    lengths = f"from {part.strict_seconds:.2f} s to {float(longest):.2f} s"
+    limit = f"the limit of orientation '{bounds.orientation}'"
+    return longest, [f"Trimmed {lengths}, {limit}: {used} is used."]
+
+
+def _window_told(part: _Part) -> str:
+    end = part.start + part.seconds
+    return f"Cut out {clock(float(part.start))}-{clock(float(end))}, the part that was chosen."
+
+
+def _constant_rate(facts: ClipFacts) -> Fraction:
+    if not facts.is_variable_rate:
+        return facts.frame_rate
+    return min(max(facts.peak_frame_rate or facts.frame_rate, Fraction(10)), _MOST_VARIABLE_RATE)
+
+
+def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
+    """Return a sentence for everything but size that only a re-encode can change."""
+    found: list[str] = []
+    if facts.video_codec != "h264":
+        name = _CODEC_NAMES.get(facts.video_codec, facts.video_codec)
+        found.append(f"Re-encoded from {name} to H.264.")
+    if facts.is_hdr:
+        name = _TRANSFER_NAMES[facts.color_transfer]
+        found.append(f"Tone mapped from HDR ({name}) to ordinary BT.709 colours.")
+    elif facts.pixel_format not in _PLAIN_FORMATS:
+        found.append(f"Converted from {facts.bit_depth}-bit {facts.pixel_format} to 8-bit 4:2:0.")
+    if facts.rotation_degrees or facts.is_mirrored:
+        mirrored = "Mirrored and turned" if facts.is_mirrored else "Turned"
+        found.append(f"{mirrored} upright ({facts.rotation_degrees} degrees).")
+    if not facts.has_square_pixels:
+        found.append(
+            f"Stretched from {facts.stored_width_px} x {facts.stored_height_px} stored pixels to square ones."
+        )
+    if facts.is_variable_rate:
+        found.append(f"Changed from a variable frame rate to {float(_constant_rate(facts)):.5g} fps.")
+    if facts.size_bytes > bounds.max_size_bytes:
+        found.append(
+            f"Re-encoded to get from {facts.size_bytes / MEGABYTE:.0f} MB under "
+            f"{bounds.max_size_bytes / MEGABYTE:.0f} MB."
+        )
+    return found
+
+
+def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple[Work, list[str]]:
+    if mode is ConformMode.OFF:
+        return Work.NOTHING, []
+    report = []
+    if facts.container not in bounds.containers:
+        report.append(f"Repacked from {facts.container} to MP4; the pictures are untouched.")
+    if facts.sound is not None and facts.sound.codec not in _PLAIN_SOUND:
+        report.append(f"Sound re-encoded from {facts.sound.codec} to AAC; the pictures are untouched.")
+    return (Work.REMUX if report else Work.NOTHING), report
