@@ -100,6 +100,8 @@ class Attempt:
     currency: str | None
     video_url: str | None = field(repr=False)
     watermark_url: str | None = field(repr=False)
+    location: str | None
+    """Where the media host put the reference video; None for a URL of the user's own."""
     result_path: str | None
     """Relative to the results folder, with forward slashes."""
     result_size_bytes: int | None

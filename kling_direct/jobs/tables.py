@@ -79,6 +79,7 @@ attempts = Table(
     Column("currency", String),
     Column("video_url", String),
     Column("watermark_url", String),
+    Column("location", String),
     Column("result_path", String),
     Column("result_size_bytes", BigInteger),
     Column("result_digest", String),
@@ -89,6 +90,15 @@ attempts = Table(
     UniqueConstraint("realm", "profile", "external_id"),
     Index("attempts_by_task", "task_id"),
     Index("attempts_by_date", "created_at"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("location", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("signed_until", BigInteger, nullable=False),
 )
 
 notes = Table(

@@ -1,4 +1,4 @@
-"""The first ledger: jobs, attempts, notes."""
+"""The first ledger: jobs, attempts, uploads, notes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -63,6 +63,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String),
         sa.Column("video_url", sa.String),
         sa.Column("watermark_url", sa.String),
+        sa.Column("location", sa.String),
         sa.Column("result_path", sa.String),
         sa.Column("result_size_bytes", sa.BigInteger),
         sa.Column("result_digest", sa.String),
@@ -74,6 +75,13 @@ def upgrade() -> None:
     )
     op.create_index("attempts_by_task", "attempts", ["task_id"])
     op.create_index("attempts_by_date", "attempts", ["created_at"])
+    op.create_table(
+        "uploads",
+        sa.Column("location", sa.String, primary_key=True),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("signed_until", sa.BigInteger, nullable=False),
+    )
     op.create_table(
         "notes",
         sa.Column("name", sa.String, primary_key=True),

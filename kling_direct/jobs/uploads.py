@@ -1,0 +1,72 @@
+"""Reference videos that lie at a media host, and when they may go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from ..errors import HostingError
+from .attempt import ENDED, milliseconds
+from .tables import attempts, uploads
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..hosting.media_host import MediaHost
+    from .database import Database
+
+logger = logging.getLogger(__name__)
+
+
+def note_upload(database: Database, location: str, kind: str, now: datetime, signed_until: datetime) -> None:
+    """Write down that a clip is at a host and that a link to it lives until `signed_until`; blocking."""
+    with database.write() as connection:
+        known = connection.execute(
+            sa.select(uploads.c.signed_until).where(uploads.c.location == location)
+        ).scalar_one_or_none()
+        if known is None:
+            values = {"location": location, "kind": kind, "created_at": milliseconds(now)}
+            connection.execute(sa.insert(uploads).values(**values, signed_until=milliseconds(signed_until)))
+            return
+        connection.execute(
+            sa.update(uploads)
+            .where(uploads.c.location == location)
+            .values(signed_until=max(known, milliseconds(signed_until)))
+        )
+
+
+def removable(database: Database, kind: str, now: datetime) -> list[str]:
+    """Return the locations that no unfinished attempt needs and no living link leads to; blocking."""
+    needed = sa.select(attempts.c.location).where(
+        attempts.c.location.is_not(None), attempts.c.state.not_in([state.value for state in ENDED])
+    )
+    query = sa.select(uploads.c.location).where(
+        uploads.c.kind == kind,
+        uploads.c.signed_until < milliseconds(now),
+        uploads.c.location.not_in(needed),
+    )
+    with database.read() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def forget_upload(database: Database, location: str) -> None:
+    """Strike a clip that is gone from its host; blocking."""
+    with database.write() as connection:
+        connection.execute(sa.delete(uploads).where(uploads.c.location == location))
+
+
+async def sweep(database: Database, host: MediaHost, now: datetime) -> int:
+    """Remove from a host what may go and return how much that was; a host that refuses is asked next time."""
+    removed = 0
+    for location in await asyncio.to_thread(removable, database, host.kind, now):
+        try:
+            await host.withdraw(location)
+        except HostingError as error:
+            logger.warning("A reference video could not be removed from its host: %s", error.message)
+            continue
+        await asyncio.to_thread(forget_upload, database, location)
+        removed += 1
+    return removed
