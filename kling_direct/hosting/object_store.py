@@ -1,9 +1,16 @@
-"""The reference video in the user's own bucket, behind a signed link that expires."""
+"""The reference video in the user's own bucket, behind a signed link that expires.
+
+obstore is called in threads, never by its async functions: those leave a Rust thread that touches Python a
+moment after the answer, and one process in ten that ends right then is aborted (obstore 0.12.1, tried;
+https://github.com/PyO3/pyo3-async-runtimes/issues/40).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,6 +27,7 @@ from .leftover import Leftover, checked_digest
 from .lifetime import checked_lifetime
 from .media_host import HostedFile, MediaHost
 from .single_flight import SingleFlight
+from .stoppable_file import StoppableFile
 from .store_errors import store_error
 
 if TYPE_CHECKING:
@@ -127,7 +135,7 @@ class ObjectStore(MediaHost):
         expires = checked_lifetime(lifetime_seconds, LONGEST_LIFETIME)
         key = self._key(location)
         try:
-            return await obstore.sign_async(self._opened(), "GET", key, expires)
+            return await asyncio.to_thread(lambda: obstore.sign(self._opened(), "GET", key, expires))
         except STORE_FAILURES as error:
             raise store_error(error, "Signing the clip's link", str(self._address)) from None
 
@@ -148,7 +156,7 @@ class ObjectStore(MediaHost):
         """Delete the object; one that is already gone is no error."""
         key = self._key(location)
         try:
-            await obstore.delete_async(self._opened(), key)
+            await asyncio.to_thread(lambda: obstore.delete(self._opened(), key))
         except FileNotFoundError:
             return
         except STORE_FAILURES as error:
@@ -160,38 +168,46 @@ class ObjectStore(MediaHost):
         Raises:
             HostingError: the store does not answer or denies listing.
         """
-        folder = self._folder()
         try:
-            return [
-                Leftover(f"{self._address}/{item['path']}", item["size"], item["last_modified"])
-                async for chunk in obstore.list(self._opened(), prefix=folder)
-                for item in chunk
-                if item["path"].startswith(folder)
-            ]
+            return await asyncio.to_thread(self._listed)
         except STORE_FAILURES as error:
             raise store_error(error, "Listing our clips", str(self._address)) from None
 
+    def _listed(self) -> list[Leftover]:
+        folder = self._folder()
+        return [
+            Leftover(f"{self._address}/{item['path']}", item["size"], item["last_modified"])
+            for chunk in obstore.list(self._opened(), prefix=folder)
+            for item in chunk
+            if item["path"].startswith(folder)
+        ]
+
     async def _upload(self, key: str, file: HostedFile) -> None:
-        if not file.path.is_file() or file.path.stat().st_size != file.size_bytes:
-            raise HostingError(f"{file.path.name} was changed or removed before it could be uploaded.")
+        stopped = threading.Event()
         try:
-            store = self._opened()
-            if await self._size(store, key) == file.size_bytes:
-                return
-            await obstore.put_async(
+            await asyncio.to_thread(self._send, key, file, stopped)
+        except STORE_FAILURES as error:
+            raise store_error(error, "Uploading the clip", str(self._address)) from None
+        finally:
+            stopped.set()
+
+    def _send(self, key: str, file: HostedFile, stopped: threading.Event) -> None:
+        store = self._opened()
+        if self._size(store, key) == file.size_bytes:
+            return
+        with StoppableFile(file, stopped) as reader:
+            obstore.put(
                 store,
                 key,
-                file.path,
+                reader,
                 attributes={"Content-Type": file.content_type},
                 chunk_size=PART_BYTES,
                 max_concurrency=PARTS_AT_ONCE,
             )
-        except STORE_FAILURES as error:
-            raise store_error(error, "Uploading the clip", str(self._address)) from None
 
-    async def _size(self, store: S3Store | GCSStore | AzureStore, key: str) -> int | None:
+    def _size(self, store: S3Store | GCSStore | AzureStore, key: str) -> int | None:
         try:
-            return (await obstore.head_async(store, key))["size"]
+            return obstore.head(store, key)["size"]
         except FileNotFoundError:
             return None
 

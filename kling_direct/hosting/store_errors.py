@@ -77,7 +77,12 @@ CAUSES = (
         "Check AWS_ENDPOINT_URL and SSL_CERT_FILE.",
     ),
     Cause(
-        re.compile(r"kind: (Connect|Timeout|Interrupted|Request)|ConnectError|operation timed out"),
+        re.compile(r"kind: Timeout|operation timed out"),
+        "it does not answer in time.",
+        "Run again; on a slow line make the clip smaller.",
+    ),
+    Cause(
+        re.compile(r"kind: (Connect|Interrupted|Request)|ConnectError"),
         "it cannot be reached.",
         "Check AWS_ENDPOINT_URL, the proxy variables and the network, then run again.",
     ),

@@ -145,6 +145,26 @@ async def test_one_of_two_publishers_may_give_up_without_harm_to_the_other(
     assert s3.head_object(Bucket=BUCKET, Key=keys(s3)[0])["ContentLength"] == clip.size_bytes
 
 
+async def test_an_upload_that_nobody_waits_for_is_stopped_and_leaves_nothing(
+    store: ObjectStore,
+    s3: Any,
+    make_clip: Callable[..., HostedFile],
+    monkeypatch: pytest.MonkeyPatch,
+    clock: Any,
+) -> None:
+    monkeypatch.setattr("kling_direct.hosting.object_store.PARTS_AT_ONCE", 1)
+    monkeypatch.setattr("kling_direct.hosting.object_store.PART_BYTES", 5 * 2**20)
+    upload = asyncio.create_task(store.publish(make_clip(100_000_000)))
+    async with asyncio.timeout(20):
+        while not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads"):
+            await clock.sleep(0)
+        upload.cancel()
+        while s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads"):
+            await clock.sleep(0)
+    assert upload.cancelled() or upload.done()
+    assert keys(s3) == []
+
+
 async def test_an_object_of_another_size_is_replaced(
     store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile]
 ) -> None:
@@ -244,8 +264,11 @@ async def test_a_clip_that_changed_since_it_was_digested_is_not_uploaded(
     store: ObjectStore, s3: Any, make_clip: Callable[..., HostedFile]
 ) -> None:
     clip = make_clip()
-    clip.path.write_bytes(b"something else")
-    with pytest.raises(HostingError, match="changed or removed"):
+    clip.path.write_bytes(b"x" * clip.size_bytes)
+    with pytest.raises(HostingError, match="changed before it could be uploaded"):
+        await store.publish(clip)
+    clip.path.unlink()
+    with pytest.raises(HostingError, match="cannot be read: No such file"):
         await store.publish(clip)
     assert keys(s3) == []
 
@@ -387,3 +410,19 @@ async def test_no_log_line_holds_a_signed_link_or_a_key(
     theirs = ("werkzeug", "boto")  # the server's own access log, and the client that the test made
     ours = [record.getMessage() for record in caplog.records if not record.name.startswith(theirs)]
     assert not [line for line in ours if "X-Amz-Signature" in line or SECRET in line]
+
+
+def test_a_process_that_ends_right_after_asking_the_store_is_not_aborted(
+    s3: Any, run_python: Callable[..., subprocess.Popen[str]]
+) -> None:
+    # With obstore's async functions one such process in ten died of SIGABRT.
+    code = (
+        "import asyncio; from kling_direct.settings import load_settings\n"
+        "from kling_direct.hosting.object_store import ObjectStore\n"
+        "print(asyncio.run(ObjectStore(load_settings(store_url='s3://clips')).leftovers()))"
+    )
+    for _ in range(2):
+        processes = [run_python(code) for _ in range(4)]
+        for process in processes:
+            assert process.communicate(timeout=30) == ("[]\n", "")
+            assert process.returncode == 0
