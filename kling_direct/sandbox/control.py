@@ -11,6 +11,7 @@ from aiohttp import web
 
 from .addresses import is_loopback
 from .calls import list_calls
+from .connection import reset
 from .files import UPLOAD_MAX_BYTES, TooLarge
 from .options import VERSION
 from .scripts import list_faults, read_script, replace_script
@@ -133,6 +134,8 @@ class Control:
                 return wrong
             try:
                 return await handler(request)
+            except ConnectionError:
+                return reset(request)
             except ValueError as error:
                 return refused(400, str(error))
 

@@ -137,6 +137,10 @@ def _vendor_handler(backend: Backend) -> Any:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         origin = origin_of(request, backend.origin)
+        try:
+            body = await _body(request)
+        except ConnectionError:
+            return reset(request)
 
         def link(task: Task, name: str) -> str:
             return result_url(origin, task, name)
@@ -148,7 +152,7 @@ def _vendor_handler(backend: Backend) -> Any:
             query=tuple(request.query.items()),
             authorization=request.headers.get("Authorization"),
             content_type=request.headers.get("Content-Type"),
-            body=await _body(request),
+            body=body,
             link=link,
             is_gone=lambda: is_gone(request),
         )
