@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
+from ..settings import LOOPBACK_HOSTS
+
 REFUSED: Final = tuple(
     ip_network(network)
     for network in (
@@ -42,6 +44,8 @@ def is_refused(address: str, *, loopback_allowed: bool) -> bool:
 
 
 def is_proxied(scheme: str, host: str) -> bool:
-    """Tell whether the environment sends requests for this host through a proxy."""
+    """Tell whether requests for this host go through the environment's proxy; those to loopback never do."""
+    if host in LOOPBACK_HOSTS:
+        return False
     proxies = getproxies()
     return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)

@@ -24,6 +24,7 @@ from ..errors import (
     api_error,
     vendor_text,
 )
+from .http_client import open_client
 from .limits import is_path_id
 from .models import Answer, CreateRequest, ResourcePack, Task
 from .private_traffic import private_traffic
@@ -83,8 +84,12 @@ class KlingClient:
     async def connect(
         cls, origin: str, credential: Credential, clock: Clock, *, create_seconds: float = 60.0
     ) -> AsyncIterator[KlingClient]:
-        """Open a client; proxies and SSL_CERT_FILE of the environment count, redirects are not followed."""
-        async with httpx.AsyncClient(base_url=origin, follow_redirects=False) as http:
+        """Open a client; proxies and SSL_CERT_FILE of the environment count, redirects are not followed.
+
+        Raises:
+            SettingsError: the environment's proxy or certificates cannot be used.
+        """
+        async with open_client(base_url=origin) as http:
             yield cls(origin, credential, clock, http, create_seconds)
 
     async def create(self, request: CreateRequest) -> Answer[Task]:

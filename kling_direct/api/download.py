@@ -13,6 +13,7 @@ import httpx
 from ..errors import DownloadBroken, DownloadRefused
 from ..settings import LOOPBACK_HOSTS
 from .addresses import is_proxied, is_refused
+from .http_client import open_client
 from .private_traffic import private_traffic
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Download:
         for attempt in range(ATTEMPTS):
             before = self._have()
             try:
-                async with httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT) as http:
+                async with open_client(timeout=TIMEOUT) as http:
                     with private_traffic():
                         await self._follow(http, url)
             except (DownloadRefused, LinkExpired):

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from ..api.http_client import open_client
+from ..api.private_traffic import private_traffic
 from ..errors import HostingError
 
 if TYPE_CHECKING:
@@ -37,8 +39,9 @@ class SandboxHost:
         if self.token:
             headers["X-Sandbox-Token"] = self.token
         try:
-            async with httpx.AsyncClient(base_url=self.origin, timeout=UPLOAD_SECONDS) as http:
-                response = await http.post("/sandbox/files", content=_chunks(file), headers=headers)
+            async with open_client(base_url=self.origin, timeout=UPLOAD_SECONDS) as http:
+                with private_traffic():
+                    response = await http.post("/sandbox/files", content=_chunks(file), headers=headers)
             response.raise_for_status()
             return urlsplit(response.json()["url"]).path
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
