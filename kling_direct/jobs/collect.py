@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.download import Download, DownloadPolicy, LinkExpired
@@ -25,6 +26,7 @@ from ..errors import (
 from ..media.probe import probe_clip
 from ..settings import is_loopback
 from .attempt import Attempt, AttemptState
+from .hints import pause_for_hint
 from .job import EMBEDDED_ORIGIN
 from .next_step import RETRY_HINT, charge_text, is_input_failure
 from .progress import Stage
@@ -32,6 +34,7 @@ from .store import Sidecar
 from .work import Work, is_absent, is_past_lifetime
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
     from pathlib import Path
 
@@ -76,7 +79,7 @@ async def wait(work: Work) -> None:
         answer = await wait_for_end(
             work.client,
             _task_id(work.attempt),
-            pause=work.pause or work.clock.sleep,
+            pause=_pause(work),
             poll_seconds=work.pace.poll_seconds,
             on_answer=on_answer,
             on_trouble=on_trouble,
@@ -87,6 +90,12 @@ async def wait(work: Work) -> None:
         )
         return
     await _end(work, answer)
+
+
+def _pause(work: Work) -> Callable[[float], Awaitable[None]]:
+    if work.hints is None:
+        return work.clock.sleep
+    return partial(pause_for_hint, work.hints, work.clock, _task_id(work.attempt))
 
 
 async def _end(work: Work, answer: Answer[Task]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..api.client import KlingClient
 from ..hosting.choice import choose_host
@@ -14,6 +14,7 @@ from .line import Line
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..hosting.gateway import Gateway
     from ..hosting.media_host import MediaHost
     from ..sandbox import Sandbox
     from ..settings import Settings
@@ -29,7 +30,7 @@ class Connections:
         self._stack = AsyncExitStack()
         self._clients: dict[tuple[str, str, str], KlingClient] = {}
         self._lines: dict[tuple[str, str], Line] = {}
-        self._hosts: dict[str, MediaHost | None] = {}
+        self._public: list[MediaHost | None] = []
         self._sandbox: Sandbox | None = None
         self._opening = asyncio.Lock()
 
@@ -52,18 +53,39 @@ class Connections:
         """Return the line before an account."""
         return self._lines.setdefault((account.origin, account.fingerprint), Line(self._clock))
 
+    def has_host(self, service: Service) -> bool:
+        """Tell whether local clips can be put somewhere for this service."""
+        return service is Service.SANDBOX or bool(self._settings.store_url or self._settings.public_url)
+
     async def host(self, service: Service, origin: str) -> MediaHost | None:
-        """Return where local clips are put for this service, None when nothing is configured."""
-        if service is Service.SANDBOX:
-            token = self._settings.sandbox_token.get_secret_value() if self._settings.sandbox_token else None
-            real = await self.origin(origin)
-            if origin == EMBEDDED_ORIGIN and self._sandbox is not None:
-                token = self._sandbox.token
-            return SandboxHost(real, token)
+        """Return where local clips are put for this service, None when nothing is configured.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
+        if service is Service.KLING:
+            return await self._public_host()
+        real = await self.origin(origin)
+        if origin == EMBEDDED_ORIGIN and self._sandbox is not None:
+            return SandboxHost(real, self._sandbox.token)
+        token = self._settings.sandbox_token
+        return SandboxHost(real, token.get_secret_value() if token else None)
+
+    async def gateway(self, service: Service) -> Gateway | None:
+        """Return our gateway, running, where it is what hosts this service's clips."""
+        host = await self._public_host() if service is Service.KLING else None
+        return cast("Gateway", host) if host is not None and host.kind == "gateway" else None
+
+    async def _public_host(self) -> MediaHost | None:
         async with self._opening:
-            if "kling" not in self._hosts:
-                self._hosts["kling"] = await asyncio.to_thread(choose_host, self._settings, self._clock)
-        return self._hosts["kling"]
+            if not self._public:
+                host = await asyncio.to_thread(choose_host, self._settings, self._clock)
+                if host is not None and host.kind == "gateway":
+                    gateway = cast("Gateway", host)
+                    self._stack.push_async_callback(gateway.stop)
+                    await gateway.start()
+                self._public.append(host)
+            return self._public[0]
 
     async def origin(self, origin: str) -> str:
         """Return an origin that requests can be sent to; starts the embedded sandbox for its name."""

@@ -63,7 +63,9 @@ class Desk:
             KlingDirectError: as `carry`, or before anything was submitted.
         """
         with tempfile.TemporaryDirectory(prefix="kling-direct-", ignore_cleanup_errors=True) as folder:
-            preparation = Preparation(job, flight, Path(folder), self.settings, self.connections, self.store)
+            preparation = Preparation(
+                job, flight, Path(folder), self.settings, self.connections, self.store, self.ledger
+            )
             attempt = await self._begin(job, preparation)
             posted, attempt = await self.carry(attempt, job.label, flight, preparation)
             prepared = preparation.prepared if posted else None
@@ -179,6 +181,7 @@ class Desk:
             tell=flight.tell,
             wanted=lambda: flight.wanted,
             sending=preparation.sending if preparation else None,
+            hints=await self.connections.gateway(label.service),
         )
 
 

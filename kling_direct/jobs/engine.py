@@ -21,7 +21,6 @@ from .connections import Connections
 from .desk import Desk
 from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
-from .job import EMBEDDED_ORIGIN
 from .ledger import Ledger
 from .reading import read_job
 from .store import ResultStore
@@ -80,9 +79,12 @@ class Engine:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
         return self._call(self._collect(name, listener, wait_minutes))
 
-    def check(self, order: Order) -> concurrent.futures.Future[Checked]:
-        """Find everything wrong with an order, and what it would cost; spends nothing, sends nothing."""
-        return self._call(self._check(order))
+    def check(self, order: Order, write_to: Path | None = None) -> concurrent.futures.Future[Checked]:
+        """Find everything wrong with an order, and what it would cost; spends nothing, sends nothing.
+
+        What would be sent is left in the folder `write_to`, if one is given.
+        """
+        return self._call(self._check(order, write_to))
 
     def list_tasks(
         self, service: Service, profile: str, page: int, page_size: int
@@ -167,13 +169,12 @@ class Engine:
             raise InputRefused(list(checked.violations or unreadable))
         return job
 
-    async def _check(self, order: Order) -> Checked:
+    async def _check(self, order: Order, write_to: Path | None = None) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
-        host = True
-        if origin != EMBEDDED_ORIGIN:
-            connections = await self._open_connections()
-            host = await connections.host(order.service, origin) is not None
-        return await asyncio.to_thread(check_order, order, origin, self.settings, self.ledger, has_host=host)
+        has_host = (await self._open_connections()).has_host(order.service)
+        return await asyncio.to_thread(
+            check_order, order, origin, self.settings, self.ledger, has_host=has_host, write_to=write_to
+        )
 
     async def _list(
         self, service: Service, profile: str, page: int, page_size: int

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputRefused
 from .budget import budget_of
 from .check import order_violations
-from .ledger import Reservation
+from .ledger import Ledger, Reservation
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
 from .sending import Sending
@@ -34,6 +34,7 @@ class Preparation:
         settings: Settings,
         connections: Connections,
         store: ResultStore,
+        ledger: Ledger,
     ) -> None:
         self.job = job
         self.prepared: Prepared | None = None
@@ -42,6 +43,8 @@ class Preparation:
         self._settings = settings
         self._connections = connections
         self._store = store
+        self._database = ledger.database
+        self._clock = ledger.clock
         self._sending: Sending | None = None
 
     async def reservation(self) -> Reservation:
@@ -70,9 +73,19 @@ class Preparation:
         """
         if self._sending is None:
             prepared, order = await self._prepare(), self.job.order
-            host = await self._connections.host(order.service, self.job.origin)
             self._flight.tell(Progress(Stage.UPLOAD, "handing the clip over", self.job.key))
-            self._sending = Sending(order, prepared, host)
+            host = None
+            if prepared.clip is not None:
+                host = await self._connections.host(order.service, self.job.origin)
+            gateway = await self._connections.gateway(order.service)
+            self._sending = Sending(
+                order=order,
+                prepared=prepared,
+                host=host,
+                database=self._database,
+                clock=self._clock,
+                callback_url=gateway.callback_url() if gateway else "",
+            )
         return self._sending
 
     async def _prepare(self) -> Prepared:
@@ -84,12 +97,16 @@ class Preparation:
                 self._folder,
                 china=self.job.realm == "china",
                 stop=lambda: not self._flight.wanted,
+                on_progress=self._tell_frames,
             )
-        host = await self._connections.host(self.job.order.service, self.job.origin)
+        has_host = self._connections.has_host(self.job.order.service)
         violations = [
-            *order_violations(self.job.order, self.job.origin, self._settings, has_host=host is not None),
+            *order_violations(self.job.order, self.job.origin, self._settings, has_host=has_host),
             *self.prepared.violations,
         ]
         if violations:
             raise InputRefused(violations)
         return self.prepared
+
+    def _tell_frames(self, done: int, total: int) -> None:
+        self._flight.tell(Progress(Stage.CONFORM, "conforming the clip", self.job.key, None, done, total))

@@ -1,23 +1,26 @@
-"""Turn an order's inputs into what is sent: within the limits, priced, and at an address."""
+"""Turn an order's inputs into what is sent: within the limits, in one shot, and priced."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
 from ..api.prices import Price, price
-from ..errors import HostingError, MediaError, MediaStopped, Violation
+from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
-from ..media.bounds import clip_violations, picture_violations
-from ..media.probe import probe_clip, probe_picture
+from ..media.conform import conform_clip, conform_picture
 from .check import clip_bounds, order_notes, picture_bounds
-from .job import Order, VideoFile, VideoUrl
+from .job import Cuts, Order, VideoFile, VideoUrl
 from .store import file_digest
 
 if TYPE_CHECKING:
-    from ..media.types import Stop
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..media.types import ConformedClip, Stop
+
+SHOWN_CUTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Prepared:
     image: bytes = field(repr=False)
     """The reference image's file."""
     clip: HostedFile | None
-    """The reference video's file; None for a URL."""
+    """The reference video's file; None for a URL, or when there are violations."""
     price: Price | None
     """None when the length is not known."""
     report: tuple[str, ...]
@@ -36,60 +39,95 @@ class Prepared:
     violations: tuple[Violation, ...]
 
 
-def prepare(order: Order, folder: Path, *, china: bool = False, stop: Stop | None = None) -> Prepared:
-    """Read, measure and price an order's media; blocking.
+def prepare(
+    order: Order,
+    folder: Path,
+    *,
+    china: bool = False,
+    stop: Stop | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Prepared:
+    """Read, measure, conform and price an order's media; blocking.
 
     `folder` takes what has to be written. An unknown orientation is measured as `video`; its own
     violation is found by `order_violations`.
 
     Raises:
         MediaStopped: `stop` said so.
+        DiskFull: `folder` cannot take what has to be written.
     """
     orientation = _known(Orientation, order.motion.character_orientation) or Orientation.VIDEO
-    image, image_broken = _image(order)
-    clip, seconds, video_broken = _video(order, orientation, stop)
+    image, image_report, image_broken = _image(order)
+    seconds: Any = VIDEO_MAX_SECONDS[orientation]
+    clip, video_report, video_broken = None, (), ()
+    if not isinstance(order.video, VideoUrl):
+        conformed, video_broken = _video(order, orientation, folder, stop, on_progress)
+        seconds = conformed.facts.duration_seconds if conformed else None
+        if conformed and not video_broken:
+            clip, video_report = _hosted(conformed), conformed.report
     model, mode = _known(Model, order.motion.model), _known(Mode, order.motion.mode)
-    cost = price(model, mode, seconds, china=china) if model and mode and seconds is not None else None
     return Prepared(
         image=image,
         clip=clip,
-        price=cost,
-        report=(),
+        price=price(model, mode, seconds, china=china) if model and mode and seconds is not None else None,
+        report=(*image_report, *video_report),
         notes=order_notes(order),
         violations=(*image_broken, *video_broken),
     )
 
 
-def _image(order: Order) -> tuple[bytes, tuple[Violation, ...]]:
+def _image(order: Order) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]:
     try:
-        data = order.image if isinstance(order.image, bytes) else Path(order.image).read_bytes()
-        return data, picture_violations(probe_picture(order.image), picture_bounds())
-    except MediaStopped:
-        raise
-    except (MediaError, OSError) as error:
-        return b"", (Violation("image", "image.readable", str(error)),)
+        conformed = conform_picture(order.image, picture_bounds(), mode=order.conform)
+    except MediaError as error:
+        return b"", (), (Violation("image", "image.readable", str(error)),)
+    return conformed.data, conformed.report, conformed.violations
 
 
 def _video(
-    order: Order, orientation: Orientation, stop: Stop | None
-) -> tuple[HostedFile | None, Any, tuple[Violation, ...]]:
+    order: Order,
+    orientation: Orientation,
+    folder: Path,
+    stop: Stop | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> tuple[ConformedClip | None, tuple[Violation, ...]]:
     video = order.video
-    if isinstance(video, VideoUrl):
-        return None, VIDEO_MAX_SECONDS[orientation], ()
-    if not isinstance(video, VideoFile):
-        raise HostingError("Frames cannot be sent yet.")
+    is_file = isinstance(video, VideoFile)
     try:
-        facts = probe_clip(video.path, stop=stop)
+        conformed = conform_clip(
+            video.path if is_file else video.frames,  # type: ignore[union-attr]
+            folder,
+            clip_bounds(orientation),
+            mode=order.conform,
+            window=video.window if is_file else None,
+            stop=stop,
+            on_progress=on_progress,
+        )
+        if conformed.violations or order.cuts is Cuts.SEND:
+            return conformed, conformed.violations
+        return conformed, _cuts(())
     except MediaStopped:
         raise
     except MediaError as error:
-        return None, None, (Violation("video", "video.readable", str(error)),)
-    clip = HostedFile(video.path, file_digest(video.path), facts.size_bytes, _content_type(facts.container))
-    return clip, facts.duration_seconds, clip_violations(facts, clip_bounds(orientation))
+        return None, (Violation("video", "video.readable", str(error)),)
 
 
-def _content_type(container: str) -> str:
-    return "video/quicktime" if container == "mov" else "video/mp4"
+def _cuts(moments: tuple[float, ...]) -> tuple[Violation, ...]:
+    if not moments:
+        return ()
+    shown = ", ".join(f"{int(moment // 60)}:{moment % 60:04.1f}" for moment in moments[:SHOWN_CUTS])
+    more = f" and {len(moments) - SHOWN_CUTS} more" if len(moments) > SHOWN_CUTS else ""
+    message = (
+        f"Reference video changes its shot at {shown}{more}. Kling takes one continuous shot: it stops there"
+        " and does not refund the rest. Trim the clip to one shot, or set cuts to 'send'."
+    )
+    return (Violation("video", "video.cuts", message),)
+
+
+def _hosted(conformed: ConformedClip) -> HostedFile:
+    facts = conformed.facts
+    content_type = "video/quicktime" if facts.container == "mov" else "video/mp4"
+    return HostedFile(conformed.path, file_digest(conformed.path), facts.size_bytes, content_type)
 
 
 def _known(kind: Any, text: str) -> Any:

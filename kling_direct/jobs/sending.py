@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from ..api.limits import Mode, Model, Orientation
 from ..api.models import CreateRequest
 from ..hosting.choice import no_host_error
+from ..hosting.lifetime import MARGIN as LIFETIME_MARGIN
 from .job import Order, VideoUrl
+from .uploads import note_upload
 
 if TYPE_CHECKING:
-    from ..hosting.media_host import MediaHost
-    from .prepare import Prepared
+    from collections.abc import Awaitable, Callable
 
-LIFETIME_MARGIN_SECONDS: Final = 600.0
-"""A signed URL lives this much longer than the wait: a task may be queued at the vendor's first."""
+    from ..clock import Clock
+    from ..hosting.media_host import MediaHost
+    from .database import Database
+    from .prepare import Prepared
 
 
 @dataclass
@@ -27,10 +31,17 @@ class Sending:
     order: Order
     prepared: Prepared
     host: MediaHost | None
+    database: Database
+    clock: Clock
+    callback_url: str = ""
+    """Of our own gateway, for orders that name none."""
     location: str | None = None
+    """Where the clip was put."""
 
-    async def request(self, external_id: str) -> CreateRequest:
+    async def request(self, external_id: str, placed: Callable[[str], Awaitable[None]]) -> CreateRequest:
         """Return the body of the create, its URL signed and proven just now.
+
+        `placed` hears where the clip was put.
 
         Raises:
             HostingError: Kling could not fetch the reference video.
@@ -41,25 +52,29 @@ class Sending:
             model_name=Model(motion.model),
             prompt=motion.prompt,
             image_url=encoded.decode(),
-            video_url=await self._video_url(),
+            video_url=await self._video_url(placed),
             element_id=motion.element_id,
             keep_original_sound=motion.keep_original_sound,
             character_orientation=Orientation(motion.character_orientation),
             mode=Mode(motion.mode),
             watermark=motion.watermark,
-            callback_url=self.order.callback_url,
+            callback_url=self.order.callback_url or self.callback_url,
             external_task_id=external_id,
         )
 
-    async def _video_url(self) -> str:
-        video, clip = self.order.video, self.prepared.clip
+    async def _video_url(self, placed: Callable[[str], Awaitable[None]]) -> str:
+        video, clip, host = self.order.video, self.prepared.clip, self.host
         if isinstance(video, VideoUrl):
             return video.url
-        if self.host is None or clip is None:
+        if host is None or clip is None:
             raise no_host_error()
         if self.location is None:
-            self.location = await self.host.publish(clip)
-        lifetime = self.order.wait_minutes * 60 + LIFETIME_MARGIN_SECONDS
-        url = await self.host.sign(self.location, lifetime)
-        await self.host.verify(url, clip)
+            self.location = await host.publish(clip)
+        lifetime, now = timedelta(minutes=max(self.order.wait_minutes, 1)), self.clock.now()
+        await asyncio.to_thread(
+            note_upload, self.database, self.location, host.kind, now, now + lifetime + LIFETIME_MARGIN
+        )
+        await placed(self.location)
+        url = await host.sign(self.location, lifetime.total_seconds())
+        await host.verify(url, clip)
         return url

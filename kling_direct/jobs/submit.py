@@ -103,7 +103,7 @@ async def _post(work: Work) -> None:
             hint="Run it again with its picture and clip.",
         )
     sending = await work.sending()
-    request = await sending.request(work.attempt.external_id)
+    request = await sending.request(work.attempt.external_id, lambda location: work.change(location=location))
     if not work.wanted():
         raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
     work.say(Stage.SUBMIT, "submitting")

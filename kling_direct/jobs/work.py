@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..api.models import Answer, Task
     from ..clock import Clock
     from ..settings import Pace, Settings
+    from .hints import Hints
     from .job import JobLabel
     from .ledger import Ledger
     from .line import Line
@@ -54,8 +55,8 @@ class Work:
     """Prepares what a create needs; None where only collecting is asked for."""
     posted: bool = False
     """This process sent a create that was not refused."""
-    pause: Callable[[float], Awaitable[None]] | None = None
-    """Waits before the next look at the task; a callback may cut it short."""
+    hints: Hints | None = None
+    """Where callbacks are heard."""
 
     async def change(self, **changes: Any) -> None:
         """Write changes to the ledger; raises LeaseLost when another process has taken over."""
