@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
@@ -19,11 +19,12 @@ from aiohttp import web
 from blake3 import blake3
 
 import kling_direct
+from kling_direct.hosting.gateway import Gateway
 from kling_direct.hosting.media_host import HostedFile
 from kling_direct.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 SOURCE_FOLDER = Path(kling_direct.__file__).parents[1]
 
@@ -164,3 +165,81 @@ def run_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def settings(make_settings: Callable[..., Settings], free_port: int) -> Settings:
+    return make_settings(public_url=f"http://127.0.0.1:{free_port}")
+
+
+@pytest.fixture
+async def gateway(settings: Settings, clock: MovableClock) -> AsyncIterator[Gateway]:
+    gateway = Gateway(settings, clock)
+    await gateway.ensure_running()
+    yield gateway
+    await gateway.stop()
+
+
+@pytest.fixture
+async def clip_url(gateway: Gateway, make_clip: Callable[..., HostedFile]) -> str:
+    return await gateway.sign(await gateway.publish(make_clip()), 60)
+
+
+@pytest.fixture
+def fetch() -> Callable[..., Awaitable[tuple[int, bytes, dict[str, str]]]]:
+    """Return a request that gives status, body and headers, its address sent as it is."""
+
+    async def fetch(
+        url: str, method: str = "GET", data: bytes | None = None, **headers: str
+    ) -> tuple[int, bytes, dict[str, str]]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(method, yarl.URL(url, encoded=True), headers=headers, data=data) as answer,
+        ):
+            return answer.status, await answer.read(), dict(answer.headers)
+
+    return fetch
+
+
+@pytest.fixture
+def raw() -> Callable[[int, str], Awaitable[str]]:
+    """Return a sender of bytes as no client library would send them; it gives the first line back."""
+
+    async def raw(port: int, request: str) -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request.encode("latin-1"))
+        line = await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        await writer.wait_closed()
+        return line.decode().strip()
+
+    return raw
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    moto_server = pytest.importorskip("moto.server")
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Set the store's usual variables and return a plain botocore client with an empty bucket."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ACCESS_KEY_ID": "AKIAEXAMPLEEXAMPLE00",
+        "AWS_SECRET_ACCESS_KEY": "not/a+real=secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    boto_session = pytest.importorskip("botocore.session")
+    client = boto_session.get_session().create_client("s3", region_name="us-east-1")
+    client.create_bucket(Bucket="clips")
+    for item in client.list_objects_v2(Bucket="clips").get("Contents", []):
+        client.delete_object(Bucket="clips", Key=item["Key"])
+    return client
