@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,7 +23,7 @@ import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
-    JsonConfigSettingsSource,
+    InitSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -35,6 +36,7 @@ CHINA_ORIGIN = "https://api-beijing.klingai.com"
 REGIONS = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 def is_loopback(url: str) -> bool:
@@ -51,20 +53,21 @@ def clean_origin(url: str, setting: str) -> str:
     """Return `scheme://host[:port]` of a base URL; plain http is for loopback alone.
 
     Raises:
-        SettingsError: not a URL of this form.
+        SettingsError: not a URL of this form; the message never shows it, since it may hold a password.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.password:
-        raise SettingsError(
-            f"{setting} is not an http(s) address: {url!r}.", hint="Example: " + GLOBAL_ORIGIN
-        )
+    example = "Example: " + GLOBAL_ORIGIN
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError:
+        raise SettingsError(f"{setting} is not an http(s) address.", hint=example) from None
+    if parts.scheme not in {"http", "https"} or not HOST_AND_PORT.fullmatch(parts.netloc):
+        raise SettingsError(f"{setting} is not an http(s) address.", hint=example)
     if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(f"{setting} must be a host without a path.", hint=example)
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
         raise SettingsError(
-            f"{setting} must be a host without a path: {url!r}.", hint="Example: " + GLOBAL_ORIGIN
-        )
-    if parts.scheme == "http" and not is_loopback(url):
-        raise SettingsError(
-            f"{setting} is plain http on another machine: {url!r}.",
+            f"{setting} is plain http on another machine.",
             hint="Keys are sent over https only; http is for 127.0.0.1.",
         )
     return f"{parts.scheme}://{parts.netloc.lower()}"
@@ -158,6 +161,16 @@ class Settings(BaseSettings):
             return tuple(item.strip() for item in value.split(",") if item.strip())
         return value
 
+    @field_validator("home", "results", "credentials_file")
+    @classmethod
+    def _whole_path(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @field_validator("klingai_api_key", "klingai_access_key", "klingai_secret_key")
+    @classmethod
+    def _no_blank_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value().strip() else None
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -168,7 +181,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments, then the environment, then `settings.json`."""
-        file = JsonConfigSettingsSource(settings_cls, json_file=config_folder() / "settings.json")
+        file = InitSettingsSource(settings_cls, _file_values(config_folder() / "settings.json"))
         return init_settings, env_settings, file
 
     @property
@@ -247,13 +260,46 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc'])).upper()}: {item['msg']}" for item in error.errors()]
+        lines = [f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors()]
         raise SettingsError(
             "Settings cannot be used: " + "; ".join(lines) + ".",
-            hint="Names in the environment begin with KLING_DIRECT_ or KLINGAI_.",
+            hint=f"They come from the environment or from {config_folder() / 'settings.json'}.",
         ) from None
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{config_folder() / 'settings.json'} cannot be read: {error}.") from None
+
+
+def _variable(field: str) -> str:
+    name = field.upper()
+    return name if name.startswith("KLINGAI_") else f"KLING_DIRECT_{name}"
+
+
+def _file_values(path: Path) -> dict[str, Any]:
+    """Return what `settings.json` sets; a name that is not known is refused, lest a limit be misspelt."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise SettingsError(
+            f"{path} is not JSON.", hint='It looks like {"max_units_per_day": 300}.'
+        ) from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} is not an object.", hint='It looks like {"max_units_per_day": 300}.')
+    known = {name for name in Settings.model_fields if not name.startswith("klingai_")}
+    strange = sorted(set(values) - known)
+    if any(name.lower().startswith("klingai_") for name in strange):
+        raise SettingsError(
+            f"{path} names a KLINGAI_ setting.",
+            hint="Keys and their address belong in the environment or in credentials.json, which others"
+            " cannot read.",
+        )
+    if strange:
+        raise SettingsError(
+            f"{path} sets what is no setting: {', '.join(name[:60] for name in strange[:10])}.",
+            hint=f"There are: {', '.join(sorted(known))}.",
+        )
+    return values
 
 
 def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
@@ -264,7 +310,7 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -275,9 +321,9 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
             hint=f"Run: chmod 600 {path}",
         )
     try:
-        profiles = json.loads(text)["profiles"]
+        profiles = json.loads(content.decode("utf-8-sig"))["profiles"]
         return {str(name): dict(fields) for name, fields in profiles.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise SettingsError(
             f"{path} is not of the documented form.",
             hint='It looks like {"profiles": {"studio": {"api_key": "..."}}}.',
@@ -287,12 +333,12 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
 def _file_profile(name: str, fields: dict[str, Any], fallback_origin: str) -> Profile:
     region = str(fields.get("region", "global"))
     if region not in REGIONS:
-        raise SettingsError(f"Profile {name!r} has region {region!r}; known are: global, china.")
+        raise SettingsError(f"Profile {name!r} has a region that is not known; there are: global, china.")
     origin = fields.get("base_url") or (
         REGIONS[region] if "region" in fields else fallback_origin or GLOBAL_ORIGIN
     )
     secrets = {
-        key: SecretStr(str(fields[key])) if fields.get(key) else None
+        key: SecretStr(str(fields[key])) if str(fields.get(key) or "").strip() else None
         for key in ("api_key", "access_key", "secret_key")
     }
     return Profile(name, clean_origin(str(origin), f"base_url of profile {name!r}"), "file", **secrets)
