@@ -162,8 +162,7 @@ def _note_end(packet: Packet, reading: _Reading) -> None:
 
 def _refuse_truncated(path: Path, container: InputContainer, video: VideoStream, reading: _Reading) -> None:
     declared_seconds = (container.duration or 0) / av.time_base
-    start_seconds = (container.start_time or 0) / av.time_base
-    missing_seconds = declared_seconds - (reading.ends_seconds - start_seconds)
+    missing_seconds = declared_seconds - reading.ends_seconds
     frames_missing = video.frames > reading.pictures.seen
     if (
         missing_seconds > _MAY_END_EARLY_SECONDS
@@ -189,7 +188,7 @@ def _clip_facts(
     context = video.codec_context
     turn = turn_of(frame)
     width_px, height_px = displayed_size(frame, video.sample_aspect_ratio, turn)
-    container_seconds = (container.duration or 0) / av.time_base
+    container_seconds = _container_seconds(container, reading)
     components = frame.format.components
     return ClipFacts(
         container=_container_name(path, container),
@@ -218,6 +217,16 @@ def _clip_facts(
         size_bytes=path.stat().st_size,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
     )
+
+
+def _container_seconds(container: InputContainer, reading: _Reading) -> float:
+    """Return the header's duration; Matroska's counts from 0 even where the first frame comes later."""
+    declared_seconds = (container.duration or 0) / av.time_base
+    start_seconds = (container.start_time or 0) / av.time_base
+    counts_from_zero = abs(declared_seconds - reading.ends_seconds) < start_seconds / 2
+    if counts_from_zero and not container.format.name.startswith("mov,mp4"):
+        return declared_seconds - start_seconds
+    return declared_seconds
 
 
 def displayed_size(frame: VideoFrame, sample_aspect: Fraction | None, turn: Turn) -> tuple[int, int]:

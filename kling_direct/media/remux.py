@@ -49,6 +49,8 @@ class _Copy:
         self.reader: SoundReader | None = None
         self.encoder: Any = None
         self.samples_written = 0
+        self.step = max(1, round(1 / facts.frame_rate / (self.video.time_base or Fraction(1, 1000))))
+        self.undated: list[Any] = []
         if self.audio is None or facts.sound is None:
             self.audio = None
         elif facts.sound.codec in {"aac", "mp3"}:
@@ -76,8 +78,20 @@ class _Copy:
             self.output.mux(self.encoder.encode(None))
 
     def _copy(self, packet: Any) -> None:
-        if packet.dts is None:
+        """Copy one packet; Matroska does not say when the first ones are decoded, so that is filled in."""
+        if not packet.size:
             return
+        if packet.dts is None and packet.stream is not self.video:
+            packet.dts = packet.pts
+        if packet.dts is None:
+            self.undated.append(packet)
+            return
+        if packet.stream is self.video and self.undated:
+            undated, self.undated = self.undated, []
+            for steps, earlier in enumerate(reversed(undated), 1):
+                earlier.dts = packet.dts - steps * self.step
+            for earlier in undated:
+                self._copy(earlier)
         shift = round(self.origin / packet.time_base)
         packet.dts -= shift
         if packet.pts is not None:

@@ -31,7 +31,7 @@ _USUAL_RATES = tuple(
 )
 _SNAP = 0.0004  # 24 and 23.976 differ by 0.001; three seconds in whole milliseconds by 0.0003
 _DENSE = 0.1
-_MOST_OFF_GRID = 1.0  # frames
+_MOST_OFF_GRID = 1.001  # frames; one that was dropped on recording is no variable rate
 _FALLBACK_RATE = Fraction(25)
 
 
@@ -67,22 +67,41 @@ class Timeline:
         """Seconds at which the first frame is shown."""
         return min(self.times, default=0) * self.time_base
 
+    def _seconds(self) -> np.ndarray:
+        times = np.sort(np.asarray(self.times, dtype=np.float64))
+        return (times - times[0]) * float(self.time_base)
+
     @property
-    def _even_rate(self) -> Fraction | None:
+    def _mean_rate(self) -> Fraction | None:
         if self.count < 2 or max(self.times) == min(self.times):  # noqa: PLR2004 - two ends of an interval
             return None
         return Fraction(self.count - 1) / ((max(self.times) - min(self.times)) * self.time_base)
 
+    def _off_grid(self, rate: Fraction) -> float:
+        """Return how many frames the worst frame is away from its place on an even grid."""
+        return float(np.abs(self._seconds() * float(rate) - np.arange(self.count)).max())
+
+    def _usual_rate(self) -> Fraction | None:
+        """Return the usual rate whose step most frames keep and on whose grid all of them sit."""
+        step = float(np.median(np.diff(self._seconds())))
+        tick = float(self.time_base) * 1.01
+        near = {rate: self._off_grid(rate) for rate in _USUAL_RATES if abs(float(1 / rate) - step) <= tick}
+        best = min(near, key=lambda rate: near[rate], default=None)
+        return best if best is not None and near[best] <= _MOST_OFF_GRID else None
+
     def rate(self, stream: VideoStream) -> Fraction:
         """Return frames per second: the exact usual rate where the measured one is that close."""
-        measured = self._even_rate
+        mean = self._mean_rate
         declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-        if measured is None:
+        if mean is None:
             return declared[0] if declared else _FALLBACK_RATE
+        usual = self._usual_rate()
+        if usual is not None:
+            return usual
         for rate in (*_USUAL_RATES, *declared):
-            if abs(rate - measured) <= measured * Fraction(_SNAP):
+            if abs(rate - mean) <= mean * Fraction(_SNAP):
                 return rate
-        return measured.limit_denominator(1001)
+        return mean.limit_denominator(1001)
 
     def span(self, stream: VideoStream | AudioStream) -> Fraction:
         """Return seconds from the first frame's start to the last one's end."""
@@ -92,22 +111,20 @@ class Timeline:
         span = (max(self.last_end, last_time) - min(self.times)) * self.time_base
         if self.last_end > last_time:
             return span
-        rate = self._even_rate or getattr(stream, "average_rate", None)
+        rate = self._mean_rate or getattr(stream, "average_rate", None)
         return span + (1 / Fraction(rate) if rate else 0)
 
     @property
     def is_variable(self) -> bool:
         """Whether some frame sits more than one frame away from its place on an even grid."""
-        rate = self._even_rate
-        if rate is None:
+        mean = self._mean_rate
+        if mean is None or self._usual_rate() is not None:
             return False
-        seconds = np.sort(np.asarray(self.times, dtype=np.float64)) * float(self.time_base)
-        places = (seconds - seconds[0]) * float(rate)
-        return bool(np.abs(places - np.arange(self.count)).max() > _MOST_OFF_GRID)
+        return self._off_grid(mean) > _MOST_OFF_GRID
 
     def peak_rate(self) -> Fraction | None:
         """Return the usual rate nearest to the densest tenth of the frames."""
-        steps = np.diff(np.sort(np.asarray(self.times, dtype=np.float64))) * float(self.time_base)
+        steps = np.diff(self._seconds())
         steps = steps[steps > 0]
         if not steps.size:
             return None
@@ -119,5 +136,5 @@ class Timeline:
         if not stream.duration or self.last_time is None:
             return True
         declared_end = (stream.start_time or 0) + stream.duration
-        step = 1 / self._even_rate if self._even_rate else Fraction(1)
+        step = 1 / self._mean_rate if self._mean_rate else Fraction(1)
         return (declared_end - max(self.last_end, self.last_time)) * self.time_base > step

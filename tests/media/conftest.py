@@ -8,12 +8,16 @@ import shutil
 import subprocess
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from kling_direct.media.types import ClipBounds, PictureBounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VIDEO_BOUNDS = ClipBounds(
     min_duration_seconds=3,
@@ -137,6 +141,79 @@ class ClipMaker:
             *("-ac", "1", "-ar", str(rate), "-f", "f32le", "-"),
         )
         return np.frombuffer(raw, np.float32)
+
+    def chart(self, name: str, *options: str, seconds: float = 3, rate: str = "25") -> Path:
+        """A clip of the colour chart; the options say how it is coded."""
+        picture = self.folder / "chart.png"
+        if not picture.exists():
+            Image.fromarray(chart_pixels()).save(picture)
+        source = ("-loop", "1", "-framerate", rate, "-t", str(seconds), "-i", str(picture))
+        return self.make(name, *source, *options)
+
+    def flashes(
+        self, name: str, *options: str, seconds: float = 6, size: str = "400x400", rate: str = "25"
+    ) -> Path:
+        """White flashes and beeps that start together at 1 s, 3 s, 5 s."""
+        box = "drawbox=c=white:t=fill:enable='lt(mod(t+1,2),0.2)'"
+        beep = "0.8*sin(2*PI*1000*t)*lt(mod(t+1,2),0.2)"
+        return self.make(
+            name,
+            *("-f", "lavfi", "-i", f"color=black:s={size}:r={rate}:d={seconds},{box}"),
+            *("-f", "lavfi", "-i", f"aevalsrc='{beep}':s=48000:d={seconds}"),
+            *("-pix_fmt", "yuv420p", "-preset", "ultrafast", *options),
+        )
+
+    def flash_and_beep(self, path: Path) -> tuple[float, float]:
+        """When the first flash and the first beep of a clip of constant rate begin, in seconds."""
+        probe = Probe(path)
+        raw = run(
+            *("ffmpeg", "-v", "error", "-i", str(path), "-vf", "scale=8:8", "-vsync", "passthrough"),
+            *("-f", "rawvideo", "-pix_fmt", "gray", "-"),
+        )
+        brightness = np.frombuffer(raw, np.uint8).reshape(-1, 64).mean(axis=1)
+        flash = np.flatnonzero(brightness > 128)[0] / float(probe.frame_rate)
+        flash += float(probe.video["start_time"])
+        beep = np.flatnonzero(np.abs(self.sound(path)) > 0.1)[0] / 48000
+        return flash, float(beep)
+
+
+PATCHES = (
+    *((255, 255, 255), (191, 191, 191), (128, 128, 128), (64, 64, 64), (0, 0, 0)),
+    *((224, 172, 140), (141, 85, 54), (90, 130, 60), (60, 90, 180), (200, 60, 60)),
+)
+"""White to black, then light skin, dark skin, leaf, sky, red."""
+PATCH_PX = 128
+
+
+def chart_pixels() -> np.ndarray:
+    """Two rows of five patches, (256, 640, 3) scaled up to (512, 640, 3): no two corners alike."""
+    rows = np.array(PATCHES, np.uint8).reshape(2, 5, 3)
+    return rows.repeat(PATCH_PX * 2, axis=0).repeat(PATCH_PX, axis=1)
+
+
+def patches(pixels: np.ndarray) -> np.ndarray:
+    """The mean of each patch's middle in an upright picture of the chart, (10, 3)."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 5
+    return np.array(
+        [
+            pixels[
+                row * height + height // 4 : (row + 1) * height - height // 4,
+                column * width + width // 4 : (column + 1) * width - width // 4,
+            ].mean(axis=(0, 1))
+            for row in range(2)
+            for column in range(5)
+        ]
+    )
+
+
+@pytest.fixture
+def chart_patches() -> Callable[[np.ndarray], np.ndarray]:
+    return patches
+
+
+@pytest.fixture
+def chart_colors() -> np.ndarray:
+    return np.array(PATCHES, np.float64)
 
 
 class Probe:

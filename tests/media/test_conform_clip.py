@@ -1,0 +1,389 @@
+"""The corpus: each clip fits every documented limit afterwards, as ffprobe measures it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from kling_direct.errors import MediaStopped, UnreadableMedia
+from kling_direct.media.conform import conform_clip
+from kling_direct.media.types import ClipBounds, ConformedClip, ConformMode, TrimWindow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.media
+
+X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-c:a", "aac")
+X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-c:a", "aac")
+CORPUS: dict[str, tuple[str, float, tuple[str, ...], dict[str, str]]] = {
+    "h264": ("mp4", 3, X264, {}),
+    "hevc": ("mp4", 3, (*X265, "-pix_fmt", "yuv420p"), {}),
+    "hevc_10_bit": ("mov", 3, (*X265, "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1"), {}),
+    "prores": ("mov", 3, ("-c:v", "prores_ks", "-pix_fmt", "yuv422p10le", "-c:a", "pcm_s16le"), {}),
+    "vp9": ("webm", 3, ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"), {}),
+    "av1": ("mkv", 3, ("-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime", "-c:a", "aac"), {}),
+    "mjpeg": ("avi", 3, ("-c:v", "mjpeg", "-q:v", "3"), {}),
+    "h264_444": ("mp4", 3, ("-c:v", "libx264", "-pix_fmt", "yuv444p", "-preset", "ultrafast"), {}),
+    "h264_matroska": ("mkv", 3.04, X264, {}),
+    "h264_transport_stream": ("ts", 3.04, X264, {}),
+    "h264_in_avi": ("avi", 3.04, (*X264, "-bf", "0", "-c:a", "mp3"), {}),
+    "h264_flv": ("flv", 3.04, X264, {}),
+    "h264_fragmented": ("mp4", 3, (*X264, "-movflags", "frag_keyframe+empty_moov"), {}),
+    "h264_pcm": ("mov", 3, (*X264, "-c:a", "pcm_s16le"), {}),
+    "variable_rate": ("mp4", 4, (*X264, "-vf", "select='lt(t,2)+not(mod(n,3))'", "-vsync", "vfr"), {}),
+    "23.976_fps": ("mkv", 3.1, X265, {"rate": "24000/1001"}),
+    "50_fps": ("mkv", 3, X265, {"rate": "50"}),
+    "59.94_fps": ("mkv", 3.1, X265, {"rate": "60000/1001"}),
+    "120_fps": ("mkv", 3, X265, {"rate": "120", "size": "360x360"}),
+    "odd_sides": ("mov", 3, ("-c:v", "prores_ks"), {"size": "641x481"}),
+    "200_px": ("mp4", 3, X264, {"size": "200x200"}),
+    "8k": ("mp4", 3, X264, {"size": "7680x4320", "rate": "2"}),
+    "very_wide": ("mp4", 3, X264, {"size": "2000x100"}),
+    "3851_px": ("mp4", 3, ("-c:v", "mpeg4", "-q:v", "5"), {"size": "3852x400", "rate": "5"}),
+    "not_square": ("mp4", 3, (*X264, "-vf", "setsar=4/3"), {}),
+    "interlaced": ("mov", 3, ("-c:v", "prores_ks", "-flags", "+ildct", "-vf", "setfield=tff"), {}),
+    "no_sound": ("mkv", 3, (*X264, "-an"), {}),
+    "mono_8_khz": ("mkv", 3, (*X265, "-ac", "1", "-ar", "8000"), {}),
+    "5.1": ("mkv", 3, (*X265, "-ac", "6"), {}),
+    "sound_of_ten_ms": ("mkv", 3, (*X265, "-af", "atrim=end=0.01"), {}),
+}
+
+
+def assert_fits(clips: Any, made: ConformedClip, bounds: ClipBounds) -> Any:
+    assert made.violations == ()
+    probe = clips.measure(made.path)
+    assert "mp4" in probe.container
+    assert bounds.min_duration_seconds <= probe.duration_seconds <= bounds.max_duration_seconds
+    assert probe.size_bytes <= bounds.max_size_bytes
+    for side_px in (probe.width_px, probe.height_px):
+        assert bounds.min_side_px <= side_px <= bounds.max_side_px
+        assert side_px % 2 == 0
+    assert probe.video["codec_name"] == "h264"
+    assert probe.video["pix_fmt"] == "yuv420p"
+    assert probe.rotation == 0
+    assert probe.video.get("sample_aspect_ratio", "1:1") in {"1:1", "N/A"}
+    if any("ncoded" in sentence and "untouched" not in sentence for sentence in made.report):
+        assert probe.video["r_frame_rate"] == probe.video["avg_frame_rate"]
+    if probe.audio is not None:
+        assert probe.audio["codec_name"] in {"aac", "mp3"}
+    return probe
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_a_clip_of_any_kind_fits_afterwards(
+    name: str, clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    suffix, seconds, options, pattern = CORPUS[name]
+    source = clips.pattern(f"{name}.{suffix}", seconds, *options, **pattern)
+    before = clips.measure(source)
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    probe = assert_fits(clips, made, video_bounds)
+    assert probe.duration_seconds == pytest.approx(before.duration_seconds, abs=0.15)
+    assert (probe.audio is None) == (name == "no_sound")
+    assert bool(made.report) != made.is_original
+    assert list(tmp_path.iterdir()) == ([] if made.is_original else [made.path])
+
+
+def test_a_clip_that_fits_is_sent_byte_for_byte(
+    real_clips: Path, tmp_path: Path, image_bounds: ClipBounds
+) -> None:
+    source = real_clips / "bigbuckbunny.mp4"
+    made = conform_clip(source, tmp_path, image_bounds, mode=ConformMode.AUTO)
+    assert (made.path, made.is_original, made.report) == (source, True, ())
+    assert made.used_range == (0.0, pytest.approx(5.28))
+
+
+def test_a_real_clip_that_is_too_low_is_scaled_with_its_ratio(
+    clips: Any, real_clips: Path, tmp_path: Path, image_bounds: ClipBounds
+) -> None:
+    made = conform_clip(real_clips / "bikes.mp4", tmp_path, image_bounds, mode=ConformMode.AUTO)
+    probe = assert_fits(clips, made, image_bounds)
+    assert (probe.width_px, probe.height_px, probe.frame_count) == (800, 340, 250)
+    assert made.report == ("Scaled from 640 x 272 to 800 x 340 px.",)
+
+
+def test_only_the_container_is_changed_when_only_that_is_wrong(
+    clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    source = clips.pattern("repacked.mkv", 3.04, *X264, "-bf", "2", "-preset", "fast")
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert_fits(clips, made, video_bounds)
+    assert made.report == ("Repacked from matroska to MP4; the pictures are untouched.",)
+    assert np.array_equal(clips.frame(made.path, 1), clips.frame(source, 1))
+
+
+@pytest.mark.parametrize("seconds", [3.0, 10.0, 30.0])
+def test_the_limits_themselves_are_allowed(
+    seconds: float, clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    source = clips.pattern(f"exactly_{seconds}.mp4", seconds, *X264, "-an", size="400x400")
+    assert conform_clip(source, tmp_path, video_bounds, mode=ConformMode.OFF).violations == ()
+    assert conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO).is_original
+
+
+def test_a_clip_that_is_too_short_cannot_be_mended(
+    clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    source = clips.pattern("short.mp4", 2.9, *X264, size="200x200")
+    for mode in ConformMode:
+        made = conform_clip(source, tmp_path, video_bounds, mode=mode)
+        (violation,) = [v for v in made.violations if v.rule.startswith("video.duration")]
+        assert (violation.field, violation.rule) == ("video", "video.duration.min")
+        assert "2.9 s long" in violation.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_little_too_long_is_trimmed(clips: Any, tmp_path: Path, image_bounds: ClipBounds) -> None:
+    source = clips.pattern("ten_and_a_bit.mp4", 10.04, *X264, size="400x400")
+    made = conform_clip(source, tmp_path, image_bounds, mode=ConformMode.AUTO)
+    probe = assert_fits(clips, made, image_bounds)
+    assert made.used_range == (0.0, pytest.approx(9.96))
+    assert probe.duration_seconds == pytest.approx(9.96, abs=0.02)
+    assert "0:00-0:09.96" in made.report[0]
+
+
+def test_more_than_half_a_second_is_cut_only_when_allowed(
+    clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    source = clips.pattern("long.mp4", 31, *X264, size="400x400")
+    refused = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert refused.violations[0].message == (
+        "Reference video is 31.0 s long; orientation 'video' allows 3 to 30 s. Trim it with the node Trim "
+        "Video, or set conform to 'auto, trim to limit'; that would use 0:00-0:30."
+    )
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.TRIM)
+    assert_fits(clips, made, video_bounds)
+    assert made.used_range == (0.0, pytest.approx(29.96))
+
+
+def test_off_changes_nothing(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.pattern("off.mkv", 3.04, *X264, size="200x200")
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.OFF)
+    assert {v.rule for v in made.violations} == {"video.container", "video.side.min"}
+    assert made.is_original
+
+
+@pytest.mark.parametrize("mode", list(ConformMode))
+def test_a_trim_window_is_always_cut_out(
+    mode: ConformMode, clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    source = clips.flashes("window.mp4", *X264, "-g", "250", seconds=8)
+    made = conform_clip(source, tmp_path, video_bounds, mode=mode, window=TrimWindow(2.6, 4))
+    probe = assert_fits(clips, made, video_bounds)
+    assert made.used_range == (pytest.approx(2.6), pytest.approx(6.6))
+    assert probe.duration_seconds == pytest.approx(4, abs=0.03)
+    flash, beep = clips.flash_and_beep(made.path)
+    assert flash == pytest.approx(0.4, abs=0.041)
+    assert beep == pytest.approx(0.4, abs=0.02)
+
+
+def test_a_clip_over_100_mb_gets_smaller(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.make(
+        "huge.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=25:d=4,noise=alls=100:allf=t"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-qp", "1", "-pix_fmt", "yuv420p"),
+    )
+    assert source.stat().st_size > 100_000_000
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert_fits(clips, made, video_bounds)
+
+
+def test_noise_stays_under_the_cap(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.make(
+        "noise.mkv",
+        *("-f", "lavfi", "-i", "color=gray:s=640x360:r=30:d=5,noise=alls=100:allf=t"),
+        *("-c:v", "mpeg4", "-q:v", "1"),
+    )
+    tight = ClipBounds(3, 30, 340, 3850, 2_000_000, "video")
+    assert_fits(clips, conform_clip(source, tmp_path, tight, mode=ConformMode.AUTO), tight)
+
+
+SOUND = {
+    "in_step": ("mov", ("-c:v", "prores_ks")),
+    "sound_later": ("mov", ("-c:v", "mpeg4", "-af", "adelay=0:all=1")),
+    "delayed_start": ("mkv", (*X265, "-output_ts_offset", "5")),
+    "transport_stream": ("ts", (*X265,)),
+    "variable_rate": ("mp4", (*X264, "-vf", "select='lt(t,4)+not(mod(n,3))'", "-vsync", "vfr")),
+    "60_fps": ("mkv", (*X265, "-r", "60")),
+    "8_khz": ("mkv", (*X265, "-ac", "1", "-ar", "8000")),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_stays_in_step(name: str, clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    suffix, options = SOUND[name]
+    source = clips.flashes(f"flash_{name}.{suffix}", *options)
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert_fits(clips, made, video_bounds)
+    flash, beep = clips.flash_and_beep(made.path)
+    assert flash == pytest.approx(1.0, abs=0.041)
+    assert abs(flash - beep) < 0.040
+
+
+def test_sound_that_starts_late_stays_in_step(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.flashes("flash_plain.mp4", *X264)
+    late = clips.make(
+        "flash_late_sound.mkv",
+        *("-i", str(source), "-ss", "0.7", "-i", str(source), "-map", "0:v", "-map", "1:a"),
+        *("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"),
+        *("-af", "asetpts=PTS+0.7/TB", "-c:a", "aac"),
+    )
+    made = conform_clip(late, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    flash, beep = clips.flash_and_beep(made.path)
+    assert abs(flash - beep) < 0.040
+
+
+def test_an_edit_list_is_honoured(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.flashes("flash_edit_source.mp4", *X264, "-g", "250")
+    cut = clips.make("flash_edit.mp4", "-ss", "0.5", "-i", str(source), "-c", "copy")
+    made = conform_clip(cut, tmp_path, video_bounds, mode=ConformMode.AUTO, window=TrimWindow(0, 4))
+    assert_fits(clips, made, video_bounds)
+    flash, beep = clips.flash_and_beep(made.path)
+    assert flash == pytest.approx(0.5, abs=0.041)
+    assert abs(flash - beep) < 0.040
+
+
+def test_sound_may_be_longer_or_shorter_than_the_picture(
+    clips: Any, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    for name, sound_seconds in (("longer", 6), ("shorter", 2)):
+        source = clips.make(
+            f"sound_{name}.mkv",
+            *("-f", "lavfi", "-i", "testsrc2=s=400x400:r=25:d=4"),
+            *("-f", "lavfi", "-i", f"sine=d={sound_seconds}", *X265, "-pix_fmt", "yuv420p"),
+        )
+        made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+        probe = assert_fits(clips, made, video_bounds)
+        assert probe.duration_seconds == pytest.approx(4, abs=0.05)
+
+
+def test_sound_beyond_the_limit_is_no_reason_to_refuse(
+    clips: Any, tmp_path: Path, image_bounds: ClipBounds
+) -> None:
+    source = clips.make(
+        "sound_beyond.mp4",
+        *("-f", "lavfi", "-i", "testsrc2=s=400x400:r=25:d=8", "-f", "lavfi", "-i", "sine=d=14", *X264),
+    )
+    made = conform_clip(source, tmp_path, image_bounds, mode=ConformMode.AUTO)
+    assert_fits(clips, made, image_bounds)
+    assert "had no picture" in made.report[0]
+
+
+COLORS = {
+    "bt709": ("-vf", "scale=out_color_matrix=bt709:out_range=tv", "-colorspace", "bt709"),
+    "bt601": ("-vf", "scale=out_color_matrix=bt601:out_range=tv", "-colorspace", "smpte170m"),
+    "untagged": (),
+    "full_range": (
+        *("-vf", "scale=out_color_matrix=bt709:out_range=pc", "-colorspace", "bt709"),
+        *("-color_range", "pc"),
+    ),
+    "full_range_bt601": (
+        *("-vf", "scale=out_color_matrix=bt601:out_range=pc", "-colorspace", "smpte170m"),
+        *("-color_range", "pc"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COLORS)
+@pytest.mark.parametrize("depth", ["yuv444p", "yuv420p10le"])
+def test_colors_stay(
+    name: str,
+    depth: str,
+    clips: Any,
+    tmp_path: Path,
+    video_bounds: ClipBounds,
+    chart_patches: Callable[[np.ndarray], np.ndarray],
+    chart_colors: np.ndarray,
+) -> None:
+    source = clips.chart(f"chart_{name}_{depth}.mkv", *COLORS[name], *X265, "-pix_fmt", depth, "-crf", "1")
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    probe = assert_fits(clips, made, video_bounds)
+    assert probe.video["color_space"] == probe.video["color_primaries"] == "bt709"
+    assert probe.video["color_transfer"] == "bt709"
+    assert probe.video["color_range"] == "tv"
+    assert np.abs(chart_patches(clips.frame(made.path, 1)) - chart_colors).max() <= 3
+
+
+def test_mjpeg_colors_stay(
+    clips: Any,
+    tmp_path: Path,
+    video_bounds: ClipBounds,
+    chart_patches: Callable[[np.ndarray], np.ndarray],
+    chart_colors: np.ndarray,
+) -> None:
+    source = clips.chart("chart_mjpeg.avi", "-c:v", "mjpeg", "-q:v", "1", "-pix_fmt", "yuvj444p")
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert np.abs(chart_patches(clips.frame(made.path, 1)) - chart_colors).max() <= 3
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_rotated_clip_comes_out_upright(
+    degrees: int,
+    clips: Any,
+    tmp_path: Path,
+    video_bounds: ClipBounds,
+    chart_patches: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    plain = clips.chart("chart_plain.mp4", *X264)
+    source = clips.make(
+        f"chart_rotated_{degrees}.mov", "-i", str(plain), "-c", "copy", "-metadata:s:v:0", f"rotate={degrees}"
+    )
+    assert abs(clips.measure(source).rotation) in {degrees, 360 - degrees}
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    probe = assert_fits(clips, made, video_bounds)
+    shown = clips.frame(source, 1)  # FFmpeg turns it by itself
+    assert (probe.height_px, probe.width_px) == shown.shape[:2]
+    difference = np.abs(shown.astype(int) - clips.frame(made.path, 1).astype(int))
+    assert np.median(difference) <= 3
+    assert difference.mean() < 4
+    assert any("upright" in sentence for sentence in made.report)
+
+
+def test_a_probe_that_fails_is_never_a_pass(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    broken = tmp_path / "broken.mp4"
+    whole = clips.pattern("h264.mp4", 3, *X264)
+    broken.write_bytes(whole.read_bytes()[:50_000])
+    with pytest.raises(UnreadableMedia, match=r"broken\.mp4"):
+        conform_clip(broken, tmp_path / "out", video_bounds, mode=ConformMode.AUTO)
+
+
+def test_stopping_leaves_no_file(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    for suffix, options in (("mp4", X265), ("mkv", X264)):
+        source = clips.pattern(f"stopped.{suffix}", 10, *options, size="1280x720")
+        for answers in (3, 40):
+            left = iter([False] * answers)
+            with pytest.raises(MediaStopped):
+                conform_clip(
+                    source,
+                    tmp_path,
+                    video_bounds,
+                    mode=ConformMode.AUTO,
+                    stop=lambda left=left: next(left, True),
+                )
+            assert list(tmp_path.iterdir()) == []
+
+
+def test_conforming_twice_gives_the_same_bytes(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.pattern("200_px.mp4", 3, *X264, size="200x200")
+    first, second = (
+        conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO).path.read_bytes()
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_progress_is_told(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    told: list[tuple[int, int]] = []
+    conform_clip(
+        clips.pattern("200_px.mp4", 3, *X264, size="200x200"),
+        tmp_path,
+        video_bounds,
+        mode=ConformMode.AUTO,
+        on_progress=lambda done, total: told.append((done, total)),
+    )
+    assert told[0] == (1, 75)
+    assert told[-1] == (75, 75)
