@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,9 @@ import typer
 from .api.limits import Mode, Model, Orientation
 from .errors import DownloadBroken, InputRefused, KlingDirectError, SettingsError, Violation
 from .jobs.engine import Engine
-from .jobs.job import MotionControl, Order, Service, Spender, VideoFile, VideoUrl
+from .jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoFrames, VideoUrl
+from .media.frame_folder import FrameFolder
+from .media.types import ConformMode, Frames
 from .settings import load_settings
 from .terminal import (
     err,
@@ -43,6 +46,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
+store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+
+HIGHEST_FPS = 240
+
 ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
 VideoArgument = Annotated[str, typer.Argument(help="Reference video: the motion, a file or an https URL.")]
 PromptOption = Annotated[str, typer.Option(help="Look, setting and camera, not the motion.")]
@@ -66,6 +74,11 @@ MaxUnitsOption = Annotated[
     str, typer.Option(help="Spend at most this many units; 0 leaves it to the server.")
 ]
 WaitOption = Annotated[float, typer.Option(help="Minutes to wait after Kling accepted the task.")]
+ConformOption = Annotated[
+    ConformMode, typer.Option(help="How far inputs may be changed to fit: auto trims at most half a second.")
+]
+CutsOption = Annotated[Cuts, typer.Option(help="What to do with a clip whose shot changes.")]
+FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -135,6 +148,10 @@ def check(
     external_task_id: ExternalIdOption = "",
     max_units: MaxUnitsOption = "0",
     wait_minutes: WaitOption = 60.0,
+    conform: ConformOption = ConformMode.AUTO,
+    cuts: CutsOption = Cuts.REFUSE,
+    fps: FpsOption = "",
+    write: Annotated[Path | None, typer.Option(help="Leave what would be sent in this folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List every broken limit, the seconds and the price. Spends nothing, sends nothing."""
@@ -143,7 +160,7 @@ def check(
     with engine_and_errors(as_json=as_json) as engine:
         order = Order(
             image=image,
-            video=_video(video),
+            video=_video(video, fps),
             motion=MotionControl(prompt, model, mode, orientation, keep_sound, element_id, watermark, take),
             service=service,
             profile=profile,
@@ -152,9 +169,11 @@ def check(
             external_task_id=external_task_id,
             max_units=_units(max_units),
             wait_minutes=wait_minutes,
+            conform=conform,
+            cuts=cuts,
             spender=_spender(),
         )
-        checked = engine.check(order).result()
+        checked = engine.check(order, write).result()
     if as_json:
         print_json(checked_payload(checked))
     else:
@@ -184,6 +203,9 @@ def run(
     external_task_id: ExternalIdOption = "",
     max_units: MaxUnitsOption = "0",
     wait_minutes: WaitOption = 60.0,
+    conform: ConformOption = ConformMode.AUTO,
+    cuts: CutsOption = Cuts.REFUSE,
+    fps: FpsOption = "",
     again: Annotated[
         bool, typer.Option("--again", help="Try again after a failure that is likely to come back.")
     ] = False,
@@ -193,7 +215,7 @@ def run(
     with engine_and_errors(as_json=as_json) as engine:
         order = Order(
             image=image,
-            video=_video(video),
+            video=_video(video, fps),
             motion=MotionControl(prompt, model, mode, orientation, keep_sound, element_id, watermark, take),
             service=service,
             profile=profile,
@@ -202,6 +224,8 @@ def run(
             external_task_id=external_task_id,
             max_units=_units(max_units),
             wait_minutes=wait_minutes,
+            conform=conform,
+            cuts=cuts,
             again=again,
             spender=_spender(),
         )
@@ -297,6 +321,29 @@ def sandbox(context: typer.Context) -> None:
     raise typer.Exit(serve(context.args))
 
 
+@app.command()
+def gateway(as_json: JsonOption = False) -> None:
+    """Serve reference videos to Kling through your tunnel or proxy (KLING_DIRECT_PUBLIC_URL)."""
+    from .hosting.gateway_service import serve_gateway  # noqa: PLC0415 - brings the server
+
+    with engine_and_errors(as_json=as_json) as engine:
+        serve_gateway(engine.settings)
+
+
+@store_app.command("clean")
+def store_clean(
+    older_than: Annotated[str, typer.Option(help="A span, such as 2d.")] = "2d", as_json: JsonOption = False
+) -> None:
+    """Remove reference videos of ours that no unfinished task needs from the media host."""
+    with engine_and_errors(as_json=as_json) as engine:
+        moment = _since(older_than) or datetime.now(UTC)
+        removed, left = engine.clean_store(datetime.now(UTC) - moment).result()
+    if as_json:
+        print_json({"removed": removed, "left": left})
+    else:
+        out.print(f"{removed} removed, {left} left.")
+
+
 def main() -> None:
     """Run the command line."""
     app(prog_name="kling-direct")
@@ -354,8 +401,20 @@ def _deliver(outcome: Outcome, out_path: Path | None, *, as_json: bool) -> None:
         out.print(payload["path"], markup=False)
 
 
-def _video(text: str) -> VideoFile | VideoUrl:
-    return VideoUrl(text) if "://" in text else VideoFile(Path(text))
+def _video(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
+    if "://" in text:
+        return VideoUrl(text)
+    path = Path(text)
+    if not path.is_dir():
+        return VideoFile(path)
+    try:
+        rate = Fraction(fps)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= HIGHEST_FPS:
+        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS} (it is {fps[:20]!r})."
+        raise InputRefused([Violation("video", "video.fps", message)])
+    return VideoFrames(Frames(FrameFolder.open(path), rate))
 
 
 def _spender() -> Spender:

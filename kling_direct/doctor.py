@@ -37,6 +37,7 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield _ledger(engine)
     yield _profiles(engine)
     yield from _settings(engine)
+    yield _media_host(engine)
     yield _key(engine, profile)
     yield _service(engine, profile)
 
@@ -77,6 +78,18 @@ def _settings(engine: Engine) -> Iterator[Finding]:
         f"{settings.max_units_per_prompt:f} units a prompt, {settings.max_units_per_day:f} units a day,"
         f" {settings.max_parallel} tasks at once",
     )
+
+
+def _media_host(engine: Engine) -> Finding:
+    settings = engine.settings
+    if not settings.store_url and not settings.public_url:
+        return Finding("media host", "none; reference videos go to Kling as URLs of your own")
+    try:
+        kind, found = engine.leftovers().result()
+    except KlingDirectError as error:
+        return Finding("media host", str(error), ok=False)
+    size = sum(item.size_bytes for item in found)
+    return Finding("media host", f"{kind}: holds {len(found)} clips of ours, {size / 1e6:.1f} MB")
 
 
 def _key(engine: Engine, profile: str) -> Finding:

@@ -81,6 +81,8 @@ def print_check(checked: Checked) -> None:
         out.print(f"[red]x[/red] {escape(violation.message)}")
     for line in (*checked.report, *checked.notes):
         out.print(f"- {escape(line)}")
+    for path in checked.written:
+        out.print(f"Written: {path}", markup=False)
     if checked.price is not None:
         price = checked.price
         out.print(

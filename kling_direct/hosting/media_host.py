@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .leftover import Leftover
+
 
 @dataclass(frozen=True, slots=True)
 class HostedFile:
@@ -59,5 +61,13 @@ class MediaHost(Protocol):
 
         Raises:
             HostingError: the host refused.
+        """
+        ...
+
+    async def leftovers(self) -> list[Leftover]:
+        """Return everything of ours that the host still holds.
+
+        Raises:
+            HostingError: the host cannot be asked.
         """
         ...

@@ -15,6 +15,7 @@ from ..errors import HostingError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from .leftover import Leftover
     from .media_host import HostedFile
 
 CHUNK_BYTES: Final = 1 << 20
@@ -59,6 +60,10 @@ class SandboxHost:
 
     async def withdraw(self, location: str) -> None:
         """Leave the file to the sandbox, which is reset as a whole."""
+
+    async def leftovers(self) -> list[Leftover]:
+        """Return nothing: the sandbox keeps its own house."""
+        return []
 
 
 async def _chunks(file: HostedFile) -> AsyncIterator[bytes]:

@@ -64,7 +64,7 @@ class Connections:
             HostingError: what is configured cannot be used.
         """
         if service is Service.KLING:
-            return await self._public_host()
+            return await self.public_host()
         real = await self.origin(origin)
         if origin == EMBEDDED_ORIGIN and self._sandbox is not None:
             return SandboxHost(real, self._sandbox.token)
@@ -73,10 +73,15 @@ class Connections:
 
     async def gateway(self, service: Service) -> Gateway | None:
         """Return our gateway, running, where it is what hosts this service's clips."""
-        host = await self._public_host() if service is Service.KLING else None
+        host = await self.public_host() if service is Service.KLING else None
         return cast("Gateway", host) if host is not None and host.kind == "gateway" else None
 
-    async def _public_host(self) -> MediaHost | None:
+    async def public_host(self) -> MediaHost | None:
+        """Return the host that is configured for Kling, opened; a gateway runs from here on.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
         async with self._opening:
             if not self._public:
                 host = await asyncio.to_thread(choose_host, self._settings, self._clock)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import LeaseLost, ResultGone, TaskFailed
 from .attempt import Attempt, AttemptState
 from .collect import collect, failure, wait
+from .job import Service
 from .lease import renewed
 from .next_step import CarryOn, Open, Refuse, Serve, gone
 from .outcome import Outcome
@@ -20,6 +21,7 @@ from .progress import Progress, Stage
 from .remember import remember_result, remember_tasks
 from .settle import settle
 from .submit import submit
+from .uploads import sweep
 from .work import Work
 
 if TYPE_CHECKING:
@@ -67,7 +69,10 @@ class Desk:
                 job, flight, Path(folder), self.settings, self.connections, self.store, self.ledger
             )
             attempt = await self._begin(job, preparation)
-            posted, attempt = await self.carry(attempt, job.label, flight, preparation)
+            try:
+                posted, attempt = await self.carry(attempt, job.label, flight, preparation)
+            finally:
+                await self._tidy(job.order.service)
             prepared = preparation.prepared if posted else None
             return self.outcome(job.label, attempt, reused=not posted, prepared=prepared)
 
@@ -147,6 +152,12 @@ class Desk:
         client = await self.connections.client(account)
         pause = self.settings.pace(client.origin).poll_seconds
         await remember_tasks(job, account, client, self.ledger, self.clock, pause_seconds=pause)
+
+    async def _tidy(self, service: Service) -> None:
+        """Remove reference videos that nobody needs any more from the host that this process uses."""
+        host = await self.connections.public_host() if service is Service.KLING else None
+        if host is not None:
+            await sweep(self.ledger.database, host, self.clock.now())
 
     async def _account(self, job: Job) -> Account:
         return await asyncio.to_thread(self.accounts.account, job.order.service, job.order.profile)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
 from ..errors import InputRefused, MediaStopped
+from ..hosting.choice import no_host_error
 from .accounts import Accounts
 from .check import order_violations
 from .checking import Checked, check_order
@@ -24,6 +25,7 @@ from .flight import Flight
 from .ledger import Ledger
 from .reading import read_job
 from .store import ResultStore
+from .uploads import clean
 from .work import NobodyWaits
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
     from ..api.models import Answer, ResourcePack, Task
     from ..clock import Clock
+    from ..hosting.leftover import Leftover
     from ..settings import Settings
     from .job import Job, Order, Service
     from .outcome import Outcome
@@ -97,6 +100,17 @@ class Engine:
     ) -> concurrent.futures.Future[tuple[ResourcePack, ...]]:
         """Return the account's prepaid packs: a free look that proves the key."""
         return self._call(self._packs(service, profile, span))
+
+    def clean_store(self, older_than: timedelta) -> concurrent.futures.Future[tuple[int, int]]:
+        """Remove our own reference videos from the configured host and return how many went and are left.
+
+        Those go that are older than `older_than` and that no unfinished attempt needs.
+        """
+        return self._call(self._clean_store(older_than))
+
+    def leftovers(self) -> concurrent.futures.Future[tuple[str, list[Leftover]]]:
+        """Return the configured host's kind and what it holds of ours."""
+        return self._call(self._leftovers())
 
     def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
@@ -188,6 +202,19 @@ class Engine:
         client = await (await self._open_connections()).client(account)
         now = self.clock.now()
         return (await client.costs(now - span, now)).value
+
+    async def _clean_store(self, older_than: timedelta) -> tuple[int, int]:
+        host = await (await self._open_connections()).public_host()
+        if host is None:
+            raise no_host_error()
+        ledger = await asyncio.to_thread(self.ledger)
+        return await clean(ledger.database, host, self.clock.now() - older_than)
+
+    async def _leftovers(self) -> tuple[str, list[Leftover]]:
+        host = await (await self._open_connections()).public_host()
+        if host is None:
+            raise no_host_error()
+        return host.kind, await host.leftovers()
 
     async def _keep_file(self, name: str, path: Path) -> Outcome:
         desk = await self._open_desk()

@@ -40,16 +40,22 @@ def note_upload(database: Database, location: str, kind: str, now: datetime, sig
 
 def removable(database: Database, kind: str, now: datetime) -> list[str]:
     """Return the locations that no unfinished attempt needs and no living link leads to; blocking."""
-    needed = sa.select(attempts.c.location).where(
-        attempts.c.location.is_not(None), attempts.c.state.not_in([state.value for state in ENDED])
-    )
     query = sa.select(uploads.c.location).where(
-        uploads.c.kind == kind,
-        uploads.c.signed_until < milliseconds(now),
-        uploads.c.location.not_in(needed),
+        uploads.c.kind == kind, uploads.c.signed_until < milliseconds(now)
     )
     with database.read() as connection:
-        return list(connection.execute(query).scalars())
+        found = list(connection.execute(query).scalars())
+    in_use = needed(database)
+    return [location for location in found if location not in in_use]
+
+
+def needed(database: Database) -> set[str]:
+    """Return the locations that unfinished attempts need; blocking."""
+    query = sa.select(attempts.c.location).where(
+        attempts.c.location.is_not(None), attempts.c.state.not_in([state.value for state in ENDED])
+    )
+    with database.read() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def forget_upload(database: Database, location: str) -> None:
@@ -70,3 +76,20 @@ async def sweep(database: Database, host: MediaHost, now: datetime) -> int:
         await asyncio.to_thread(forget_upload, database, location)
         removed += 1
     return removed
+
+
+async def clean(database: Database, host: MediaHost, before: datetime) -> tuple[int, int]:
+    """Remove everything of ours from a host that was put there before a moment and that nobody needs.
+
+    Also what no ledger knows: a crash may leave a clip behind. Return how many went and how many are left.
+
+    Raises:
+        HostingError: the host cannot be listed.
+    """
+    found = await host.leftovers()
+    in_use = await asyncio.to_thread(needed, database)
+    old = [item for item in found if item.last_modified < before and item.location not in in_use]
+    for item in old:
+        await host.withdraw(item.location)
+        await asyncio.to_thread(forget_upload, database, item.location)
+    return len(old), len(found) - len(old)

@@ -83,6 +83,7 @@ def checked_payload(checked: Checked) -> dict[str, Any]:
         "cny": number_of(price.cash) if price and not usd else None,
         "job_key": checked.job_key,
         "is_kept": checked.is_kept,
+        "written": [str(path) for path in checked.written],
     }
 
 
