@@ -11,6 +11,8 @@ import socket
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yarl
@@ -27,6 +29,7 @@ PART_BYTES = 64 * 1024
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 20.0
 TOTAL_SECONDS = 60.0
+SOCKS_HINT = " This check cannot use the SOCKS proxy that the environment names; it went without."
 BEHIND_IS_DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 """What proxies answer when the server behind them does not; 520 and up are Cloudflare's own."""
 
@@ -86,7 +89,8 @@ async def check_fetch(url: str, file: HostedFile, hop: Hop) -> None:
             for part in parts:
                 await _check_part(session, url, file, part, hop)
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise HostingError(_line(hop, network_reason(error)), hint=hop.down) from None
+        hint = hop.down + (SOCKS_HINT if _environment_proxy(url).startswith("socks") else "")
+        raise HostingError(_line(hop, network_reason(error)), hint=hint) from None
 
 
 def network_reason(error: Exception) -> str:
@@ -118,13 +122,24 @@ def _parts(path: Path, size_bytes: int) -> list[Part]:
 
 
 def _session(url: str) -> aiohttp.ClientSession:
+    proxy = _environment_proxy(url)
     return aiohttp.ClientSession(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept-Encoding": "identity", "User-Agent": "kling-direct"},
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
-        trust_env=not is_loopback(url),
+        proxy=proxy if proxy.startswith("http://") else None,
     )
+
+
+def _environment_proxy(url: str) -> str:
+    """Return the proxy that the environment names for a URL, or nothing; loopback has none."""
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return ""
+    named = getproxies()
+    proxy = named.get(parts.scheme) or named.get("all") or ""
+    return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 
 
 async def _check_part(

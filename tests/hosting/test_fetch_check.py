@@ -133,6 +133,38 @@ async def test_a_name_that_nobody_knows_is_said(make_clip: Callable[..., HostedF
         await check_fetch("https://no-such-host.invalid/x", make_clip(), hop)
 
 
+async def test_the_environments_proxy_is_used_for_other_machines(
+    make_clip: Callable[..., HostedFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip()
+    asked: list[str] = []
+
+    async def proxy(request: web.BaseRequest) -> web.Response:
+        asked.append(request.raw_path)
+        first, last = (int(number) for number in request.headers["Range"].removeprefix("bytes=").split("-"))
+        place = {"Content-Range": f"bytes {first}-{last}/{clip.size_bytes}"}
+        return web.Response(status=206, body=clip.path.read_bytes()[first : last + 1], headers=place)
+
+    runner = web.ServerRunner(web.Server(proxy, access_log=None))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    address = f"127.0.0.1:{runner.addresses[0][1]}"
+    for name in ("HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    hop = Hop("the tunnel", missing="", denied="", down="Start it.")
+    for name, value in (("http_proxy", f"http://{address}"), ("all_proxy", address)):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, value)
+            await check_fetch("http://clips.invalid/x", clip, hop)
+    await runner.cleanup()
+    assert asked == ["http://clips.invalid/x"] * 6
+
+    monkeypatch.setenv("all_proxy", "socks5://user:password@127.0.0.1:9")
+    with pytest.raises(HostingError, match=r"Start it\. This check cannot use the SOCKS proxy") as caught:
+        await check_fetch("http://clips.invalid/x", clip, hop)
+    assert "password" not in str(caught.value)
+
+
 async def test_a_link_that_is_not_the_gateways_is_not_fetched(
     gateway: Gateway, make_clip: Callable[..., HostedFile]
 ) -> None:
