@@ -6,6 +6,7 @@ import json
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
@@ -204,6 +205,7 @@ class KlingClient:
         request_id = vendor_text(envelope.get("request_id") or "")
         if code != 0:
             error = api_error(code, response.status, str(envelope.get("message") or ""), request_id)
+            error.server_time = server_time
             if isinstance(error, TokenTimingError):
                 error.hint = self._clock_hint(server_time)
             raise error
@@ -237,6 +239,7 @@ class KlingClient:
 
 def _date(header: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(header) if header else None
-    except ValueError:
+        moment = parsedate_to_datetime(header) if header else None
+        return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
+    except (ValueError, OverflowError):
         return None

@@ -28,8 +28,16 @@ class TaskStatus(StrEnum):
     FAILED = "failed"
 
 
-def _text(value: Any) -> Any:
-    return "" if value is None else str(value) if isinstance(value, int) else value
+LARGEST_EXPONENT = 15
+"""Of an amount that is believed; beyond it a number is nonsense that would print as a screen of digits."""
+
+
+def _identifier(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _amount(value: Any) -> Decimal | None:
@@ -39,11 +47,22 @@ def _amount(value: Any) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() else None
+    return amount if amount.is_finite() and abs(amount.adjusted()) <= LARGEST_EXPONENT else None
 
 
-def _absent_when_empty(value: Any) -> Any:
-    return value or {}
+def _object(value: Any) -> Any:
+    """Take nothing but an object: a field of another shape must not hide a paid result."""
+    return value if isinstance(value, (dict, BaseModel)) else {}
+
+
+def _objects(value: Any) -> Any:
+    if not isinstance(value, (list, tuple)):
+        return ()
+    return [item for item in value if isinstance(item, (dict, BaseModel))]
+
+
+def _flag(value: Any) -> bool:
+    return value is True or str(value).lower() == "true"
 
 
 def _moment(value: Any) -> datetime | None:
@@ -55,6 +74,7 @@ def _moment(value: Any) -> datetime | None:
 
 Text = Annotated[str, BeforeValidator(_text)]
 Amount = Annotated[Decimal | None, BeforeValidator(_amount)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
@@ -83,13 +103,13 @@ class TaskInfo(_Answered):
 class TaskResult(_Answered):
     """What the task made."""
 
-    videos: Annotated[tuple[TaskVideo, ...], BeforeValidator(lambda value: value or ())] = ()
+    videos: Annotated[tuple[TaskVideo, ...], BeforeValidator(_objects)] = ()
 
 
 class WatermarkInfo(_Answered):
     """Whether a watermarked copy was asked for."""
 
-    enabled: bool = False
+    enabled: Flag = False
 
 
 class BalanceDeduction(_Answered):
@@ -100,18 +120,16 @@ class BalanceDeduction(_Answered):
 
 
 class Task(_Answered):
-    """A task as the vendor describes it, in any of the three answers."""
+    """A task as the vendor describes it, in any of the three answers; only its id is indispensable."""
 
-    task_id: Annotated[str, BeforeValidator(_text)] = Field(min_length=1)
-    task_status: str
+    task_id: Annotated[str, BeforeValidator(_identifier)] = Field(min_length=1)
+    task_status: Text = ""
     task_status_msg: Text = ""
-    task_info: Annotated[TaskInfo, BeforeValidator(_absent_when_empty)] = TaskInfo()
-    task_result: Annotated[TaskResult, BeforeValidator(_absent_when_empty)] = TaskResult()
-    watermark_info: Annotated[WatermarkInfo, BeforeValidator(_absent_when_empty)] = WatermarkInfo()
+    task_info: Annotated[TaskInfo, BeforeValidator(_object)] = TaskInfo()
+    task_result: Annotated[TaskResult, BeforeValidator(_object)] = TaskResult()
+    watermark_info: Annotated[WatermarkInfo, BeforeValidator(_object)] = WatermarkInfo()
     final_unit_deduction: Amount = None
-    final_balance_deduction: Annotated[BalanceDeduction, BeforeValidator(_absent_when_empty)] = (
-        BalanceDeduction()
-    )
+    final_balance_deduction: Annotated[BalanceDeduction, BeforeValidator(_object)] = BalanceDeduction()
     created_at: Moment = None
     updated_at: Moment = None
 
