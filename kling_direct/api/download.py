@@ -6,7 +6,7 @@ import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 
@@ -27,7 +27,7 @@ MAX_REDIRECTS: Final = 5
 ATTEMPTS: Final = 5
 CHUNK_BYTES: Final = 256 * 1024
 TIMEOUT: Final = httpx.Timeout(60.0, connect=15.0)
-CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
 
 class LinkExpired(DownloadBroken):
@@ -71,6 +71,8 @@ class Download:
                         await self._follow(http, url)
             except (DownloadRefused, LinkExpired):
                 raise
+            except (httpx.InvalidURL, UnicodeError):
+                raise DownloadRefused("The result's address cannot be read.", hint=_HINT) from None
             except (DownloadBroken, httpx.HTTPError) as error:
                 if attempt == ATTEMPTS - 1:
                     raise self._broken(error) from None
@@ -87,14 +89,14 @@ class Download:
             extensions = {"trace": self._check_connection(url)}
             async with http.stream("GET", url, headers=headers, extensions=extensions) as response:
                 if response.is_redirect:
-                    url = urljoin(url, response.headers["Location"])
+                    url = _joined(url, response.headers["Location"])
                     continue
                 await self._receive(response, have)
                 return
         raise DownloadRefused(f"The result's host redirected more than {MAX_REDIRECTS} times.", hint=_HINT)
 
     def _check_url(self, url: str) -> None:
-        parts = urlsplit(url)
+        parts = _split(url)
         host = (parts.hostname or "").lower()
         if parts.scheme == "http" and self.policy.loopback_allowed and host in LOOPBACK_HOSTS:
             return
@@ -177,6 +179,20 @@ _HINT: Final = (
     "Nothing is lost: run again to try again, or fetch it yourself and hand it over with"
     " 'kling-direct collect TASK_ID --from-file PATH'."
 )
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise DownloadRefused("The result's address cannot be read.", hint=_HINT) from None
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise DownloadRefused("The result's host redirects to what is no address.", hint=_HINT) from None
 
 
 def _range_start(response: httpx.Response) -> int:
