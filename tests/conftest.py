@@ -1,0 +1,240 @@
+"""A sandbox of its own, an engine over a fresh home, and small inputs: shared by the lanes without a host."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from kling_direct.jobs.engine import Engine
+from kling_direct.jobs.job import MotionControl, Order, Service, Spender, VideoFile
+from kling_direct.sandbox import DEFAULT_API_KEY, Sandbox, SandboxOptions, Transitions
+from kling_direct.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+CREATE = "/v1/videos/motion-control"
+DEADLINE_SECONDS = 30.0
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
+    """Return the first true value of `condition`; a test waits for a state, never for a time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: not within {seconds:g} s")
+
+
+@dataclass
+class SandboxControl:
+    """What a test asks of a running sandbox, whoever runs it."""
+
+    origin: str
+    http: httpx.Client = field(repr=False)
+
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.http.request(method, f"{self.origin}{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def script(self, endpoint: str, *faults: str) -> None:
+        self._json("POST", "/sandbox/faults", {"endpoint": endpoint, "script": list(faults)})
+
+    def pending(self) -> list[str]:
+        return [entry["fault"] for entry in self._json("GET", "/sandbox/faults")["pending"]]
+
+    def met(self) -> list[str]:
+        return [entry["fault"] for entry in self._json("GET", "/sandbox/faults")["met"]]
+
+    def set(self, **switches: Any) -> None:
+        self._json("PUT", "/sandbox/settings", {name.replace("_", "-"): v for name, v in switches.items()})
+
+    def move(self, **transitions: Any) -> None:
+        self._json("PUT", "/sandbox/transitions", transitions)
+
+    def calls(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/sandbox/calls")["calls"]
+
+    def creates(self) -> list[dict[str, Any]]:
+        return [call for call in self.calls() if call["method"] == "POST"]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the account's tasks, newest first; the list endpoint is asked, and appears in the calls."""
+        answer = self.http.get(
+            f"{self.origin}{CREATE}?pageSize=500", headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+        )
+        return answer.json()["data"]
+
+    def upload(self, path: Path) -> str:
+        answer = self.http.post(f"{self.origin}/sandbox/files", content=path.read_bytes())
+        return answer.json()["url"]
+
+    def reset(self) -> None:
+        self._json("POST", "/sandbox/reset")
+
+
+class SandboxThread:
+    """A sandbox that serves TCP from a thread of its own."""
+
+    def __init__(self, options: SandboxOptions) -> None:
+        self.sandbox = Sandbox(options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="test-sandbox", daemon=True)
+
+    def start(self, port: int = 0) -> str:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.sandbox.start(port=port), self._loop).result(20)
+        return self.sandbox.origin
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self.sandbox.stop(), self._loop).result(20)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(20)
+        self._loop.close()
+
+
+@pytest.fixture
+def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep everything of this test in its folder: no key, proxy or setting of the machine's owner."""
+    for name in list(os.environ):
+        if name.startswith(("KLING_DIRECT_", "KLINGAI_")) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("KLING_DIRECT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KLING_DIRECT_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("KLING_DIRECT_POLL_SECONDS", "0.05")
+    monkeypatch.setenv("KLING_DIRECT_SETTLE_SECONDS", "0.4")
+    monkeypatch.setenv("KLING_DIRECT_CREATE_SECONDS", "5")
+
+
+@pytest.fixture
+def home(tmp_path: Path, hermetic: None) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def results(tmp_path: Path, hermetic: None) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def sandboxes(tmp_path: Path, http: httpx.Client) -> Iterator[Callable[..., SandboxControl]]:
+    """Start sandboxes that accept a repeated external id, so that only we keep creates single."""
+    with ExitStack() as stack:
+
+        def start(port: int = 0, **options: Any) -> SandboxControl:
+            chosen = {
+                "state_dir": tmp_path / "sandbox-state",
+                "transitions": Transitions.at_once(),
+                "quick_results": True,
+                "parallel_limit": 100,
+                "duplicates_allowed": True,
+                "fetch": "any",
+            } | options
+            running = SandboxThread(SandboxOptions(**chosen))
+            origin = running.start(port)
+            stack.callback(running.stop)
+            return SandboxControl(origin, http)
+
+        yield start
+
+
+@pytest.fixture
+def sandbox(
+    sandboxes: Callable[..., SandboxControl], hermetic: None, monkeypatch: pytest.MonkeyPatch
+) -> SandboxControl:
+    """One such sandbox, named by KLING_DIRECT_SANDBOX_URL."""
+    control = sandboxes()
+    monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", control.origin)
+    return control
+
+
+@pytest.fixture
+def engines(hermetic: None) -> Iterator[Callable[..., Engine]]:
+    """Start engines over this test's home; each stands for a process with its own ledger connection."""
+    with ExitStack() as stack:
+
+        def start(clock: Any = None, **settings: Any) -> Engine:
+            engine = Engine(load_settings(**settings), clock)
+            stack.callback(engine.close)
+            return engine
+
+        yield start
+
+
+@pytest.fixture
+def engine(sandbox: SandboxControl, engines: Callable[..., Engine]) -> Engine:
+    return engines()
+
+
+@pytest.fixture(scope="session")
+def small_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """320x320, a gradient with a disc in it."""
+    rows, columns = np.mgrid[0:320, 0:320]
+    pixels = np.stack([rows * 255 // 319, columns * 255 // 319, np.full_like(rows, 90)], axis=2)
+    pixels[(rows - 160) ** 2 + (columns - 160) ** 2 < 80**2] = (230, 200, 60)
+    path = tmp_path_factory.mktemp("picture") / "figure.png"
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3.0 s, 360x360, 10 fps, silent: a bar that walks to the right."""
+    path = tmp_path_factory.mktemp("clip") / "walk.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.width = stream.height = 360
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"preset": "ultrafast"}
+        for number in range(30):
+            planes = np.full((540, 360), 128, np.uint8)
+            planes[:360] = 40
+            planes[:360, number * 8 : number * 8 + 24] = 220
+            frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def order(small_picture: Path, small_clip: Path) -> Callable[..., Order]:
+    """Return a maker of orders of the small inputs; `prompt`, `take` and so on may be given directly."""
+    settings = set(MotionControl.__dataclass_fields__)
+
+    def make(**changes: Any) -> Order:
+        motion = {name: changes.pop(name) for name in settings & set(changes)}
+        known: dict[str, Any] = {
+            "image": small_picture,
+            "video": VideoFile(small_clip),
+            "motion": MotionControl(**motion),
+            "service": Service.SANDBOX,
+            "spender": Spender("prompt", "node"),
+        }
+        return Order(**(known | changes))
+
+    return make
