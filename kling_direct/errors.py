@@ -54,7 +54,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 VENDOR_TEXT_LIMIT = 500
 
@@ -182,6 +185,8 @@ class ApiError(KlingDirectError):
         self.code = code
         self.http_status = http_status
         self.request_id = request_id
+        self.server_time: datetime | None = None
+        """The vendor's own clock when it answered."""
 
 
 class AuthenticationError(ApiError, PermissionError):

@@ -120,13 +120,17 @@ class Gateway(MediaHost):
             hint="End it, or set KLING_DIRECT_GATEWAY_PORT to a free port and let the tunnel lead there.",
         )
 
+    def location(self, file: HostedFile) -> str:
+        """Return `gateway:<digest>`."""
+        return LOCATION + checked_digest(file.digest)
+
     async def publish(self, file: HostedFile) -> str:
         """Copy the clip into the gateway's folder and register it; return `gateway:<digest>`.
 
         The clip that was handed in may be deleted or changed afterwards.
         """
         await asyncio.to_thread(self._files.keep, file)
-        return LOCATION + file.digest
+        return self.location(file)
 
     async def sign(self, location: str, lifetime_seconds: float) -> str:
         """Return a public URL that lives a minute longer than asked; makes sure that the gateway runs."""

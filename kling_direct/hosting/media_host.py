@@ -32,6 +32,13 @@ class MediaHost(Protocol):
     kind: str
     """Stable name: `object_store`, `gateway` or `sandbox`."""
 
+    def location(self, file: HostedFile) -> str:
+        """Return where `publish` will put the file; empty where nobody needs to know.
+
+        Known beforehand, so that it is written down before anything is there to be left behind.
+        """
+        ...
+
     async def publish(self, file: HostedFile) -> str:
         """Make the file fetchable and return its location; a file already there is not sent again.
 

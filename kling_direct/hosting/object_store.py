@@ -121,14 +121,18 @@ class ObjectStore(MediaHost):
         self._store: S3Store | GCSStore | AzureStore | None = None
         self._uploads = SingleFlight()
 
+    def location(self, file: HostedFile) -> str:
+        """Return `scheme://bucket/key`."""
+        return f"{self._address}/{self._key_of(file)}"
+
     async def publish(self, file: HostedFile) -> str:
         """Upload the clip, unless an object of its digest and size is there, and return `scheme://bucket/key`.
 
         Readers see the whole object or none. The file is streamed; memory does not grow with its size.
         """
-        key = f"{self._folder()}{checked_digest(file.digest)}.mp4"
+        key = self._key_of(file)
         await self._uploads.run(key, lambda: self._upload(key, file))
-        return f"{self._address}/{key}"
+        return self.location(file)
 
     async def sign(self, location: str, lifetime_seconds: float) -> str:
         """Return a signed GET that lives a minute longer than asked, at most S3's 7 days."""
@@ -210,6 +214,9 @@ class ObjectStore(MediaHost):
             return obstore.head(store, key)["size"]
         except FileNotFoundError:
             return None
+
+    def _key_of(self, file: HostedFile) -> str:
+        return f"{self._folder()}{checked_digest(file.digest)}.mp4"
 
     def _folder(self) -> str:
         return f"{self._address.prefix}{FOLDER}/{install_id(self._home)}/"

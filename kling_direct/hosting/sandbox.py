@@ -30,6 +30,10 @@ class SandboxHost:
     token: str | None = field(repr=False, default=None)
     kind: str = "sandbox"
 
+    def location(self, file: HostedFile) -> str:  # noqa: ARG002 - the sandbox keeps its own house
+        """Return nothing: there is nothing to clean up."""
+        return ""
+
     async def publish(self, file: HostedFile) -> str:
         """Upload the file; the sandbox keeps equal content once.
 

@@ -71,7 +71,11 @@ async def wait(work: Work) -> None:
             "Task %s could not be looked at (%d in a row): %s", work.attempt.task_id, times, error.message
         )
         work.say(Stage.WAIT, f"no answer from Kling, looking again ({times})")
-        gone = is_absent(error) and is_past_lifetime(work.attempt.vendor_created_at, work.clock.now())
+        gone = (
+            isinstance(error, ApiError)
+            and is_absent(error)
+            and is_past_lifetime(work.attempt.vendor_created_at, error.server_time)
+        )
         if gone:
             raise _Gone
 
@@ -203,7 +207,7 @@ async def _look(work: Work) -> Answer[Task]:
     except ApiError as error:
         if not is_absent(error):
             raise
-        if is_past_lifetime(work.attempt.vendor_created_at, work.clock.now()):
+        if is_past_lifetime(work.attempt.vendor_created_at, error.server_time):
             raise _Gone from None
         raise DownloadBroken(
             f"Kling does not know the task at the moment: {error.message}", hint="Run again later."

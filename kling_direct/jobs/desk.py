@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import LeaseLost, ResultGone, TaskFailed
+from ..errors import HostingError, KlingDirectError, LeaseLost, ResultGone, TaskFailed
 from .attempt import Attempt, AttemptState
 from .collect import collect, failure, wait
 from .job import Service
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from .accounts import Account, Accounts
     from .connections import Connections
     from .flight import Flight
+    from .hints import Hints
     from .job import Job, JobLabel
     from .ledger import Ledger
     from .prepare import Prepared
     from .store import ResultStore
+
+logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
 STEPS_AT_KLING = {
@@ -98,9 +102,12 @@ class Desk:
                 async with renewed(partial(self.ledger.renew, claimed), self.clock):
                     work = await self._work(claimed, label, flight, preparation)
                     await self._walk(work)
-                posted, attempt = work.posted, work.attempt
+                posted, attempt = posted or work.posted, work.attempt
             except LeaseLost:
                 attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+            except KlingDirectError as error:
+                error.task_id = error.task_id or flight.progress.task_id or claimed.task_id
+                raise
             finally:
                 await asyncio.shield(asyncio.to_thread(self.ledger.release, claimed))
         if attempt.state is AttemptState.KEPT:
@@ -153,11 +160,24 @@ class Desk:
         pause = self.settings.pace(client.origin).poll_seconds
         await remember_tasks(job, account, client, self.ledger, self.clock, pause_seconds=pause)
 
+    async def _hints(self, service: Service) -> Hints | None:
+        """Return where callbacks are heard; a gateway that cannot run must not keep a paid result away."""
+        try:
+            return await self.connections.gateway(service)
+        except HostingError as error:
+            logger.info("Callbacks are not heard: %s", error.message)
+            return None
+
     async def _tidy(self, service: Service) -> None:
         """Remove reference videos that nobody needs any more from the host that this process uses."""
-        host = await self.connections.public_host() if service is Service.KLING else None
-        if host is not None:
-            await sweep(self.ledger.database, host, self.clock.now())
+        if service is not Service.KLING:
+            return
+        try:
+            host = await self.connections.public_host()
+            if host is not None:
+                await sweep(self.ledger.database, host, self.clock.now())
+        except KlingDirectError as error:
+            logger.warning("Old reference videos could not be removed: %s", error.message)
 
     async def _account(self, job: Job) -> Account:
         return await asyncio.to_thread(self.accounts.account, job.order.service, job.order.profile)
@@ -192,7 +212,7 @@ class Desk:
             tell=flight.tell,
             wanted=lambda: flight.wanted,
             sending=preparation.sending if preparation else None,
-            hints=await self.connections.gateway(label.service),
+            hints=await self._hints(label.service),
         )
 
 

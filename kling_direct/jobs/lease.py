@@ -93,7 +93,8 @@ async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None
     try:
         yield
     except asyncio.CancelledError:
-        if lost:
+        if lost and work is not None:
+            work.uncancel()
             raise LeaseLost("Another process has taken this attempt over.") from None
         raise
     finally:

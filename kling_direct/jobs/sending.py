@@ -17,6 +17,7 @@ from .uploads import note_upload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from ..clock import Clock
     from ..hosting.media_host import MediaHost
@@ -68,13 +69,25 @@ class Sending:
             return video.url
         if host is None or clip is None:
             raise no_host_error()
-        if self.location is None:
-            self.location = await host.publish(clip)
         lifetime, now = timedelta(minutes=max(self.order.wait_minutes, 1)), self.clock.now()
-        await asyncio.to_thread(
-            note_upload, self.database, self.location, host.kind, now, now + lifetime + LIFETIME_MARGIN
-        )
-        await placed(self.location)
+        if self.location is None:
+            await self._note(host, host.location(clip), placed, signed_until=now)
+            self.location = await host.publish(clip)
+        await self._note(host, self.location, placed, signed_until=now + lifetime + LIFETIME_MARGIN)
         url = await host.sign(self.location, lifetime.total_seconds())
         await host.verify(url, clip)
         return url
+
+    async def _note(
+        self,
+        host: MediaHost,
+        location: str,
+        placed: Callable[[str], Awaitable[None]],
+        *,
+        signed_until: datetime,
+    ) -> None:
+        """Write down where the clip lies before it lies there, and how long a link to it will live."""
+        if location:
+            now = self.clock.now()
+            await asyncio.to_thread(note_upload, self.database, location, host.kind, now, signed_until)
+            await placed(location)

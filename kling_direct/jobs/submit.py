@@ -12,6 +12,7 @@ from ..errors import (
     Busy,
     ExternalIdTaken,
     InvalidValue,
+    LedgerError,
     NeverSent,
     OutcomeUnknown,
     ServerFault,
@@ -126,11 +127,12 @@ async def _post(work: Work) -> None:
 
 
 async def _accepted(work: Work, answer: Answer[Task]) -> None:
-    """Keep the task id at any price: a paid task without it would be hard to find."""
+    """Name the task also where it cannot be written down: without its id it would be hard to find."""
     try:
         await work.adopt(answer.value)
-    except Exception:
-        logger.exception("Task %s was accepted, and could not be written down.", answer.value.task_id)
+    except LedgerError as error:
+        error.task_id = answer.value.task_id
+        logger.error("Task %s was accepted, and could not be written down.", error.task_id)  # noqa: TRY400 - raised again
         raise
 
 
