@@ -10,6 +10,7 @@ from ..api.prices import Price, price
 from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
 from ..media.conform import conform_clip, conform_picture
+from ..media.cuts import find_cuts
 from .check import clip_bounds, order_notes, picture_bounds
 from .job import Cuts, Order, VideoFile, VideoUrl
 from .store import file_digest
@@ -105,7 +106,7 @@ def _video(
         )
         if conformed.violations or order.cuts is Cuts.SEND:
             return conformed, conformed.violations
-        return conformed, _cuts(())
+        return conformed, _cuts(find_cuts(conformed.path, stop=stop))
     except MediaStopped:
         raise
     except MediaError as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..clock import Clock
-    from ..hosting.media_host import MediaHost
+    from ..hosting.media_host import HostedFile, MediaHost
     from .database import Database
     from .prepare import Prepared
 
@@ -71,9 +71,9 @@ class Sending:
             raise no_host_error()
         lifetime, now = timedelta(minutes=max(self.order.wait_minutes, 1)), self.clock.now()
         if self.location is None:
-            await self._note(host, host.location(clip), placed, signed_until=now)
+            await self._note(host, clip, placed, signed_until=now)
             self.location = await host.publish(clip)
-        await self._note(host, self.location, placed, signed_until=now + lifetime + LIFETIME_MARGIN)
+        await self._note(host, clip, placed, signed_until=now + lifetime + LIFETIME_MARGIN)
         url = await host.sign(self.location, lifetime.total_seconds())
         await host.verify(url, clip)
         return url
@@ -81,13 +81,13 @@ class Sending:
     async def _note(
         self,
         host: MediaHost,
-        location: str,
+        clip: HostedFile,
         placed: Callable[[str], Awaitable[None]],
         *,
         signed_until: datetime,
     ) -> None:
         """Write down where the clip lies before it lies there, and how long a link to it will live."""
-        if location:
+        if location := host.location(clip):
             now = self.clock.now()
             await asyncio.to_thread(note_upload, self.database, location, host.kind, now, signed_until)
             await placed(location)

@@ -1,0 +1,97 @@
+"""Which graphs ordered which jobs: a graph is known by a hash of the node and everything that leads to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ..errors import LedgerError
+from .attempt import AttemptState, milliseconds
+from .tables import attempts, graphs, workflows
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .database import Database
+
+logger = logging.getLogger(__name__)
+
+WITHOUT_VIDEO = (AttemptState.FAILED, AttemptState.EXPIRED, AttemptState.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The part of a workflow that an order comes from."""
+
+    signature: str
+    workflow: Any = field(default=None, repr=False)
+    """The whole workflow as its editor saved it; None where there is none."""
+
+
+def remember_graph(database: Database, job_key: str, graph: Graph, now: datetime) -> None:
+    """Write down that a graph ordered a job; a ledger that refuses is logged, not raised."""
+    text = "" if graph.workflow is None else json.dumps(graph.workflow, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
+    values = {"workflow": digest, "ordered_at": milliseconds(now)}
+    try:
+        with database.write() as connection:
+            if text:
+                connection.execute(
+                    sa.insert(workflows).prefix_with("OR IGNORE").values(digest=digest, text=text)
+                )
+            connection.execute(
+                sa.insert(graphs)
+                .prefix_with("OR REPLACE")
+                .values(signature=graph.signature, job_key=job_key, **values)
+            )
+    except LedgerError as error:
+        logger.warning("The graph of job %s is not written down: %s", job_key[:10], error)
+
+
+def workflow_of(database: Database, job_key: str) -> Any:
+    """Return the newest workflow that ordered a job, None when none is known."""
+    query = (
+        sa.select(workflows.c.text)
+        .join_from(graphs, workflows, graphs.c.workflow == workflows.c.digest)
+        .where(graphs.c.job_key == job_key)
+        .order_by(graphs.c.ordered_at.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        text = connection.execute(query).scalar_one_or_none()
+    return None if text is None else json.loads(text)
+
+
+def jobs_of(database: Database, signature: str) -> list[str]:
+    """Return the keys of the jobs that a graph ordered, newest first."""
+    query = sa.select(graphs.c.job_key).where(graphs.c.signature == signature)
+    with database.read() as connection:
+        return list(connection.execute(query.order_by(graphs.c.ordered_at.desc())).scalars())
+
+
+def times_failed(database: Database, signature: str) -> int:
+    """Return how many attempts of a graph's jobs have ended without a video."""
+    states = [state.value for state in WITHOUT_VIDEO]
+    query = (
+        sa.select(sa.func.count())
+        .select_from(graphs.join(attempts, attempts.c.job_key == graphs.c.job_key))
+        .where(graphs.c.signature == signature, attempts.c.state.in_(states))
+    )
+    with database.read() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
+def kept_files(database: Database, signature: str) -> list[tuple[str, int]]:
+    """Return path and size of every result that a graph's jobs have kept."""
+    query = (
+        sa.select(attempts.c.result_path, attempts.c.result_size_bytes)
+        .select_from(graphs.join(attempts, attempts.c.job_key == graphs.c.job_key))
+        .where(graphs.c.signature == signature, attempts.c.state == AttemptState.KEPT.value)
+    )
+    with database.read() as connection:
+        return [(row.result_path, row.result_size_bytes) for row in connection.execute(query)]
