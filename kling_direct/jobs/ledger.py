@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ..errors import ExternalIdTaken, LeaseLost, LedgerTooNew
 from .attempt import Attempt, AttemptState, attempt_of, column_values, milliseconds
 from .database import Database
+from .hold import require_released_in
 from .lease import LEASE, Owner
 from .next_step import CarryOn, Open, Refuse, Reopen, Serve, Step, next_step
 from .spending import spent_so_far
@@ -91,6 +92,7 @@ class Ledger:
         Raises:
             TaskFailed, ResultGone: the rules after a failure forbid another attempt.
             BudgetReached: a limit would be passed.
+            SubmissionsHeld: live submissions are on hold.
             ExternalIdTaken: the user's own id belongs to something else.
             LedgerTooNew: a newer version wrote this ledger; it may only be read.
         """
@@ -105,6 +107,7 @@ class Ledger:
             if isinstance(step, (Serve, CarryOn)):
                 return step.attempt
             self._may_write()
+            require_released_in(connection, order.service)
             self._add_job(connection, job)
             number = step.attempt.number if isinstance(step, Reopen) else step.number
             external_id = self._external_id(connection, job, sender.profile, number)

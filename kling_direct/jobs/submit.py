@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from ..errors import (
     UnreadableAnswer,
 )
 from .attempt import AttemptState
+from .hold import require_released
 from .progress import Stage
 from .work import NobodyWaits, Work, is_ours, look_up
 
@@ -37,6 +39,7 @@ async def submit(work: Work) -> None:
 
     Raises:
         NobodyWaits: everybody let go; nothing was sent.
+        SubmissionsHeld: live submissions are on hold; nothing was sent.
         NeverSent, HostingError, CredentialsError: nothing was sent; the intent stays for another time.
         ApiError: the vendor refused; no task was made.
         LeaseLost: another process took over before the create.
@@ -107,6 +110,7 @@ async def _post(work: Work) -> None:
     request = await sending.request(work.attempt.external_id, lambda location: work.change(location=location))
     if not work.wanted():
         raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
+    await asyncio.to_thread(require_released, work.ledger.database, work.label.service)
     work.say(Stage.SUBMIT, "submitting")
     await work.change(posted_at=work.clock.now(), posts=work.attempt.posts + 1)
     work.posted = True

@@ -42,6 +42,7 @@ jobs = Table(
     Column("image_digest", String, nullable=False),
     Column("video_digest", String, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("hidden_at", BigInteger),
     Index("jobs_by_date", "created_at"),
 )
 

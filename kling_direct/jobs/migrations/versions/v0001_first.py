@@ -1,4 +1,4 @@
-"""The first ledger: jobs, attempts, uploads, notes."""
+"""The first ledger: jobs, attempts, uploads, graphs, workflows, notes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("image_digest", sa.String, nullable=False),
         sa.Column("video_digest", sa.String, nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("hidden_at", sa.BigInteger),
     )
     op.create_index("jobs_by_date", "jobs", ["created_at"])
     op.create_table(

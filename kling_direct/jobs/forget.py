@@ -1,0 +1,63 @@
+"""Hide a job from lists. Ids, key and charge stay: forgetting never makes a total smaller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from ..errors import JobError, ResultGone
+from .attempt import ENDED, attempt_of, milliseconds
+from .tables import attempts, graphs, jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .database import Database
+    from .store import ResultStore
+
+
+def forget(
+    database: Database, store: ResultStore, job_key: str, now: datetime, *, delete_file: bool
+) -> list[str]:
+    """Hide a job, let go of its workflow, and on demand delete its files; return what was deleted.
+
+    A later attempt of the same job shows it again. Blocking.
+
+    Raises:
+        ResultGone: the ledger knows no such job.
+        JobError: the job is under way.
+    """
+    with database.write() as connection:
+        known = [
+            attempt_of(row)
+            for row in connection.execute(sa.select(attempts).where(attempts.c.job_key == job_key))
+        ]
+        if not known:
+            raise ResultGone(f"The ledger knows no job {job_key[:10]!r}.")
+        running = next((attempt for attempt in known if attempt.state not in ENDED), None)
+        if running is not None:
+            raise JobError(
+                f"Job {job_key[:10]} is not done ({running.state.value}).",
+                hint="Collect it first: what is paid must not be lost from sight.",
+                task_id=running.task_id,
+            )
+        connection.execute(
+            sa.update(jobs).where(jobs.c.job_key == job_key).values(hidden_at=milliseconds(now))
+        )
+        connection.execute(sa.update(graphs).where(graphs.c.job_key == job_key).values(workflow=""))
+    if not delete_file:
+        return []
+    return [name for attempt in known if attempt.result_path for name in _delete(store, attempt.result_path)]
+
+
+def _delete(store: ResultStore, relative: str) -> list[str]:
+    root = store.root.resolve()
+    video = store.path(relative)
+    gone = []
+    for path in (video, video.with_suffix(".json")):
+        real = path.resolve()
+        if real.is_relative_to(root) and real.is_file():
+            real.unlink()
+            gone.append(real.relative_to(root).as_posix())
+    return gone
