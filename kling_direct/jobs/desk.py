@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import HostingError, KlingDirectError, LeaseLost, ResultGone, TaskFailed
+from ..errors import HostingError, KlingDirectError, LeaseLost, ResultGone, SubmissionsHeld, TaskFailed
 from .attempt import Attempt, AttemptState
 from .collect import collect, failure, wait
 from .job import Service
 from .lease import renewed
-from .next_step import CarryOn, Open, Refuse, Serve, gone
+from .next_step import CarryOn, Open, Refuse, Serve, Step, gone
 from .outcome import Outcome
 from .preparation import Preparation
 from .progress import Progress, Stage
@@ -130,6 +130,8 @@ class Desk:
     async def _begin(self, job: Job, preparation: Preparation) -> Attempt:
         """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
         step = await asyncio.to_thread(self.ledger.step, job)
+        if job.order.kept_only:
+            return await self._kept(job, step)
         if isinstance(step, Open) and step.number == 1:
             await self._remember(job)
             step = await asyncio.to_thread(self.ledger.step, job)
@@ -142,6 +144,17 @@ class Desk:
         reservation = await preparation.reservation()
         account = await self._account(job)
         return await asyncio.to_thread(self.ledger.begin, job, account.sender, reservation)
+
+    async def _kept(self, job: Job, step: Step) -> Attempt:
+        """Return a job's kept attempt without asking anybody outside."""
+        if not isinstance(step, Serve):
+            await remember_result(job, self.store, self.ledger)
+            step = await asyncio.to_thread(self.ledger.step, job)
+        if isinstance(step, Serve) and self.store.has(
+            step.attempt.result_path, step.attempt.result_size_bytes
+        ):
+            return step.attempt
+        raise SubmissionsHeld(job.order.kept_only, hint="What is kept already is still handed over.")
 
     async def served(self, attempt: Attempt) -> Attempt:
         """Return a kept attempt as it is, or ready to be fetched again when its file is gone."""

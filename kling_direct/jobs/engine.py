@@ -22,6 +22,7 @@ from .connections import Connections
 from .desk import Desk
 from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
+from .graphs import remember_graph
 from .ledger import Ledger
 from .reading import read_job
 from .store import ResultStore
@@ -144,6 +145,10 @@ class Engine:
     async def _run(self, order: Order, listener: Listener | None) -> Outcome:
         job = await self._read(order)
         desk = await self._open_desk()
+        if order.graph is not None:
+            await asyncio.to_thread(
+                remember_graph, desk.ledger.database, job.key, order.graph, self.clock.now()
+            )
         return await self._fly(job.key, lambda flight: desk.fulfil(job, flight), order.wait_minutes, listener)
 
     async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:

@@ -15,6 +15,8 @@ from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from .graphs import Graph
+
 SANDBOX_REALM = "sandbox"
 EMBEDDED_ORIGIN = "embedded"
 """Stands for the embedded sandbox, whose port differs from process to process."""
@@ -123,6 +125,12 @@ class Order:
     video_name: str = ""
     """What to call the inputs in file names and lists; default: the files' own names."""
     spender: Spender = Spender("")
+    graph: Graph | None = None
+    """The workflow that this comes from."""
+    kept_only: str = ""
+    """Why nothing but a kept result may be handed over; empty where the service may be called."""
+    wants_frames: bool = False
+    """The result is decoded to frames afterwards: they must fit into memory before money is spent."""
 
     @property
     def shown_image_name(self) -> str:

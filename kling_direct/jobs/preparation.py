@@ -11,6 +11,7 @@ from .check import order_violations
 from .ledger import Ledger, Reservation
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
+from .result_memory import require_memory_for_result
 from .sending import Sending
 
 if TYPE_CHECKING:
@@ -52,12 +53,14 @@ class Preparation:
 
         Raises:
             InputRefused: with every violation.
-            DiskFull: the result would not fit.
+            DiskFull, NotEnoughMemory: the result would not fit.
         """
         prepared, order = await self._prepare(), self.job.order
         if prepared.price is None:
             raise InputRefused(list(prepared.violations))
         await asyncio.to_thread(self._store.require_space, prepared.price.seconds)
+        if order.wants_frames:
+            await asyncio.to_thread(require_memory_for_result, order.motion.mode, prepared.price.seconds)
         return Reservation(
             seconds=prepared.price.seconds,
             units_estimated=prepared.price.units,

@@ -102,6 +102,23 @@ uploads = Table(
     Column("signed_until", BigInteger, nullable=False),
 )
 
+graphs = Table(
+    "graphs",
+    metadata,
+    Column("signature", String, primary_key=True),
+    Column("job_key", String, primary_key=True),
+    Column("workflow", String, nullable=False),
+    Column("ordered_at", BigInteger, nullable=False),
+    Index("graphs_by_job", "job_key"),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("text", String, nullable=False),
+)
+
 notes = Table(
     "notes",
     metadata,

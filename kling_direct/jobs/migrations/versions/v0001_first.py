@@ -84,6 +84,19 @@ def upgrade() -> None:
         sa.Column("signed_until", sa.BigInteger, nullable=False),
     )
     op.create_table(
+        "graphs",
+        sa.Column("signature", sa.String, primary_key=True),
+        sa.Column("job_key", sa.String, primary_key=True),
+        sa.Column("workflow", sa.String, nullable=False),
+        sa.Column("ordered_at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("graphs_by_job", "graphs", ["job_key"])
+    op.create_table(
+        "workflows",
+        sa.Column("digest", sa.String, primary_key=True),
+        sa.Column("text", sa.String, nullable=False),
+    )
+    op.create_table(
         "notes",
         sa.Column("name", sa.String, primary_key=True),
         sa.Column("value", sa.String, nullable=False),
