@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import shutil
 import sys
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
-from fractions import Fraction
-from pathlib import Path
+from datetime import UTC, datetime
+from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .api.limits import Mode, Model, Orientation
-from .errors import DownloadBroken, InputRefused, KlingDirectError, SettingsError, Violation
+from .errors import DownloadBroken, KlingDirectError, SettingsError
 from .jobs.engine import Engine
-from .jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoFrames, VideoUrl
-from .media.frame_folder import FrameFolder
-from .media.types import ConformMode, Frames
+from .jobs.job import Cuts, MotionControl, Order, Service, VideoFile
+from .media.types import ConformMode
+from .options import (
+    CallbackOption,
+    ConformOption,
+    CutsOption,
+    ElementOption,
+    ExternalIdOption,
+    FpsOption,
+    ImageArgument,
+    JsonOption,
+    MaxUnitsOption,
+    ModelOption,
+    ModeOption,
+    OrientationOption,
+    ProfileOption,
+    ProjectOption,
+    PromptOption,
+    ServiceOption,
+    SoundOption,
+    TakeOption,
+    VideoArgument,
+    WaitOption,
+    WatermarkOption,
+    moment_of,
+    this_invocation,
+    units_of,
+    video_of,
+)
 from .settings import load_settings
 from .terminal import (
     err,
@@ -48,38 +71,6 @@ app = typer.Typer(
 
 store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
-
-HIGHEST_FPS = 240
-
-ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
-VideoArgument = Annotated[str, typer.Argument(help="Reference video: the motion, a file or an https URL.")]
-PromptOption = Annotated[str, typer.Option(help="Look, setting and camera, not the motion.")]
-ModelOption = Annotated[str, typer.Option(help="kling-v2-6 or kling-v3.")]
-ModeOption = Annotated[str, typer.Option(help="std is 720p, pro is 1080p.")]
-OrientationOption = Annotated[
-    str, typer.Option(help="video: face as in the video, 3 to 30 s; image: as in the picture, 3 to 10 s.")
-]
-SoundOption = Annotated[
-    bool, typer.Option("--keep-sound/--no-keep-sound", help="Keep the reference video's sound.")
-]
-TakeOption = Annotated[int, typer.Option(help="0 is the first result; raise it to buy another on purpose.")]
-ServiceOption = Annotated[Service, typer.Option(help="sandbox costs nothing; kling is billed.")]
-ProfileOption = Annotated[str, typer.Option(help="Named credentials; empty uses the environment's.")]
-ProjectOption = Annotated[str, typer.Option(help="Folder and label for the result.")]
-ElementOption = Annotated[str, typer.Option(help="Id of an element that keeps the face stable.")]
-WatermarkOption = Annotated[bool, typer.Option(help="Ask for a watermarked copy as well.")]
-CallbackOption = Annotated[str, typer.Option(help="Where Kling reports changes; its origin must be allowed.")]
-ExternalIdOption = Annotated[str, typer.Option(help="A task id of your own.")]
-MaxUnitsOption = Annotated[
-    str, typer.Option(help="Spend at most this many units; 0 leaves it to the server.")
-]
-WaitOption = Annotated[float, typer.Option(help="Minutes to wait after Kling accepted the task.")]
-ConformOption = Annotated[
-    ConformMode, typer.Option(help="How far inputs may be changed to fit: auto trims at most half a second.")
-]
-CutsOption = Annotated[Cuts, typer.Option(help="What to do with a clip whose shot changes.")]
-FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.callback()
@@ -122,7 +113,7 @@ def demo(
         video=VideoFile(MOTION),
         motion=MotionControl(keep_original_sound=keep_sound),
         project="demo",
-        spender=_spender(),
+        spender=this_invocation(),
     )
     with engine_and_errors(as_json=as_json, sandbox_url=None, poll_seconds=1.0) as engine:
         _run(engine, order, out_path, as_json=as_json)
@@ -160,18 +151,18 @@ def check(
     with engine_and_errors(as_json=as_json) as engine:
         order = Order(
             image=image,
-            video=_video(video, fps),
+            video=video_of(video, fps),
             motion=MotionControl(prompt, model, mode, orientation, keep_sound, element_id, watermark, take),
             service=service,
             profile=profile,
             project=project,
             callback_url=callback_url,
             external_task_id=external_task_id,
-            max_units=_units(max_units),
+            max_units=units_of(max_units),
             wait_minutes=wait_minutes,
             conform=conform,
             cuts=cuts,
-            spender=_spender(),
+            spender=this_invocation(),
         )
         checked = engine.check(order, write).result()
     if as_json:
@@ -215,19 +206,19 @@ def run(
     with engine_and_errors(as_json=as_json) as engine:
         order = Order(
             image=image,
-            video=_video(video, fps),
+            video=video_of(video, fps),
             motion=MotionControl(prompt, model, mode, orientation, keep_sound, element_id, watermark, take),
             service=service,
             profile=profile,
             project=project,
             callback_url=callback_url,
             external_task_id=external_task_id,
-            max_units=_units(max_units),
+            max_units=units_of(max_units),
             wait_minutes=wait_minutes,
             conform=conform,
             cuts=cuts,
             again=again,
-            spender=_spender(),
+            spender=this_invocation(),
         )
         _run(engine, order, out_path, as_json=as_json)
 
@@ -265,7 +256,7 @@ def jobs(
     from .pages.payloads import JOB_COLUMNS, job_payload  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
-        rows = history(engine.ledger().database, since=_since(since), project=project)
+        rows = history(engine.ledger().database, since=moment_of(since), project=project)
         payloads = [job_payload(row) for row in rows]
         if as_json:
             print_json({"jobs": payloads})
@@ -336,7 +327,7 @@ def store_clean(
 ) -> None:
     """Remove reference videos of ours that no unfinished task needs from the media host."""
     with engine_and_errors(as_json=as_json) as engine:
-        moment = _since(older_than) or datetime.now(UTC)
+        moment = moment_of(older_than) or datetime.now(UTC)
         removed, left = engine.clean_store(datetime.now(UTC) - moment).result()
     if as_json:
         print_json({"removed": removed, "left": left})
@@ -399,46 +390,6 @@ def _deliver(outcome: Outcome, out_path: Path | None, *, as_json: bool) -> None:
     else:
         out.print(outcome.report(), markup=False)
         out.print(payload["path"], markup=False)
-
-
-def _video(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
-    if "://" in text:
-        return VideoUrl(text)
-    path = Path(text)
-    if not path.is_dir():
-        return VideoFile(path)
-    try:
-        rate = Fraction(fps)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
-    if not 1 <= rate <= HIGHEST_FPS:
-        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS} (it is {fps[:20]!r})."
-        raise InputRefused([Violation("video", "video.fps", message)])
-    return VideoFrames(Frames(FrameFolder.open(path), rate))
-
-
-def _spender() -> Spender:
-    """Return this invocation as one prompt."""
-    return Spender(f"cli-{secrets.token_hex(8)}", "cli")
-
-
-def _units(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        message = f"max_units is {text[:40]!r}; it is a number of units, 0 for no limit of its own."
-        raise InputRefused([Violation("max_units", "max_units.range", message)]) from None
-
-
-def _since(text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        if text.endswith("d"):
-            return datetime.now(UTC) - timedelta(days=float(text[:-1]))
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise SettingsError(f"--since is {text!r}; give a date (2026-11-22) or a span (7d).") from None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""What the commands take, and what it means."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .errors import InputRefused, SettingsError, Violation
+from .jobs.job import Cuts, Service, Spender, VideoFile, VideoFrames, VideoUrl
+from .media.frame_folder import FrameFolder
+from .media.types import ConformMode, Frames
+
+HIGHEST_FPS = 240
+
+ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
+VideoArgument = Annotated[str, typer.Argument(help="Reference video: the motion, a file or an https URL.")]
+PromptOption = Annotated[str, typer.Option(help="Look, setting and camera, not the motion.")]
+ModelOption = Annotated[str, typer.Option(help="kling-v2-6 or kling-v3.")]
+ModeOption = Annotated[str, typer.Option(help="std is 720p, pro is 1080p.")]
+OrientationOption = Annotated[
+    str, typer.Option(help="video: face as in the video, 3 to 30 s; image: as in the picture, 3 to 10 s.")
+]
+SoundOption = Annotated[
+    bool, typer.Option("--keep-sound/--no-keep-sound", help="Keep the reference video's sound.")
+]
+TakeOption = Annotated[int, typer.Option(help="0 is the first result; raise it to buy another on purpose.")]
+ServiceOption = Annotated[Service, typer.Option(help="sandbox costs nothing; kling is billed.")]
+ProfileOption = Annotated[str, typer.Option(help="Named credentials; empty uses the environment's.")]
+ProjectOption = Annotated[str, typer.Option(help="Folder and label for the result.")]
+ElementOption = Annotated[str, typer.Option(help="Id of an element that keeps the face stable.")]
+WatermarkOption = Annotated[bool, typer.Option(help="Ask for a watermarked copy as well.")]
+CallbackOption = Annotated[str, typer.Option(help="Where Kling reports changes; its origin must be allowed.")]
+ExternalIdOption = Annotated[str, typer.Option(help="A task id of your own.")]
+MaxUnitsOption = Annotated[
+    str, typer.Option(help="Spend at most this many units; 0 leaves it to the server.")
+]
+WaitOption = Annotated[float, typer.Option(help="Minutes to wait after Kling accepted the task.")]
+ConformOption = Annotated[
+    ConformMode, typer.Option(help="How far inputs may be changed to fit: auto trims at most half a second.")
+]
+CutsOption = Annotated[Cuts, typer.Option(help="What to do with a clip whose shot changes.")]
+FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
+    """Return the reference video that VIDEO names: a URL, a file, or a folder of frames.
+
+    Raises:
+        InputRefused: a folder without a usable `--fps`.
+        UnreadableMedia: a folder without pictures.
+    """
+    if "://" in text:
+        return VideoUrl(text)
+    path = Path(text)
+    if not path.is_dir():
+        return VideoFile(path)
+    try:
+        rate = Fraction(fps)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 1 <= rate <= HIGHEST_FPS:
+        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS} (it is {fps[:20]!r})."
+        raise InputRefused([Violation("video", "video.fps", message)])
+    return VideoFrames(Frames(FrameFolder.open(path), rate))
+
+
+def this_invocation() -> Spender:
+    """Return this invocation as one prompt."""
+    return Spender(f"cli-{secrets.token_hex(8)}", "cli")
+
+
+def units_of(text: str) -> Decimal:
+    """Return `--max-units` as an exact number.
+
+    Raises:
+        InputRefused: it is none.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        message = f"max_units is {text[:40]!r}; it is a number of units, 0 for no limit of its own."
+        raise InputRefused([Violation("max_units", "max_units.range", message)]) from None
+
+
+def moment_of(text: str) -> datetime | None:
+    """Return the moment that a date or a span before now names, None for an empty text.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if not text:
+        return None
+    try:
+        if text.endswith("d"):
+            return datetime.now(UTC) - timedelta(days=float(text[:-1]))
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise SettingsError(f"--since is {text!r}; give a date (2026-11-22) or a span (7d).") from None
