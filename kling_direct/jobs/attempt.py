@@ -80,7 +80,7 @@ class Attempt:
     node_id: str
     created_at: datetime
     seconds: Decimal | None
-    """Of the reference video as it was sent; the orientation's maximum for a URL."""
+    """Of the reference video as it was sent; None for a URL, which only the vendor measures."""
     units_estimated: Decimal | None
     units_reserved: Decimal | None
     posts: int

@@ -49,7 +49,8 @@ _REOPENED: dict[str, Any] = dict.fromkeys(
 class Reservation:
     """What an attempt is expected to cost, and the limits it must stay under."""
 
-    seconds: Decimal
+    seconds: Decimal | None
+    """Of the reference video; None where only the vendor can measure it."""
     units_estimated: Decimal
     units_at_most: Decimal
     budget: Budget

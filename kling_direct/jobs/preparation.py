@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputRefused
 from .budget import budget_of
 from .check import order_violations
+from .job import VideoUrl
 from .ledger import Ledger, Reservation
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
@@ -62,7 +63,7 @@ class Preparation:
         if order.wants_frames:
             await asyncio.to_thread(require_memory_for_result, order.motion.mode, prepared.price.seconds)
         return Reservation(
-            seconds=prepared.price.seconds,
+            seconds=None if isinstance(order.video, VideoUrl) else prepared.price.seconds,
             units_estimated=prepared.price.units,
             units_at_most=prepared.price.units_at_most,
             budget=budget_of(self._settings, order.service, order.max_units),
