@@ -135,6 +135,16 @@ class Settings(BaseSettings):
     callback_origins: NameList = Field(
         default=(), description="Origins that a callback_url may name, comma separated."
     )
+    trusted_origins: NameList = Field(
+        default=(),
+        description="Pages that may call our routes in ComfyUI although a proxy hides their Host,"
+        " comma separated.",
+    )
+    account_browse: Literal["own", "all"] = Field(
+        default="all",
+        description="Tasks of the account that are listed and fetched: those of our ledger, or all."
+        " Default in ComfyUI: own when it listens beyond this machine.",
+    )
     store_url: str | None = Field(
         default=None, description="Object store for reference videos: s3://, gs://, az://."
     )
@@ -154,7 +164,7 @@ class Settings(BaseSettings):
     )
     klingai_base_url: str | None = Field(default=None, validation_alias=AliasChoices("KLINGAI_BASE_URL"))
 
-    @field_validator("allow_hosts", "callback_origins", mode="before")
+    @field_validator("allow_hosts", "callback_origins", "trusted_origins", mode="before")
     @classmethod
     def _split_list(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -249,6 +259,11 @@ class Pace:
     poll_seconds: float
     settle_seconds: float
     create_seconds: float
+
+
+def is_from_environment(field: str) -> bool:
+    """Tell whether an environment variable sets this: it wins over `settings.json`."""
+    return bool(os.environ.get(_variable(field)))
 
 
 def load_settings(**overrides: Any) -> Settings:

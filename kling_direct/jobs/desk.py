@@ -17,6 +17,7 @@ from .job import Service
 from .lease import renewed
 from .next_step import CarryOn, Open, Refuse, Serve, Step, gone
 from .outcome import Outcome
+from .pictures import keep_picture
 from .preparation import Preparation
 from .progress import Progress, Stage
 from .remember import remember_result, remember_tasks
@@ -73,6 +74,7 @@ class Desk:
                 job, flight, Path(folder), self.settings, self.connections, self.store, self.ledger
             )
             attempt = await self._begin(job, preparation)
+            await asyncio.to_thread(keep_picture, job, self.settings.home)
             try:
                 posted, attempt = await self.carry(attempt, job.label, flight, preparation)
             finally:

@@ -27,6 +27,7 @@ from .ledger import Ledger
 from .reading import read_job
 from .store import ResultStore
 from .uploads import clean
+from .watchers import Watchers
 from .work import NobodyWaits
 
 if TYPE_CHECKING:
@@ -56,9 +57,12 @@ Value = TypeVar("Value")
 class Engine:
     """Jobs, shared by everybody in this process. Start it by using it; `close` when done."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, watchers: Watchers | None = None
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        self.watchers = watchers or Watchers()
         self.accounts = Accounts(settings, self.clock)
         self.store = ResultStore(settings.results_folder, self.clock)
         self._flights: dict[str, Flight] = {}
@@ -116,6 +120,10 @@ class Engine:
     def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
         return self._call(self._keep_file(name, path))
+
+    def under_way(self) -> dict[str, Progress]:
+        """Return where the jobs stand that this process works on, by job key."""
+        return {key: flight.progress for key, flight in self._flights.copy().items()}
 
     def ledger(self) -> Ledger:
         """Return the ledger, opening it on first use; blocking.
@@ -175,9 +183,13 @@ class Engine:
                 return (await flight.wait(wait_minutes, listener)).joined()
             except (NobodyWaits, MediaStopped):
                 await asyncio.sleep(0)  # everybody else let go of it just now: it is ours to begin
-        flight = self._flights[key] = Flight(key, self.clock)
-        flight.start(work(flight), lambda: self._flights.pop(key, None))
+        flight = self._flights[key] = Flight(key, self.clock, self.watchers.hear)
+        flight.start(work(flight), lambda: self._landed(key))
         return await flight.wait(wait_minutes, listener)
+
+    def _landed(self, key: str) -> None:
+        self._flights.pop(key, None)
+        self.watchers.ended(key)
 
     async def _read(self, order: Order) -> Job:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)

@@ -24,13 +24,13 @@ LOOK_SECONDS = 0.2
 class Flight:
     """Shared by everybody who orders the same job at the same time: it is done once."""
 
-    def __init__(self, key: str, clock: Clock) -> None:
+    def __init__(self, key: str, clock: Clock, watcher: Callable[[Progress], None] | None = None) -> None:
         self.key = key
         self.clock = clock
         self.progress = Progress(Stage.CHECK, "checking", key)
         self.task: asyncio.Task[Outcome] | None = None
         self._waiters = 0
-        self._listeners: list[Callable[[Progress], None]] = []
+        self._listeners: list[Callable[[Progress], None]] = [watcher] if watcher else []
         self._accepted_at: float | None = None
 
     def start(self, work: Coroutine[Any, Any, Outcome], on_end: Callable[[], object]) -> None:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import atexit
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ..settings import load_settings
 from .engine import Engine
+from .watchers import Watchers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .watchers import Watcher
+
 _opening: Final = threading.Lock()
 _engines: Final[list[Engine]] = []
+_watchers: Final = Watchers()
 
 
-def shared_engine(*, results: Path) -> Engine:
-    """Return the engine, made on the first call; `results` holds where the operator set nothing else.
+def watch_jobs(watcher: Watcher) -> None:
+    """Tell this one where the jobs of the shared engine stand, now or once it has been made."""
+    _watchers.add(watcher)
+
+
+def shared_engine(*, results: Path, account_browse: Literal["own", "all"] = "all") -> Engine:
+    """Return the engine, made on the first call; the arguments hold where the operator set nothing else.
 
     Raises:
         SettingsError: a setting cannot be used.
@@ -26,9 +35,10 @@ def shared_engine(*, results: Path) -> Engine:
     with _opening:
         if not _engines:
             settings = load_settings()
-            if settings.results is None:
-                settings = load_settings(results=results)
-            _engines.append(Engine(settings))
+            ours = {"results": results, "account_browse": account_browse}
+            if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
+                settings = settings.model_copy(update=unset)
+            _engines.append(Engine(settings, watchers=_watchers))
             atexit.register(_close)
         return _engines[0]
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .progress import Progress
 
-    Watcher = Callable[[str, str], None]
+Watcher: TypeAlias = "Callable[[str, str], None]"
 
 logger = logging.getLogger(__name__)
 
