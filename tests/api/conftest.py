@@ -1,0 +1,181 @@
+"""A clock that jumps, servers that say what they are told, and a sandbox over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+from PIL import Image
+
+from kling_direct.api.client import KlingClient
+from kling_direct.api.credentials import ApiKey
+from kling_direct.api.models import CreateRequest
+from kling_direct.sandbox import Sandbox, SandboxOptions, Transitions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+API_KEY = "api-key-of-the-tests-0123456789abcdef"
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps or the test says so."""
+
+    def __init__(self) -> None:
+        self.moment = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
+        self.slept: list[float] = []
+        self._monotonic = 1000.0
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+    def advance(self, seconds: float) -> None:
+        self._monotonic += seconds
+        self.moment += timedelta(seconds=seconds)
+
+
+class Server:
+    """An HTTP server on loopback that answers with what a function returns, and remembers the requests."""
+
+    def __init__(self, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        self._handler = handler
+        self.requests: list[web.Request] = []
+        self.bodies: list[bytes] = []
+        self.origin = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        self.bodies.append(await request.read())
+        return await self._handler(request)
+
+    @property
+    def authorizations(self) -> list[str | None]:
+        return [request.headers.get("Authorization") for request in self.requests]
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Awaitable[Server]]]:
+    """Start servers; a handler may be a coroutine function or a finished answer as keyword arguments."""
+    async with AsyncExitStack() as stack:
+
+        async def start(handler: Any = None, **fixed: Any) -> Server:
+            async def say(_request: web.Request) -> web.StreamResponse:
+                return web.Response(**fixed)
+
+            server = Server(handler or say)
+            application = web.Application(client_max_size=64_000_000)
+            application.add_routes([web.route("*", "/{tail:.*}", server.answer)])
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            server.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            return server
+
+        yield start
+
+
+@pytest.fixture
+async def serve_raw() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """Start TCP servers that read one request's head, write some bytes and hang up."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*answers: bytes) -> str:
+            left = list(answers)
+
+            async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                try:
+                    await reader.readuntil(b"\r\n\r\n")
+                    writer.write(left.pop(0) if len(left) > 1 else left[0])
+                    await writer.drain()
+                finally:
+                    writer.close()
+
+            server = await asyncio.start_server(talk, "127.0.0.1", 0)
+            stack.push_async_callback(server.wait_closed)
+            stack.callback(server.close)
+            return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+        yield start
+
+
+@pytest.fixture
+async def connect(clock: FakeClock) -> AsyncIterator[Callable[..., Awaitable[KlingClient]]]:
+    """Open clients: `await connect(origin, credential)`."""
+    async with AsyncExitStack() as stack:
+
+        async def open_client(origin: str, credential: Any = None, **options: Any) -> KlingClient:
+            chosen = credential or ApiKey(API_KEY)
+            connection = KlingClient.connect(origin, chosen, options.pop("clock", clock), **options)
+            return await stack.enter_async_context(connection)
+
+        yield open_client
+
+
+@pytest.fixture
+async def start_sandbox(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[Sandbox]]]:
+    """Start sandboxes that move on at once and are never full."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> Sandbox:
+            chosen = {
+                "state_dir": tmp_path / "sandbox-state",
+                "transitions": Transitions.at_once(),
+                "quick_results": True,
+                "parallel_limit": 100,
+                "fetch": "any",
+            } | options
+            return await stack.enter_async_context(Sandbox(SandboxOptions(**chosen)))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def image_text() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (320, 400), "teal").save(buffer, "JPEG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.fixture
+def request_of(image_text: str) -> Callable[..., CreateRequest]:
+    """Form a create whose clip nobody has to fetch."""
+
+    def form(**changes: Any) -> CreateRequest:
+        fields: dict[str, Any] = {
+            "image_url": image_text,
+            "video_url": "https://clips.example/motion.mp4",
+            "character_orientation": "video",
+            "mode": "std",
+        }
+        return CreateRequest(**(fields | changes))
+
+    return form

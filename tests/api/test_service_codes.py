@@ -1,0 +1,120 @@
+"""Every row of the vendor's error table (general.md, section 4) is a typed error that knows what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from kling_direct import errors
+from kling_direct.errors import SERVICE_CODES, ApiError, Repeat, api_error
+
+NEVER, ONCE, LATER, SETTLE = Repeat.NEVER, Repeat.ONCE_RESIGNED, Repeat.LATER, Repeat.AFTER_SETTLING
+
+TABLE = [
+    # HTTP, code, error, may a read be repeated, may a create
+    (401, 1000, "AuthenticationError", NEVER, NEVER),
+    (401, 1001, "AuthenticationError", NEVER, NEVER),
+    (401, 1002, "AuthenticationError", NEVER, NEVER),
+    (401, 1003, "TokenTimingError", ONCE, ONCE),
+    (401, 1004, "TokenTimingError", ONCE, ONCE),
+    (429, 1100, "AccountError", NEVER, NEVER),
+    (429, 1101, "AccountError", NEVER, NEVER),
+    (429, 1102, "AccountError", NEVER, NEVER),
+    (403, 1103, "AccountError", NEVER, NEVER),
+    (400, 1200, "InvalidRequest", NEVER, NEVER),
+    (400, 1201, "InvalidValue", NEVER, NEVER),
+    (404, 1202, "InvalidRequest", NEVER, NEVER),
+    (404, 1203, "ResourceMissing", NEVER, NEVER),
+    (400, 1300, "ModerationRefusal", NEVER, NEVER),
+    (400, 1301, "ModerationRefusal", NEVER, NEVER),
+    (429, 1302, "Busy", LATER, LATER),
+    (429, 1303, "Busy", LATER, LATER),
+    (429, 1304, "AccountError", NEVER, NEVER),
+    (500, 5000, "ServerFault", LATER, SETTLE),
+    (503, 5001, "ServerFault", LATER, SETTLE),
+    (504, 5002, "ServerFault", LATER, SETTLE),
+]
+
+
+def envelope(code: int, message: str = "as the vendor says it", **more: Any) -> str:
+    return json.dumps({"code": code, "message": message, "request_id": "req-1"} | more)
+
+
+async def refused(connect: Any, serve: Any, code: int, status: int, **more: Any) -> ApiError:
+    server = await serve(
+        status=status, text=envelope(code, **more), content_type="application/json", charset="utf-8"
+    )
+    client = await connect(server.origin)
+    with pytest.raises(ApiError) as caught:
+        await client.get("some-task")
+    return caught.value
+
+
+@pytest.mark.parametrize(("status", "code", "name", "read", "create"), TABLE)
+async def test_every_documented_code_becomes_its_typed_error(
+    connect: Any, serve: Any, status: int, code: int, name: str, read: Repeat, create: Repeat
+) -> None:
+    error = await refused(connect, serve, code, status)
+    assert type(error) is getattr(errors, name)
+    assert (error.repeat_read, error.repeat_create) == (read, create)
+    assert (error.code, error.http_status, error.request_id) == (code, status, "req-1")
+    assert str(code) in error.message
+    assert "as the vendor says it" in error.message
+    assert "req-1" in error.message
+    assert error.hint.endswith(".")
+
+
+def test_the_table_has_exactly_the_documented_rows() -> None:
+    documented = {code: status for status, code, *_ in TABLE}
+    assert {code: row.http_status for code, row in SERVICE_CODES.items()} == documented
+
+
+async def test_a_code_that_is_not_0_is_an_error_also_on_http_200(connect: Any, serve: Any) -> None:
+    error = await refused(connect, serve, 1102, 200)
+    assert isinstance(error, errors.AccountError)
+
+
+@pytest.mark.parametrize("code", [1100, 1101, 1102, 1304])
+async def test_429_is_not_taken_for_passing_when_the_account_is_the_reason(
+    connect: Any, serve: Any, code: int
+) -> None:
+    error = await refused(connect, serve, code, 429)
+    assert error.repeat_read is Repeat.NEVER
+    assert error.repeat_create is Repeat.NEVER
+
+
+@pytest.mark.parametrize("code", [1302, 1303])
+async def test_429_waits_its_turn_when_too_much_is_going_on(connect: Any, serve: Any, code: int) -> None:
+    assert (await refused(connect, serve, code, 429)).repeat_create is Repeat.LATER
+
+
+@pytest.mark.parametrize("code", [1, -1, 1305, 9999, 2**40])
+async def test_a_code_nobody_documents_is_settled_before_anything_is_sent_again(
+    connect: Any, serve: Any, code: int
+) -> None:
+    error = await refused(connect, serve, code, 200)
+    assert type(error) is errors.ServerFault
+    assert error.repeat_create is Repeat.AFTER_SETTLING
+
+
+async def test_an_error_without_data_message_or_request_id_is_understood(connect: Any, serve: Any) -> None:
+    server = await serve(status=429, text='{"code": 1303}', content_type="application/json")
+    client = await connect(server.origin)
+    with pytest.raises(errors.Busy) as caught:
+        await client.get("some-task")
+    assert caught.value.request_id == ""
+
+
+async def test_a_vendor_text_is_one_line_and_at_most_500_characters(connect: Any, serve: Any) -> None:
+    error = await refused(connect, serve, 1201, 400, message="bad\x1b[31m\n\tvalue \u202e" + "x" * 5000)
+    assert "\n" not in error.message
+    assert "\x1b" not in error.message
+    assert "\u202e" not in error.message
+    assert len(error.message) < 700
+
+
+def test_a_refused_create_may_be_repeated_only_where_the_table_says_so() -> None:
+    allowed = {code for code in SERVICE_CODES if api_error(code, 0, "").repeat_create is Repeat.LATER}
+    assert allowed == {1302, 1303}
