@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 4 * 1024**3
 MAX_REDIRECTS: Final = 5
 ATTEMPTS: Final = 5
-CHUNK_BYTES: Final = 256 * 1024
 TIMEOUT: Final = httpx.Timeout(60.0, connect=15.0)
 CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
@@ -150,7 +149,7 @@ class Download:
     async def _write(self, response: httpx.Response, file: BinaryIO, start: int, total: int | None) -> int:
         file.seek(start)
         done = start
-        async for chunk in response.aiter_raw(CHUNK_BYTES):
+        async for chunk in response.aiter_raw():
             done += len(chunk)
             if done > self.policy.max_bytes:
                 raise self._too_large(done)
