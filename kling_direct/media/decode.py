@@ -27,6 +27,7 @@ from .writer import threads
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
 
@@ -112,6 +113,14 @@ def decode_clip(
     with open_clip(path) as container:
         decoding = _Decoding(container, path, facts, wanted, cut_sound=bool(count), stop=stop)
         return decoding.run(on_progress)
+
+
+def sound_format(stream: AudioStream) -> SoundFormat:
+    """Return the form in which a track's sound is handed over: its own rate and channels."""
+    context = stream.codec_context
+    channels = context.layout.nb_channels
+    layout = _LAYOUT_OF.get(channels, "stereo")
+    return SoundFormat(context.sample_rate, layout, channels if channels in _LAYOUT_OF else 2)
 
 
 def _selection(
@@ -219,12 +228,9 @@ class _Decoding:
         stream = sound_stream(self.container)
         if stream is None or self.facts.sound is None:
             return None
-        context = stream.codec_context
-        channels = context.layout.nb_channels
-        layout = _LAYOUT_OF.get(channels, "stereo")
-        form = SoundFormat(context.sample_rate, layout, channels if channels in _LAYOUT_OF else 2)
         seconds = self.wanted.room * self.wanted.every_nth / self.facts.frame_rate if cut_sound else None
-        return SoundReader(stream, form, origin=self.first + self.wanted.start, seconds=seconds)
+        origin = self.first + self.wanted.start
+        return SoundReader(stream, sound_format(stream), origin=origin, seconds=seconds)
 
     def _hear(self, packet: Packet) -> None:
         if self.reader is not None and not self.reader.is_done:

@@ -1,0 +1,14 @@
+"""ComfyUI's entry to Kling Direct. Nothing is imported here before ComfyUI asks for the nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+WEB_DIRECTORY = "./js"
+
+
+async def comfy_entrypoint() -> Any:
+    """Return the extension that lists the nodes."""
+    from .nodes.extension import KlingDirectExtension  # noqa: PLC0415 - pytest imports this file
+
+    return KlingDirectExtension()

@@ -1,0 +1,141 @@
+# pyright: reportMissingImports=false
+# ComfyUI is not installed where types are checked: what comes from it is Any, and it all comes in here.
+"""The bridge to ComfyUI: everything of it that the nodes use, and waiting in its way."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import comfy.model_management
+import folder_paths
+from comfy.cli_args import args
+from comfy_api.v0_0_2 import ComfyAPI, ComfyExtension, Input, InputImpl, io, ui
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
+
+from .graph import ApiPrompt
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from concurrent.futures import Future
+
+    from ..kling_direct.jobs.engine import Engine
+
+__all__ = ["ComfyExtension", "Input", "InputImpl", "io", "ui"]
+
+LOOK_SECONDS = 0.1
+"""How often a waiting node looks at the interrupt flag."""
+Value = TypeVar("Value")
+
+
+class KlingDirectFailure(Exception):  # noqa: N818 - people read this name in ComfyUI's dialog
+    """What ComfyUI shows: one message."""
+
+    __module__ = "kling_direct"
+
+
+async def watched(future: Future[Value], show: Callable[[], Awaitable[None]] | None = None) -> Value:
+    """Wait for work that goes on elsewhere; on interrupt or cancellation let go of it at once."""
+    waiting = asyncio.wrap_future(future)
+    try:
+        while not waiting.done():
+            if comfy.model_management.processing_interrupted():
+                raise comfy.model_management.InterruptProcessingException
+            if show is not None:
+                await show()
+            await asyncio.wait({waiting}, timeout=LOOK_SECONDS)
+        return waiting.result()
+    finally:
+        waiting.cancel()
+
+
+_THREADS = ThreadPoolExecutor(4, "kling-direct-node")
+_DECODING = ThreadPoolExecutor(1, "kling-direct-decode-turn")
+"""One after another: what is free is measured before each decode."""
+
+
+async def in_thread(work: Callable[..., Value], *values: Any, **named: Any) -> Value:
+    """Run blocking work in a thread; on interrupt let go of it."""
+    return await watched(_THREADS.submit(functools.partial(work, *values, **named)))
+
+
+async def decoding(work: Callable[..., Value], *values: Any, **named: Any) -> Value:
+    """Run a decode that takes `stop` in its turn; on interrupt tell it to stop and let go of it."""
+    gone = threading.Event()
+    try:
+        return await watched(_DECODING.submit(functools.partial(work, *values, stop=gone.is_set, **named)))
+    finally:
+        gone.set()
+
+
+async def engine() -> Engine:
+    """Return this process's engine."""
+    return await in_thread(open_engine)
+
+
+def open_engine() -> Engine:
+    """Return this process's engine; blocking. Results go to ComfyUI's output folder unless set otherwise."""
+    from ..kling_direct.jobs.shared_engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
+
+    return shared_engine(results=output_folder() / "kling_direct")
+
+
+def output_folder() -> Path:
+    """Return ComfyUI's output folder."""
+    return Path(folder_paths.get_output_directory())
+
+
+def temp_folder() -> Path:
+    """Return a folder of ours that ComfyUI empties when it starts."""
+    folder = Path(folder_paths.get_temp_directory()) / "kling_direct"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def input_folder() -> Path:
+    """Return ComfyUI's input folder."""
+    return Path(folder_paths.get_input_directory())
+
+
+def input_moment(name: str) -> float | None:
+    """Return when an input file that a widget names was changed, None when it names none."""
+    if not name or len(name) > 500 or "\n" in name or not folder_paths.exists_annotated_filepath(name):  # noqa: PLR2004 - a prompt, not a file name
+        return None
+    path = Path(folder_paths.get_annotated_filepath(name))
+    return path.stat().st_mtime if path.is_file() else None
+
+
+def paid_services_are_off() -> bool:
+    """Tell whether the operator started ComfyUI with --disable-api-nodes."""
+    return bool(args.disable_api_nodes)
+
+
+def running_place() -> tuple[str, str, int]:
+    """Return prompt, node and list position of what runs here; empty outside of a prompt."""
+    context = get_executing_context()
+    if context is None:
+        return "", "", 0
+    return context.prompt_id, context.node_id, context.list_index or 0
+
+
+def running_prompt(prompt_id: str) -> ApiPrompt:
+    """Return the API prompt that is running under this id, empty when there is none."""
+    queue = PromptServer.instance.prompt_queue
+    with queue.mutex:
+        for item in queue.currently_running.values():
+            if item[1] == prompt_id:
+                return item[2]
+    return {}
+
+
+async def show_progress(node_id: str, fraction: float, text: str) -> None:
+    """Move the node's bar, and put a text under it for the client that queued."""
+    await ComfyAPI().execution.set_progress(fraction, 1.0, node_id=node_id)
+    server = PromptServer.instance
+    if server.client_id is not None:
+        server.send_progress_text(text, node_id, server.client_id)

@@ -1,0 +1,151 @@
+"""What a waiting person reads under a node, and how far its bar is."""
+
+from __future__ import annotations
+
+import math
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..kling_direct.jobs.engine import Engine
+    from ..kling_direct.jobs.estimate import Expectation
+    from ..kling_direct.jobs.progress import Progress
+
+SHOW_SECONDS = 0.5
+USUAL_SECONDS = 150.0
+"""Drives the bar where this ledger has no past job to learn from."""
+LINES = 4
+STARTS = {"check": 0.0, "conform": 0.02, "upload": 0.1, "queue": 0.12, "submit": 0.14, "settle": 0.14}
+WAIT_FROM, WAIT_TO = 0.15, 0.9
+PHRASES = {
+    "check": "reading the inputs",
+    "conform": "checking and conforming the inputs",
+    "upload": "handing the clip over",
+    "queue": "waiting for a place",
+    "submit": "submitting",
+    "settle": "finding out what became of the submit",
+    "wait": "waiting for Kling",
+    "download": "downloading",
+    "kept": "kept",
+}
+_LOOKING = ThreadPoolExecutor(1, "kling-direct-estimate")
+
+
+class Status:
+    """One item's news."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._began = time.monotonic()
+        self._accepted: float | None = None
+        self._expected: Future[Expectation] | None = None
+        self.progress: Progress | None = None
+
+    def hear(self, progress: Progress) -> None:
+        """Take news, from whatever thread."""
+        self.progress = progress
+        if progress.stage in {"submit", "wait", "settle"} and self._expected is None:
+            self._expected = _LOOKING.submit(self._look, progress.job_key)
+        if progress.task_id and self._accepted is None:
+            self._accepted = time.monotonic()
+
+    def fraction(self) -> float:
+        """Return how far this item is, 0 to 1."""
+        if self.progress is None:
+            return 0.0
+        stage, done, total = self.progress.stage.value, self.progress.done, self.progress.total
+        share = min(1.0, done / total) if total else 0.0
+        if stage in STARTS:
+            return STARTS[stage] + (0.08 * share if stage == "conform" else 0.0)
+        if stage == "wait":
+            waited = time.monotonic() - (self._accepted or time.monotonic())
+            expected = self._expectation()
+            usual = (expected.seconds if expected else None) or USUAL_SECONDS
+            return WAIT_FROM + (WAIT_TO - WAIT_FROM) * (1 - math.exp(-1.6 * waited / usual))
+        return 1.0 if stage == "kept" else WAIT_TO + (1 - WAIT_TO) * share
+
+    def line(self) -> str:
+        """Return stage, elapsed time, what is usual, price and task."""
+        progress = self.progress
+        if progress is None:
+            return "Kling Direct: starting"
+        phrase = PHRASES[progress.stage.value]
+        if progress.text and progress.text not in phrase:
+            phrase = f"{phrase} ({progress.text})"
+        parts = [phrase, self._clock()]
+        expected = self._expectation()
+        if expected and expected.price:
+            parts.append(expected.price)
+        if progress.task_id:
+            parts.append(f"task {progress.task_id}")
+        return " | ".join(parts)
+
+    def _clock(self) -> str:
+        elapsed = _minutes(time.monotonic() - self._began)
+        expected = self._expectation()
+        return (
+            f"{elapsed} of about {_minutes(expected.seconds)}" if expected and expected.seconds else elapsed
+        )
+
+    def _expectation(self) -> Expectation | None:
+        if self._expected is None or not self._expected.done() or self._expected.exception():
+            return None
+        return self._expected.result()
+
+    def _look(self, job_key: str) -> Expectation:
+        from ..kling_direct.jobs.estimate import expectation  # noqa: PLC0415 - only when a node runs
+
+        return expectation(self._engine.ledger().database, job_key)
+
+
+class Items(dict[int, Status]):
+    """The items of one node in one prompt that are under way or done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way = 0
+        self._shown = -math.inf
+
+    def is_due(self) -> bool:
+        """Tell whether the page should be told again; at most one item does so each time."""
+        if time.monotonic() - self._shown < SHOW_SECONDS:
+            return False
+        self._shown = time.monotonic()
+        return True
+
+    def fraction(self) -> float:
+        """Return how far the node is."""
+        return sum(item.fraction() for item in self.values()) / len(self)
+
+    def text(self) -> str:
+        """Return one line for one item; for several a sum and the first that are under way."""
+        if len(self) == 1:
+            return next(iter(self.values())).line()
+        active = {index: item for index, item in self.items() if item.fraction() < 1}
+        lines = [f"{len(self)} items: {len(self) - len(active)} done"]
+        lines += [f"{index + 1}: {active[index].line()}" for index in sorted(active)[:LINES]]
+        return "\n".join(lines)
+
+
+_boards: dict[tuple[str, str], Items] = {}
+
+
+@contextmanager
+def board(prompt_id: str, node_id: str) -> Iterator[Items]:
+    """Give the items of a node; forgotten when the last one that is under way ends."""
+    items = _boards.setdefault((prompt_id, node_id), Items())
+    items.under_way += 1
+    try:
+        yield items
+    finally:
+        items.under_way -= 1
+        if not items.under_way:
+            _boards.pop((prompt_id, node_id), None)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"
