@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from ..errors import (
     DownloadBroken,
     DownloadError,
     ResultGone,
+    StillRunning,
     TaskFailed,
     TransportError,
     UnreadableMedia,
@@ -35,7 +37,6 @@ from .work import Work, is_absent, is_past_lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
     from pathlib import Path
 
     from ..api.models import Answer, Task
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+UNWATCHED: Final = timedelta(hours=24)
 FRESH_LINKS: Final = 3
 """How often the vendor is asked for a new link before a download is given up."""
 
@@ -56,17 +58,16 @@ async def wait(work: Work) -> None:
         ApiError: looking again cannot help, such as a key that is refused; the task goes on.
         LeaseLost: another process took over.
     """
-    last_server_time: datetime | None = None
 
     async def on_answer(answer: Answer[Task]) -> None:
-        nonlocal last_server_time
-        last_server_time = answer.server_time
+        _require_interest(work)
         task = answer.value
         work.say(Stage.WAIT, f"Kling says: {vendor_text(task.task_status)}")
         if task.task_status != work.attempt.task_status:
             await work.change(task_status=task.task_status, vendor_created_at=task.created_at)
 
     async def on_trouble(error: ApiError | TransportError, times: int) -> None:
+        _require_interest(work)
         logger.info(
             "Task %s could not be looked at (%d in a row): %s", work.attempt.task_id, times, error.message
         )
@@ -94,6 +95,15 @@ async def wait(work: Work) -> None:
         )
         return
     await _end(work, answer)
+
+
+def _require_interest(work: Work) -> None:
+    """A task that never ends does not hold one of this server's places for ever."""
+    since = work.attempt.submitted_at
+    if not work.wanted() and since is not None and work.clock.now() - since > UNWATCHED:
+        raise StillRunning(
+            "The task has not ended within a day, and nobody waits for it.", hint="Queue it again to look."
+        )
 
 
 def _pause(work: Work) -> Callable[[float], Awaitable[None]]:

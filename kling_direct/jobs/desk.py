@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .hints import Hints
     from .job import Job, JobLabel
     from .ledger import Ledger
+    from .media_threads import MediaThreads
     from .prepare import Prepared
     from .store import ResultStore
 
@@ -58,6 +59,7 @@ class Desk:
     store: ResultStore
     accounts: Accounts
     connections: Connections
+    media: MediaThreads
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +73,14 @@ class Desk:
         """
         with tempfile.TemporaryDirectory(prefix="kling-direct-", ignore_cleanup_errors=True) as folder:
             preparation = Preparation(
-                job, flight, Path(folder), self.settings, self.connections, self.store, self.ledger
+                job,
+                flight,
+                Path(folder),
+                self.settings,
+                self.connections,
+                self.store,
+                self.ledger,
+                self.media,
             )
             attempt = await self._begin(job, preparation)
             await asyncio.to_thread(keep_picture, job, self.settings.home)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
@@ -24,6 +25,7 @@ from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
 from .graphs import remember_graph
 from .ledger import Ledger
+from .media_threads import MediaThreads
 from .reading import read_job
 from .store import ResultStore
 from .uploads import clean
@@ -65,6 +67,7 @@ class Engine:
         self.watchers = watchers or Watchers()
         self.accounts = Accounts(settings, self.clock)
         self.store = ResultStore(settings.results_folder, self.clock)
+        self._media = MediaThreads()
         self._flights: dict[str, Flight] = {}
         self._starting = threading.Lock()
         self._opening = threading.Lock()
@@ -141,11 +144,12 @@ class Engine:
         with self._starting:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is not None and thread is not None:
-            asyncio.run_coroutine_threadsafe(self._wind_down(), loop).result(
-                STOP_SECONDS + SENDING_GRACE_SECONDS
-            )
+            winding_down = asyncio.run_coroutine_threadsafe(self._wind_down(), loop)
+            with suppress(TimeoutError):
+                winding_down.result(STOP_SECONDS + SENDING_GRACE_SECONDS)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(STOP_SECONDS)
+        self._media.close()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
@@ -193,7 +197,7 @@ class Engine:
 
     async def _read(self, order: Order) -> Job:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
-        job, unreadable = await asyncio.to_thread(read_job, order, origin)
+        job, unreadable = await self._media.run(read_job, order, origin)
         settings_only = order_violations(order, origin, self.settings, has_host=True)
         if job is None or settings_only:
             checked = await self._check(order)
@@ -203,7 +207,7 @@ class Engine:
     async def _check(self, order: Order, write_to: Path | None = None) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         has_host = (await self._open_connections()).has_host(order.service)
-        return await asyncio.to_thread(
+        return await self._media.run(
             check_order, order, origin, self.settings, self.ledger, has_host=has_host, write_to=write_to
         )
 
@@ -249,7 +253,7 @@ class Engine:
             ledger = await asyncio.to_thread(self.ledger)
             connections = await self._open_connections()
             self._desk = self._desk or Desk(
-                self.settings, self.clock, ledger, self.store, self.accounts, connections
+                self.settings, self.clock, ledger, self.store, self.accounts, connections, self._media
             )
         return self._desk
 

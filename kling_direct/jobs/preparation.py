@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .connections import Connections
     from .flight import Flight
     from .job import Job
+    from .media_threads import MediaThreads
     from .store import ResultStore
 
 
@@ -37,6 +38,7 @@ class Preparation:
         connections: Connections,
         store: ResultStore,
         ledger: Ledger,
+        media: MediaThreads,
     ) -> None:
         self.job = job
         self.prepared: Prepared | None = None
@@ -45,6 +47,7 @@ class Preparation:
         self._settings = settings
         self._connections = connections
         self._store = store
+        self._media = media
         self._database = ledger.database
         self._clock = ledger.clock
         self._sending: Sending | None = None
@@ -95,7 +98,7 @@ class Preparation:
     async def _prepare(self) -> Prepared:
         if self.prepared is None:
             self._flight.tell(Progress(Stage.CONFORM, "measuring the picture and the clip", self.job.key))
-            self.prepared = await asyncio.to_thread(
+            self.prepared = await self._media.run(
                 prepare,
                 self.job.order,
                 self._folder,
