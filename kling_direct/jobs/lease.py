@@ -37,8 +37,8 @@ class Owner:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        host = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40]
-        self.name = f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._host = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40]
+        self.name = f"{self._host}-{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = filelock.FileLock(self._path(self.name), thread_local=False)
         self._lock.acquire(timeout=0)
@@ -49,10 +49,16 @@ class Owner:
         self._path(self.name).unlink(missing_ok=True)
 
     def is_dead(self, name: str) -> bool:
-        """Tell whether another owner of this home is certainly gone; unsure means no."""
+        """Tell whether another owner of this home is certainly gone; unsure means no.
+
+        Locks are trusted on the machine that took them. An owner has its lock before it has a lease, so
+        one whose lock is not there has closed, or was found dead before.
+        """
         path = self._path(name)
-        if name == self.name or not path.is_file():
+        if name == self.name or name.partition("-")[0] != self._host:
             return False
+        if not path.is_file():
+            return True
         try:
             with filelock.FileLock(path, timeout=0):
                 pass
