@@ -107,7 +107,7 @@ class Ledger:
                 raise step.error
             if isinstance(step, (Serve, CarryOn)):
                 return step.attempt
-            self._may_write()
+            self.require_writable()
             require_released_in(connection, order.service)
             self._add_job(connection, job)
             number = step.attempt.number if isinstance(step, Reopen) else step.number
@@ -129,7 +129,7 @@ class Ledger:
 
     def adopt(self, job: Job, found: Iterable[tuple[int, Sender, dict[str, Any]]]) -> None:
         """Write down attempts that a lost ledger forgot; a number that is there already stays as it is."""
-        self._may_write()
+        self.require_writable()
         with self.database.write() as connection:
             self._add_job(connection, job)
             for number, sender, changes in found:
@@ -248,7 +248,12 @@ class Ledger:
             raise LeaseLost("Another process has taken this attempt over.")
         return _attempt(connection, attempt.attempt_id)
 
-    def _may_write(self) -> None:
+    def require_writable(self) -> None:
+        """Pass unless a newer version wrote this ledger.
+
+        Raises:
+            LedgerTooNew: it may only be read.
+        """
         if self.database.newer_version:
             newer = self.database.newer_version
             raise LedgerTooNew(
