@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ..clock import SystemClock
 from ..errors import InputRefused, MediaStopped
 from ..hosting.choice import no_host_error
+from .accepted import until_accepted
 from .accounts import Accounts
+from .adopting import Wanted, wanted_attempt
 from .check import order_violations
 from .checking import Checked, check_order
 from .connections import Connections
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from ..hosting.leftover import Leftover
     from ..settings import Settings
+    from .attempt import Attempt
     from .job import Job, Order, Service
     from .outcome import Outcome
     from .progress import Progress
@@ -83,6 +86,16 @@ class Engine:
         The future raises KlingDirectError. Cancelling it lets go: a task that exists goes on.
         """
         return self._call(self._run(order, listener))
+
+    def submit(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Attempt]:
+        """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
+        return self._call(self._submit(order, listener))
+
+    def fetch(
+        self, wanted: Wanted, listener: Listener | None = None, *, wait_minutes: float = 60.0
+    ) -> concurrent.futures.Future[Outcome]:
+        """Get the video of a task of the account, whoever made it; pays nothing."""
+        return self._call(self._fetch(wanted, listener, wait_minutes))
 
     def collect(
         self, name: str, listener: Listener | None = None, *, wait_minutes: float = 60.0
@@ -165,7 +178,19 @@ class Engine:
 
     async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
         desk = await self._open_desk()
-        attempt = await attempt_to_collect(desk, name)
+        return await self._carry(await attempt_to_collect(desk, name), listener, wait_minutes)
+
+    async def _fetch(self, wanted: Wanted, listener: Listener | None, wait_minutes: float) -> Outcome:
+        desk = await self._open_desk()
+        return await self._carry(await wanted_attempt(desk, wanted), listener, wait_minutes)
+
+    async def _submit(self, order: Order, listener: Listener | None) -> Attempt:
+        key = await until_accepted(lambda hear: self._run(order, hear), listener)
+        ledger = await asyncio.to_thread(self.ledger)
+        return (await asyncio.to_thread(ledger.attempts_of, key))[-1]
+
+    async def _carry(self, attempt: Attempt, listener: Listener | None, wait_minutes: float) -> Outcome:
+        desk = await self._open_desk()
         label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
 
         async def work(flight: Flight) -> Outcome:
