@@ -218,11 +218,12 @@ class Desk:
     async def _work(
         self, attempt: Attempt, label: JobLabel, flight: Flight, preparation: Preparation | None
     ) -> Work:
+        if preparation and attempt.state is AttemptState.INTENT and attempt.units_reserved is None:
+            reservation, job = await preparation.reservation(), preparation.job
+            sender = (await self._account(job)).sender
+            attempt = await asyncio.to_thread(self.ledger.reserve, attempt, job, sender, reservation)
         account = await asyncio.to_thread(self.accounts.account_of, attempt)
         client = await self.connections.client(account)
-        if preparation and attempt.state is AttemptState.INTENT and attempt.units_reserved is None:
-            reservation = await preparation.reservation()
-            attempt = await asyncio.to_thread(self.ledger.reserve, attempt, preparation.job, reservation)
         return Work(
             attempt=attempt,
             label=label,

@@ -147,30 +147,31 @@ class Ledger:
                     statement.values(job_key=job.key, number=number, posts=0, **column_values(values))
                 )
 
-    def reserve(self, attempt: Attempt, job: Job, reservation: Reservation) -> Attempt:
+    def reserve(self, attempt: Attempt, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
         """Reserve units again for an intent that had given them back; the present order pays.
+
+        An intent of which nothing was ever sent becomes the present order's altogether: also its account
+        and its external id.
 
         Raises:
             BudgetReached: a limit would be passed.
+            ExternalIdTaken: the user's own id belongs to something else.
             LeaseLost: somebody else holds the attempt.
         """
         with self.database.write() as connection:
-            spender, service = job.order.spender, job.order.service.value
-            spent = spent_so_far(connection, service, spender, self.clock.now(), besides=attempt.attempt_id)
-            reservation.budget.check(spent, reservation.units_at_most)
-            changes = {
-                "seconds": reservation.seconds,
-                "units_estimated": reservation.units_estimated,
-                "units_reserved": reservation.units_at_most,
-                "prompt_id": spender.prompt_id,
-                "node_id": spender.node_id,
-            }
+            changes = self._new_values(connection, job, sender, reservation)
+            if attempt.posts:
+                for name in ("realm", "origin", "profile", "fingerprint", "own_external_id"):
+                    del changes[name]
+            else:
+                changes["external_id"] = self._external_id(connection, job, sender.profile, attempt.number)
             return self._changed(connection, attempt, changes)
 
     def claim(self, attempt: Attempt) -> Attempt | None:
         """Take the lease if it is free, expired, or held by a process that is gone.
 
         An intent that somebody let go of in mid-create may have become a task: it is unknown from here on.
+        One that was not sent gives its reservation back: the order that goes on with it pays.
         """
         now = self.clock.now()
         dead = attempt.owner is not None and self.owner.is_dead(attempt.owner)
@@ -183,12 +184,10 @@ class Ledger:
         with self.database.write() as connection:
             current = _attempt(connection, attempt.attempt_id)
             changes: dict[str, Any] = {"owner": self.owner.name, "lease_until": now + LEASE}
-            if (
-                current.state is AttemptState.INTENT
-                and current.posted_at
-                and current.owner != self.owner.name
-            ):
+            if current.state is AttemptState.INTENT and current.posted_at:
                 changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
+            elif current.state is AttemptState.INTENT and current.owner != self.owner.name:
+                changes |= {"units_reserved": None}
             taken = connection.execute(
                 sa.update(attempts)
                 .where(attempts.c.attempt_id == attempt.attempt_id, free)

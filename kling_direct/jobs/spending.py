@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from .job import Spender
 
 
-def spent_so_far(
-    connection: sa.Connection, service: str, spender: Spender, now: datetime, *, besides: int = 0
-) -> Spent:
+def spent_so_far(connection: sa.Connection, service: str, spender: Spender, now: datetime) -> Spent:
     """Return the units of this service that count against the limits of `spender`, and of the local day.
 
     The charge counts where the vendor states one, else the reservation: also for a failed task, since no
@@ -31,7 +29,6 @@ def spent_so_far(
         .join_from(attempts, jobs)
         .where(
             jobs.c.service == service,
-            attempts.c.attempt_id != besides,
             attempts.c.state != AttemptState.REJECTED.value,
             sa.or_(
                 attempts.c.created_at >= milliseconds(midnight), attempts.c.prompt_id == spender.prompt_id
