@@ -40,6 +40,11 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLIN
     raise AssertionError(f"{what}: not within {seconds:g} s")
 
 
+@pytest.fixture(name="eventually")
+def eventually_fixture() -> Callable[..., Any]:
+    return eventually
+
+
 @dataclass
 class SandboxControl:
     """What a test asks of a running sandbox, whoever runs it."""

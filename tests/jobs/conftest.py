@@ -1,0 +1,154 @@
+"""Second processes of the command line, and a look into the ledger from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import kling_direct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOURCE_FOLDER = Path(kling_direct.__file__).parents[1]
+
+
+@dataclass
+class Ended:
+    """What a process left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Process:
+    """One `kling-direct` in a process of its own."""
+
+    def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+        self._out = folder / f"out-{len(list(folder.glob('out-*')))}"
+        self._err = self._out.with_name(self._out.name.replace("out", "err"))
+        with self._out.open("wb") as out, self._err.open("wb") as err:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-P", *arguments],
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(SOURCE_FOLDER), **environment},
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._err.read_text()
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.popen.pid, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.popen.wait(20)
+
+    def end(self, seconds: float = 60) -> Ended:
+        code = self.popen.wait(seconds)
+        ended = Ended(code, self._out.read_text(), self._err.read_text())
+        assert "Traceback" not in ended.err, ended.err
+        return ended
+
+
+@pytest.fixture
+def python(tmp_path: Path, hermetic: None) -> Iterator[Callable[..., Process]]:
+    """Start Python processes over this test's home; whatever still runs is ended afterwards."""
+    started: list[Process] = []
+    folder = tmp_path / "processes"
+    folder.mkdir()
+
+    def start(*arguments: str, **environment: str) -> Process:
+        started.append(Process(folder, list(arguments), environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.popen.poll() is None:
+            process.signal(signal.SIGCONT)
+            process.kill()
+
+
+@pytest.fixture
+def cli(python: Callable[..., Process]) -> Callable[..., Process]:
+    """Start `kling-direct ARGUMENTS`."""
+
+    def start(*arguments: str | Path, **environment: str) -> Process:
+        return python("-m", "kling_direct.cli", *map(str, arguments), **environment)
+
+    return start
+
+
+@pytest.fixture
+def run_cli(cli: Callable[..., Process], small_picture: Path, small_clip: Path) -> Callable[..., Process]:
+    """Start `kling-direct run` on the small inputs, with `--json`."""
+
+    def start(*options: str | Path, **environment: str) -> Process:
+        return cli("run", small_picture, small_clip, "--json", *options, **environment)
+
+    return start
+
+
+class LedgerFile:
+    """The ledger as a file: read and changed without the code under test."""
+
+    def __init__(self, home: Path) -> None:
+        self.path = home / "ledger.db"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every attempt, oldest first; none while there is no ledger."""
+        if not self.path.exists():
+            return []
+        connection = sqlite3.connect(self.path, timeout=20)
+        connection.row_factory = sqlite3.Row
+        try:
+            return [dict(row) for row in connection.execute("SELECT * FROM attempts ORDER BY attempt_id")]
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return []
+            raise
+        finally:
+            connection.close()
+
+    def states(self) -> list[str]:
+        return [row["state"] for row in self.rows()]
+
+    def change(self, **columns: Any) -> None:
+        """Change every attempt."""
+        names = ", ".join(f"{name} = ?" for name in columns)
+        self.execute(f"UPDATE attempts SET {names}", *columns.values())
+
+    def execute(self, statement: str, *values: Any) -> None:
+        connection = sqlite3.connect(self.path, timeout=20)
+        with connection:
+            connection.execute(statement, values)
+        connection.close()
+
+    def lose(self) -> None:
+        """Delete the ledger, as a person would who cleans up."""
+        for path in self.path.parent.glob("ledger*"):
+            path.unlink()
+
+
+@pytest.fixture
+def ledger_file(home: Path) -> LedgerFile:
+    return LedgerFile(home)
