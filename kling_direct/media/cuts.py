@@ -1,0 +1,179 @@
+"""Where the shot changes: Kling uses a clip only up to there and does not give the money back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from av.error import BlockingIOError as NothingYet
+from av.error import EOFError as NothingMore
+from av.error import InvalidDataError
+from av.filter import Graph
+from av.video.frame import VideoFrame
+
+from ..errors import UnreadableMedia
+from .container import check_stop, open_clip, picture_stream
+from .writer import threads
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from av.container import InputContainer
+    from av.filter.context import FilterContext
+    from av.video.stream import VideoStream
+
+    from .types import Stop, TrimWindow
+
+_WIDTH_PX, _HEIGHT_PX = 64, 36
+_SCORE = 0.05  # FFmpeg's scene score from which a change is looked at; 0.3 and more is typical of a cut
+_FLASH_FRAMES = 4  # a flash or a glitch is over by then, and the shot before it is back
+_MOST_ALIKE = 0.7  # correlation of two pictures; frames of one shot keep above, also in a fast dance
+_NEIGHBOURS = 6  # frames on each side that tell how much everything moves anyway
+_TIMES_THE_MOTION = 3.0
+
+
+@dataclass(slots=True)
+class _Shots:
+    """Small grey pictures of a clip, and where FFmpeg saw a change of scene."""
+
+    times: list[Fraction] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+    changes: set[Fraction] = field(default_factory=set)
+
+
+def find_cuts(path: Path, *, window: TrimWindow | None = None, stop: Stop | None = None) -> tuple[float, ...]:
+    """Return the seconds after the clip's first frame at which a new shot begins.
+
+    Only cuts inside `window` are looked for. FFmpeg's scene score names the candidates; a flash after
+    which the old shot goes on, a change of light and fast motion are no cuts. Slow dissolves are not
+    found. Raises `UnreadableMedia` and `MediaStopped`.
+    """
+    path = Path(path)
+    with open_clip(path) as container:
+        video = picture_stream(container, path)
+        video.codec_context.thread_type = "AUTO"
+        video.codec_context.thread_count = threads()
+        shots, first = _watch(container, video, window, stop)
+    if not shots.times:
+        raise UnreadableMedia(f"No picture of that part of {path.name} can be decoded.")
+    numbers = (number for number, time in enumerate(shots.times) if time in shots.changes)
+    return tuple(float(shots.times[n] - first) for n in numbers if _is_cut(shots.pictures, n))
+
+
+def _watch(
+    container: InputContainer, video: VideoStream, window: TrimWindow | None, stop: Stop | None
+) -> tuple[_Shots, Fraction]:
+    shots = _Shots()
+    graph: _SceneGraph | None = None
+    first: Fraction | None = None
+    base = video.time_base or Fraction(1, 1000)
+    for frame in _frames(container, video, stop):
+        time = (frame.pts or 0) * base
+        first = time if first is None else first
+        if window is not None and time - first < Fraction(window.start_seconds):
+            continue
+        if window is not None and window.duration_seconds:
+            end = Fraction(window.start_seconds) + Fraction(window.duration_seconds)
+            if time - first >= end:
+                break
+        if graph is None or not graph.takes(frame):
+            graph = _SceneGraph(frame, base)
+        graph.look(frame, shots)
+    if graph is not None:
+        graph.look(None, shots)
+    return shots, first or Fraction(0)
+
+
+def _frames(container: InputContainer, video: VideoStream, stop: Stop | None) -> Iterator[VideoFrame]:
+    for packet in container.demux(video):
+        check_stop(stop)
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            continue
+        for frame in frames:
+            if not isinstance(frame, VideoFrame):
+                continue
+            if frame.pts is None:
+                frame.pts = frame.dts
+            if frame.pts is not None:
+                yield frame
+
+
+class _SceneGraph:
+    """One FFmpeg graph with two ends: every frame small, and those at which the scene changes."""
+
+    def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
+        self._described = (frame.width, frame.height, frame.format.name)
+        self._base = time_base
+        self._graph = Graph()
+        source = self._graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=time_base
+        )
+        small = self._graph.add("scale", f"{_WIDTH_PX}:{_HEIGHT_PX}:flags=area:out_range=pc")
+        grey = self._graph.add("format", "gray")
+        split = self._graph.add("split")
+        select = self._graph.add("select", f"gt(scene,{_SCORE})")
+        self._every, self._changed = self._graph.add("buffersink"), self._graph.add("buffersink")
+        source.link_to(small)
+        small.link_to(grey)
+        grey.link_to(split)
+        split.link_to(self._every, 0, 0)
+        split.link_to(select, 1, 0)
+        select.link_to(self._changed)
+        self._graph.configure()
+
+    def takes(self, frame: VideoFrame) -> bool:
+        return self._described == (frame.width, frame.height, frame.format.name)
+
+    def look(self, frame: VideoFrame | None, shots: _Shots) -> None:
+        self._graph.vpush(frame)
+        for small in _pulled(self._every):
+            shots.times.append((small.pts or 0) * (small.time_base or self._base))
+            plane = small.to_ndarray(format="gray")
+            shots.pictures.append(plane.astype(np.float32).ravel())
+        for small in _pulled(self._changed):
+            shots.changes.add((small.pts or 0) * (small.time_base or self._base))
+
+
+def _pulled(sink: FilterContext) -> Iterator[VideoFrame]:
+    while True:
+        try:
+            frame = sink.pull()
+        except (NothingYet, NothingMore):
+            return
+        if isinstance(frame, VideoFrame):
+            yield frame
+
+
+def _is_cut(pictures: list[np.ndarray], number: int) -> bool:
+    """Whether frame `number` begins a new shot for good."""
+    if not number:
+        return False
+    before = pictures[max(0, number - _FLASH_FRAMES) : number]
+    after = pictures[number : number + _FLASH_FRAMES]
+    if max(_alike(one, other) for one in before for other in after) > _MOST_ALIKE:
+        return False
+    change = _difference(pictures[number - 1], pictures[number])
+    around = [
+        _difference(pictures[n - 1], pictures[n])
+        for n in range(max(1, number - _NEIGHBOURS), min(len(pictures), number + _NEIGHBOURS + 1))
+        if n != number
+    ]
+    return not around or change > _TIMES_THE_MOTION * float(np.median(around))
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the correlation of two pictures, -1 to 1; brightness and contrast do not count."""
+    one, other = one - one.mean(), other - other.mean()
+    scale = float(np.sqrt((one @ one) * (other @ other)))
+    if scale < 1:  # two plain areas: the same if their brightness hardly differs, which the score says
+        return 0.0
+    return float(one @ other) / scale

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_direct.errors import MediaStopped
+from kling_direct.media.cuts import find_cuts
+from kling_direct.media.types import TrimWindow
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.media
+
+X264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-an")
+
+
+@pytest.fixture
+def three_cuts(clips: Any, real_clips: Path) -> Path:
+    size = "scale=640:360,setsar=1"
+    return clips.make(
+        "three_cuts.mp4",
+        *("-i", str(real_clips / "bigbuckbunny.mp4"), "-i", str(real_clips / "bikes.mp4")),
+        "-filter_complex",
+        f"[0:v]split=2[a][b];[a]trim=0:1.6,setpts=PTS-STARTPTS,{size}[w];"
+        f"[1:v]trim=0:1.2,setpts=PTS-STARTPTS,{size}[x];[b]trim=4:5.2,setpts=PTS-STARTPTS,{size}[y];"
+        f"testsrc2=s=640x360:r=25:d=1.2,setsar=1[z];[w][x][y][z]concat=n=4",
+        *X264,
+    )
+
+
+def test_three_cuts_are_found_exactly(three_cuts: Path) -> None:
+    assert find_cuts(three_cuts) == pytest.approx((1.6, 2.8, 4.0))
+
+
+def test_only_cuts_inside_the_window_count(three_cuts: Path) -> None:
+    assert find_cuts(three_cuts, window=TrimWindow(2, 1.5)) == pytest.approx((2.8,))
+    assert find_cuts(three_cuts, window=TrimWindow(1.6, 1)) == ()
+
+
+def test_a_real_shot_has_none(real_clips: Path) -> None:
+    assert find_cuts(real_clips / "bigbuckbunny.mp4") == ()
+    assert find_cuts(real_clips / "carphone_pristine.mp4") == ()
+
+
+def test_a_real_montage_has_the_cuts_that_ffmpeg_sees(real_clips: Path) -> None:
+    assert find_cuts(real_clips / "bikes.mp4") == pytest.approx((1.2, 3.04, 5.48, 7.48, 9.68))
+
+
+STEADY = {
+    "flash": "drawbox=c=white:t=fill:enable='between(n,50,52)'",
+    "black_frame": "drawbox=c=black:t=fill:enable='eq(n,70)'",
+    "lights_on": "eq=brightness=-0.35:enable='lt(n,60)'",
+    "shaking": "crop=800:450:240+230*sin(n*0.6):135+130*cos(n*0.8)",
+    "whip_pan": "crop=640:360:clip((n-60)*80\\,0\\,640):180",
+    "fast_turns": "rotate=n*0.25",
+}
+
+
+@pytest.mark.parametrize("name", STEADY)
+def test_what_is_no_cut_is_not_taken_for_one(name: str, clips: Any, real_clips: Path) -> None:
+    path = clips.make(
+        f"steady_{name}.mp4", "-i", str(real_clips / "bigbuckbunny.mp4"), "-vf", STEADY[name], *X264
+    )
+    assert find_cuts(path) == ()
+
+
+def test_looking_for_cuts_stops_when_asked(three_cuts: Path) -> None:
+    with pytest.raises(MediaStopped):
+        find_cuts(three_cuts, stop=lambda: True)
