@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import host
@@ -10,6 +9,8 @@ from .host import InputImpl, io
 from .inputs import AUDIO_SLOT, FRAMES_SLOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..kling_direct.jobs.outcome import Outcome
     from .running import Running
 

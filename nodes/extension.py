@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from . import host
+from .check_motion_control import CheckMotionControl
+from .collect_motion_control import CollectMotionControl
+from .fetch_task import FetchTask
+from .list_tasks import ListTasks
 from .motion_control import MotionControl
+from .submit_motion_control import SubmitMotionControl
+from .video_frames import VideoFrames
 
 logger = logging.getLogger(__name__)
 
@@ -32,4 +38,12 @@ class KlingDirectExtension(host.ComfyExtension):
 
     async def get_node_list(self) -> list[Any]:
         """Return the nodes."""
-        return [MotionControl]
+        return [
+            MotionControl,
+            CheckMotionControl,
+            SubmitMotionControl,
+            CollectMotionControl,
+            FetchTask,
+            ListTasks,
+            VideoFrames,
+        ]

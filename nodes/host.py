@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,13 +19,12 @@ from comfy_api.v0_0_2 import ComfyAPI, ComfyExtension, Input, InputImpl, io, ui
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
-from .graph import ApiPrompt
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
     from ..kling_direct.jobs.engine import Engine
+    from .graph import ApiPrompt
 
 __all__ = ["ComfyExtension", "Input", "InputImpl", "io", "ui"]
 
@@ -33,7 +33,7 @@ LOOK_SECONDS = 0.1
 Value = TypeVar("Value")
 
 
-class KlingDirectFailure(Exception):  # noqa: N818 - people read this name in ComfyUI's dialog
+class KlingDirectFailure(Exception):
     """What ComfyUI shows: one message."""
 
     __module__ = "kling_direct"
@@ -82,7 +82,14 @@ def open_engine() -> Engine:
     """Return this process's engine; blocking. Results go to ComfyUI's output folder unless set otherwise."""
     from ..kling_direct.jobs.shared_engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
 
-    return shared_engine(results=output_folder() / "kling_direct")
+    browse = "all" if is_private() else "own"
+    return shared_engine(results=output_folder() / "kling_direct", account_browse=browse)
+
+
+def is_private() -> bool:
+    """Tell whether ComfyUI listens on this machine only."""
+    hosts = str(args.listen).split(",")
+    return all(host.strip() in {"127.0.0.1", "localhost", "::1"} for host in hosts)
 
 
 def output_folder() -> Path:
@@ -95,6 +102,11 @@ def temp_folder() -> Path:
     folder = Path(folder_paths.get_temp_directory()) / "kling_direct"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def fresh_folder(name: str) -> Path:
+    """Make a new folder for files of one run, which ComfyUI removes when it starts."""
+    return Path(tempfile.mkdtemp(prefix=f"{name}_", dir=temp_folder()))
 
 
 def input_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Inputs and outputs that several nodes share. Ids, order and defaults are promises: see design.md section 6."""
+"""Inputs and outputs that several nodes share. Ids, order and defaults are promises."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ JOB = io.Custom("KLING_DIRECT_JOB")
 FRAMES_SLOT, AUDIO_SLOT = 1, 2
 """Of every node that delivers a video."""
 
-PROMPT_TIP = "Look, setting and camera, not the motion: that comes from the video. Up to 2,500 characters; may stay empty."
+PROMPT_TIP = (
+    "Look, setting and camera, not the motion: that comes from the video."
+    " Up to 2,500 characters; may stay empty."
+)
 MODE_TIP = (
-    "std is 720p, pro is 1080p. Price per second of the reference video: kling-v2-6 std 0.07 USD, pro 0.112 USD;"
-    " kling-v3 std 0.126 USD, pro 0.168 USD."
+    "std is 720p, pro is 1080p. Price per second of the reference video:"
+    " kling-v2-6 std 0.07 USD, pro 0.112 USD; kling-v3 std 0.126 USD, pro 0.168 USD."
 )
 ORIENTATION_TIP = (
     "video: the character faces as in the reference video, which may be 3 to 30 s long."
@@ -97,7 +100,8 @@ def motion_inputs(*, waits: bool = True) -> list[Any]:
             default="refuse",
             optional=True,
             advanced=True,
-            tooltip="What to do with a clip whose shot changes. Kling stops at the first cut and refunds nothing.",
+            tooltip="What to do with a clip whose shot changes."
+            " Kling stops at the first cut and refunds nothing.",
         ),
         on_failure_input(),
         io.Float.Input(
@@ -117,16 +121,16 @@ def motion_inputs(*, waits: bool = True) -> list[Any]:
             default="",
             optional=True,
             advanced=True,
-            tooltip="A task id of your own: 1 to 64 letters, digits, _ and -. Names one task, so not for lists."
-            " Empty lets Kling Direct choose, which is safest.",
+            tooltip="A task id of your own: 1 to 64 letters, digits, _ and -."
+            " It names one task, so it is not for lists. Empty lets Kling Direct choose, which is safest.",
         ),
         io.String.Input(
             "callback_url",
             default="",
             optional=True,
             advanced=True,
-            tooltip="Where Kling reports changes. Its origin must be in KLING_DIRECT_CALLBACK_ORIGINS on the server:"
-            " the report holds a link that needs no login.",
+            tooltip="Where Kling reports changes. Its origin must be in KLING_DIRECT_CALLBACK_ORIGINS"
+            " on the server: the report holds a link that needs no login.",
         ),
         _motion_source(),
     ]
@@ -150,8 +154,8 @@ def _motion_source() -> Any:
         "url",
         default="",
         optional=True,
-        tooltip="https address of the reference video, which Kling fetches itself. It is saved in every workflow:"
-        " do not put a signed link here.",
+        tooltip="https address of the reference video, which Kling fetches itself."
+        " It is saved in every workflow: do not put a signed link here.",
     )
     return io.DynamicCombo.Input(
         "motion_source",
@@ -197,7 +201,8 @@ def on_failure_input() -> Any:
         default="stop",
         optional=True,
         advanced=True,
-        tooltip="stop ends the prompt with the message. skip blocks this item with its message and delivers the others.",
+        tooltip="stop ends the prompt with the message."
+        " skip blocks this item with its message and delivers the others.",
     )
 
 

@@ -21,8 +21,9 @@ class MotionControl(io.ComfyNode):
             node_id="KlingDirect_MotionControl",
             display_name="Kling Motion Control",
             category=CATEGORY,
-            description="The character of a picture moves as the person in a video does, with your own Kling account."
-            " The same inputs are paid once, however often they are queued. The sandbox is free and needs no key.",
+            description="The character of a picture moves as the person in a video does, with your own Kling"
+            " account. The same inputs are paid once, however often they are queued."
+            " The sandbox is free and needs no key.",
             search_aliases=[
                 "kling",
                 "motion control",

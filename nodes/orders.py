@@ -12,7 +12,7 @@ from .inputs import FRAMES_SLOT
 from .running import Running
 
 if TYPE_CHECKING:
-    from ..kling_direct.jobs.job import Order, ReferenceVideo
+    from ..kling_direct.jobs.job import Order, ReferenceVideo, Service
 
 SIBLINGS_SECONDS = 0.2
 """ComfyUI starts all items of a list one after the other, far quicker than this."""
@@ -26,16 +26,16 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
     Raises:
         InputRefused: the inputs cannot be an order.
     """
+    from ..kling_direct.jobs import job  # noqa: PLC0415 - likewise
     from ..kling_direct.jobs.graphs import Graph  # noqa: PLC0415 - nothing heavy before a node runs
-    from ..kling_direct.jobs.job import Cuts, Order, Service, Spender  # noqa: PLC0415 - likewise
     from ..kling_direct.media.types import ConformMode  # noqa: PLC0415 - likewise
 
     running = Running.of(node)
     _require_one_picture(inputs["image"])
     video = await _reference_video(inputs["motion_source"])
-    service = Service(inputs.get("service", "sandbox"))
+    service = job.Service(inputs.get("service", "sandbox"))
     own_id = str(inputs.get("external_task_id", ""))
-    return Order(
+    return job.Order(
         image=inputs["image"],
         video=video,
         motion=_motion(inputs),
@@ -43,7 +43,7 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
         project=str(inputs.get("project", "")),
         profile=str(inputs.get("profile", "")),
         conform=ConformMode(inputs.get("conform", "auto")),
-        cuts=Cuts(inputs.get("cuts", "refuse")),
+        cuts=job.Cuts(inputs.get("cuts", "refuse")),
         max_units=Decimal(str(inputs.get("max_units", 0))),
         wait_minutes=float(inputs.get("wait_minutes", 60.0)),
         external_task_id=own_id,
@@ -51,13 +51,18 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
         is_one_of_several=bool(own_id) and await _has_siblings(running),
         image_name=running.file_name("image"),
         video_name=running.file_name("motion_source.video"),
-        spender=Spender(running.prompt_id, running.node_id),
+        spender=job.Spender(running.prompt_id, running.node_id),
         graph=Graph(running.signature, running.workflow),
-        kept_only=OFF_TEXT if service is Service.KLING and host.paid_services_are_off() else "",
+        kept_only=off_text(service),
         wants_frames=len(node.RETURN_TYPES) > FRAMES_SLOT
         and node.RETURN_TYPES[FRAMES_SLOT] == "IMAGE"
         and running.is_wired(FRAMES_SLOT),
     )
+
+
+def off_text(service: Service) -> str:
+    """Return why this ComfyUI may not ask a service for anything; empty where it may."""
+    return OFF_TEXT if service == "kling" and host.paid_services_are_off() else ""
 
 
 def _motion(inputs: dict[str, Any]) -> Any:

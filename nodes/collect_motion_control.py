@@ -1,0 +1,59 @@
+"""Collect Motion Control: wait for a submitted job and hand its video over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .delivery import delivered
+from .host import io
+from .inputs import (
+    AUDIO_SLOT,
+    CATEGORY,
+    FRAMES_SLOT,
+    JOB,
+    delivered_outputs,
+    on_failure_input,
+    wait_minutes_input,
+)
+from .running import HIDDEN, Running, explained, fingerprint
+
+
+class CollectMotionControl(io.ComfyNode):
+    """Wait for a job; pays nothing."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """Describe the node."""
+        return io.Schema(
+            node_id="KlingDirect_CollectMotionControl",
+            display_name="Kling Collect Motion Control",
+            category=CATEGORY,
+            description="Waits for a job of Kling Submit Motion Control and hands its video over."
+            " Pays nothing.",
+            search_aliases=["kling", "motion control", "collect", "wait", "download"],
+            inputs=[
+                JOB.Input("job", tooltip="From Kling Submit Motion Control."),
+                wait_minutes_input(),
+                on_failure_input(),
+            ],
+            outputs=delivered_outputs(),
+            hidden=list(HIDDEN),
+        )
+
+    @classmethod
+    @explained
+    async def execute(
+        cls, job: dict[str, Any], wait_minutes: float = 60.0, on_failure: str = "stop"
+    ) -> Any:  # `on_failure` is read by `explained`
+        """Run the node."""
+        del on_failure
+        running = Running.of(cls)
+        outcome = await running.follow(
+            lambda engine, listen: engine.collect(job["job_key"], listen, wait_minutes=wait_minutes)
+        )
+        return await delivered(running, outcome)
+
+    @classmethod
+    def fingerprint_inputs(cls, **_inputs: Any) -> str:
+        """Run again when an output is wired later, and after something has gone wrong with the job."""
+        return fingerprint((FRAMES_SLOT, AUDIO_SLOT), through="job")

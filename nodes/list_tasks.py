@@ -1,0 +1,71 @@
+"""List Tasks: a page of the account's motion-control tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kling_direct.errors import SubmissionsHeld
+from . import host
+from .host import io, ui
+from .inputs import CATEGORY, profile_input, service_input
+from .orders import off_text
+from .running import explained, fingerprint_of_this_queueing
+from .task_table import own_tasks, task_table
+
+
+class ListTasks(io.ComfyNode):
+    """List tasks; pays nothing."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """Describe the node."""
+        return io.Schema(
+            node_id="KlingDirect_ListTasks",
+            display_name="Kling List Tasks",
+            category=CATEGORY,
+            description="Lists the motion-control tasks of the account, newest first. Pays nothing.",
+            search_aliases=["kling", "tasks", "history", "list"],
+            inputs=[
+                io.Int.Input("page", default=1, min=1, max=1000, optional=True, tooltip="1 is the newest."),
+                io.Int.Input(
+                    "page_size",
+                    default=30,
+                    min=1,
+                    max=500,
+                    optional=True,
+                    tooltip="Tasks on a page, 1 to 500.",
+                ),
+                service_input(),
+                profile_input(),
+            ],
+            outputs=[
+                io.String.Output(display_name="table"),
+                io.String.Output(
+                    display_name="task_ids",
+                    is_output_list=True,
+                    tooltip="One id for each task: what is wired here runs once for each.",
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    @explained
+    async def execute(
+        cls, page: int = 1, page_size: int = 30, service: str = "sandbox", profile: str = ""
+    ) -> Any:
+        """Run the node."""
+        from ..kling_direct.jobs.job import Service  # noqa: PLC0415 - nothing heavy before a node runs
+
+        if text := off_text(Service(service)):
+            raise SubmissionsHeld(text)
+        engine = await host.engine()
+        answer = await host.watched(engine.list_tasks(Service(service), profile, page, page_size))
+        tasks = await host.in_thread(own_tasks, engine, answer.value)
+        table = task_table(tasks)
+        return io.NodeOutput(table, [task.task_id for task in tasks], ui=ui.PreviewText(table))
+
+    @classmethod
+    def fingerprint_inputs(cls, **_inputs: Any) -> str:
+        """Run at every queueing: it is free, and tasks move on."""
+        return fingerprint_of_this_queueing()

@@ -1,0 +1,46 @@
+"""Tasks as a table in plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..kling_direct.api.models import Task
+    from ..kling_direct.jobs.engine import Engine
+
+HEADS = ("created (UTC)", "task_id", "status", "units", "external_task_id", "reason")
+REASON_CHARACTERS = 80
+
+
+def task_table(tasks: Sequence[Task]) -> str:
+    """Return one line for each task under a line of heads; never a link."""
+    if not tasks:
+        return "No tasks on this page."
+    rows = [HEADS, *(_row(task) for task in tasks)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def own_tasks(engine: Engine, tasks: Sequence[Task]) -> list[Task]:
+    """Return the tasks that may be shown: all, or those of the ledger; blocking."""
+    if engine.settings.account_browse == "all":
+        return list(tasks)
+    from ..kling_direct.jobs.history import find_attempt  # noqa: PLC0415 - nothing heavy before a node runs
+
+    database = engine.ledger().database
+    return [task for task in tasks if find_attempt(database, task.task_id) is not None]
+
+
+def _row(task: Task) -> tuple[str, ...]:
+    units = task.final_unit_deduction
+    return (
+        f"{task.created_at:%Y-%m-%d %H:%M}" if task.created_at else "-",
+        task.task_id,
+        task.task_status,
+        "-" if units is None else f"{units.normalize():f}",
+        task.task_info.external_task_id or "-",
+        task.task_status_msg[:REASON_CHARACTERS] if task.task_status_msg else "",
+    )
