@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
@@ -39,9 +39,19 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
+def url_parts(url: str) -> SplitResult:
+    """Return a URL taken apart; what is no URL gives empty parts, which no check lets pass."""
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
 def is_loopback(url: str) -> bool:
     """Tell whether a URL points at this machine by name."""
-    return (urlsplit(url).hostname or "") in LOOPBACK_HOSTS
+    return (url_parts(url).hostname or "") in LOOPBACK_HOSTS
 
 
 def config_folder() -> Path:
@@ -56,11 +66,7 @@ def clean_origin(url: str, setting: str) -> str:
         SettingsError: not a URL of this form; the message never shows it, since it may hold a password.
     """
     example = "Example: " + GLOBAL_ORIGIN
-    try:
-        parts = urlsplit(url.strip())
-        _ = parts.port
-    except ValueError:
-        raise SettingsError(f"{setting} is not an http(s) address.", hint=example) from None
+    parts = url_parts(url)
     if parts.scheme not in {"http", "https"} or not HOST_AND_PORT.fullmatch(parts.netloc):
         raise SettingsError(f"{setting} is not an http(s) address.", hint=example)
     if parts.path.strip("/") or parts.query or parts.fragment:

@@ -6,12 +6,12 @@ import asyncio
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from ..errors import DownloadBroken, DownloadRefused
-from ..settings import LOOPBACK_HOSTS
+from ..settings import LOOPBACK_HOSTS, url_parts
 from .addresses import is_proxied, is_refused
 from .http_client import open_client
 from .private_traffic import private_traffic
@@ -95,7 +95,7 @@ class Download:
         raise DownloadRefused(f"The result's host redirected more than {MAX_REDIRECTS} times.", hint=_HINT)
 
     def _check_url(self, url: str) -> None:
-        parts = _split(url)
+        parts = url_parts(url)
         host = (parts.hostname or "").lower()
         if parts.scheme == "http" and self.policy.loopback_allowed and host in LOOPBACK_HOSTS:
             return
@@ -105,7 +105,7 @@ class Download:
             )
 
     def _check_connection(self, url: str) -> Any:
-        parts = urlsplit(url)
+        parts = url_parts(url)
         host = (parts.hostname or "").lower()
 
         async def trace(event: str, info: dict[str, Any]) -> None:
@@ -178,13 +178,6 @@ _HINT: Final = (
     "Nothing is lost: run again to try again, or fetch it yourself and hand it over with"
     " 'kling-direct collect TASK_ID --from-file PATH'."
 )
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:
-        raise DownloadRefused("The result's address cannot be read.", hint=_HINT) from None
 
 
 def _joined(url: str, location: str) -> str:

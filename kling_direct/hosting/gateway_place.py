@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ..errors import HostingError
-from ..settings import is_loopback
+from ..settings import is_loopback, url_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +39,15 @@ def clean_public_url(url: str | None) -> str:
             "The gateway has no public address.",
             hint="Set KLING_DIRECT_PUBLIC_URL to the https address of your tunnel or reverse proxy.",
         )
-    parts = urlsplit(url.strip())
-    try:
-        whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        whole = False
-    if not whole or parts.query or parts.fragment or parts.username or parts.password:
+    parts = url_parts(url)
+    if (
+        not parts.hostname
+        or parts.port == 0
+        or parts.query
+        or parts.fragment
+        or parts.username
+        or parts.password
+    ):
         raise HostingError(
             "KLING_DIRECT_PUBLIC_URL is not an address.", hint="Example: https://clips.example.com"
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ..errors import Violation
-from ..settings import is_loopback
+from ..settings import is_loopback, url_parts
 
 URL_MAX_CHARACTERS: Final = 4096
 SIGNING_PARAMETERS: Final = frozenset(
@@ -16,7 +16,7 @@ SIGNING_PARAMETERS: Final = frozenset(
 
 def url_violations(url: str, *, loopback_allowed: bool) -> tuple[Violation, ...]:
     """Return what is wrong with the form of a reference video's URL."""
-    parts = urlsplit(url)
+    parts = url_parts(url)
     if len(url) > URL_MAX_CHARACTERS or not url.isprintable() or " " in url:
         message = (
             f"Reference video's URL has {len(url)} characters, or blanks; it may have"
@@ -33,5 +33,6 @@ def url_violations(url: str, *, loopback_allowed: bool) -> tuple[Violation, ...]
 
 def looks_signed(url: str) -> bool:
     """Tell whether a URL seems to carry a secret, which would then lie in every saved workflow."""
-    names = {name.casefold() for name, _ in parse_qsl(urlsplit(url).query)}
-    return bool(names & SIGNING_PARAMETERS)
+    parts = url_parts(url)
+    names = {name.casefold() for name, _ in parse_qsl(parts.query)}
+    return bool(names & SIGNING_PARAMETERS or parts.password)

@@ -14,13 +14,13 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from ..errors import HostingError
+from ..settings import url_parts
 from .fetch_check import Hop, check_fetch
 from .kept_value import kept_value
 from .leftover import Leftover, checked_digest
@@ -78,7 +78,7 @@ class StoreAddress:
         Raises:
             HostingError: another form; the message does not repeat it, since people put keys there.
         """
-        parts = urlsplit(url.strip())
+        parts = url_parts(url)
         folders = [folder for folder in parts.path.split("/") if folder]
         plain = all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in [parts.netloc, *folders])
         if (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ..api import limits
 from ..api.limits import Mode, Model, Orientation
@@ -12,7 +11,7 @@ from ..errors import Violation
 from ..hosting.choice import no_host_error
 from ..hosting.given_url import looks_signed, url_violations
 from ..media.types import ClipBounds, PictureBounds
-from ..settings import is_loopback
+from ..settings import is_loopback, url_parts
 from .job import EMBEDDED_ORIGIN, Order, Service, VideoUrl
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def _wait_and_money(order: Order) -> list[Violation]:
 def _callback(order: Order, settings: Settings) -> list[Violation]:
     if not order.callback_url:
         return []
-    parts = urlsplit(order.callback_url)
+    parts = url_parts(order.callback_url)
     origin = f"{parts.scheme}://{parts.netloc}".lower()
     allowed = {item.rstrip("/").lower() for item in settings.callback_origins}
     if origin in allowed:
