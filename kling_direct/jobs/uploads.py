@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ..errors import HostingError
-from .attempt import ENDED, milliseconds
+from .attempt import ENDED, AttemptState, milliseconds
 from .tables import attempts, uploads
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .database import Database
 
 logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 10.0
 
 
 def note_upload(database: Database, location: str, kind: str, now: datetime, signed_until: datetime) -> None:
@@ -45,14 +47,23 @@ def removable(database: Database, kind: str, now: datetime) -> list[str]:
     )
     with database.read() as connection:
         found = list(connection.execute(query).scalars())
-    in_use = needed(database)
+    in_use = needed(database, now)
     return [location for location in found if location not in in_use]
 
 
-def needed(database: Database) -> set[str]:
-    """Return the locations that unfinished attempts need; blocking."""
+def needed(database: Database, moment: datetime) -> set[str]:
+    """Return the locations that unfinished attempts need; blocking.
+
+    An attempt that was never posted needs its clip only while a process holds it, at `moment` or later:
+    whoever takes it up again hands the clip over again.
+    """
+    begun = sa.or_(
+        attempts.c.state != AttemptState.INTENT.value,
+        attempts.c.posted_at.is_not(None),
+        attempts.c.lease_until >= milliseconds(moment),
+    )
     query = sa.select(attempts.c.location).where(
-        attempts.c.location.is_not(None), attempts.c.state.not_in([state.value for state in ENDED])
+        attempts.c.location.is_not(None), attempts.c.state.not_in([state.value for state in ENDED]), begun
     )
     with database.read() as connection:
         return set(connection.execute(query).scalars())
@@ -65,17 +76,28 @@ def forget_upload(database: Database, location: str) -> None:
 
 
 async def sweep(database: Database, host: MediaHost, now: datetime) -> int:
-    """Remove from a host what may go and return how much that was; a host that refuses is asked next time."""
+    """Remove from a host what may go and return how much that was; a host that refuses is asked next time.
+
+    Ends after some seconds in any case: a paid result waits for this.
+    """
     removed = 0
-    for location in await asyncio.to_thread(removable, database, host.kind, now):
-        try:
-            await host.withdraw(location)
-        except HostingError as error:
-            logger.warning("A reference video could not be removed from its host: %s", error.message)
-            continue
-        await asyncio.to_thread(forget_upload, database, location)
-        removed += 1
+    try:
+        async with asyncio.timeout(SWEEP_SECONDS):
+            for location in await asyncio.to_thread(removable, database, host.kind, now):
+                removed += await _removed(database, host, location)
+    except TimeoutError:
+        logger.warning("Reference videos could not be removed from their host: it does not answer in time.")
     return removed
+
+
+async def _removed(database: Database, host: MediaHost, location: str) -> bool:
+    try:
+        await host.withdraw(location)
+    except HostingError as error:
+        logger.warning("A reference video could not be removed from its host: %s", error.message)
+        return False
+    await asyncio.to_thread(forget_upload, database, location)
+    return True
 
 
 async def clean(database: Database, host: MediaHost, before: datetime) -> tuple[int, int]:
@@ -87,7 +109,7 @@ async def clean(database: Database, host: MediaHost, before: datetime) -> tuple[
         HostingError: the host cannot be listed.
     """
     found = await host.leftovers()
-    in_use = await asyncio.to_thread(needed, database)
+    in_use = await asyncio.to_thread(needed, database, before)
     old = [item for item in found if item.last_modified < before and item.location not in in_use]
     for item in old:
         await host.withdraw(item.location)
