@@ -19,6 +19,7 @@ import yarl
 
 from ..errors import HostingError
 from ..settings import is_loopback
+from .media_host import ClipNotThere
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 20.0
 TOTAL_SECONDS = 60.0
 SOCKS_HINT = " This check cannot use the SOCKS proxy that the environment names; it went without."
+NOT_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 BEHIND_IS_DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 """What proxies answer when the server behind them does not; 520 and up are Cloudflare's own."""
 
@@ -149,9 +151,10 @@ async def _check_part(
     async with session.get(yarl.URL(url, encoded=True), headers=asked, allow_redirects=False) as answer:
         if answer.status not in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
             reason, hint = _refusal(answer.status, hop)
-            raise HostingError(_line(hop, reason), hint=hint)
+            kind = ClipNotThere if answer.status in NOT_THERE else HostingError
+            raise kind(_line(hop, reason), hint=hint)
         data = await _read(answer, len(part.data) + 1)
-        kind = answer.content_type
+        content_type = answer.content_type
         content_range = answer.headers.get("Content-Range", "")
     if answer.status == HTTPStatus.OK and part.first == 0 and data.startswith(part.data[:PART_BYTES]):
         if len(part.data) == file.size_bytes and data == part.data:
@@ -162,8 +165,9 @@ async def _check_part(
         )
     expected_range = f"bytes {part.first}-{part.last}/{file.size_bytes}"
     if answer.status == HTTPStatus.OK or content_range != expected_range or data != part.data:
-        raise HostingError(
-            _line(hop, f"it answers with other content than the clip (type {_plain(kind)})"), hint=hop.missing
+        raise ClipNotThere(
+            _line(hop, f"it answers with other content than the clip (type {_plain(content_type)})"),
+            hint=hop.missing,
         )
 
 

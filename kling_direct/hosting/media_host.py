@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..errors import HostingError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .leftover import Leftover
+
+
+class ClipNotThere(HostingError):
+    """A host answered, and not with the clip: publishing it again may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class MediaHost(Protocol):
         """Fetch parts of the URL as Kling would and compare them with the file.
 
         Raises:
+            ClipNotThere: it was reached, and holds no such file or another one.
             HostingError: one line that says which hop is broken.
         """
         ...

@@ -12,6 +12,7 @@ from ..api.limits import Mode, Model, Orientation
 from ..api.models import CreateRequest
 from ..hosting.choice import no_host_error
 from ..hosting.lifetime import MARGIN as LIFETIME_MARGIN
+from ..hosting.media_host import ClipNotThere
 from .job import Order, VideoUrl
 from .uploads import note_upload
 
@@ -69,14 +70,26 @@ class Sending:
             return video.url
         if host is None or clip is None:
             raise no_host_error()
-        lifetime, now = timedelta(minutes=max(self.order.wait_minutes, 1)), self.clock.now()
-        if self.location is None:
-            await self._note(host, clip, placed, signed_until=now)
-            self.location = await host.publish(clip)
-        await self._note(host, clip, placed, signed_until=now + lifetime + LIFETIME_MARGIN)
-        url = await host.sign(self.location, lifetime.total_seconds())
-        await host.verify(url, clip)
+        lifetime = timedelta(minutes=max(self.order.wait_minutes, 1))
+        url = await self._published(host, clip, placed, lifetime)
+        try:
+            await host.verify(url, clip)
+        except ClipNotThere:
+            # Swept by another process just now, or written over: a host trusts an object of equal size.
+            await host.withdraw(self.location or "")
+            self.location = None
+            url = await self._published(host, clip, placed, lifetime)
+            await host.verify(url, clip)
+        await self._note(host, clip, placed, signed_until=self.clock.now() + lifetime + LIFETIME_MARGIN)
         return url
+
+    async def _published(
+        self, host: MediaHost, clip: HostedFile, placed: Callable[[str], Awaitable[None]], lifetime: timedelta
+    ) -> str:
+        if self.location is None:
+            await self._note(host, clip, placed, signed_until=self.clock.now())
+            self.location = await host.publish(clip)
+        return await host.sign(self.location, lifetime.total_seconds())
 
     async def _note(
         self,
@@ -86,8 +99,8 @@ class Sending:
         *,
         signed_until: datetime,
     ) -> None:
-        """Write down where the clip lies before it lies there, and how long a link to it will live."""
+        """Write down where the clip lies before it lies there, and how long a link that is sent will live."""
         if location := host.location(clip):
+            await placed(location)  # first: from then on no other process sweeps it
             now = self.clock.now()
             await asyncio.to_thread(note_upload, self.database, location, host.kind, now, signed_until)
-            await placed(location)
