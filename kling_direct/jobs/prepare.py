@@ -12,7 +12,7 @@ from ..hosting.media_host import HostedFile
 from ..media.conform import conform_clip, conform_picture
 from ..media.cuts import find_cuts
 from .check import clip_bounds, order_notes, picture_bounds
-from .job import Cuts, Order, VideoFile, VideoUrl
+from .job import Cuts, Order, VideoFile, VideoUrl, billed_seconds
 from .store import file_digest
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def prepare(
     clip, video_report, video_broken = None, (), ()
     if not isinstance(order.video, VideoUrl):
         conformed, video_broken = _video(order, orientation, folder, stop, on_progress)
-        seconds = conformed.facts.duration_seconds if conformed else None
+        seconds = billed_seconds(conformed.facts.duration_seconds) if conformed else None
         if conformed and not video_broken:
             clip, video_report = _hosted(conformed), conformed.report
     model, mode = _known(Model, order.motion.model), _known(Mode, order.motion.mode)
