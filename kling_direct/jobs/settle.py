@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..errors import ApiError, KlingDirectError, OutcomeUnknown, TransportError
@@ -29,12 +28,11 @@ async def settle(work: Work) -> None:
             when the job is queued again.
         LeaseLost: another process took over.
     """
-    since = work.attempt.unknown_since or work.clock.now()
-    deadline = since + timedelta(seconds=work.pace.settle_seconds)
+    until = work.clock.monotonic() + _patience(work)
     work.say(Stage.SETTLE, "the answer was lost; looking for the task")
     while True:
         task, doubt = await _look(work)
-        if task is None and (left := (deadline - work.clock.now()).total_seconds()) > 0:
+        if task is None and (left := until - work.clock.monotonic()) > 0:
             await work.clock.sleep(min(work.pace.poll_seconds, left))
             continue
         break
@@ -46,6 +44,13 @@ async def settle(work: Work) -> None:
     _refuse_to_guess(work, doubt)
     logger.info("No task was made for %s; it is sent once more.", work.attempt.external_id)
     await work.change(state=AttemptState.INTENT, posted_at=None, unknown_since=None)
+
+
+def _patience(work: Work) -> float:
+    """Return how many seconds the task is still looked for; a wall clock that is set cannot add to them."""
+    since = work.attempt.unknown_since or work.clock.now()
+    waited = (work.clock.now() - since).total_seconds()
+    return work.pace.settle_seconds - max(waited, 0.0)
 
 
 async def _look(work: Work) -> tuple[Task | None, KlingDirectError | None]:
