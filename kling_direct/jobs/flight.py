@@ -55,7 +55,7 @@ class Flight:
         if progress.task_id and self._accepted_at is None:
             self._accepted_at = self.clock.monotonic()
         for listener in self._listeners:
-            listener(progress)
+            self._tell(listener, progress)
 
     async def wait(self, wait_minutes: float, listener: Callable[[Progress], None] | None) -> Outcome:
         """Wait for the outcome; the minutes count from the vendor's acceptance.
@@ -69,7 +69,7 @@ class Flight:
         self._waiters += 1
         if listener:
             self._listeners.append(listener)
-            listener(self.progress)
+            self._tell(listener, self.progress)
         try:
             while not self.task.done():
                 await asyncio.wait({self.task}, timeout=LOOK_SECONDS)
@@ -80,6 +80,13 @@ class Flight:
             self._waiters -= 1
             if listener:
                 self._listeners.remove(listener)
+
+    def _tell(self, listener: Callable[[Progress], None], progress: Progress) -> None:
+        """Tell one; a display that fails must not end what others wait for, and what may be paid."""
+        try:
+            listener(progress)
+        except Exception as error:  # noqa: BLE001 - foreign code at an edge
+            logger.debug("A listener failed: %r", error)
 
     def _is_over(self, began: float, wait_minutes: float) -> bool:
         if self._accepted_at is None:
