@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ..errors import ExternalIdTaken, LeaseLost, LedgerTooNew
 from .attempt import Attempt, AttemptState, attempt_of, column_values, milliseconds
-from .database import Database
+from .database import Database, translated
 from .hold import require_released_in
 from .lease import LEASE, Owner
 from .next_step import CarryOn, Open, Refuse, Reopen, Serve, Step, next_step
@@ -61,7 +61,8 @@ class Ledger:
 
     def __init__(self, home: Path, clock: Clock) -> None:
         self.database = Database(home / "ledger.db")
-        self.owner = Owner(home / "owners")
+        with translated(self.database.path):
+            self.owner = Owner(home / "owners")
         self.clock = clock
 
     def close(self) -> None:
