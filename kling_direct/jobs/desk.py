@@ -10,7 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import HostingError, KlingDirectError, LeaseLost, ResultGone, SubmissionsHeld, TaskFailed
+from ..errors import (
+    HostingError,
+    KlingDirectError,
+    LeaseLost,
+    LedgerError,
+    ResultGone,
+    SubmissionsHeld,
+    TaskFailed,
+)
 from .attempt import Attempt, AttemptState
 from .collect import collect, failure, wait
 from .job import Service
@@ -120,10 +128,17 @@ class Desk:
                 error.task_id = error.task_id or flight.progress.task_id or claimed.task_id
                 raise
             finally:
-                await asyncio.shield(asyncio.to_thread(self.ledger.release, claimed))
+                await asyncio.shield(self._release(claimed))
         if attempt.state is AttemptState.KEPT:
             return posted, attempt
         raise _ended_without(attempt)
+
+    async def _release(self, attempt: Attempt) -> None:
+        """Give a lease up; where that cannot be written it runs out, and what happened before counts."""
+        try:
+            await asyncio.to_thread(self.ledger.release, attempt)
+        except LedgerError as error:
+            logger.warning("A lease could not be given up: %s", error.message)
 
     def outcome(
         self, label: JobLabel, attempt: Attempt, *, reused: bool, prepared: Prepared | None = None
@@ -143,7 +158,7 @@ class Desk:
         step = await asyncio.to_thread(self.ledger.step, job)
         if job.order.kept_only:
             return await self._kept(job, step)
-        if isinstance(step, Open) and step.number == 1:
+        if isinstance(step, Open):
             await self._remember(job)
             step = await asyncio.to_thread(self.ledger.step, job)
         if isinstance(step, Refuse):

@@ -1,4 +1,4 @@
-"""After a lost ledger: find the result on disk, then the tasks at the vendor's, before anything is bought."""
+"""A ledger may be lost, or an old copy: look for results on disk and tasks at the vendor before buying."""
 
 from __future__ import annotations
 
