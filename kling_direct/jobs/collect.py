@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -17,7 +18,8 @@ from ..errors import (
     ApiError,
     DiskFull,
     DownloadBroken,
-    DownloadError,
+    KlingDirectError,
+    LedgerNotWritable,
     ResultGone,
     StillRunning,
     TaskFailed,
@@ -30,7 +32,7 @@ from ..settings import is_loopback
 from .attempt import Attempt, AttemptState
 from .hints import pause_for_hint
 from .job import EMBEDDED_ORIGIN
-from .next_step import RETRY_HINT, charge_text, is_input_failure
+from .next_step import RETRY_HINT, charge_text, gone, is_input_failure
 from .progress import Stage
 from .store import Sidecar
 from .work import Work, is_absent, is_past_lifetime
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from ..api.models import Answer, Task
     from ..media.types import ClipFacts
     from .job import JobLabel
-    from .store import KeptFile
+    from .store import KeptFile, ResultStore
 
 logger = logging.getLogger(__name__)
 
@@ -153,30 +155,48 @@ async def collect(work: Work) -> None:
     """Bring a succeeded attempt to kept, or to expired when the vendor has cleared it.
 
     Raises:
-        DownloadError: not now; the attempt stays succeeded and can be collected again.
-        DiskFull: likewise.
+        DownloadError, DiskFull, ApiError, TransportError: not now; the attempt stays succeeded and can be
+            collected again.
+        ResultGone: the file was deleted here, and the vendor no longer has it either.
         LeaseLost: another process took over.
     """
+    try:
+        await _collect(work)
+    except _Gone:
+        await _cleared(work)
+    except KlingDirectError:
+        raise
+    except OSError as error:
+        raise not_written(work.store, error, work.attempt.task_id) from None
+
+
+async def _collect(work: Work) -> None:
     part = await asyncio.to_thread(work.store.part_path, work.label, work.ledger.owner.name)
     try:
         await _fetch(work, part)
         facts = await _verified(work, part)
         await keep(work, part, facts)
-    except _Gone:
-        await work.change(
-            state=AttemptState.EXPIRED, ended_at=work.clock.now(), reason="Kling has cleared the video."
-        )
-    except DownloadError as error:
-        error.task_id = work.attempt.task_id
-        raise
-    except OSError as error:
-        raise DiskFull(
-            f"The result could not be written to {work.store.root}: {error.strerror or error}.",
-            hint="Make room and run again: the video is paid and stays collectable.",
-            task_id=work.attempt.task_id,
-        ) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+async def _cleared(work: Work) -> None:
+    """End an attempt whose video the vendor has cleared; one that was kept here may be put back by hand."""
+    if work.attempt.result_path is not None:
+        await work.change(state=AttemptState.KEPT)
+        raise gone(work.attempt)
+    await work.change(
+        state=AttemptState.EXPIRED, ended_at=work.clock.now(), reason="Kling has cleared the video."
+    )
+
+
+def not_written(store: ResultStore, error: OSError, task_id: str | None) -> DiskFull:
+    """Return what people are told when a paid result cannot be written."""
+    return DiskFull(
+        f"The result could not be written to {store.root}: {error.strerror or error}.",
+        hint="Make room and run again: the video is paid and stays collectable.",
+        task_id=task_id,
+    )
 
 
 async def _fetch(work: Work, part: Path) -> None:
@@ -240,7 +260,12 @@ async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
     attempt = work.attempt
     await work.change()
     kept = await work.store.keep(work.label, part, sidecar_of(attempt, work.label))
-    await work.change(**kept_columns(kept, facts), ended_at=work.clock.now())
+    columns = kept_columns(kept, facts) | {"ended_at": work.clock.now()}
+    try:
+        await work.change(**columns)
+    except LedgerNotWritable as error:
+        logger.warning("Task %s is kept; the ledger could not note it: %s", attempt.task_id, error.message)
+        work.attempt = replace(attempt, **columns)
     work.say(Stage.KEPT, "kept")
     logger.info("Task %s is kept as %s.", attempt.task_id, kept.relative)
 

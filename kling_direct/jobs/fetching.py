@@ -7,10 +7,10 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import DownloadBroken, JobError, LeaseLost, ResultGone, UnreadableMedia
+from ..errors import DownloadBroken, JobError, KlingDirectError, LeaseLost, ResultGone, UnreadableMedia
 from ..media.probe import probe_clip
 from .attempt import AttemptState
-from .collect import kept_columns, sidecar_of
+from .collect import kept_columns, not_written, sidecar_of
 from .history import find_attempt, job_row
 from .job import JobLabel, Service
 
@@ -45,6 +45,7 @@ async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: P
         DownloadBroken: the file is not a video.
         LeaseLost: another process works on the attempt.
     """
+    attempt = await desk.served(attempt)
     if attempt.state is AttemptState.KEPT or attempt.task_id is None:
         state = "has its result already" if attempt.task_id else "has no task"
         raise JobError(f"Job {attempt.job_key[:10]} {state}.", task_id=attempt.task_id)
@@ -62,6 +63,10 @@ async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: P
         return await asyncio.to_thread(
             partial(desk.ledger.change, claimed, **kept_columns(kept, facts), ended_at=desk.clock.now())
         )
+    except KlingDirectError:
+        raise
+    except OSError as error:
+        raise not_written(desk.store, error, claimed.task_id) from None
     finally:
         await asyncio.to_thread(desk.ledger.release, claimed)
 
