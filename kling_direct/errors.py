@@ -7,6 +7,7 @@
     |- CredentialsError              (also PermissionError)
     |  |- MissingCredentials         no key for the profile
     |  |- UnknownProfile             the profile is not in the file
+    |  |- KeyExists                  a stored key would be replaced unasked
     |  `- CredentialsChanged         the task belongs to a credential that is gone
     |- InputRefused                  documented limits are broken; holds every `Violation`
     |- MediaError
@@ -101,6 +102,10 @@ class MissingCredentials(CredentialsError):
 
 class UnknownProfile(CredentialsError):
     """The profile is not in the credentials file."""
+
+
+class KeyExists(CredentialsError):
+    """The profile has a key already, and nobody said that it may be replaced."""
 
 
 class CredentialsChanged(CredentialsError):

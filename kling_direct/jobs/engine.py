@@ -11,6 +11,7 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
@@ -26,6 +27,7 @@ from .desk import Desk
 from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
 from .graphs import remember_graph
+from .history import known_tasks
 from .ledger import Ledger
 from .media_threads import MediaThreads
 from .reading import read_job
@@ -113,7 +115,7 @@ class Engine:
     def list_tasks(
         self, service: Service, profile: str, page: int, page_size: int
     ) -> concurrent.futures.Future[Answer[tuple[Task, ...]]]:
-        """Return a page of the account's tasks."""
+        """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
         return self._call(self._list(service, profile, page, page_size))
 
     def packs(
@@ -136,6 +138,12 @@ class Engine:
     def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
         return self._call(self._keep_file(name, path))
+
+    def use(self, settings: Settings) -> None:
+        """Work under other spending limits from here on; jobs under way keep theirs."""
+        self.settings = settings
+        if self._desk is not None:
+            self._desk.settings = settings
 
     def under_way(self) -> dict[str, Progress]:
         """Return where the jobs stand that this process works on, by job key."""
@@ -241,7 +249,12 @@ class Engine:
     ) -> Answer[tuple[Task, ...]]:
         account = await asyncio.to_thread(self.accounts.account, service, profile)
         client = await (await self._open_connections()).client(account)
-        return await client.list(page, page_size)
+        answer = await client.list(page, page_size)
+        if self.settings.account_browse == "all":
+            return answer
+        ledger = await asyncio.to_thread(self.ledger)
+        own = await asyncio.to_thread(known_tasks, ledger.database, [task.task_id for task in answer.value])
+        return replace(answer, value=tuple(task for task in answer.value if task.task_id in own))
 
     async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
         account = await asyncio.to_thread(self.accounts.account, service, profile)

@@ -28,6 +28,13 @@ def find_attempt(database: Database, text: str) -> Attempt | None:
     return attempt_of(row) if row else None
 
 
+def known_tasks(database: Database, task_ids: list[str]) -> set[str]:
+    """Return those of the task ids that the ledger knows."""
+    query = sa.select(attempts.c.task_id).where(attempts.c.task_id.in_(task_ids))
+    with database.read() as connection:
+        return set(connection.execute(query).scalars())
+
+
 def job_row(database: Database, job_key: str) -> sa.Row[Any]:
     """Return a job's row."""
     with database.read() as connection:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import filelock
 
-from ..errors import CredentialsError, KlingDirectError, MissingCredentials, SettingsError
+from ..errors import CredentialsError, KeyExists, KlingDirectError, MissingCredentials, SettingsError
 from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN, REGIONS, read_profiles
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ LOCK_SECONDS: Final = 10
 PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}|")
 SECRET: Final = re.compile(r"[\x21-\x7e]{8,512}")
 ENVIRONMENT_NAMES: Final = "KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY)"
-
-
-class KeyExists(CredentialsError):
-    """The profile has a key already, and nobody said that it may be replaced."""
 
 
 @dataclass(frozen=True, slots=True)

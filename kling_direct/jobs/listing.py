@@ -71,24 +71,6 @@ def list_jobs(database: Database, wanted: Page) -> tuple[int, list[dict[str, Any
         return total, [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-def usual_seconds(database: Database) -> dict[tuple[str, str, str], float]:
-    """Return how long recent tasks took from acceptance to the kept file, by service, model and mode."""
-    query = (
-        sa.select(jobs.c.service, jobs.c.model, jobs.c.mode, attempts.c.submitted_at, attempts.c.ended_at)
-        .join_from(attempts, jobs)
-        .where(attempts.c.state == AttemptState.KEPT.value, attempts.c.submitted_at.is_not(None))
-        .order_by(attempts.c.attempt_id.desc())
-        .limit(200)
-    )
-    taken: dict[tuple[str, str, str], list[float]] = {}
-    with database.read() as connection:
-        for row in connection.execute(query):
-            if row.ended_at is not None and row.ended_at > row.submitted_at:
-                times = taken.setdefault((row.service, row.model, row.mode), [])
-                times.append((row.ended_at - row.submitted_at) / 1000)
-    return {names: sorted(times)[len(times) // 2] for names, times in taken.items()}
-
-
 def _conditions(wanted: Page) -> list[sa.ColumnElement[bool]]:
     if wanted.job_key:
         return [jobs.c.job_key == wanted.job_key]

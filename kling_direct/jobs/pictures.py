@@ -1,14 +1,17 @@
-"""A small picture of each job's reference image, kept for lists."""
+"""Small pictures for lists: of each job's reference image, and of each kept video."""
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NoReturn
 
+import av.error
 from PIL import Image
 
-from ..errors import MediaError
+from ..errors import MediaError, UnreadableMedia
 from ..media.picture import rgb_pixels
 
 if TYPE_CHECKING:
@@ -40,3 +43,30 @@ def keep_picture(job: Job, home: Path) -> None:
         part.replace(path)
     except (MediaError, OSError, ValueError) as error:
         logger.warning("The small picture of job %s could not be kept: %s", job.label.short_key, error)
+
+
+def poster_of(video: Path) -> bytes:
+    """Return the first frame of a video as a small JPEG; blocking.
+
+    Raises:
+        UnreadableMedia: it shows no frame.
+    """
+    return _poster(video, video.stat().st_mtime_ns) if video.is_file() else _no_poster(video)
+
+
+@lru_cache(maxsize=256)
+def _poster(video: Path, _changed_ns: int) -> bytes:
+    import imageio.v3 as iio  # noqa: PLC0415 - for lists with pictures alone
+
+    try:
+        picture = Image.fromarray(iio.imread(video, plugin="pyav", index=0))
+    except (OSError, ValueError, IndexError, StopIteration, av.error.FFmpegError):
+        return _no_poster(video)
+    picture.thumbnail((SIDE_PX, SIDE_PX))
+    data = io.BytesIO()
+    picture.convert("RGB").save(data, "JPEG", quality=82)
+    return data.getvalue()
+
+
+def _no_poster(video: Path) -> NoReturn:
+    raise UnreadableMedia(f"{video.name} shows no frame.")

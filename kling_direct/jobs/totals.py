@@ -29,7 +29,7 @@ class Sum:
     cash_charged: dict[str, Decimal] = field(default_factory=dict)
     """By currency."""
 
-    def add(self, row: sa.Row[Any]) -> None:
+    def add(self, row: Any) -> None:
         """Count one attempt."""
         charged, cash = amount_of(row.units_charged), amount_of(row.cash_charged)
         self.attempts += 1

@@ -1,0 +1,79 @@
+"""The account's own tasks."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from ..kling_direct.errors import KlingDirectError
+from ..kling_direct.jobs.adopting import Wanted
+from ..kling_direct.jobs.history import find_attempt
+from ..kling_direct.pages.payloads import task_payload
+from .refusals import json_answer
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from aiohttp import web
+
+    from .guard import Asked
+
+ADOPTING_SECONDS = 20.0
+"""After which the page is answered although the task's own news are still to come."""
+
+
+async def account(asked: Asked) -> web.Response:
+    """Answer a page of the account's tasks."""
+    wanted = asked.values
+    future = asked.engine.list_tasks(wanted.service, wanted.profile, wanted.page, wanted.page_size)
+    tasks = (await asyncio.wrap_future(future)).value
+    return json_answer(
+        {
+            "page": wanted.page,
+            "page_size": wanted.page_size,
+            "browse": asked.engine.settings.account_browse,
+            "tasks": await asyncio.to_thread(_tasks, asked, tasks),
+        }
+    )
+
+
+async def adopt(asked: Asked) -> web.Response:
+    """Begin to collect a task; answer once it is known to exist."""
+    values, known = asked.values, asyncio.Event()
+    loop = asyncio.get_running_loop()
+    wanted = Wanted(
+        values.task_id,
+        by_external_id=False,
+        service=values.service,
+        profile=values.profile,
+        project=values.project,
+    )
+
+    def hear(_news: object) -> None:
+        loop.call_soon_threadsafe(known.set)
+
+    future = asked.engine.fetch(wanted, hear)
+    future.add_done_callback(hear)
+    try:
+        async with asyncio.timeout(ADOPTING_SECONDS):
+            await known.wait()
+    except TimeoutError:
+        pass
+    _raise_early_end(future)
+    return json_answer({"task_id": values.task_id, "collecting": True}, HTTPStatus.ACCEPTED)
+
+
+def _raise_early_end(future: Future[Any]) -> None:
+    error = future.exception() if future.done() and not future.cancelled() else None
+    if isinstance(error, KlingDirectError):
+        raise error
+
+
+def _tasks(asked: Asked, tasks: Any) -> list[dict[str, Any]]:
+    database = asked.engine.ledger().database
+    payloads = []
+    for task in tasks:
+        attempt = find_attempt(database, task.task_id)
+        payloads.append(task_payload(task) | {"job_key": attempt.job_key if attempt else None})
+    return payloads
