@@ -159,7 +159,7 @@ class Desk:
         if job.order.kept_only:
             return await self._kept(job, step)
         if isinstance(step, Open):
-            await self._remember(job)
+            await self._remember(job, preparation)
             step = await asyncio.to_thread(self.ledger.step, job)
         if isinstance(step, Refuse):
             raise step.error
@@ -191,9 +191,11 @@ class Desk:
         await asyncio.to_thread(self.ledger.reopen_collection, attempt)
         return await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
 
-    async def _remember(self, job: Job) -> None:
+    async def _remember(self, job: Job, preparation: Preparation) -> None:
+        """Find what a lost ledger forgot; inputs that break a limit are refused before anybody is asked."""
         if await remember_result(job, self.store, self.ledger):
             return
+        await preparation.reservation()
         account = await self._account(job)
         client = await self.connections.client(account)
         pause = self.settings.pace(client.origin).poll_seconds
