@@ -76,6 +76,11 @@ class Vendor:
     def creates(self) -> list[dict[str, Any]]:
         return [call for call in self.calls() if call["method"] == "POST"]
 
+    def task_id(self) -> str:
+        """Return the id of the one task that was made; empty before."""
+        answers = [call["answer"] for call in self.creates() if call["answer"]]
+        return answers[0]["data"]["task_id"] if answers else ""
+
     def looks(self, task_id: str) -> int:
         return sum(call["path"].endswith(task_id) for call in self.calls())
 
