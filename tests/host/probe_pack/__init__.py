@@ -1,0 +1,126 @@
+# ruff: noqa: ANN001, ANN003, ANN201, ANN206 - ComfyUI gives these their types
+# pyright: reportMissingImports=false
+"""Nodes and one route that the host lane puts beside the pack: sources, a failing neighbour, and a look inside."""
+
+import asyncio
+import hashlib
+import io as std_io
+import json
+import sys
+
+import torch
+from aiohttp import web
+from comfy_api.latest import ComfyExtension, InputImpl, io
+from server import PromptServer
+
+
+class FailAfter(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Probe_FailAfter",
+            inputs=[io.Float.Input("seconds", default=1.0)],
+            outputs=[io.Int.Output()],
+            is_output_node=True,
+        )
+
+    @classmethod
+    async def execute(cls, seconds):
+        await asyncio.sleep(seconds)
+        raise RuntimeError("the neighbour failed on purpose")
+
+    @classmethod
+    def fingerprint_inputs(cls, **_):
+        return float("nan")
+
+
+class Pictures(io.ComfyNode):
+    """A list, or one batch, of different pictures."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Probe_Pictures",
+            inputs=[
+                io.Int.Input("count", default=2),
+                io.Int.Input("seed", default=0),
+                io.Int.Input("equal", default=0),
+                io.Int.Input("side", default=320),
+            ],
+            outputs=[
+                io.Image.Output(display_name="list", is_output_list=True),
+                io.Image.Output(display_name="batch"),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, count, seed, equal, side):
+        pictures = []
+        for number in range(count):
+            generator = torch.Generator().manual_seed(seed * 1000 + (0 if equal else number))
+            small = torch.rand((1, 3, 8, 8), generator=generator)
+            large = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear")
+            pictures.append(large.movedim(1, -1).contiguous())
+        return io.NodeOutput(pictures, torch.cat(pictures))
+
+
+class BytesVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Probe_BytesVideo", inputs=[io.Video.Input("video")], outputs=[io.Video.Output()]
+        )
+
+    @classmethod
+    def execute(cls, video):
+        with open(video.get_stream_source(), "rb") as file:
+            return io.NodeOutput(InputImpl.VideoFromFile(std_io.BytesIO(file.read())))
+
+
+class Show(io.ComfyNode):
+    """Take anything and say what it is."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Probe_Show", inputs=[io.AnyType.Input("value")], outputs=[], is_output_node=True
+        )
+
+    @classmethod
+    def execute(cls, value):
+        return io.NodeOutput(ui={"seen": [json.dumps(described(value))]})
+
+
+def described(value):
+    if isinstance(value, torch.Tensor):
+        return {
+            "shape": list(value.shape),
+            "contiguous": value.is_contiguous(),
+            "digest": hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest()[:16]
+            if value.numel() < 50_000_000
+            else "",
+        }
+    if isinstance(value, dict) and "waveform" in value:
+        return {"waveform": list(value["waveform"].shape), "sample_rate": value["sample_rate"]}
+    if hasattr(value, "get_stream_source"):
+        source = value.get_stream_source()
+        return {
+            "file": source if isinstance(source, str) else "",
+            "size": list(value.get_dimensions()),
+            "seconds": value.get_duration(),
+        }
+    return value if isinstance(value, (int, float, str, bool, type(None), dict)) else repr(value)
+
+
+@PromptServer.instance.routes.get("/probe/modules")
+async def modules(_request):
+    return web.json_response(sorted(sys.modules))
+
+
+class Probe(ComfyExtension):
+    async def get_node_list(self):
+        return [FailAfter, Pictures, BytesVideo, Show]
+
+
+async def comfy_entrypoint():
+    return Probe()

@@ -1,0 +1,62 @@
+"""The pack as ComfyUI loads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+HEAVY = ("httpx", "jwt", "imageio", "obstore", "tenacity", "standardwebhooks")
+LIGHT = {"kling_direct", "kling_direct.errors"}
+NODES = [
+    "MotionControl",
+    "CheckMotionControl",
+    "SubmitMotionControl",
+    "CollectMotionControl",
+    "FetchTask",
+    "ListTasks",
+    "VideoFrames",
+]
+
+
+def test_all_seven_nodes_are_there_and_nothing_warns(comfy: Any) -> None:
+    info = comfy.get("/object_info")
+    ours = [name for name in info if name.startswith("KlingDirect_")]
+    assert ours == [f"KlingDirect_{name}" for name in NODES]
+    assert "IMPORT FAILED" not in comfy.log
+    assert not any("kling" in line.lower() and "warn" in line.lower() for line in comfy.log.splitlines())
+    assert not any(info[name]["api_node"] for name in ours)
+
+
+def test_loading_is_quick_and_brings_nothing_heavy(own_comfy: Any) -> None:
+    comfy = own_comfy().start()
+    seconds = re.search(r"([\d.]+) seconds.*: .*kling-direct", comfy.log)
+    assert seconds is not None
+    assert float(seconds[1]) < 0.25
+    modules = comfy.get("/probe/modules")
+    assert not [name for name in modules if name.split(".")[0] in HEAVY]
+    ours = {name.split("kling-direct.", 1)[1] for name in modules if "kling-direct." in name}
+    product = {name for name in ours if name.split(".")[0] == "kling_direct"}
+    assert product <= LIGHT, (
+        "sqlalchemy and alembic come with ComfyUI: what counts is that ours are not loaded"
+    )
+
+
+def test_a_prompt_of_image_and_motion_source_alone_is_accepted(comfy: Any, graphs: Any) -> None:
+    prompt = graphs.motion()
+    del prompt["motion"]["inputs"]["take"]
+    comfy.succeed(prompt)
+
+
+def test_a_missing_or_unknown_motion_source_is_answered_in_words(comfy: Any, graphs: Any) -> None:
+    for source in ({}, {"motion_source": "camera"}):
+        prompt = graphs.motion(motion_source=None)
+        del prompt["motion"]["inputs"]["motion_source"]
+        prompt["motion"]["inputs"] |= source
+        answer = comfy.post("/prompt", {"prompt": prompt})
+        assert answer.status_code == 400
+        assert "Set it to 'video'" in answer.text
+
+
+def test_the_demo_files_of_the_examples_are_put_into_input(comfy: Any) -> None:
+    folder = comfy.base / "input" / "kling_direct"
+    assert sorted(path.name for path in folder.iterdir()) == ["character.png", "motion.mp4"]
