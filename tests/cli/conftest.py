@@ -1,0 +1,107 @@
+"""The command line, in this process and as one of its own, and inputs that break a limit each."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from kling_direct.cli import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a person, or a program, sees of one command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+def checked(done: Done) -> Done:
+    assert "Traceback" not in done.text, done.text
+    return done
+
+
+@pytest.fixture
+def kling(hermetic: None) -> Callable[..., Done]:
+    """Run a command in this process; whatever it raises but does not tell fails the test."""
+
+    def run(*arguments: object) -> Done:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="kling-direct")
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return checked(Done(result.exit_code, result.stdout, result.stderr))
+
+    return run
+
+
+@pytest.fixture
+def kling_process(hermetic: None) -> Callable[..., Done]:
+    """Run a command as a process of its own."""
+
+    def run(*arguments: object) -> Done:
+        command = [sys.executable, "-P", "-m", "kling_direct.cli", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return checked(Done(done.returncode, done.stdout, done.stderr))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """Draw a clip of so many tenths of a second."""
+    folder = tmp_path_factory.mktemp("lengths")
+
+    def draw(frames: int) -> Path:
+        path = folder / f"{frames}.mp4"
+        if path.exists():
+            return path
+        with av.open(str(path), "w") as output:
+            stream = output.add_stream("libx264", rate=10)
+            assert isinstance(stream, av.VideoStream)
+            stream.width = stream.height = 360
+            stream.pix_fmt, stream.options = "yuv420p", {"preset": "ultrafast"}
+            for number in range(frames):
+                planes = np.full((540, 360), 128, np.uint8)
+                planes[:360, number % 300 : number % 300 + 40] = 220
+                frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, 10)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        return path
+
+    return draw
+
+
+@pytest.fixture
+def picture_of(tmp_path: Path) -> Callable[[int, int], Path]:
+    """Draw a picture of a size."""
+
+    def draw(width: int, height: int) -> Path:
+        path = tmp_path / f"{width}x{height}.png"
+        Image.new("RGB", (width, height), "teal").save(path)
+        return path
+
+    return draw
