@@ -47,6 +47,7 @@ from .options import (
 from .settings import load_settings
 from .terminal import (
     err,
+    forgive_encodings,
     out,
     print_check,
     print_csv,
@@ -337,6 +338,7 @@ def store_clean(
 
 def main() -> None:
     """Run the command line."""
+    forgive_encodings()
     app(prog_name="kling-direct")
 
 
