@@ -107,10 +107,18 @@ class SandboxThread:
         return self.sandbox.origin
 
     def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self.sandbox.stop(), self._loop).result(20)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(20)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         self._loop.close()
+
+    async def _stop(self) -> None:
+        """Stop, and let go of calls that a scripted stall still holds."""
+        await self.sandbox.stop()
+        held = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
 
 
 @pytest.fixture

@@ -1,0 +1,227 @@
+"""A ledger that is gone, or an old copy, buys nothing again."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_direct.errors import TaskFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kling_direct.jobs.outcome import Outcome
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile
+
+
+@pytest.fixture
+def run(engines: Callable[..., Any], sandbox: SandboxControl) -> Callable[..., Outcome]:
+    """Run an order as a process would that starts and ends for it."""
+
+    def once(order: Any) -> Outcome:
+        engine = engines()
+        try:
+            return engine.run(order).result(30)
+        finally:
+            engine.close()
+
+    return once
+
+
+@pytest.mark.parametrize("with_results", [True, False], ids=["files here", "files gone"])
+def test_a_deleted_ledger_does_not_buy_again(
+    with_results: bool,
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    results: Path,
+) -> None:
+    first = run(order())
+    ledger_file.lose()
+    if not with_results:
+        shutil.rmtree(results)
+
+    again = run(order())
+
+    assert again.reused
+    assert again.path.is_file()
+    assert again.attempt.task_id == first.attempt.task_id
+    assert again.units == first.units
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
+
+
+@pytest.mark.parametrize("with_results", [True, False], ids=["files here", "files gone"])
+def test_a_ledger_deleted_after_failed_1_and_succeeded_2_does_not_buy_again(
+    with_results: bool,
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    results: Path,
+) -> None:
+    sandbox.script("create", "task-failed")
+    with pytest.raises(TaskFailed):
+        run(order())
+    second = run(order())
+    assert second.attempt.number == 2
+    ledger_file.lose()
+    if not with_results:
+        shutil.rmtree(results)
+
+    again = run(order())
+
+    assert again.reused
+    assert again.path.is_file()
+    assert again.attempt.task_id == second.attempt.task_id
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 2
+    assert not sandbox.pending()
+
+
+def test_a_ledger_deleted_after_a_failure_counts_that_failure(
+    sandbox: SandboxControl, run: Callable[..., Outcome], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    sandbox.script("create", "task-failed")
+    with pytest.raises(TaskFailed):
+        run(order())
+    ledger_file.lose()
+
+    second = run(order())
+
+    assert second.attempt.external_id.endswith("-2")
+    assert [task["task_status"] for task in sandbox.tasks()] == ["succeed", "failed"]
+
+
+def test_a_ledger_deleted_after_a_failure_for_the_input_repeats_the_reason(
+    sandbox: SandboxControl, run: Callable[..., Outcome], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    sandbox.script("create", "task-failed-input")
+    with pytest.raises(TaskFailed):
+        run(order())
+    ledger_file.lose()
+
+    with pytest.raises(TaskFailed, match="No complete upper body"):
+        run(order())
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_ledger_deleted_during_the_wait_goes_on_with_the_task(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    sandbox.move(policy="polls", polls=100_000)
+    engine = engines()
+    engine.run(order())
+    eventually(lambda: ledger_file.states() == ["submitted"], "the task")
+    engine.close()
+    ledger_file.lose()
+    sandbox.move(policy="at once")
+
+    assert run(order()).reused
+    assert len(sandbox.creates()) == 1
+
+
+@pytest.mark.parametrize("ledger_kept", [True, False], ids=["ledger kept", "ledger gone"])
+def test_a_sidecar_without_its_video_fetches_the_video_again_free(
+    ledger_kept: bool,
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+) -> None:
+    first = run(order())
+    first.path.unlink()
+    if not ledger_kept:
+        ledger_file.lose()
+
+    again = run(order())
+
+    assert again.reused
+    assert again.path == first.path
+    assert again.path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_damaged_video_is_not_taken_for_the_result(
+    sandbox: SandboxControl, run: Callable[..., Outcome], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    first = run(order())
+    first.path.write_bytes(first.path.read_bytes()[:1000])
+    ledger_file.lose()
+
+    again = run(order())
+
+    assert again.path.stat().st_size > 1000
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_ledger_put_back_from_an_old_copy_does_not_buy_again(
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    tmp_path: Path,
+) -> None:
+    """The copy knows of the first, failed attempt alone; the second one succeeded."""
+    sandbox.script("create", "task-failed")
+    with pytest.raises(TaskFailed):
+        run(order())
+    copy = shutil.copy(ledger_file.path, tmp_path / "copy.db")
+    second = run(order())
+    ledger_file.lose()
+    shutil.copy(copy, ledger_file.path)
+
+    again = run(order())
+
+    assert again.attempt.task_id == second.attempt.task_id
+    assert len(sandbox.creates()) == 2
+
+
+def test_a_moved_results_folder_is_found_by_its_sidecars(
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    results: Path,
+) -> None:
+    first = run(order(project="old"))
+    (results / "sandbox" / "old").rename(results / "sandbox" / "sorted by hand")
+    ledger_file.lose()
+    calls = len(sandbox.calls())
+
+    again = run(order(project="old"))
+
+    assert again.path.parent.name == "sorted by hand"
+    assert again.attempt.task_id == first.attempt.task_id
+    assert len(sandbox.calls()) == calls, "a kept job needs nobody"
+
+
+def test_a_kept_job_is_served_without_a_network(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+) -> None:
+    first = run(order())
+
+    again = engines(sandbox_url="http://127.0.0.1:9").run(order()).result(10)
+
+    assert again.path == first.path
+
+
+def test_another_take_is_bought_on_purpose(
+    sandbox: SandboxControl, run: Callable[..., Outcome], order: Callable[..., Any]
+) -> None:
+    first = run(order())
+    second = run(order(take=1))
+
+    assert second.path != first.path
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 2
