@@ -54,17 +54,12 @@ def order_violations(
         *_choice("model", motion.model, Model),
         *_choice("mode", motion.mode, Mode),
         *_choice("character_orientation", motion.character_orientation, Orientation),
+        *_texts(order),
     ]
 
     def broken(field: str, rule: str, message: str) -> None:
         found.append(Violation(field, rule, message))
 
-    if len(motion.prompt) > limits.PROMPT_MAX_CHARACTERS:
-        broken(
-            "prompt",
-            "prompt.length",
-            f"Prompt has {len(motion.prompt)} characters; Kling takes {limits.PROMPT_MAX_CHARACTERS}.",
-        )
     if motion.take < 0:
         broken("take", "take.min", f"take is {motion.take}; it begins at 0.")
     if motion.element_id and not _is_element_id(motion.element_id):
@@ -120,6 +115,28 @@ def _choice(field: str, value: str, known: type[Model | Mode | Orientation]) -> 
         return []
     names = ", ".join(item.value for item in known)
     return [Violation(field, f"{field}.unknown", f"{field} is {value[:40]!r}; Kling knows: {names}.")]
+
+
+def _texts(order: Order) -> list[Violation]:
+    found = []
+    prompt = order.motion.prompt
+    if len(prompt) > limits.PROMPT_MAX_CHARACTERS:
+        message = f"Prompt has {len(prompt)} characters; Kling takes {limits.PROMPT_MAX_CHARACTERS}."
+        found.append(Violation("prompt", "prompt.length", message))
+    for field, text in (("prompt", prompt), ("project", order.project)):
+        if not _is_whole(text):
+            message = f"{field} holds half of a character. Type or paste it again."
+            found.append(Violation(field, f"{field}.unicode", message))
+    return found
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text has no lone surrogate, which neither Kling nor the ledger takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_element_id(text: str) -> bool:

@@ -135,14 +135,14 @@ class Order:
     @property
     def shown_image_name(self) -> str:
         """Return a name for the reference image."""
-        return self.image_name or (self.image.stem if isinstance(self.image, Path) else "image")
+        return _whole(self.image_name or (self.image.stem if isinstance(self.image, Path) else "image"))
 
     @property
     def shown_video_name(self) -> str:
         """Return a name for the reference video; of a URL never more than its kind."""
         if self.video_name or isinstance(self.video, VideoUrl):
-            return self.video_name or "url"
-        return self.video.path.stem if isinstance(self.video, VideoFile) else "frames"
+            return _whole(self.video_name or "url")
+        return _whole(self.video.path.stem) if isinstance(self.video, VideoFile) else "frames"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +184,11 @@ class Job:
     def external_id(self, number: int) -> str:
         """Return the id under which attempt `number` is known to the vendor."""
         return f"kd-{self.key[2:34]}-{number}"
+
+
+def _whole(name: str) -> str:
+    """Return a name that every database takes: bytes of a file name that are no text become `?`."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def billed_seconds(value: float | Fraction | Decimal) -> Decimal:
