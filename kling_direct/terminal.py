@@ -116,7 +116,7 @@ def print_table(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
 
 def print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Print rows as CSV; a cell that a spreadsheet would take for a formula is quoted as text."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         cells = (_cell(row.get(name)) for name in columns)
