@@ -120,6 +120,21 @@ class KlingClient:
         answer = await self._send("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}")
         return self._typed(answer, Task.model_validate)
 
+    async def get_task(self, task_id: str) -> Answer[Task]:
+        """Return the task of this task id, and no other.
+
+        Raises:
+            UnreadableAnswer: the answer describes another task.
+            InputRefused, ApiError, TransportError: as `get`.
+        """
+        answer = await self.get(task_id)
+        if answer.value.task_id != task_id:
+            raise UnreadableAnswer(
+                f"{self.origin} answered with another task than {vendor_text(task_id)}.",
+                hint="Check that no proxy stands between.",
+            )
+        return answer
+
     async def list(self, page: int = 1, page_size: int = 30) -> Answer[tuple[Task, ...]]:
         """Return one page of the account's tasks; pages 1..1000 of 1..500.
 

@@ -37,7 +37,7 @@ async def wait_for_end(
     troubles = 0
     while True:
         try:
-            answer = await client.get(task_id)
+            answer = await client.get_task(task_id)
         except (ApiError, TransportError) as error:
             if not (may_read_again(error) or isinstance(error, (InvalidValue, ResourceMissing))):
                 raise

@@ -232,7 +232,9 @@ async def _look(work: Work) -> Answer[Task]:
     """Ask for the task anew: its links are only as old as the answer."""
     try:
         return await read_again(
-            lambda: work.client.get(_task_id(work.attempt)), work.clock, pause_seconds=work.pace.poll_seconds
+            lambda: work.client.get_task(_task_id(work.attempt)),
+            work.clock,
+            pause_seconds=work.pace.poll_seconds,
         )
     except ApiError as error:
         if not is_absent(error):
