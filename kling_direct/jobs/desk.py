@@ -21,6 +21,7 @@ from ..errors import (
 )
 from .attempt import Attempt, AttemptState
 from .collect import collect, failure, wait
+from .forget import show_again
 from .job import Service
 from .lease import renewed
 from .next_step import CarryOn, Open, Refuse, Serve, Step, gone
@@ -92,6 +93,7 @@ class Desk:
             )
             attempt = await self._begin(job, preparation)
             await asyncio.to_thread(keep_picture, job, self.settings.home)
+            await asyncio.to_thread(show_again, self.ledger.database, job.key)
             try:
                 posted, attempt = await self.carry(attempt, job.label, flight, preparation)
             finally:
@@ -117,6 +119,7 @@ class Desk:
                 await self.clock.sleep(min(WATCH_SECONDS, self.settings.poll_seconds))
                 attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
                 continue
+            work: Work | None = None
             try:
                 async with renewed(partial(self.ledger.renew, claimed), self.clock):
                     work = await self._work(claimed, label, flight, preparation)
@@ -125,7 +128,7 @@ class Desk:
             except LeaseLost:
                 attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
             except KlingDirectError as error:
-                error.task_id = error.task_id or flight.progress.task_id or claimed.task_id
+                error.task_id = error.task_id or (work.attempt if work else claimed).task_id
                 raise
             finally:
                 await asyncio.shield(self._release(claimed))
