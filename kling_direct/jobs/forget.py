@@ -61,3 +61,13 @@ def _delete(store: ResultStore, relative: str) -> list[str]:
             real.unlink()
             gone.append(real.relative_to(root).as_posix())
     return gone
+
+
+def show_again(database: Database, job_key: str) -> None:
+    """Show a hidden job again, since somebody ordered it again; blocking."""
+    is_hidden = sa.and_(jobs.c.job_key == job_key, jobs.c.hidden_at.is_not(None))
+    with database.read() as connection:
+        hidden = connection.execute(sa.select(jobs.c.job_key).where(is_hidden)).first()
+    if hidden is not None:
+        with database.write() as connection:
+            connection.execute(sa.update(jobs).where(is_hidden).values(hidden_at=None))

@@ -1,0 +1,162 @@
+"""What never reaches a handler, and the clean answer that it gets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = "v1" + "0" * 64
+TRUSTED = (
+    ("/keys", {"profile": "studio", "api_key": "k" * 32}),
+    ("/keys/forget", {"profile": "studio"}),
+    ("/limits", {"max_units_per_day": 10}),
+    (f"/jobs/{KEY}/forget", {}),
+)
+"""What changes keys, limits or memory."""
+FORWARDING = (
+    {"Forwarded": "for=10.0.0.9"},
+    {"X-Forwarded-For": "10.0.0.9"},
+    {"X-Forwarded-Proto": "https"},
+    {"X-Real-IP": "10.0.0.9"},
+    {"Via": "1.1 proxy"},
+    {"CF-Connecting-IP": "10.0.0.9"},
+)
+
+
+def refused(answer: Any, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/json")
+    body = answer.json()
+    assert body["message"]
+    return body
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://["])
+def test_a_page_of_another_origin_is_refused(served: Any, origin: str) -> None:
+    refused(served.http.get("/kling_direct/jobs", headers={"Origin": origin}), 403)
+    refused(served.post("/hold", {"held": True}, Origin=origin), 403)
+
+
+def test_a_cross_site_request_without_origin_is_refused(served: Any) -> None:
+    refused(served.http.get("/kling_direct/jobs", headers={"Sec-Fetch-Site": "cross-site"}), 403)
+
+
+def test_an_origin_that_the_operator_trusts_may_ask(serve: Callable[..., Any], sandbox: Any) -> None:
+    served = serve(trusted_origins="https://studio.example")
+    answer = served.http.get("/kling_direct/jobs", headers={"Origin": "https://studio.example"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_a_body_that_is_not_json_by_its_type_is_refused(served: Any, kind: str) -> None:
+    answer = served.http.post("/kling_direct/hold", content=b'{"held": true}', headers={"Content-Type": kind})
+    refused(answer, 415)
+    assert served.get("/status").json()["held_since"] is None
+
+
+def test_a_body_of_10_mb_is_refused(served: Any) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = b'{"profile": "' + b"x" * 10_000_000 + b'"}'
+    refused(served.http.post("/kling_direct/keys/test", content=body, headers=headers), 413)
+    chunks = (body[start : start + 65536] for start in range(0, len(body), 65536))
+    refused(served.http.post("/kling_direct/keys/test", content=chunks, headers=headers), 413)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b"{", b'{"held": NaN}', b"\xff", b"[" * 5000 + b"]" * 5000]
+)
+def test_a_body_that_is_no_json_object_is_refused(served: Any, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    refused(served.http.post("/kling_direct/hold", content=body, headers=headers), 400)
+
+
+@pytest.mark.parametrize("key", ["..%2F..%2Fledger.db", "%2e%2e", "v1", "V1" + "0" * 64, "v1" + "g" * 64])
+def test_a_path_that_names_no_job_is_refused(served: Any, key: str) -> None:
+    for name in ("", "/workflow", "/picture", "/poster", "/video"):
+        assert served.http.get(f"/kling_direct/jobs/{key}{name}").status_code in {404, 422}
+
+
+def test_dots_in_every_parameter_are_refused_or_harmless(served: Any, graph_of: Any) -> None:
+    dots = "../../../../etc/passwd"
+    for path, name in (("/account", "profile"), ("/jobs", "shown"), ("/account", "service")):
+        refused(served.get(path, **{name: dots}), 422)
+    assert served.get("/jobs", search=dots).json()["jobs"] == []
+    refused(served.post("/keys", {"profile": dots, "api_key": "k" * 32}), 422)
+    refused(served.post("/keys/test", {"profile": dots}), 422)
+    refused(served.post("/account/adopt", {"service": "sandbox", "task_id": dots}), 422)
+    graph = graph_of()
+    graph["1"]["inputs"]["image"] = graph["2"]["inputs"]["file"] = dots
+    node = served.post("/node", {"node_id": "3", "prompt": graph}).json()
+    assert node["price"] is None
+    assert "passwd" not in str(node)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/hold", {"held": "yes"}),
+        ("/hold", {"held": 1}),
+        ("/hold", {}),
+        ("/hold", {"held": True, "more": 1}),
+        ("/limits", {"max_units_per_day": -1}),
+        ("/limits", {"max_units_per_day": "many"}),
+        ("/keys", {"api_key": 7}),
+        ("/account/adopt", {"service": "other", "task_id": "1"}),
+        ("/node", {"node_id": "3", "prompt": []}),
+    ],
+)
+def test_wrong_types_and_unknown_fields_are_refused(served: Any, path: str, body: Any) -> None:
+    refused(served.post(path, body), 422)
+
+
+def test_a_refusal_never_repeats_a_value(served: Any) -> None:
+    secret = "sk-not-to-be-shown-0001"
+    body = {"profile": "studio", "api_key": [secret], "access_key": secret * 40, secret: 1}
+    answer = served.post("/keys", body)
+    assert secret * 40 not in refused(answer, 422)["message"]
+    assert f"[{secret}" not in answer.text
+
+
+@pytest.mark.parametrize("headers", FORWARDING)
+def test_through_a_proxy_nothing_trusted_is_changed(served: Any, headers: dict[str, str]) -> None:
+    for path, body in TRUSTED:
+        hint = refused(served.post(path, body, **headers), 403)["hint"]
+        assert "KLINGAI_API_KEY" in hint
+        assert "kling-direct keys allow" in hint
+
+
+def test_a_host_name_that_leads_here_is_not_this_machine(served: Any) -> None:
+    headers = {"Host": f"rebound.example:{served.port}", "Origin": f"http://rebound.example:{served.port}"}
+    for path, body in TRUSTED:
+        refused(served.post(path, body, **headers), 403)
+
+
+def test_a_program_without_a_page_needs_a_code_as_well(served: Any) -> None:
+    del served.http.headers["Origin"]
+    refused(served.post("/limits", {"max_units_per_day": 10}), 403)
+
+
+def test_a_one_time_code_opens_one_change_from_elsewhere(served: Any, code_of: Any) -> None:
+    code = code_of(served)
+    elsewhere = {"X-Forwarded-For": "10.0.0.9"}
+    answer = served.post("/limits", {"max_units_per_day": 10, "code": code.lower()}, **elsewhere)
+    assert answer.status_code == 200
+    refused(served.post("/limits", {"max_units_per_day": 11, "code": code}, **elsewhere), 403)
+
+
+def test_five_wrong_codes_spoil_the_right_one(served: Any, code_of: Any) -> None:
+    code = code_of(served)
+    elsewhere = {"X-Forwarded-For": "10.0.0.9"}
+    for _ in range(5):
+        refused(served.post("/limits", {"max_units_per_day": 9, "code": "WRONG"}, **elsewhere), 403)
+    refused(served.post("/limits", {"max_units_per_day": 9, "code": code}, **elsewhere), 403)
+
+
+def test_get_changes_nothing(served: Any) -> None:
+    """No route answers GET that has an effect; those that have one answer POST alone."""
+    for path in ("/hold", "/limits", "/keys/test", "/keys/forget", "/account/adopt", "/node"):
+        assert served.get(path).status_code == 405

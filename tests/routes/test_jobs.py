@@ -1,0 +1,130 @@
+"""The list of jobs: complete, searchable, without links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_a_made_job_is_listed_with_where_its_file_lies(served: Any) -> None:
+    key = served.run(project="cats")
+    (job,) = served.get("/jobs").json()["jobs"]
+    assert job["job_key"] == key
+    assert job["state"] == "kept"
+    assert job["project"] == "cats"
+    assert job["file"]["type"] == "output"
+    assert (served.folders["output"] / job["file"]["subfolder"] / job["file"]["filename"]).is_file()
+
+
+def test_no_list_and_no_detail_holds_a_link_or_a_workflow(served: Any) -> None:
+    key = served.run()
+    for path in ("/jobs", f"/jobs/{key}", "/account", "/totals", "/history.csv"):
+        text = served.get(path).text
+        assert "http" not in text, path
+        assert "nodes" not in text, path
+
+
+def test_the_detail_shows_the_prompt_and_every_attempt(served: Any) -> None:
+    key = served.run(prompt="on a beach")
+    job = served.get(f"/jobs/{key}").json()
+    assert job["prompt"] == "on a beach"
+    assert [attempt["number"] for attempt in job["attempts"]] == [1]
+
+
+def test_search_and_filter_narrow_the_list(served: Any) -> None:
+    served.run(project="cats")
+    served.run(project="dogs", take=1)
+    assert served.get("/jobs").json()["total"] == 2
+    assert [job["project"] for job in served.get("/jobs", search="dog").json()["jobs"]] == ["dogs"]
+    assert served.get("/jobs", search="100%").json()["total"] == 0
+    assert served.get("/jobs", shown="failed").json()["jobs"] == []
+    assert served.get("/jobs", shown="kept", limit=1).json()["total"] == 2
+
+
+def test_picture_poster_and_video_are_served(served: Any) -> None:
+    key = served.run()
+    for name, kind in (("picture", "image/jpeg"), ("poster", "image/jpeg"), ("video", "video/mp4")):
+        answer = served.get(f"/jobs/{key}/{name}")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == kind
+    part = served.http.get(f"/kling_direct/jobs/{key}/video", headers={"Range": "bytes=0-9"})
+    assert part.status_code == 206
+    assert len(part.content) == 10
+
+
+def test_a_result_outside_of_the_results_folder_is_not_served(served: Any, tmp_path: Any) -> None:
+    key = served.run()
+    secret = tmp_path / "secret.mp4"
+    secret.write_bytes(b"secret")
+    video = served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path)
+    video.unlink()
+    video.symlink_to(secret)
+    assert served.get(f"/jobs/{key}/video").status_code == 404
+
+
+def test_forgetting_hides_the_row_and_never_shrinks_a_total(served: Any) -> None:
+    key = served.run()
+    before = served.get("/totals").json()
+    answer = served.post(f"/jobs/{key}/forget", {})
+    assert answer.json() == {"job_key": key, "deleted": []}
+    assert served.get("/jobs").json()["total"] == 0
+    assert served.get("/totals").json() == before
+    assert served.get(f"/jobs/{key}").json()["task_id"]
+    assert served.get(f"/jobs/{key}/video").status_code == 200
+
+
+def test_forgetting_deletes_the_file_only_when_asked(served: Any) -> None:
+    key = served.run()
+    deleted = served.post(f"/jobs/{key}/forget", {"delete_file": True}).json()["deleted"]
+    assert [name.rsplit(".", 1)[1] for name in deleted] == ["mp4", "json"]
+    assert not list(served.engine.store.root.rglob("*.mp4"))
+
+
+def test_a_forgotten_job_that_is_made_again_is_shown_again(served: Any) -> None:
+    key = served.run()
+    served.post(f"/jobs/{key}/forget", {"delete_file": True})
+    assert served.run() == key
+    assert [job["state"] for job in served.get("/jobs").json()["jobs"]] == ["kept"]
+
+
+def test_collect_now_fetches_a_result_that_is_not_here(served: Any, eventually: Callable[..., Any]) -> None:
+    key = served.run()
+    video = served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path)
+    video.unlink()
+    served.events.clear()
+    assert served.post(f"/jobs/{key}/collect").status_code == 202
+    eventually(lambda: (key, "ended") in served.events, "the end of collecting is told")
+    assert video.is_file()
+
+
+def test_a_collect_that_fails_says_why_in_the_list(served: Any, sandbox: Any, eventually: Any) -> None:
+    key = served.run()
+    served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path).unlink()
+    sandbox.reset()
+    served.post(f"/jobs/{key}/collect")
+    trouble = eventually(lambda: served.get("/jobs").json()["jobs"][0]["trouble"], "the reason is shown")
+    assert trouble["hint"]
+
+
+def test_events_hold_a_job_key_and_a_state_and_nothing_else(served: Any) -> None:
+    key = served.run()
+    states = [state for known, state in served.events if known == key]
+    assert states[-1] == "ended"
+    assert {"submit", "wait", "download", "kept"} <= set(states)
+
+
+def test_an_unknown_job_is_a_clean_404(served: Any) -> None:
+    key = "v1" + "0" * 64
+    for path in ("", "/workflow", "/picture", "/poster", "/video"):
+        answer = served.get(f"/jobs/{key}{path}")
+        assert answer.status_code == 404, path
+        assert answer.json()["message"]
+
+
+def test_the_workflow_that_made_a_job_is_given_alone(served: Any, part: Callable[[str], Any]) -> None:
+    graph = part("kling_direct.jobs.graphs").Graph("signature", {"nodes": [1], "version": 0.4})
+    key = served.run(graph=graph)
+    assert served.get("/jobs").json()["jobs"][0]["has_workflow"] is True
+    assert served.get(f"/jobs/{key}/workflow").json() == {"workflow": {"nodes": [1], "version": 0.4}}
