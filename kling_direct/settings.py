@@ -161,14 +161,22 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         default=None, description="Secret of signed callbacks (whsec_...)."
     )
-    klingai_api_key: SecretStr | None = Field(default=None, validation_alias=AliasChoices("KLINGAI_API_KEY"))
+    klingai_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("KLINGAI_API_KEY"), description="Kling's API key."
+    )
     klingai_access_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("KLINGAI_ACCESS_KEY")
+        default=None,
+        validation_alias=AliasChoices("KLINGAI_ACCESS_KEY"),
+        description="Kling's access key; needs the secret key too.",
     )
     klingai_secret_key: SecretStr | None = Field(
-        default=None, validation_alias=AliasChoices("KLINGAI_SECRET_KEY")
+        default=None, validation_alias=AliasChoices("KLINGAI_SECRET_KEY"), description="Kling's secret key."
     )
-    klingai_base_url: str | None = Field(default=None, validation_alias=AliasChoices("KLINGAI_BASE_URL"))
+    klingai_base_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("KLINGAI_BASE_URL"),
+        description=f"Where these keys are valid; default `{GLOBAL_ORIGIN}`, China: `{CHINA_ORIGIN}`.",
+    )
 
     @field_validator("allow_hosts", "callback_origins", "trusted_origins", mode="before")
     @classmethod
