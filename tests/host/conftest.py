@@ -1,7 +1,8 @@
 """A real ComfyUI with the pack linked in, and a sandbox beside it as the service.
 
-The host is looked for in COMFYUI_PATH, ~/comfy/ComfyUI, and the folder that holds this pack; its interpreter in
-COMFYUI_PYTHON, the host's .venv or venv, and the running one. REQUIRE_COMFYUI=1 makes a missing host a failure.
+The host is looked for in COMFYUI_PATH, ~/comfy/ComfyUI, and the folder that holds this pack; its interpreter
+in COMFYUI_PYTHON, the host's .venv or venv, and the running one. REQUIRE_COMFYUI=1 makes a missing host a
+failure.
 """
 
 from __future__ import annotations

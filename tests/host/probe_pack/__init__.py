@@ -1,12 +1,13 @@
 # ruff: noqa: ANN001, ANN003, ANN201, ANN206 - ComfyUI gives these their types
 # pyright: reportMissingImports=false
-"""Nodes and one route that the host lane puts beside the pack: sources, a failing neighbour, and a look inside."""
+"""Nodes and a route that the host lane puts beside the pack: sources, a failing neighbour, a look inside."""
 
 import asyncio
 import hashlib
 import io as std_io
 import json
 import sys
+from pathlib import Path
 
 import torch
 from aiohttp import web
@@ -42,10 +43,10 @@ class Pictures(io.ComfyNode):
         return io.Schema(
             node_id="Probe_Pictures",
             inputs=[
-                io.Int.Input("count", default=2),
-                io.Int.Input("seed", default=0),
-                io.Int.Input("equal", default=0),
-                io.Int.Input("side", default=320),
+                io.Int.Input("count", default=2, optional=True),
+                io.Int.Input("seed", default=0, optional=True),
+                io.Int.Input("equal", default=0, optional=True),
+                io.Int.Input("side", default=320, optional=True),
             ],
             outputs=[
                 io.Image.Output(display_name="list", is_output_list=True),
@@ -54,7 +55,7 @@ class Pictures(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, count, seed, equal, side):
+    def execute(cls, count=2, seed=0, equal=0, side=320):
         pictures = []
         for number in range(count):
             generator = torch.Generator().manual_seed(seed * 1000 + (0 if equal else number))
@@ -73,8 +74,8 @@ class BytesVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, video):
-        with open(video.get_stream_source(), "rb") as file:
-            return io.NodeOutput(InputImpl.VideoFromFile(std_io.BytesIO(file.read())))
+        data = Path(video.get_stream_source()).read_bytes()
+        return io.NodeOutput(InputImpl.VideoFromFile(std_io.BytesIO(data)))
 
 
 class Show(io.ComfyNode):

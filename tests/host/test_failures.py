@@ -1,0 +1,149 @@
+"""Failures as ComfyUI shows them: one message with the task and the next step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+FAULTS = {
+    "code-1102": "resource pack is used up",
+    "code-1303": "",
+    "code-1301": "moderation",
+    "code-1201": "a value is not valid",
+    "task-failed": "Task failed due to an internal error",
+    "task-failed-input": "No complete upper body",
+    "task-failed-charged": "Charge",
+}
+
+
+def assert_plain(ended: Any, *, wanted: str, task: bool) -> str:
+    error = ended.error
+    message = error["exception_message"].strip()
+    assert wanted in message
+    assert "\n" not in message
+    assert "Traceback" not in message
+    assert error["exception_type"] == "kling_direct.KlingDirectFailure"
+    ours = [line for line in error["traceback"] if "kling-direct" in line]
+    assert len(ours) <= 1, "nothing but the line that raises"
+    assert not any("kling_direct/" in line for line in ours)
+    if task:
+        assert "Task " in message or "task " in message
+    assert message.endswith((".", ")"))
+    return message
+
+
+@pytest.mark.parametrize("fault", [name for name, text in FAULTS.items() if text])
+def test_what_kling_refuses_or_fails_ends_in_one_message(
+    comfy: Any, sandbox: Any, graphs: Any, fault: str
+) -> None:
+    sandbox.script("create", fault)
+    ended = comfy.run(graphs.motion())
+    assert_plain(ended, wanted=FAULTS[fault], task=fault.startswith("task"))
+
+
+def test_a_refusal_by_moderation_is_repeated_and_nothing_is_submitted(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.script("create", "code-1301")
+    prompt = graphs.motion()
+    comfy.run(prompt)
+    before = len(sandbox.creates())
+    message = assert_plain(comfy.run(prompt), wanted="nothing was submitted again", task=False)
+    assert "raise take" in message
+    assert len(sandbox.creates()) == before
+
+
+def test_a_full_account_is_waited_for(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.script("create", "code-1303", "code-1302")
+    comfy.succeed(graphs.motion())
+
+
+def test_a_damaged_download_says_how_to_go_on_and_queueing_again_delivers(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.script("result", "not-a-video")
+    prompt = graphs.motion()
+    before = len(sandbox.creates())
+    message = assert_plain(comfy.run(prompt), wanted="not a playable video", task=True)
+    assert "again" in message
+    comfy.succeed(prompt)
+    assert len(sandbox.creates()) == before + 1
+
+
+def test_a_wait_that_is_over_names_the_task_and_queueing_again_collects(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.tasks_take(seconds=4)
+    prompt = graphs.motion(wait_minutes=0.01)
+    before = len(sandbox.creates())
+    assert_plain(comfy.run(prompt), wanted="goes on at Kling", task=True)
+    prompt["motion"]["inputs"]["wait_minutes"] = 1.0
+    comfy.succeed(prompt)
+    assert len(sandbox.creates()) == before + 1
+
+
+def test_a_batch_is_refused_with_advice(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    prompt = graphs.motion(image=["many", 1])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4}}
+    before = len(sandbox.creates())
+    message = assert_plain(comfy.run(prompt), wanted="batch of 4 pictures", task=False)
+    assert "Rebatch Images" in message
+    assert len(sandbox.creates()) == before
+
+
+def test_inputs_that_break_limits_are_all_named_and_nothing_is_sent(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    prompt = graphs.motion(prompt="x" * 2501, element_id="abc", conform="off", image=["many", 0])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 1, "side": 200}}
+    before = len(sandbox.creates())
+    message = assert_plain(comfy.run(prompt), wanted="2501", task=False)
+    assert "abc" in message
+    assert "200" in message
+    assert len(sandbox.creates()) == before
+
+
+def test_kling_without_a_key_says_where_to_put_one(own_comfy: Any, graphs: Any) -> None:
+    comfy = own_comfy(KLINGAI_API_KEY="", KLINGAI_BASE_URL="").start()
+    prompt = graphs.motion(
+        service="kling", motion_source="url", **{"motion_source.url": "https://example.com/dance.mp4"}
+    )
+    message = assert_plain(comfy.run(prompt), wanted="No Kling key is configured", task=False)
+    assert "KLINGAI_API_KEY" in message
+    assert "credentials.json" in message
+    assert "sandbox needs no key" in message
+
+
+def test_a_service_that_cannot_be_reached_says_that_nothing_was_submitted(comfy: Any, graphs: Any) -> None:
+    prompt = graphs.motion(
+        service="kling", motion_source="url", **{"motion_source.url": "https://example.com/dance.mp4"}
+    )
+    error = comfy.run(prompt, 60).error
+    assert "127.0.0.1:9" in error["exception_message"]
+
+
+def test_skip_blocks_one_item_and_delivers_the_others(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    prompt = graphs.motion(image=["many", 0], on_failure="skip")
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 3, "seed": 77}}
+    sandbox.script("create", "ok", "code-1301", "ok")
+    with comfy.listening() as listener:
+        ended = comfy.ended(comfy.queue(prompt, listener.client_id))
+        assert ended.ok
+        blocked = listener.wait_for("execution_error", seconds=5)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 2
+    assert "moderation" in blocked.data["exception_message"]
+    before = len(sandbox.creates())
+    comfy.succeed(prompt)
+    assert len(sandbox.creates()) == before
+
+
+def test_disable_api_nodes_refuses_kling_and_leaves_the_sandbox_alone(own_comfy: Any, graphs: Any) -> None:
+    comfy = own_comfy("--disable-api-nodes").start()
+    live = graphs.motion(
+        service="kling", motion_source="url", **{"motion_source.url": "https://example.com/dance.mp4"}
+    )
+    assert_plain(comfy.run(live), wanted="--disable-api-nodes", task=False)
+    listing = {"list": {"class_type": "KlingDirect_ListTasks", "inputs": {"service": "kling"}}}
+    assert_plain(comfy.run(listing), wanted="--disable-api-nodes", task=False)
+    comfy.succeed(graphs.motion())

@@ -1,0 +1,124 @@
+"""One job, one create: however often it is queued, whatever is wired, whatever is restarted or killed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+
+def creates(sandbox: Any) -> int:
+    return len([call for call in sandbox.creates() if call["status"] == 200])
+
+
+def test_queueing_again_restarting_and_wiring_frames_later_submit_once(
+    own_comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    before = creates(sandbox)
+    comfy = own_comfy().start()
+    prompt = graphs.motion()
+    comfy.succeed(prompt)
+    again = comfy.succeed(prompt)
+    assert "motion" in again.messages["execution_cached"]["nodes"]
+    comfy.kill()
+    comfy.start()
+    comfy.succeed(prompt)
+    wired = comfy.succeed(prompt | {"show": graphs.show("motion", 1), "hear": graphs.show("motion", 2)})
+    frames, sound = wired.seen("show")[0], wired.seen("hear")[0]
+    assert frames["shape"][0] > 30
+    assert frames["shape"][-1] == 3
+    assert sound["waveform"][:1] == [1]
+    assert "motion" not in wired.messages["execution_cached"]["nodes"]
+    still_wired = comfy.succeed(prompt | {"show": graphs.show("motion", 1), "hear": graphs.show("motion", 2)})
+    assert "motion" in still_wired.messages["execution_cached"]["nodes"]
+    assert creates(sandbox) == before + 1
+
+
+def test_a_result_file_that_is_deleted_is_fetched_again_free(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    prompt = graphs.motion() | {"report": graphs.show("motion", 8), "file": graphs.show("motion", 0)}
+    first = comfy.succeed(prompt)
+    before = creates(sandbox)
+    kept = first.seen("file")[0]["file"]
+    (comfy.base / "output" / kept).unlink()
+    second = comfy.succeed(prompt)
+    assert second.seen("file")[0]["file"] == kept
+    third = comfy.succeed(prompt)
+    assert "motion" in third.messages["execution_cached"]["nodes"]
+    assert creates(sandbox) == before
+
+
+def test_killed_in_mid_wait_the_next_queueing_picks_the_task_up(
+    own_comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    before = creates(sandbox)
+    sandbox.tasks_take(seconds=8)
+    comfy = own_comfy().start()
+    prompt = graphs.motion() | {"report": graphs.show("motion", 8)}
+    with comfy.listening() as listener:
+        comfy.queue(prompt, listener.client_id)
+        listener.wait_for("progress_text", lambda data: "waiting for Kling" in data[1])
+        comfy.kill()
+    comfy.start()
+    ended = comfy.succeed(prompt)
+    assert "nothing was submitted" in ended.seen("report")[0]
+    assert creates(sandbox) == before + 1
+
+
+STAGES = {
+    "check": "",
+    "queue": "waiting for a place",
+    "submit": "submitting",
+    "wait": "waiting for Kling",
+    "download": "downloading",
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_interrupt_ends_within_a_second_and_the_next_queueing_submits_once(
+    comfy: Any, sandbox: Any, graphs: Any, stage: str
+) -> None:
+    before = creates(sandbox)
+    blocking = None
+    if stage == "submit":
+        sandbox.script("create", "stall-3-after-accept")
+    elif stage == "wait":
+        sandbox.tasks_take(seconds=6)
+    elif stage == "download":
+        sandbox.script("result", "stall-6")
+    elif stage == "queue":
+        sandbox.tasks_take(seconds=6)
+        blocking = [graphs.motion() for _ in range(3)]
+    prompt = graphs.motion()
+    if blocking:
+        for number, other in enumerate(blocking):
+            prompt[f"motion{number}"] = other["motion"]
+            prompt[f"save{number}"] = graphs.save(f"motion{number}")
+        prompt["motion"] = prompt.pop("motion")
+        prompt["save"] = prompt.pop("save")
+    with comfy.listening() as listener:
+        comfy.queue(prompt, listener.client_id)
+        if STAGES[stage]:
+            listener.wait_for("progress_text", lambda data: STAGES[stage] in data[1])
+        else:
+            listener.wait_for("executing", lambda data: data["node"] == "motion")
+        asked = time.monotonic()
+        comfy.post("/interrupt")
+        interrupted = listener.wait_for("execution_interrupted")
+    assert interrupted.at - asked < 1.0
+    comfy.succeed(prompt)
+    assert creates(sandbox) == before + 1 + len(blocking or ())
+
+
+def test_a_neighbour_that_fails_during_a_slow_create_loses_nothing(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    before = creates(sandbox)
+    sandbox.script("create", "stall-4-after-accept")
+    prompt = graphs.motion()
+    failing = prompt | {"fail": {"class_type": "Probe_FailAfter", "inputs": {"seconds": 2.5}}}
+    ended = comfy.run(failing)
+    assert "on purpose" in ended.error["exception_message"]
+    report = comfy.succeed(prompt | {"report": graphs.show("motion", 8)}).seen("report")[0]
+    assert "Task " in report
+    assert creates(sandbox) == before + 1
