@@ -53,9 +53,8 @@ def conform_clip(
     facts = probe_clip(source, stop=stop)
     plan = plan_clip(facts, bounds, mode, window)
     if plan.violations or plan.work is Work.NOTHING:
-        return ConformedClip(
-            source, facts, () if plan.violations else plan.report, plan.used_range, plan.violations, True
-        )
+        violations = plan.violations or clip_violations(facts, bounds)
+        return ConformedClip(source, facts, (), plan.used_range, violations, True)
     target = _new_file(target_dir, source.stem)
     try:
         plan, written = _write(source, target, facts, plan, bounds, stop, on_progress)

@@ -38,7 +38,6 @@ _AHEAD = 4  # decoded frames that wait for a worker
 _CHANNELS = 3
 _PLANES = (2, 0, 1)  # gbrp stores green, blue, red
 _LARGEST_16_BIT = np.float32(65535)
-_LAYOUT_OF = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _SMOOTH = int(Interpolation.BILINEAR) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
 _SMALLER = int(Interpolation.AREA) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
 
@@ -117,10 +116,7 @@ def decode_clip(
 
 def sound_format(stream: AudioStream) -> SoundFormat:
     """Return the form in which a track's sound is handed over: its own rate and channels."""
-    context = stream.codec_context
-    channels = context.layout.nb_channels
-    layout = _LAYOUT_OF.get(channels, "stereo")
-    return SoundFormat(context.sample_rate, layout, channels if channels in _LAYOUT_OF else 2)
+    return SoundFormat.as_is(stream.codec_context.sample_rate, stream.codec_context.layout.nb_channels)
 
 
 def _selection(

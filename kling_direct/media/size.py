@@ -47,16 +47,18 @@ def fit(width_px: int, height_px: int, bounds: ClipBounds, *, scale: bool = True
     if scale and shorter * factor < bounds.min_side_px:
         factor = min(smallest / shorter, largest / longer)
     if factor == 1.0:
-        even = (max(2, width_px - width_px % 2), max(2, height_px - height_px % 2))
-        return Canvas(*even, *even, is_scaled=False, is_cropped=even != (width_px, height_px))
-    content_width, content_height = (
-        min(largest, max(2, round(side * factor / 2) * 2)) for side in (width_px, height_px)
-    )
+        content = (max(2, width_px - width_px % 2), max(2, height_px - height_px % 2))
+    else:
+        content = (_even(width_px * factor, largest), _even(height_px * factor, largest))
+    least = smallest if scale else 2
     return Canvas(
-        content_width,
-        content_height,
-        max(content_width, smallest),
-        max(content_height, smallest),
-        is_scaled=True,
-        is_cropped=False,
+        *content,
+        max(content[0], least),
+        max(content[1], least),
+        is_scaled=factor != 1.0,
+        is_cropped=factor == 1.0 and content != (width_px, height_px),
     )
+
+
+def _even(side: float, largest: int) -> int:
+    return min(largest, max(2, round(side / 2) * 2))

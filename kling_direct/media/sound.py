@@ -26,6 +26,7 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 _AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _TOLERANCE_SECONDS = Fraction(1, 100)  # rounded time stamps; a real gap is longer
 _WAVE_AXES = 3
+_MOST_PLANES = 7  # PyAV miscounts the planes of a frame with eight channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,12 @@ class SoundFormat:
         rate_hz = rate_hz if rate_hz in AAC_RATES_HZ else USUAL_RATE_HZ
         return cls(rate_hz, layout, channels if channels in _AAC_LAYOUTS else 2)
 
+    @classmethod
+    def as_is(cls, rate_hz: int, channels: int) -> SoundFormat:
+        """Return the form that keeps rate and channels; more than seven become 5.1."""
+        channels = channels if channels <= _MOST_PLANES else 6
+        return cls(rate_hz, _LAYOUTS[channels], channels)
+
     @property
     def bit_rate(self) -> int:
         """Bits per second that leave nothing to be heard; little enough for 8 kHz."""
@@ -51,7 +58,11 @@ class SoundFormat:
 
     def frame(self, wave: np.ndarray, position: int) -> AudioFrame:
         """Return (channels, samples) float32 as a frame that starts at sample number `position`."""
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="fltp", layout=self.layout)
+        if self.channels > _MOST_PLANES:
+            interleaved = np.ascontiguousarray(wave.T).reshape(1, -1)
+            frame = AudioFrame.from_ndarray(interleaved, format="flt", layout=self.layout)
+        else:
+            frame = AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="fltp", layout=self.layout)
         frame.sample_rate = self.rate_hz
         frame.time_base = Fraction(1, self.rate_hz)
         frame.pts = position

@@ -125,6 +125,7 @@ def test_a_picture_that_is_too_long_gets_borders(
 
 
 @pytest.mark.media
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of the test's own reading
 def test_108_million_pixels(picture_bounds: PictureBounds, astronaut: np.ndarray) -> None:
     huge = Image.fromarray(astronaut).resize((12000, 9000))
     made = conform_picture(saved(huge, "JPEG", quality=95), picture_bounds, mode=ConformMode.AUTO)
