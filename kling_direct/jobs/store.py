@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import unicodedata
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePosixPath
@@ -120,9 +121,8 @@ class ResultStore:
         needed = SPARE_BYTES + int(float(seconds) * BYTES_PER_SECOND_AT_MOST)
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".write-test-{os.getpid()}"
-            probe.write_bytes(b"kling-direct")
-            probe.unlink()
+            with tempfile.NamedTemporaryFile(dir=self.root, prefix=".write-test-") as probe:
+                probe.write(b"kling-direct")
             free = shutil.disk_usage(self.root).free
         except OSError as error:
             raise DiskFull(
