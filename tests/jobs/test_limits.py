@@ -1,0 +1,241 @@
+"""The account's parallel limit, and our own spending limits, under many jobs at once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_direct.errors import AccountError, BudgetReached
+from kling_direct.jobs.job import Spender
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile, Process
+
+MANY = """
+import json, sys
+from pathlib import Path
+from kling_direct.errors import KlingDirectError
+from kling_direct.jobs.engine import Engine
+from kling_direct.jobs.job import MotionControl, Order, Spender, VideoFile
+from kling_direct.settings import load_settings
+
+picture, clip, first, count, prompt_id = sys.argv[1:]
+engine = Engine(load_settings())
+orders = [
+    Order(Path(picture), VideoFile(Path(clip)), MotionControl(take=take), spender=Spender(prompt_id, "node"))
+    for take in range(int(first), int(first) + int(count))
+]
+errors = [type(future.exception(100)).__name__ for future in [engine.run(order) for order in orders]]
+engine.close()
+print(json.dumps(errors))
+"""
+
+
+@pytest.fixture
+def many(python: Callable[..., Process], small_picture: Path, small_clip: Path) -> Callable[..., Process]:
+    """Order several takes at once in a process of its own."""
+
+    def start(first: int, count: int, prompt_id: str = "prompt", **environment: str) -> Process:
+        arguments = (str(small_picture), str(small_clip), str(first), str(count), prompt_id)
+        return python("-c", MANY, *arguments, **environment)
+
+    return start
+
+
+def test_twelve_jobs_at_a_parallel_limit_of_three_all_finish(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    sandbox.set(parallel_limit=3)
+    sandbox.move(policy="polls", polls=3)
+    engine = engines(max_parallel=12)
+
+    outcomes = [f.result(60) for f in [engine.run(order(take=take)) for take in range(12)]]
+
+    assert len({outcome.path for outcome in outcomes}) == 12
+    assert len(sandbox.tasks()) == 12
+    assert any(call["status"] == 429 for call in sandbox.creates()), "the limit was met"
+
+
+def test_twelve_jobs_of_three_processes_at_a_parallel_limit_of_three_all_finish(
+    sandbox: SandboxControl, many: Callable[..., Process]
+) -> None:
+    sandbox.set(parallel_limit=3)
+    sandbox.move(policy="polls", polls=3)
+
+    ended = [p.end(90) for p in [many(n, 4, KLING_DIRECT_MAX_PARALLEL="4") for n in (0, 4, 8)]]
+
+    assert [end.json for end in ended] == [["NoneType"] * 4] * 3
+    assert len(sandbox.tasks()) == 12
+
+
+def test_our_own_limit_keeps_the_account_from_being_full(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    sandbox.set(parallel_limit=3)
+    sandbox.move(policy="polls", polls=2)
+    engine = engines(max_parallel=3)
+
+    for future in [engine.run(order(take=take)) for take in range(8)]:
+        assert future.result(60).path.is_file()
+    assert [call["status"] for call in sandbox.creates()] == [200] * 8
+
+
+def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    sandbox.set(parallel_limit=1)
+    sandbox.move(policy="polls", polls=100_000)
+    engine = engines(max_parallel=12)
+    futures = []
+    for take in range(6):
+        futures.append(engine.run(order(prompt=f"number {take}", take=take)))
+        eventually(
+            lambda take=take: any(c["body"].get("prompt") == f"number {take}" for c in sandbox.creates())
+            or (take > 1 and f"number {take}" in {row.prompt for row in _jobs(engine)}),
+            "the order",
+        )
+    sandbox.move(policy="polls", polls=2)
+
+    for future in futures:
+        future.result(60)
+
+    accepted = [c["body"]["prompt"] for c in sandbox.creates() if c["status"] == 200]
+    assert accepted == [f"number {take}" for take in range(6)]
+
+
+def _jobs(engine: Any) -> list[Any]:
+    from kling_direct.jobs.tables import jobs  # noqa: PLC0415
+
+    with engine.ledger().database.read() as connection:
+        return list(connection.execute(jobs.select()))
+
+
+@pytest.mark.parametrize("code", [1302, 1303])
+def test_a_busy_account_is_waited_for_and_nothing_is_counted_as_sent(
+    code: int, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    sandbox.script("create", *[f"code-{code}"] * 5)
+
+    outcome = engine.run(order()).result(30)
+
+    assert outcome.path.is_file()
+    assert ledger_file.rows()[0]["posts"] == 1
+    assert len(sandbox.tasks()) == 1
+    assert not sandbox.pending()
+
+
+def test_an_empty_pack_ends_at_once_with_advice_and_no_second_try(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    sandbox.script("create", "code-1102")
+
+    with pytest.raises(AccountError, match="resource pack is used up") as caught:
+        engine.run(order()).result(30)
+
+    assert "Buy a video pack" in caught.value.hint
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_day_limit_holds_under_twenty_jobs_of_one_process(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    """Each takes 1.5 units, counted as 1.5 before and after."""
+    engine = engines(max_units_per_day=Decimal(10), max_parallel=20)
+    futures = [engine.run(order(take=take, spender=Spender(f"prompt {take}", "node"))) for take in range(20)]
+
+    errors = [future.exception(60) for future in futures]
+
+    assert errors.count(None) == 6
+    assert all(isinstance(error, BudgetReached) for error in errors if error is not None)
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 6
+
+
+def test_a_prompt_limit_holds_under_twenty_jobs_of_one_process(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(max_units_per_prompt=Decimal("4.5"), max_parallel=20)
+    futures = [engine.run(order(take=take)) for take in range(20)]
+    elsewhere = engine.run(order(take=99, spender=Spender("another prompt", "node")))
+
+    errors = [future.exception(60) for future in futures]
+
+    assert errors.count(None) == 3
+    assert all("KLING_DIRECT_MAX_UNITS_PER_PROMPT" in str(error) for error in errors if error)
+    assert elsewhere.result(30).path.is_file()
+    assert len(sandbox.creates()) == 4
+
+
+def test_a_day_and_a_prompt_limit_hold_under_twenty_jobs_of_four_processes(
+    sandbox: SandboxControl, many: Callable[..., Process]
+) -> None:
+    limits = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "9", "KLING_DIRECT_MAX_UNITS_PER_PROMPT": "3"}
+    prompts = ("one", "one", "two", "three")
+
+    processes = [many(5 * n, 5, prompt, **limits) for n, prompt in enumerate(prompts)]
+    errors = [process.end(90).json for process in processes]
+
+    assert sum(each.count("NoneType") for each in errors) == 6
+    assert [each.count("NoneType") for each in errors[2:]] == [2, 2]
+    assert (errors[0] + errors[1]).count("NoneType") == 2
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 6
+
+
+def test_a_nodes_own_limit_counts_over_all_its_items(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    futures = [engine.run(order(take=take, max_units=Decimal(3))) for take in range(4)]
+
+    errors = [future.exception(60) for future in futures]
+
+    assert errors.count(None) == 2
+    assert all("(max_units)" in str(error) for error in errors if error)
+    assert len(sandbox.creates()) == 2
+
+
+def test_a_refused_create_gives_its_units_back(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(max_units_per_day=Decimal(2))
+    sandbox.script("create", "code-1101")
+    with pytest.raises(AccountError):
+        engine.run(order()).result(30)
+
+    assert engine.run(order(take=1)).result(30).path.is_file()
+
+
+def test_an_unknown_attempt_keeps_its_units_reserved(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(max_units_per_day=Decimal(2), settle_seconds=0.1)
+    sandbox.script("create", "reset-after-accept")
+    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
+    with pytest.raises(Exception, match="not known whether"):
+        engine.run(order()).result(30)
+    sandbox.script("get")
+
+    with pytest.raises(BudgetReached):
+        engine.run(order(take=1)).result(30)
+    assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+def test_an_intent_of_yesterday_counts_on_the_day_it_is_sent(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    engine = engines(max_units_per_day=Decimal(2))
+    sandbox.script("get", "ok", "ok", "ok", *["status-502"] * 12)
+    with pytest.raises(Exception, match="did not answer"):
+        engine.run(order()).result(30)
+    sandbox.script("get")
+    ledger_file.execute("UPDATE attempts SET created_at = created_at - 2 * 86400000")
+
+    assert engine.run(order()).result(30).path.is_file()
+    with pytest.raises(BudgetReached):
+        engine.run(order(take=1)).result(30)
+    assert len(sandbox.creates()) == 1

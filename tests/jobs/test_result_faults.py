@@ -1,0 +1,316 @@
+"""A paid result is never thrown away, whatever its download meets."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_direct.api.download import DownloadPolicy
+from kling_direct.errors import DownloadBroken, DownloadRefused, KlingDirectError, LedgerNotWritable, ResultGone
+from kling_direct.jobs import collect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile, Process
+
+
+class MovableTime:
+    """The sandbox's clock, and ours, which a test may set."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead.total_seconds()
+
+
+@pytest.fixture
+def sandbox_time() -> MovableTime:
+    return MovableTime()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        ("redirect-private", DownloadRefused, "https"),
+        ("not-a-video", DownloadBroken, "not a playable video"),
+        ("html", DownloadBroken, "not a playable video"),
+    ],
+)
+def test_a_download_that_is_refused_leaves_the_result_collectable(
+    fault: str,
+    error: type[KlingDirectError],
+    words: str,
+    sandbox: SandboxControl,
+    engine: Any,
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    results: Path,
+) -> None:
+    sandbox.script("result", fault)
+
+    with pytest.raises(error, match=words) as caught:
+        engine.run(order()).result(30)
+
+    assert caught.value.task_id == sandbox.tasks()[0]["task_id"]
+    assert "Nothing is lost" in caught.value.hint
+    assert ledger_file.states() == ["succeeded"]
+    assert not list(results.rglob("*.mp4"))
+    assert not list(results.rglob("*.part"))
+    assert engine.collect(caught.value.task_id).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
+    assert not sandbox.pending()
+
+
+def test_an_endless_result_is_stopped_and_stays_collectable(
+    sandbox: SandboxControl,
+    engine: Any,
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With a cap of 2 MB in place of 4 GiB, which no test can wait for."""
+    monkeypatch.setattr(collect, "DownloadPolicy", partial(DownloadPolicy, max_bytes=2_000_000))
+    sandbox.script("result", "endless-stream")
+
+    with pytest.raises(DownloadRefused, match="larger than 2,000,000 bytes"):
+        engine.run(order()).result(30)
+
+    assert ledger_file.states() == ["succeeded"]
+    assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        ("broken-stream-after-2000",),
+        ("broken-stream-after-0", "broken-stream-after-3000", "reset"),
+        ("status-500", "status-503"),
+        ("expired-url",),
+        ("expired-url", "expired-url", "broken-stream-after-1000"),
+    ],
+)
+def test_a_broken_download_goes_on_where_it_stopped(
+    script: tuple[str, ...], sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    sandbox.script("result", *script)
+
+    outcome = engine.run(order()).result(30)
+
+    assert outcome.path.stat().st_size == outcome.attempt.result_size_bytes
+    assert len(sandbox.creates()) == 1
+    assert not sandbox.pending()
+
+
+def test_a_link_that_stays_expired_is_given_up_and_stays_collectable(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    sandbox.script("result", *["expired-url"] * 3)
+
+    with pytest.raises(DownloadBroken, match="refuses the link"):
+        engine.run(order()).result(30)
+
+    assert ledger_file.states() == ["succeeded"]
+    assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+@pytest.mark.parametrize("look", ["code-1002", "code-1101"])
+def test_an_account_refused_at_the_download_is_named_as_such(
+    look: str, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    sandbox.script("get", *["ok"] * 5, look)
+
+    with pytest.raises(KlingDirectError, match=look.removeprefix("code-")) as caught:
+        engine.run(order()).result(30)
+
+    assert caught.value.task_id
+    assert ledger_file.states() == ["succeeded"]
+
+
+def test_a_network_that_breaks_at_the_download_is_no_full_disk(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    sandbox.script("get", *["ok"] * 5, *["reset"] * 12)
+
+    with pytest.raises(KlingDirectError, match="broke before the answer"):
+        engine.run(order()).result(30)
+
+
+def test_a_file_of_the_users_own_is_kept_as_the_result(
+    sandbox: SandboxControl, cli: Callable[..., Process], run_cli: Callable[..., Process], small_clip: Path
+) -> None:
+    sandbox.script("result", "not-a-video")
+    broken = run_cli().end()
+    assert broken.code == 1
+
+    kept = cli("collect", broken.json["task_id"], "--from-file", small_clip, "--json").end()
+    again = run_cli().end()
+
+    assert kept.code == 0
+    assert kept.json["status"] == "kept"
+    assert again.json["reused"] is True
+    assert again.json["path"] == kept.json["path"]
+    assert small_clip.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_file_that_is_no_video_is_not_kept_as_the_result(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any], small_picture: Path, tmp_path: Path
+) -> None:
+    sandbox.script("result", "not-a-video")
+    with pytest.raises(DownloadBroken) as caught:
+        engine.run(order()).result(30)
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+
+    for path in (text, tmp_path / "missing.mp4"):
+        with pytest.raises(KlingDirectError):
+            engine.keep_file(caught.value.task_id, path).result(30)
+    assert engine.run(order()).result(30).path.is_file()
+
+
+def test_a_deleted_result_is_fetched_again_free(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    first = engine.run(order()).result(30)
+    first.path.unlink()
+
+    again = engine.run(order()).result(30)
+
+    assert again.reused
+    assert again.path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_result_shorter_than_the_reference_is_reported(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    sandbox.script("create", "short-output")
+
+    outcome = engines().run(order()).result(30)
+
+    assert "Delivered 1.8 s for a reference video of 3.0 s" in outcome.report()
+    assert "does not refund" in outcome.report()
+
+
+class TestAfterThirtyDays:
+    @pytest.fixture
+    def sandbox(
+        self,
+        sandboxes: Callable[..., SandboxControl],
+        sandbox_time: MovableTime,
+        hermetic: None,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> SandboxControl:
+        control = sandboxes(now=sandbox_time)
+        monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", control.origin)
+        return control
+
+    def test_a_deleted_result_is_gone_with_its_date_and_price(
+        self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
+    ) -> None:
+        first = engine.run(order()).result(30)
+        first.path.unlink()
+        sandbox_time.ahead = timedelta(days=31)
+
+        with pytest.raises(ResultGone) as caught:
+            engine.run(order()).result(30)
+
+        assert f"{datetime.now(UTC):%Y-%m-%d}" in caught.value.message
+        assert "1.5 units" in caught.value.message
+        assert "raise take" in caught.value.hint
+        assert len(sandbox.creates()) == 1
+        with pytest.raises(ResultGone):
+            engine.run(order(again=True)).result(30)
+        assert len(sandbox.creates()) == 1
+
+    def test_a_result_put_back_by_hand_is_served_again(
+        self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
+    ) -> None:
+        """The drive with the results was not there for a while."""
+        first = engine.run(order()).result(30)
+        away = first.path.with_suffix(".away")
+        first.path.rename(away)
+        sandbox_time.ahead = timedelta(days=31)
+        with pytest.raises(ResultGone):
+            engine.run(order()).result(30)
+        away.rename(first.path)
+
+        assert engine.run(order()).result(30).path == first.path
+
+    def test_a_result_never_fetched_is_gone(
+        self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
+    ) -> None:
+        sandbox.script("result", "not-a-video")
+        with pytest.raises(DownloadBroken):
+            engine.run(order()).result(30)
+        sandbox_time.ahead = timedelta(days=31)
+
+        for _ in range(2):
+            with pytest.raises(ResultGone, match="30 days"):
+                engine.run(order()).result(30)
+        assert len(sandbox.creates()) == 1
+
+    def test_our_own_wrong_clock_declares_nothing_gone(
+        self, sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+    ) -> None:
+        """Forty days ahead, and Kling does not find the task once."""
+
+        class Ahead:
+            def now(self) -> datetime:
+                return datetime.now(UTC) + timedelta(days=40)
+
+            def monotonic(self) -> float:
+                return time.monotonic()
+
+            async def sleep(self, seconds: float) -> None:
+                import asyncio  # noqa: PLC0415
+
+                await asyncio.sleep(seconds)
+
+        sandbox.script("get", *["ok"] * 4, "not-found-once", "ok", "not-found-once")
+
+        engine = engines(clock=Ahead())
+        with pytest.raises(DownloadBroken, match="does not know the task at the moment"):
+            engine.run(order()).result(30)
+        assert engine.run(order()).result(30).path.is_file()
+        assert len(sandbox.creates()) == 1
+        assert not sandbox.pending()
+
+
+def test_a_ledger_that_fails_after_the_video_is_here_hides_nothing(
+    sandbox: SandboxControl,
+    engine: Any,
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = engine.ledger()
+    change = ledger.change
+
+    def full_disk(attempt: Any, **changes: Any) -> Any:
+        if "result_path" in changes:
+            raise LedgerNotWritable("The ledger cannot be written: database or disk is full.")
+        return change(attempt, **changes)
+
+    monkeypatch.setattr(ledger, "change", full_disk)
+
+    outcome = engine.run(order()).result(30)
+
+    assert outcome.path.is_file()
+    assert outcome.attempt.task_id
+    assert ledger_file.states() == ["succeeded"]
+    monkeypatch.undo()
+    assert engine.run(order()).result(30).path == outcome.path
+    assert len(list(outcome.path.parent.glob("*.mp4"))) == 1
+    assert os.path.getsize(outcome.path) == outcome.attempt.result_size_bytes  # noqa: PTH202
