@@ -1,0 +1,88 @@
+"""README tells the truth: its table is the settings', its commands exist, its sections are found by name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from kling_direct.cli import app
+from kling_direct.hosting.choice import no_host_error
+from kling_direct.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEFAULT_PATHS = {
+    "home": "the user's data folder",
+    "credentials_file": "`credentials.json` beside `settings.json`",
+}
+
+
+def default_of(name: str, field: Any) -> str:
+    if name in DEFAULT_PATHS:
+        return DEFAULT_PATHS[name]
+    if field.default is None or field.default == ():
+        return ""
+    if isinstance(field.default, (Decimal, int, float)):
+        return f"`{Decimal(str(field.default)).normalize():f}`"
+    return f"`{field.default}`"
+
+
+def rows() -> list[str]:
+    return [
+        f"| `{'' if name.startswith('klingai_') else 'KLING_DIRECT_'}{name.upper()}` "
+        f"| {default_of(name, field)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_the_table_of_settings_is_the_settings() -> None:
+    written = re.findall(r"^\| `(?:KLING_DIRECT|KLINGAI)_.*$", README, re.MULTILINE)
+    assert written == rows(), "the rows to write:\n" + "\n".join(rows())
+
+
+def commands_in(text: str) -> list[list[str]]:
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    words = (shlex.split(line, comments=True) for line in lines)
+    return [line[1:] for line in words if line[:1] == ["kling-direct"]]
+
+
+@pytest.mark.parametrize("arguments", commands_in(README), ids=" ".join)
+def test_every_command_is_understood(arguments: list[str]) -> None:
+    group: Any = typer.main.get_command(app)
+    name, *rest = arguments
+    command = group.commands[name]
+    if hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    with command.make_context(name, [word for word in rest if word != "&"]) as context:
+        assert context.command is command
+
+
+def test_the_readme_names_every_command() -> None:
+    group: Any = typer.main.get_command(app)
+    assert all(f"kling-direct {name}" in README for name in group.commands)
+
+
+def test_the_section_that_an_error_names_is_there() -> None:
+    assert '"Let Kling fetch your clip"' in no_host_error().hint
+    assert re.search(r"^## Let Kling fetch your clip$", README, re.MULTILINE)
+
+
+def test_every_file_that_is_linked_is_there() -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_anchor_that_is_linked_is_a_section() -> None:
+    sections = {
+        re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= sections
