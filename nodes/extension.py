@@ -13,6 +13,7 @@ from .collect_motion_control import CollectMotionControl
 from .fetch_task import FetchTask
 from .list_tasks import ListTasks
 from .motion_control import MotionControl
+from .page import open_page
 from .submit_motion_control import SubmitMotionControl
 from .video_frames import VideoFrames
 
@@ -26,7 +27,8 @@ class KlingDirectExtension(host.ComfyExtension):
     """Kling Direct's nodes."""
 
     async def on_load(self) -> None:
-        """Put the two files of the example workflows into `input/kling_direct/` if they are not there."""
+        """Open the page's routes; put the files of the example workflows into `input/kling_direct/`."""
+        open_page()
         try:
             for name in DEMO_FILES:
                 target = host.input_folder() / "kling_direct" / name

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..kling_direct.errors import KlingDirectError
 from ..kling_direct.jobs.one_time_code import spend
-from ..kling_direct.pages.requests import JobPath
+from ..kling_direct.pages.requests import JobPath, model_of
 from .refusals import Refused, error_answer, invalid, refused_answer
 from .trust import is_local, not_local, require_own_origin
 
@@ -66,10 +66,11 @@ def guarded(endpoint: Endpoint, handler: Handler, place: Place) -> Callable[[web
         engine = await asyncio.to_thread(place.engine)
         require_own_origin(request, engine.settings.trusted_origins)
         job_key = _checked(JobPath, dict(request.match_info)).job_key if endpoint.is_of_a_job else ""
-        if endpoint.body is not None:
-            values = _checked(endpoint.body, await _json_body(request, endpoint.body_max_bytes))
+        if endpoint.body:
+            given = await _json_body(request, endpoint.body_max_bytes)
         else:
-            values = _checked(endpoint.query, dict(request.query)) if endpoint.query else None
+            given = dict(request.query)
+        values = _checked(model_of(endpoint.body or endpoint.query), given)
         if endpoint.is_trusted and not is_local(request):
             await _require_code(engine, values)
         return await handler(Asked(request, place, engine, values, job_key))

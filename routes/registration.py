@@ -1,49 +1,41 @@
-"""Tie every endpoint to its handler."""
+"""Add the page's routes to a server. What answers them is loaded with the first request."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 from ..kling_direct.pages.endpoints import ENDPOINTS
-from . import account, jobs, keys, money, node
-from .guard import guarded
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiohttp import web
 
-    from .guard import Handler
+    from ..kling_direct.pages.endpoints import Endpoint
     from .place import Place
-
-HANDLERS: Final[dict[str, Handler]] = {
-    "status": money.status,
-    "jobs": jobs.jobs,
-    "job": jobs.job,
-    "job_workflow": jobs.job_workflow,
-    "job_picture": jobs.job_picture,
-    "job_poster": jobs.job_poster,
-    "job_video": jobs.job_video,
-    "collect": jobs.collect,
-    "forget": jobs.forget,
-    "totals": money.totals,
-    "history_csv": money.history_csv,
-    "totals_csv": money.totals_csv,
-    "hold": money.switch_hold,
-    "limits": money.limits,
-    "keys": keys.keys,
-    "save_key": keys.save,
-    "try_key": keys.test,
-    "forget_key": keys.forget,
-    "account": account.account,
-    "adopt": account.adopt,
-    "node": node.node,
-}
 
 
 def register(routes: web.RouteTableDef, place: Place) -> None:
     """Add every route of the page to a table."""
     for endpoint in ENDPOINTS:
-        handler = guarded(endpoint, HANDLERS[endpoint.name], place)
         if endpoint.method == "GET":
-            routes.get(endpoint.path, allow_head=False)(handler)
+            routes.get(endpoint.path, allow_head=False)(_loaded_late(endpoint, place))
         else:
-            routes.post(endpoint.path)(handler)
+            routes.post(endpoint.path)(_loaded_late(endpoint, place))
+
+
+def _loaded_late(endpoint: Endpoint, place: Place) -> Callable[[web.Request], Awaitable[Any]]:
+    loaded: list[Callable[[web.Request], Awaitable[Any]]] = []
+
+    def load() -> None:
+        from .handlers import handler_of  # noqa: PLC0415 - nothing heavy when ComfyUI starts
+
+        loaded.append(handler_of(endpoint, place))
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if not loaded:
+            await asyncio.to_thread(load)
+        return await loaded[0](request)
+
+    return handle

@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ..settings import load_settings
 from .engine import Engine
-from .watchers import Watchers
+from .watchers import SHARED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .watchers import Watcher
-
 _opening: Final = threading.Lock()
 _engines: Final[list[Engine]] = []
-_watchers: Final = Watchers()
-
-
-def watch_jobs(watcher: Watcher) -> None:
-    """Tell this one where the jobs of the shared engine stand, now or once it has been made."""
-    _watchers.add(watcher)
 
 
 def shared_engine(*, results: Path, account_browse: Literal["own", "all"] = "all") -> Engine:
@@ -38,7 +30,7 @@ def shared_engine(*, results: Path, account_browse: Literal["own", "all"] = "all
             ours = {"results": results, "account_browse": account_browse}
             if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
                 settings = settings.model_copy(update=unset)
-            _engines.append(Engine(settings, watchers=_watchers))
+            _engines.append(Engine(settings, watchers=SHARED))
             atexit.register(_close)
         return _engines[0]
 

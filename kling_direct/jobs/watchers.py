@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,3 +50,7 @@ class Watchers:
                 watcher(job_key, state)
             except Exception:
                 logger.exception("A watcher of jobs failed.")
+
+
+SHARED: Final = Watchers()
+"""Of the engine that everybody in this process shares; it may not have been made yet."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from .endpoints import ENDPOINTS
-from .requests import JOB_KEY
+from .requests import JOB_KEY, model_of
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -70,9 +70,9 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     }
     if endpoint.is_trusted:
         operation["description"] = "From this machine alone, or with a code of `kling-direct keys allow`."
-    if endpoint.body is not None:
-        name = endpoint.body.__name__
-        schemas[name] = _schema(endpoint.body)
+    if endpoint.body:
+        name = endpoint.body
+        schemas[name] = _schema(model_of(name))
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}},
@@ -101,8 +101,8 @@ def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     return [{"name": "job_key", "in": "path", "required": True, "schema": schema}]
 
 
-def _query_parameters(model: type[BaseModel] | None) -> list[dict[str, Any]]:
-    properties = _schema(model)["properties"] if model else {}
+def _query_parameters(name: str) -> list[dict[str, Any]]:
+    properties = _schema(model_of(name))["properties"] if name else {}
     return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
 
 

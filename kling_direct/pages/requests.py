@@ -112,3 +112,8 @@ class NodeBody(_Asked):
 
     node_id: str = Field(min_length=1, max_length=100)
     prompt: dict[str, Any] = Field(description="The graph in ComfyUI's API format.")
+
+
+def model_of(name: str) -> type[BaseModel]:
+    """Return the request of this name."""
+    return globals()[name]

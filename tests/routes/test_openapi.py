@@ -23,7 +23,7 @@ def test_the_description_in_docs_is_up_to_date(part: Any) -> None:
 
 def test_every_endpoint_is_described_and_handled(part: Any) -> None:
     endpoints = part("kling_direct.pages.endpoints").ENDPOINTS
-    assert {one.name for one in endpoints} == set(part("routes.registration").HANDLERS)
+    assert {one.name for one in endpoints} == set(part("routes.handlers").HANDLERS)
     described = json.loads(DESCRIPTION.read_text(encoding="utf-8"))["paths"]
     assert {(one.path, one.method.lower()) for one in endpoints} == {
         (path, method) for path, methods in described.items() for method in methods
