@@ -74,7 +74,7 @@ def open_clip(path: Path) -> Iterator[InputContainer]:
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the first stream of moving pictures, which cover art is not."""
     for stream in container.streams.video:
-        if not int(stream.disposition) & ATTACHED_PICTURE:
+        if not int(getattr(stream, "disposition", 0)) & ATTACHED_PICTURE:  # PyAV 14.0 cannot tell
             if stream.codec_context is None:  # PyAV's way to say that it has no decoder
                 raise UnreadableMedia(
                     f"{path.name} is in a format that this FFmpeg cannot decode.",

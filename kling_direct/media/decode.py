@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from av.error import InvalidDataError
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from ..errors import UnreadableMedia
+from . import sws
 from .container import check_stop, open_clip, picture_stream, sound_stream
 from .memory import require_memory
 from .probe import probe_clip
@@ -38,8 +39,8 @@ _AHEAD = 4  # decoded frames that wait for a worker
 _CHANNELS = 3
 _PLANES = (2, 0, 1)  # gbrp stores green, blue, red
 _LARGEST_16_BIT = np.float32(65535)
-_SMOOTH = int(Interpolation.BILINEAR) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
-_SMALLER = int(Interpolation.AREA) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INT)
+_SMOOTH = sws.BILINEAR | sws.ACCURATE | sws.FULL_CHROMA
+_SMALLER = sws.AREA | sws.ACCURATE | sws.FULL_CHROMA
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from ..errors import UnreadableMedia
+from . import sws
 from .bounds import encoded_bytes
 from .container import check_stop
 from .picture import PictureSource, rgb_pixels
@@ -34,8 +35,8 @@ _WORKERS = 2
 _JPEG_QUALITIES = (95, 90, 85, 80)  # under 80 fewer pixels look better than coarser ones
 _SHRINK = 0.85
 _LIKELY_PNG_RATIO = 0.9  # of the raw size; noise does not get smaller
-SCALED_TO_420 = int(Interpolation.BICUBIC) | int(Interpolation.ACCURATE_RND)
-TO_420 = int(Interpolation.AREA) | int(Interpolation.ACCURATE_RND) | int(Interpolation.FULL_CHR_H_INP)
+SCALED_TO_420 = sws.BICUBIC | sws.ACCURATE
+TO_420 = sws.AREA | sws.ACCURATE | sws.FULL_CHROMA_INPUT
 """Pixels to 4:2:0: chroma is averaged over the pixels it stands for."""
 
 
@@ -175,7 +176,7 @@ def converted(frames: Frames, stop: Stop | None, size_px: tuple[int, int]) -> It
             width=size_px[0],
             height=size_px[1],
             format="yuv420p",
-            dst_colorspace=int(Colorspace.ITU709),
+            dst_colorspace=sws.ITU_709,
             dst_color_range="MPEG",
             interpolation=SCALED_TO_420 if size_px != (width_px, height_px) else TO_420,
         )

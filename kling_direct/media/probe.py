@@ -20,6 +20,7 @@ from .types import ClipFacts, PictureFacts, SoundFacts
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
+    from av.codec.codec import Codec
     from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .types import Stop
 
 _PNG_HEAD_BYTES = 25  # signature, length, "IHDR", width, height, bit depth (PNG specification, 11.2.2)
+_DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
 _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap the sides
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
 _MAY_END_EARLY_SECONDS = 1.0
@@ -133,7 +135,7 @@ def _read_packets(
             continue
         if packet.stream is video:
             if not reading.pictures.count:
-                reading.encrypted = packet.has_sidedata("encryption_info")
+                reading.encrypted = _is_encrypted(packet)
             reading.pictures.add(packet)
             if reading.frame is None and reading.tries < _DECODE_TRIES:
                 _decode_first(packet, reading)
@@ -141,6 +143,11 @@ def _read_packets(
             reading.sound.add(packet)
         _note_end(packet, reading)
     return reading
+
+
+def _is_encrypted(packet: Packet) -> bool:
+    """Whether a packet says so; PyAV 14 cannot tell, and then no picture can be decoded."""
+    return hasattr(packet, "has_sidedata") and packet.has_sidedata("encryption_info")
 
 
 def _decode_first(packet: Packet, reading: _Reading) -> None:
@@ -192,7 +199,7 @@ def _clip_facts(
     components = frame.format.components
     return ClipFacts(
         container=_container_name(path, container),
-        video_codec=context.codec.canonical_name,
+        video_codec=_codec_name(context.codec),
         pixel_format=frame.format.name,
         bit_depth=max((part.bits for part in components), default=8),
         color_primaries=PRIMARIES.get(int(context.color_primaries), UNKNOWN),
@@ -219,6 +226,12 @@ def _clip_facts(
     )
 
 
+def _codec_name(codec: Codec) -> str:
+    """Return the codec's own name, not its decoder's."""
+    name = str(getattr(codec, "canonical_name", codec.name))  # PyAV 14.0 knows only the decoder
+    return _DECODERS.get(name, name)
+
+
 def _container_seconds(container: InputContainer, reading: _Reading) -> float:
     """Return the header's duration; Matroska's counts from 0 even where the first frame comes later."""
     declared_seconds = (container.duration or 0) / av.time_base
@@ -240,7 +253,7 @@ def _sound_facts(audio: AudioStream | None, reading: _Reading) -> SoundFacts | N
         return None
     context = audio.codec_context
     return SoundFacts(
-        codec=context.codec.canonical_name,
+        codec=_codec_name(context.codec),
         sample_rate_hz=context.sample_rate,
         channels=context.layout.nb_channels,
         duration_seconds=float(reading.sound.span(audio)),

@@ -146,9 +146,9 @@ class ClipWriter:
 
 def tag_bt709(target: Any) -> None:
     """Mark a frame or a codec context as BT.709, limited range."""
-    target.color_primaries = BT709
-    target.color_trc = BT709
-    target.colorspace = BT709
+    for name in ("color_primaries", "color_trc", "colorspace"):
+        if hasattr(target, name):  # PyAV 14's frames carry only the last; the codec context says it all
+            setattr(target, name, BT709)
     target.color_range = LIMITED
 
 
