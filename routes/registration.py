@@ -20,7 +20,7 @@ def register(routes: web.RouteTableDef, place: Place) -> None:
     """Add every route of the page to a table."""
     for endpoint in ENDPOINTS:
         if endpoint.method == "GET":
-            routes.get(endpoint.path, allow_head=False)(_loaded_late(endpoint, place))
+            routes.get(endpoint.path)(_loaded_late(endpoint, place))
         else:
             routes.post(endpoint.path)(_loaded_late(endpoint, place))
 
