@@ -40,6 +40,7 @@ async def submit(work: Work) -> None:
     Raises:
         NobodyWaits: everybody let go; nothing was sent.
         SubmissionsHeld: live submissions are on hold; nothing was sent.
+        LedgerTooNew: a newer version wrote the ledger; nothing was sent.
         NeverSent, HostingError, CredentialsError: nothing was sent; the intent stays for another time.
         ApiError: the vendor refused; no task was made.
         LeaseLost: another process took over before the create.
@@ -106,6 +107,7 @@ async def _post(work: Work) -> None:
             "This job was written down, but nothing was ever submitted for it.",
             hint="Run it again with its picture and clip.",
         )
+    work.ledger.require_writable()
     sending = await work.sending()
     request = await sending.request(work.attempt.external_id, lambda location: work.change(location=location))
     if not work.wanted():
