@@ -153,6 +153,12 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
+def control(http: httpx.Client) -> Callable[[str], SandboxControl]:
+    """Talk to a sandbox that somebody else has started."""
+    return lambda origin: SandboxControl(origin, http)
+
+
+@pytest.fixture
 def sandboxes(tmp_path: Path, http: httpx.Client) -> Iterator[Callable[..., SandboxControl]]:
     """Start sandboxes that accept a repeated external id, so that only we keep creates single."""
     with ExitStack() as stack:

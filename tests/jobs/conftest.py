@@ -56,6 +56,11 @@ class Process:
     def said(self) -> str:
         return self._err.read_text()
 
+    @property
+    def heard(self) -> str:
+        """Return what it printed on standard output so far."""
+        return self._out.read_text()
+
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.popen.pid, number)
 

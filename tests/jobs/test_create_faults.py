@@ -121,7 +121,9 @@ def test_an_attempt_is_sent_three_times_at_most_and_then_says_that_it_is_unknown
     assert not sandbox.pending()
 
 
-@pytest.mark.parametrize("look", ["status-500", "status-503", "html", "garbage-json", "reset", "not-found-once"])
+@pytest.mark.parametrize(
+    "look", ["status-500", "status-503", "html", "garbage-json", "reset", "not-found-once"]
+)
 def test_settling_goes_on_when_a_look_fails(
     look: str, sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
 ) -> None:

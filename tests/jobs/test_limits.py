@@ -87,7 +87,10 @@ def test_our_own_limit_keeps_the_account_from_being_full(
 
 
 def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
-    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], eventually: Callable[..., Any]
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    eventually: Callable[..., Any],
 ) -> None:
     sandbox.set(parallel_limit=1)
     sandbox.move(policy="polls", polls=100_000)
@@ -96,8 +99,10 @@ def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
     for take in range(6):
         futures.append(engine.run(order(prompt=f"number {take}", take=take)))
         eventually(
-            lambda take=take: any(c["body"].get("prompt") == f"number {take}" for c in sandbox.creates())
-            or (take > 1 and f"number {take}" in {row.prompt for row in _jobs(engine)}),
+            lambda take=take: (
+                any(c["body"].get("prompt") == f"number {take}" for c in sandbox.creates())
+                or (take > 1 and f"number {take}" in {row.prompt for row in _jobs(engine)})
+            ),
             "the order",
         )
     sandbox.move(policy="polls", polls=2)

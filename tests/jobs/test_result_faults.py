@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_direct.api.download import DownloadPolicy
-from kling_direct.errors import DownloadBroken, DownloadRefused, KlingDirectError, LedgerNotWritable, ResultGone
+from kling_direct.errors import (
+    DownloadBroken,
+    DownloadRefused,
+    KlingDirectError,
+    LedgerNotWritable,
+    ResultGone,
+)
 from kling_direct.jobs import collect
 
 if TYPE_CHECKING:

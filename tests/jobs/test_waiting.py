@@ -125,7 +125,9 @@ def test_one_of_two_lets_go_and_the_other_gets_the_video(
     assert len(sandbox.creates()) == 1
 
 
-def test_a_display_that_fails_ends_no_job(sandbox: SandboxControl, engine: Any, order: Callable[..., Any]) -> None:
+def test_a_display_that_fails_ends_no_job(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
     def broken(_progress: object) -> None:
         raise BrokenPipeError("nobody reads")
 
@@ -204,7 +206,8 @@ def test_a_key_refused_in_the_wait_leaves_the_task_collectable(
 
 
 @pytest.mark.parametrize(
-    "trouble", ["status-500", "status-503", "html", "garbage-json", "reset", "not-found-once", "unknown-status"]
+    "trouble",
+    ["status-500", "status-503", "html", "garbage-json", "reset", "not-found-once", "unknown-status"],
 )
 def test_trouble_in_the_wait_is_waited_out(
     trouble: str, sandbox: SandboxControl, engine: Any, order: Callable[..., Any]

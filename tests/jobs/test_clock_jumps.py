@@ -1,0 +1,107 @@
+"""Somebody sets the clock, or it was wrong all along: nothing is bought twice, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile
+
+LOOKS_BEFORE_CREATE = ("ok",) * 4
+
+
+class WallClock:
+    """A wall clock that a test sets; the monotonic one runs on."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+        self.jumps: list[timedelta] = []
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        if self.jumps:
+            self.ahead += self.jumps.pop()
+        await asyncio.sleep(seconds)
+
+
+@pytest.mark.parametrize("jump", [timedelta(hours=2), timedelta(hours=-2)], ids=["forward", "back"])
+def test_a_jump_while_settling_neither_shortens_nor_stretches_it(
+    jump: timedelta, sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    clock = WallClock()
+    engine = engines(clock=clock, settle_seconds=2)
+    sandbox.script("create", "accept-late-0.8")
+    clock.jumps = [jump]
+
+    outcome = engine.run(order()).result(20)
+
+    assert outcome.path.is_file()
+    assert not clock.jumps
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
+
+
+def test_an_attempt_lost_in_the_future_is_settled_in_the_usual_time(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    """The clock was wrong when the answer was lost, and is right now."""
+    clock = WallClock()
+    clock.ahead = timedelta(days=3)
+    first = engines(clock=clock, settle_seconds=0.1)
+    sandbox.script("create", "reset-after-accept")
+    sandbox.script("get", *LOOKS_BEFORE_CREATE, *["status-502"] * 60)
+    with pytest.raises(Exception, match="not known whether"):
+        first.run(order()).result(30)
+    first.close()
+    sandbox.script("get")
+
+    assert engines().run(order()).result(20).path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=400), timedelta(days=-400)], ids=["ahead", "behind"])
+def test_a_clock_that_is_wrong_all_along_changes_nothing(
+    ahead: timedelta, sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    clock = WallClock()
+    clock.ahead = ahead
+    engine = engines(clock=clock)
+    sandbox.script("create", "reset-after-accept")
+
+    first = engine.run(order()).result(30)
+    again = engine.run(order()).result(30)
+
+    assert first.path.is_file()
+    assert again.reused
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_second_process_whose_clock_is_ahead_takes_over_and_does_not_pay_again(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    clock = WallClock()
+    clock.ahead = timedelta(hours=1)
+    sandbox.script("create", "stall-1-after-accept")
+    first = engines().run(order())
+    eventually(sandbox.tasks, "the task")
+
+    second = engines(clock=clock, settle_seconds=2).run(order())
+
+    assert second.result(30).attempt.task_id == first.result(30).attempt.task_id
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 1

@@ -1,0 +1,110 @@
+"""What queueing means: the whole table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from kling_direct.errors import ResultGone, TaskFailed
+from kling_direct.jobs.attempt import Attempt, AttemptState
+from kling_direct.jobs.next_step import CarryOn, Open, Refuse, Reopen, Serve, is_input_failure, next_step
+
+MOMENT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+
+
+def attempt(state: AttemptState, number: int = 1, **changes: Any) -> Attempt:
+    blank: dict[str, Any] = dict.fromkeys(Attempt.__dataclass_fields__)
+    known = {"attempt_id": number, "job_key": "v1", "number": number, "state": state, "posts": 1}
+    return Attempt(**(blank | known | changes))
+
+
+S = AttemptState
+BODY = "Image recognition failed. No complete upper body detected in the image"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "again", "step"),
+    [
+        ([], False, Open(1)),
+        ([], True, Open(1)),
+        ([attempt(S.INTENT)], False, CarryOn),
+        ([attempt(S.UNKNOWN)], True, CarryOn),
+        ([attempt(S.SUBMITTED)], True, CarryOn),
+        ([attempt(S.SUCCEEDED)], True, CarryOn),
+        ([attempt(S.KEPT)], False, Serve),
+        ([attempt(S.KEPT)], True, Serve),
+        ([attempt(S.KEPT), attempt(S.FAILED, 2)], True, Serve),
+        ([attempt(S.FAILED), attempt(S.KEPT, 2)], False, Serve),
+        ([attempt(S.EXPIRED)], False, ResultGone),
+        ([attempt(S.EXPIRED)], True, ResultGone),
+        ([attempt(S.REJECTED, reason_code=1102)], False, Reopen),
+        ([attempt(S.REJECTED, reason_code=1201)], False, Reopen),
+        ([attempt(S.REJECTED, reason_code=1300)], False, TaskFailed),
+        ([attempt(S.REJECTED, reason_code=1301)], False, TaskFailed),
+        ([attempt(S.REJECTED, reason_code=1301)], True, Reopen),
+        ([attempt(S.FAILED, reason="internal error")], False, Open(2)),
+        ([attempt(S.FAILED, reason=None)], False, Open(2)),
+        ([attempt(S.FAILED, reason=BODY)], False, TaskFailed),
+        ([attempt(S.FAILED, reason=BODY)], True, Open(2)),
+        ([attempt(S.FAILED, units_charged=Decimal(2))], False, TaskFailed),
+        ([attempt(S.FAILED, units_charged=Decimal(2))], True, Open(2)),
+        ([attempt(S.FAILED, units_charged=Decimal(0))], False, Open(2)),
+        ([attempt(S.FAILED, cash_charged=Decimal("0.2"))], False, TaskFailed),
+        ([attempt(S.FAILED), attempt(S.FAILED, 2)], False, Open(3)),
+        ([attempt(S.FAILED), attempt(S.SUBMITTED, 2)], False, CarryOn),
+        ([attempt(S.FAILED), attempt(S.FAILED, 2), attempt(S.FAILED, 3)], False, TaskFailed),
+        ([attempt(S.FAILED), attempt(S.FAILED, 2), attempt(S.FAILED, 3)], True, TaskFailed),
+    ],
+)
+def test_the_table(attempts: list[Attempt], again: bool, step: Any) -> None:
+    got = next_step(attempts, again=again)
+
+    if isinstance(step, Open):
+        assert got == step
+    elif issubclass(step, Exception):
+        assert isinstance(got, Refuse)
+        assert isinstance(got.error, step)
+        assert got.error.hint
+    else:
+        assert isinstance(got, step)
+
+
+def test_no_state_begins_an_attempt_while_one_is_under_way() -> None:
+    for state in AttemptState:
+        one = attempt(state)
+        if not one.has_ended:
+            assert next_step([one], again=True) == CarryOn(one)
+
+
+def test_a_refusal_names_the_moment_the_reason_and_the_charge() -> None:
+    failed = attempt(S.FAILED, reason="no luck", units_charged=Decimal("1.50"), ended_at=MOMENT, task_id="8")
+    got = next_step([failed], again=False)
+
+    assert isinstance(got, Refuse)
+    for part in ("2026-11-22 09:30 UTC", "no luck", "1.5 units"):
+        assert part in got.error.message
+    assert got.error.task_id == "8"
+
+
+def test_a_result_that_is_gone_is_told_with_its_date_and_price() -> None:
+    gone = attempt(S.EXPIRED, vendor_created_at=MOMENT, units_estimated=Decimal(15))
+    got = next_step([gone], again=False)
+
+    assert isinstance(got, Refuse)
+    assert "2026-11-22" in got.error.message
+    assert "15 units" in got.error.message
+
+
+@pytest.mark.parametrize(
+    "reason", [BODY, "The content contains sensitive information", "Failure to pass the risk control system"]
+)
+def test_reasons_that_lie_in_the_input_are_known(reason: str) -> None:
+    assert is_input_failure(reason)
+
+
+@pytest.mark.parametrize("reason", [None, "", "Task failed due to an internal error", "Service busy"])
+def test_other_reasons_do_not_lie_in_the_input(reason: str | None) -> None:
+    assert not is_input_failure(reason)
