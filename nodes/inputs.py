@@ -160,11 +160,22 @@ def _motion_source() -> Any:
     return io.DynamicCombo.Input(
         "motion_source",
         options=[
-            io.DynamicCombo.Option("video", [clip]),
+            io.DynamicCombo.Option("video", [clip, _hidden_widget()]),
             io.DynamicCombo.Option("frames", frames),
             io.DynamicCombo.Option("url", [url]),
         ],
         tooltip="Where the motion comes from.",
+    )
+
+
+def _hidden_widget() -> Any:
+    """Return a widget that nobody sees and nothing reads.
+
+    The page (frontend 1.49.6) cannot make a node whose first option has sockets and no widget: it ends with
+    "Failed to find input socket for motion_source", and the node is missing from the graph.
+    """
+    return io.Combo.Input(
+        "kind", options=["clip"], default="clip", optional=True, extra_dict={"hidden": True}
     )
 
 

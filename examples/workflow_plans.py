@@ -1,0 +1,218 @@
+"""What is in each example workflow: nodes, their places and values, and links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Node:
+    """One node as it is placed."""
+
+    name: str
+    type: str
+    pos: list[int]
+    widgets: dict[str, Any] = field(default_factory=dict)
+    size: list[int] | None = None
+    title: str = ""
+
+
+@dataclass
+class Plan:
+    """One workflow; a link is (node, output, node, input)."""
+
+    nodes: list[Node]
+    links: list[tuple[str, str, str, str]]
+
+
+CHARACTER = {"image": "kling_direct/character.png"}
+MOTION = {"file": "kling_direct/motion.mp4"}
+
+
+def note(text: str, pos: list[int], size: list[int]) -> Node:
+    """Return a note."""
+    return Node("note", "MarkdownNote", pos, {"text": text}, size)
+
+
+def character(pos: list[int]) -> Node:
+    """Return the reference image."""
+    return Node("image", "LoadImage", pos, dict(CHARACTER), [300, 330], "Reference image: the character")
+
+
+def clip(pos: list[int]) -> Node:
+    """Return the reference video."""
+    return Node("clip", "LoadVideo", pos, dict(MOTION), [300, 330], "Reference video: the motion")
+
+
+def save(name: str, pos: list[int], prefix: str) -> Node:
+    """Return where the result is saved."""
+    return Node(name, "SaveVideo", pos, {"filename_prefix": prefix}, [420, 420])
+
+
+FIRST_NOTE = """## Motion control
+
+The character of the picture moves as the person in the video does.
+
+**service** is `sandbox`: free, on this machine, no key, a placeholder as result. Set it to `kling` to order from
+your own Kling account; the key is configured on the server, never here.
+
+The same inputs are paid **once**, however often you queue them. Raise **take** to buy another result on purpose.
+"""
+FRAMES_NOTE = """## From frames, with sound
+
+**motion_source** is `frames`: pictures, their fps, and optionally their sound. The frames are encoded and sent
+as one clip. Anything that makes frames fits here.
+"""
+CHECK_NOTE = """## Check before you pay
+
+Checks every documented limit and tells the price. Nothing is sent, nothing is spent.
+
+**image** and **video** are what would be sent. Copy the settings to a Motion Control node when you like them.
+"""
+PARALLEL_NOTE = """## Two characters, one motion
+
+Both jobs are **submitted** first and run at Kling at the same time; both are **collected** afterwards.
+
+The server runs at most 3 tasks at once unless KLING_DIRECT_MAX_PARALLEL says otherwise. Interrupt whenever you
+like: queue again, and what was submitted is picked up.
+"""
+FETCH_NOTE = """## Fetch an earlier task
+
+**Fetch Task** gets the video of a task by its id, free. Here the id comes from a submit, so that the example
+runs; unplug it and type the id of your own task.
+
+**List Tasks** shows what the account has. Kling keeps results for 30 days.
+"""
+UPSCALE_NOTE = """## Result frames into an upscale, and back to video
+
+The result's frames are decoded because something is wired to **frames**; without a wire they cost no memory.
+Sound and fps go around the upscale. A model upscaler fits in the same place.
+"""
+
+PLANS = {
+    "1 motion control": Plan(
+        [
+            note(FIRST_NOTE, [40, 40], [420, 260]),
+            character([40, 360]),
+            clip([40, 760]),
+            Node("motion", "KlingDirect_MotionControl", [500, 360], size=[400, 620]),
+            save("save", [960, 360], "kling/motion"),
+        ],
+        [
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "motion", "motion_source.video"),
+            ("motion", "video", "save", "video"),
+        ],
+    ),
+    "2 from frames with sound": Plan(
+        [
+            note(FRAMES_NOTE, [40, 40], [420, 200]),
+            character([40, 300]),
+            clip([40, 700]),
+            Node("parts", "GetVideoComponents", [400, 700], size=[240, 120]),
+            Node("motion", "KlingDirect_MotionControl", [700, 300], {"motion_source": "frames"}, [400, 680]),
+            save("save", [1160, 300], "kling/from frames"),
+        ],
+        [
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "parts", "video"),
+            ("parts", "images", "motion", "motion_source.frames"),
+            ("parts", "audio", "motion", "motion_source.audio"),
+            ("parts", "fps", "motion", "motion_source.fps"),
+            ("motion", "video", "save", "video"),
+        ],
+    ),
+    "3 check before you pay": Plan(
+        [
+            note(CHECK_NOTE, [40, 40], [420, 200]),
+            character([40, 300]),
+            clip([40, 700]),
+            Node(
+                "check",
+                "KlingDirect_CheckMotionControl",
+                [400, 300],
+                {"model": "kling-v3", "mode": "pro"},
+                [400, 680],
+            ),
+            Node("report", "PreviewAny", [860, 300], size=[420, 220]),
+            Node("picture", "PreviewImage", [860, 580], size=[300, 320]),
+        ],
+        [
+            ("image", "IMAGE", "check", "image"),
+            ("clip", "VIDEO", "check", "motion_source.video"),
+            ("check", "report", "report", "source"),
+            ("check", "image", "picture", "images"),
+        ],
+    ),
+    "4 two characters in parallel": Plan(
+        [
+            note(PARALLEL_NOTE, [40, 40], [420, 230]),
+            character([40, 330]),
+            Node("other", "ImageInvert", [400, 330], size=[220, 60], title="Stands in for a second character"),
+            clip([40, 730]),
+            Node("submit1", "KlingDirect_SubmitMotionControl", [680, 330], size=[400, 560]),
+            Node("submit2", "KlingDirect_SubmitMotionControl", [680, 960], size=[400, 560]),
+            Node("collect1", "KlingDirect_CollectMotionControl", [1140, 330], size=[280, 260]),
+            Node("collect2", "KlingDirect_CollectMotionControl", [1140, 960], size=[280, 260]),
+            save("save1", [1480, 330], "kling/first"),
+            save("save2", [1480, 960], "kling/second"),
+        ],
+        [
+            ("image", "IMAGE", "submit1", "image"),
+            ("image", "IMAGE", "other", "image"),
+            ("other", "IMAGE", "submit2", "image"),
+            ("clip", "VIDEO", "submit1", "motion_source.video"),
+            ("clip", "VIDEO", "submit2", "motion_source.video"),
+            ("submit1", "job", "collect1", "job"),
+            ("submit2", "job", "collect2", "job"),
+            ("collect1", "video", "save1", "video"),
+            ("collect2", "video", "save2", "video"),
+        ],
+    ),
+    "5 fetch an earlier task": Plan(
+        [
+            note(FETCH_NOTE, [40, 40], [420, 230]),
+            character([40, 330]),
+            clip([40, 730]),
+            Node("submit", "KlingDirect_SubmitMotionControl", [400, 330], size=[400, 560]),
+            Node("fetch", "KlingDirect_FetchTask", [860, 330], size=[320, 300]),
+            save("save", [1240, 330], "kling/fetched"),
+            Node("list", "KlingDirect_ListTasks", [400, 960], size=[320, 180]),
+            Node("table", "PreviewAny", [860, 960], size=[640, 200]),
+        ],
+        [
+            ("image", "IMAGE", "submit", "image"),
+            ("clip", "VIDEO", "submit", "motion_source.video"),
+            ("submit", "task_id", "fetch", "id"),
+            ("fetch", "video", "save", "video"),
+            ("list", "table", "table", "source"),
+        ],
+    ),
+    "6 upscale the result": Plan(
+        [
+            note(UPSCALE_NOTE, [40, 40], [420, 200]),
+            character([40, 300]),
+            clip([40, 700]),
+            Node("motion", "KlingDirect_MotionControl", [400, 300], size=[400, 620]),
+            Node(
+                "upscale",
+                "ImageScaleBy",
+                [860, 300],
+                {"upscale_method": "bicubic", "scale_by": 1.25},
+                [280, 100],
+            ),
+            Node("video", "CreateVideo", [1200, 300], size=[260, 130]),
+            save("save", [1520, 300], "kling/upscaled"),
+        ],
+        [
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "motion", "motion_source.video"),
+            ("motion", "frames", "upscale", "image"),
+            ("upscale", "IMAGE", "video", "images"),
+            ("motion", "audio", "video", "audio"),
+            ("motion", "fps", "video", "fps"),
+            ("video", "VIDEO", "save", "video"),
+        ],
+    ),
+}
