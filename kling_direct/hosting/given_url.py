@@ -17,7 +17,7 @@ SIGNING_PARAMETERS: Final = frozenset(
 def url_violations(url: str, *, loopback_allowed: bool) -> tuple[Violation, ...]:
     """Return what is wrong with the form of a reference video's URL."""
     parts = url_parts(url)
-    if len(url) > URL_MAX_CHARACTERS or not url.isprintable() or " " in url:
+    if len(url) > URL_MAX_CHARACTERS or not is_written_out(url):
         message = (
             f"Reference video's URL has {len(url)} characters, or blanks; it may have"
             f" {URL_MAX_CHARACTERS} and none."
@@ -29,6 +29,11 @@ def url_violations(url: str, *, loopback_allowed: bool) -> tuple[Violation, ...]
         message = "Reference video's URL must begin with https:// and name a host that Kling can reach."
         return (Violation("video", "video.url.scheme", message),)
     return ()
+
+
+def is_written_out(url: str) -> bool:
+    """Tell whether a URL holds no blank and no invisible character."""
+    return url.isprintable() and " " not in url
 
 
 def looks_signed(url: str) -> bool:

@@ -9,7 +9,7 @@ from ..api import limits
 from ..api.limits import Mode, Model, Orientation
 from ..errors import Violation
 from ..hosting.choice import no_host_error
-from ..hosting.given_url import looks_signed, url_violations
+from ..hosting.given_url import is_written_out, looks_signed, url_violations
 from ..media.types import ClipBounds, PictureBounds
 from ..settings import is_loopback, url_parts
 from .job import EMBEDDED_ORIGIN, Order, Service, VideoUrl
@@ -157,6 +157,9 @@ def _wait_and_money(order: Order) -> list[Violation]:
 def _callback(order: Order, settings: Settings) -> list[Violation]:
     if not order.callback_url:
         return []
+    if not is_written_out(order.callback_url):
+        message = "callback_url holds blanks or characters that nobody can see. Copy it again."
+        return [Violation("callback_url", "callback_url.form", message)]
     parts = url_parts(order.callback_url)
     origin = f"{parts.scheme}://{parts.netloc}".lower()
     allowed = {item.rstrip("/").lower() for item in settings.callback_origins}
