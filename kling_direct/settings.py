@@ -339,7 +339,7 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
     """
     try:
         mode = path.stat().st_mode
-        content = path.read_bytes()
+        profiles = _profiles_in(path)
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -349,14 +349,28 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
             f"{path} may be read by other users (mode {stat.S_IMODE(mode):04o}).",
             hint=f"Run: chmod 600 {path}",
         )
-    try:
-        profiles = json.loads(content.decode("utf-8-sig"))["profiles"]
-        return {str(name): dict(fields) for name, fields in profiles.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    if profiles is None:
         raise SettingsError(
             f"{path} is not of the documented form.",
             hint='It looks like {"profiles": {"studio": {"api_key": "..."}}}.',
-        ) from None
+        )
+    return profiles
+
+
+class _Fields(dict[str, Any]):
+    """A profile's fields, which show their names alone: crash reporters print locals."""
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(map(str, self))}>"
+
+
+def _profiles_in(path: Path) -> dict[str, dict[str, Any]] | None:
+    content = path.read_bytes()
+    try:
+        profiles = json.loads(content.decode("utf-8-sig"))["profiles"]
+        return {str(name): _Fields(fields) for name, fields in profiles.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _file_profile(name: str, fields: dict[str, Any], fallback_origin: str) -> Profile:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import quote
 
 import httpx
@@ -46,6 +46,9 @@ READ_SECONDS: Final = 30.0
 ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
 
 
+Params: TypeAlias = dict[str, int] | None
+
+
 def translate(error: httpx.HTTPError | httpx.InvalidURL, origin: str) -> TransportError:
     """Return what a failure of httpx means for us; the only place that knows its exceptions."""
     kind = type(error).__name__
@@ -63,10 +66,31 @@ def translate(error: httpx.HTTPError | httpx.InvalidURL, origin: str) -> Transpo
     )
 
 
-class _Received(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Received:
     status: int
     headers: httpx.Headers
-    content: bytes
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    code: int
+    message: str
+    request_id: str
+    data: Any = field(repr=False)
+
+
+def _envelope(content: bytes) -> _Envelope | None:
+    try:
+        answer = json.loads(content)
+        code = answer["code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not isinstance(code, int) or isinstance(code, bool):
+        return None
+    request_id = vendor_text(answer.get("request_id") or "")
+    return _Envelope(code, str(answer.get("message") or ""), request_id, answer.get("data"))
 
 
 @dataclass
@@ -101,7 +125,7 @@ class KlingClient:
             NeverSent: nothing left this machine.
             AnswerLost, UnreadableAnswer: nobody knows whether a task was made.
         """
-        answer = await self._send("POST", MOTION_CONTROL, body=request.encode())
+        answer = await self._send("POST", MOTION_CONTROL, body=request)
         return self._typed(answer, Task.model_validate)
 
     async def get(self, any_id: str) -> Answer[Task]:
@@ -157,30 +181,34 @@ class KlingClient:
         )
 
     async def _send(
-        self, method: str, path: str, *, params: dict[str, int] | None = None, body: bytes | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = None,
+        body: CreateRequest | None = None,
     ) -> Answer[Any]:
         try:
-            return await self._send_once(method, path, params=params, body=body, fresh=False)
+            return await self._send_once(method, path, params, body, fresh=False)
         except TokenTimingError:
             if not self.credential.can_resign:
                 raise
-            return await self._send_once(method, path, params=params, body=body, fresh=True)
+            return await self._send_once(method, path, params, body, fresh=True)
 
     async def _send_once(
-        self, method: str, path: str, *, params: dict[str, int] | None, body: bytes | None, fresh: bool
+        self,
+        method: str,
+        path: str,
+        params: dict[str, int] | None,
+        body: CreateRequest | None,
+        *,
+        fresh: bool,
     ) -> Answer[Any]:
-        headers = {
-            "Authorization": f"Bearer {self.credential.bearer(fresh=fresh)}",
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-        }
-        patience = httpx.Timeout(
-            self.create_seconds if method == "POST" else READ_SECONDS, connect=CONNECT_SECONDS
-        )
+        """Send and open the answer. No local holds a key or a body: crash reporters print locals."""
         began = self.clock.monotonic()
         try:
             with private_traffic():
-                response = await self._exchange(method, path, headers, params, body, patience)
+                response = await self._exchange(self._request(method, path, params, body, fresh=fresh))
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise translate(error, self.origin) from None
         logger.debug(
@@ -188,45 +216,56 @@ class KlingClient:
         )
         return self._opened(response)
 
-    async def _exchange(
+    def _request(
         self,
         method: str,
         path: str,
-        headers: dict[str, str],
         params: dict[str, int] | None,
-        body: bytes | None,
-        patience: httpx.Timeout,
-    ) -> _Received:
-        async with self.http.stream(
-            method, path, headers=headers, params=params, content=body, timeout=patience
-        ) as response:
+        body: CreateRequest | None,
+        *,
+        fresh: bool,
+    ) -> httpx.Request:
+        patience = self.create_seconds if method == "POST" else READ_SECONDS
+        return self.http.build_request(
+            method,
+            path,
+            headers={
+                "Authorization": f"Bearer {self.credential.bearer(fresh=fresh)}",
+                "Content-Type": "application/json",
+                "Accept": "application/json",
+            },
+            params=params,
+            content=body.encode() if body else None,
+            timeout=httpx.Timeout(patience, connect=CONNECT_SECONDS),
+        )
+
+    async def _exchange(self, request: httpx.Request) -> _Received:
+        response = await self.http.send(request, stream=True)
+        try:
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
                 if len(content) > ANSWER_MAX_BYTES:
-                    raise httpx.DecodingError("the answer is too long", request=response.request)
+                    raise httpx.DecodingError("the answer is too long", request=request)
+        finally:
+            await response.aclose()
         return _Received(response.status_code, response.headers, bytes(content))
 
     def _opened(self, response: _Received) -> Answer[Any]:
         """Open the envelope: the service code decides, never the HTTP status alone."""
         server_time = _date(response.headers.get("Date"))
-        try:
-            envelope = json.loads(response.content)
-            code = envelope["code"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise self._unreadable(response) from None
-        if not isinstance(code, int) or isinstance(code, bool):
+        envelope = _envelope(response.content)
+        if envelope is None:
             raise self._unreadable(response)
-        request_id = vendor_text(envelope.get("request_id") or "")
-        if code != 0:
-            error = api_error(code, response.status, str(envelope.get("message") or ""), request_id)
+        if envelope.code != 0:
+            error = api_error(envelope.code, response.status, envelope.message, envelope.request_id)
             error.server_time = server_time
             if isinstance(error, TokenTimingError):
                 error.hint = self._clock_hint(server_time)
             raise error
         if not 200 <= response.status < 300:  # noqa: PLR2004 - HTTP's own
             raise self._unreadable(response)
-        return Answer(envelope.get("data"), request_id, server_time)
+        return Answer(envelope.data, envelope.request_id, server_time)
 
     def _unreadable(self, response: _Received) -> UnreadableAnswer:
         kind = vendor_text(response.headers.get("Content-Type", "no content type"))

@@ -12,6 +12,8 @@ import jwt
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from ..clock import Clock
     from ..settings import Profile
 
@@ -95,18 +97,18 @@ class KeyPair:
         return _fingerprint(key, "key-pair", self.access_key, self.secret_key)
 
 
+def _is_unsendable(secret: SecretStr | None) -> bool:
+    text = secret.get_secret_value().strip() if secret else ""
+    return not text.isascii() or not text.isprintable() or " " in text
+
+
 def credential_of(profile: Profile, clock: Clock) -> Credential:
     """Return the profile's credential; an API key wins over a key pair.
 
     Raises:
         SettingsError: a key holds characters that no header can carry.
     """
-    secrets = [
-        secret.get_secret_value().strip()
-        for secret in (profile.api_key, profile.access_key, profile.secret_key)
-        if secret
-    ]
-    if any(not text.isascii() or not text.isprintable() or " " in text for text in secrets):
+    if any(_is_unsendable(secret) for secret in (profile.api_key, profile.access_key, profile.secret_key)):
         raise SettingsError(
             f"A key of profile {profile.name!r} holds a space, a line break or a character outside ASCII.",
             hint="Copy it again from Kling's console.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -221,7 +221,7 @@ Value = TypeVar("Value")
 class Answer(Generic[Value]):
     """A value with what the answer said about itself."""
 
-    value: Value
+    value: Value = field(repr=False)
     request_id: str
     server_time: datetime | None
     """The `Date` header: the vendor's own clock."""

@@ -26,7 +26,7 @@ class Told:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
 
-    async def get(self, _any_id: str = "") -> Any:
+    async def get_task(self, _task_id: str = "") -> Any:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -48,7 +48,7 @@ def test_only_what_passes_by_itself_is_looked_at_again() -> None:
 
 async def test_a_read_that_fails_in_passing_is_answered_after_all(clock: Any) -> None:
     told = Told(AnswerLost("x"), code(5000), code(1303), "submitted")
-    answer = await read_again(told.get, clock, pause_seconds=1)
+    answer = await read_again(told.get_task, clock, pause_seconds=1)
     assert answer.value.task_status == "submitted"
     assert len(clock.slept) == 3
     assert all(0 <= pause <= 20 for pause in clock.slept)
@@ -57,7 +57,7 @@ async def test_a_read_that_fails_in_passing_is_answered_after_all(clock: Any) ->
 async def test_the_last_failure_of_a_read_is_told(clock: Any) -> None:
     told = Told(*[code(1303)] * 4, "submitted")
     with pytest.raises(Busy):
-        await read_again(told.get, clock, pause_seconds=1)
+        await read_again(told.get_task, clock, pause_seconds=1)
     assert told.answers == ["submitted"]
 
 
@@ -65,7 +65,7 @@ async def test_the_last_failure_of_a_read_is_told(clock: Any) -> None:
 async def test_a_read_that_was_really_answered_is_not_repeated(clock: Any, number: int) -> None:
     told = Told(code(number), "submitted")
     with pytest.raises(ApiError):
-        await read_again(told.get, clock, pause_seconds=1)
+        await read_again(told.get_task, clock, pause_seconds=1)
     assert clock.slept == []
 
 
