@@ -176,18 +176,17 @@ def test_a_prompt_limit_holds_under_twenty_jobs_of_one_process(
     assert len(sandbox.creates()) == 4
 
 
-def test_a_day_and_a_prompt_limit_hold_under_twenty_jobs_of_four_processes(
+def test_a_day_and_a_prompt_limit_hold_under_twenty_jobs_of_two_processes(
     sandbox: SandboxControl, many: Callable[..., Process]
 ) -> None:
-    limits = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "9", "KLING_DIRECT_MAX_UNITS_PER_PROMPT": "3"}
-    prompts = ("one", "one", "two", "three")
+    limits = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "9", "KLING_DIRECT_MAX_UNITS_PER_PROMPT": "6"}
 
-    processes = [many(5 * n, 5, prompt, **limits) for n, prompt in enumerate(prompts)]
+    processes = [many(10 * n, 10, prompt, **limits) for n, prompt in enumerate(("one", "two"))]
     errors = [process.end(90).json for process in processes]
 
     assert sum(each.count("NoneType") for each in errors) == 6
-    assert [each.count("NoneType") for each in errors[2:]] == [2, 2]
-    assert (errors[0] + errors[1]).count("NoneType") == 2
+    assert all(each.count("NoneType") <= 4 for each in errors)
+    assert {name for each in errors for name in each} == {"NoneType", "BudgetReached"}
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 6
 
 

@@ -30,15 +30,15 @@ def test_two_processes_with_the_same_job_at_the_same_moment_make_one_task(
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
 
 
-def test_five_processes_on_a_home_that_does_not_exist_yet_make_one_task(
+def test_three_processes_on_a_home_that_does_not_exist_yet_make_one_task(
     sandbox: SandboxControl, run_cli: Callable[..., Process], home: Path
 ) -> None:
     assert not home.exists()
     sandbox.move(policy="polls", polls=10)
 
-    ended = [process.end() for process in [run_cli() for _ in range(5)]]
+    ended = [process.end() for process in [run_cli() for _ in range(3)]]
 
-    assert [end.code for end in ended] == [0] * 5
+    assert [end.code for end in ended] == [0] * 3
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
 
 
