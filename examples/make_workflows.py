@@ -109,7 +109,7 @@ def make(page: Page, name: str, plan: Any) -> None:
     picture = TEMPLATES / f"{name}.png"
     page.screenshot(path=picture)
     with Image.open(picture) as shot:
-        shot.convert("RGB").resize((640, 400)).save(picture.with_suffix(".jpg"), quality=82)
+        shot.convert("RGB").crop((120, 100, 2440, 1550)).resize((960, 600)).save(picture.with_suffix(".jpg"), quality=82)
     picture.unlink()
     shutil.copyfile(path, TEMPLATES / path.name)
 
@@ -120,7 +120,7 @@ def main(url: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page = browser.new_page(viewport={"width": 2560, "height": 1600})
         page.add_init_script("localStorage.setItem('Comfy.TutorialCompleted', 'true')")
         page.goto(url)
         page.wait_for_function("() => (window.app || window.comfyAPI?.app?.app)?.graph", timeout=60_000)

@@ -26,8 +26,8 @@ class Plan:
     links: list[tuple[str, str, str, str]]
 
 
-CHARACTER = {"image": "kling_direct/character.png"}
-MOTION = {"file": "kling_direct/motion.mp4"}
+CHARACTER = {"image": "kling_direct_character.png"}
+MOTION = {"file": "kling_direct_motion.mp4"}
 
 
 def note(text: str, pos: list[int], size: list[int]) -> Node:

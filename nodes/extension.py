@@ -20,21 +20,28 @@ from .video_frames import VideoFrames
 logger = logging.getLogger(__name__)
 
 DEMO_FOLDER = Path(__file__).parent.parent / "kling_direct" / "demo"
-DEMO_FILES = ("character.png", "motion.mp4")
+DEMO_FILES = {
+    "kling_direct/character.png": "character.png",
+    "kling_direct/motion.mp4": "motion.mp4",
+    "kling_direct_character.png": "character.png",
+    "kling_direct_motion.mp4": "motion.mp4",
+}
+"""Where each is put in ComfyUI's input folder. The page's loaders list no file in a folder: a workflow that names
+one there opens with "2 errors found: missing inputs", so the example workflows name the two beside it."""
 
 
 class KlingDirectExtension(host.ComfyExtension):
     """Kling Direct's nodes."""
 
     async def on_load(self) -> None:
-        """Open the page's routes; put the files of the example workflows into `input/kling_direct/`."""
+        """Open the page's routes; put the files of the examples into ComfyUI's input folder."""
         open_page()
         try:
-            for name in DEMO_FILES:
-                target = host.input_folder() / "kling_direct" / name
+            for name, source in DEMO_FILES.items():
+                target = host.input_folder() / name
                 if not target.exists():
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(DEMO_FOLDER / name, target)
+                    shutil.copyfile(DEMO_FOLDER / source, target)
         except OSError as error:
             logger.warning("The example inputs could not be copied: %s", error)
 
