@@ -170,6 +170,8 @@ class Engine:
                 winding_down.result(STOP_SECONDS + SENDING_GRACE_SECONDS)
             loop.call_soon_threadsafe(loop.stop)
             thread.join(STOP_SECONDS)
+            if not thread.is_alive():
+                loop.close()
         self._media.close()
         if self._ledger is not None:
             self._ledger.close()
