@@ -132,15 +132,14 @@ def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], d
     for row in rows:
         key = row["job_key"]
         progress = under_way.get(key)
-        place = None
-        if row["state"] == "kept" and engine.store.has(row["result_path"], row["result_size_bytes"]):
-            place = viewed_as(engine.store.path(row["result_path"]), output)
+        is_here = row["state"] == "kept" and engine.store.has(row["result_path"], row["result_size_bytes"])
         payload = job_payload(
             row,
             progress=progress,
             expected=expectation(database, key) if progress else None,
             trouble=_troubles.get(key),
-            place=place,
+            place=viewed_as(engine.store.path(row["result_path"]), output) if is_here else None,
+            has_file=is_here,
         )
         found.append((payload, row))
     return total, found

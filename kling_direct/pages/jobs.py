@@ -48,11 +48,12 @@ def job_payload(
     expected: Expectation | None = None,
     trouble: KlingDirectError | None = None,
     place: dict[str, str] | None = None,
+    has_file: bool = False,
 ) -> dict[str, Any]:
     """Return a job with its newest attempt.
 
     `progress` is where it stands in this process, `trouble` why the last collecting ended, `place` where
-    the kept file lies as ComfyUI names it.
+    the kept file lies as ComfyUI names it, where ComfyUI can.
     """
     return {
         **{name: row[name] for name in PLAIN},
@@ -65,6 +66,7 @@ def job_payload(
         "advice": advice(row),
         "trouble": error_payload(trouble) if trouble else None,
         "file": place,
+        "has_file": has_file,
         "has_workflow": bool(row["has_workflow"]),
     }
 

@@ -1,0 +1,184 @@
+// @ts-check
+/** Keys in the settings dialog. They go to the server and never come back; nothing is stored in the page. */
+
+import { button, fill, h } from "./elements.mjs";
+import { confirmed, notice, tried, trusted } from "./notices.mjs";
+import { Refusal, ask, tell } from "./requests.mjs";
+import { amountText, words } from "./words.mjs";
+
+/** @returns {HTMLElement} what the settings dialog shows */
+export function keysPanel() {
+  return new KeysPanel().element;
+}
+
+class KeysPanel {
+  constructor() {
+    this.mayChange = false;
+    this.profiles = h("ul", { class: "kling-direct-profiles" });
+    this.elsewhere = h("p", { class: "kling-direct-note", hidden: true });
+    this.said = h("p", { class: "kling-direct-said", role: "status" });
+    this.profile = h("input", {
+      type: "text",
+      autocomplete: "off",
+      maxLength: 40,
+      placeholder: words("keys.default"),
+    });
+    this.kind = select([
+      ["api_key", "keys.api_key"],
+      ["pair", "keys.pair"],
+    ]);
+    this.kind.addEventListener("change", () => this.showKind());
+    this.region = select([
+      ["global", "keys.global"],
+      ["china", "keys.china"],
+    ]);
+    this.apiKey = secret();
+    this.accessKey = secret();
+    this.secretKey = secret();
+    this.api = field("keys.api_key", this.apiKey);
+    this.access = field("keys.access_key", this.accessKey);
+    this.second = field("keys.secret_key", this.secretKey);
+    const form = h(
+      "form",
+      {
+        class: "kling-direct-keys-form",
+        autocomplete: "off",
+        on: { submit: (/** @type {Event} */ event) => this.submit(event) },
+      },
+      field("keys.profile", this.profile),
+      field("keys.kind", this.kind),
+      this.api,
+      this.access,
+      this.second,
+      field("keys.region", this.region),
+      h(
+        "button",
+        { type: "submit", class: "kling-direct-button kling-direct-primary" },
+        words("action.save"),
+      ),
+    );
+    this.element = h(
+      "div",
+      { class: "kling-direct-keys" },
+      h("p", { class: "kling-direct-note" }, words("keys.explained")),
+      this.elsewhere,
+      this.profiles,
+      form,
+      this.said,
+    );
+    this.showKind();
+    void this.refresh();
+  }
+
+  showKind() {
+    const pair = this.kind.value === "pair";
+    this.api.hidden = pair;
+    this.access.hidden = this.second.hidden = !pair;
+  }
+
+  async refresh() {
+    const keys = await tried(() => ask("/keys"));
+    if (keys) this.show(keys);
+  }
+
+  /** @param {any} keys */
+  show(keys) {
+    this.mayChange = keys.may_change;
+    this.elsewhere.hidden = keys.may_change;
+    this.elsewhere.textContent = words("keys.elsewhere", { variables: keys.variables });
+    fill(this.profiles, ...keys.profiles.map((/** @type {any} */ one) => this.row(one)));
+  }
+
+  /** @param {any} one */
+  row(one) {
+    const name = one.profile || words("keys.default");
+    const region = one.region ? words(`keys.${one.region}`) : "";
+    const state = words(`keys.state.${one.source}`);
+    return h(
+      "li",
+      { "data-profile": one.profile, "data-source": one.source },
+      h("strong", {}, name),
+      h("span", { class: "kling-direct-key-state" }, [state, region].filter(Boolean).join(" · ")),
+      one.source !== "missing" && button(words("action.test"), () => this.test(one.profile)),
+      one.source === "file" &&
+        button(words("action.forget"), () => this.forget(one.profile, name), {
+          class: "kling-direct-danger",
+        }),
+      one.source !== "missing" && one.problem && h("p", { class: "kling-direct-trouble" }, one.problem),
+    );
+  }
+
+  /** @param {Event} event */
+  async submit(event) {
+    event.preventDefault();
+    const pair = this.kind.value === "pair";
+    const body = {
+      profile: this.profile.value.trim(),
+      region: this.region.value,
+      api_key: pair ? "" : this.apiKey.value,
+      access_key: pair ? this.accessKey.value : "",
+      secret_key: pair ? this.secretKey.value : "",
+    };
+    const saved = await trusted(this.mayChange, (code) => this.save({ ...body, code }));
+    if (!saved) return;
+    for (const input of [this.apiKey, this.accessKey, this.secretKey]) input.value = "";
+    this.said.textContent = words("keys.saved");
+    await this.refresh();
+  }
+
+  /** @param {any} body */
+  async save(body) {
+    try {
+      return await tell("/keys", body);
+    } catch (error) {
+      if (!(error instanceof Refusal && error.kind === "KeyExists")) throw error;
+      const name = body.profile || words("keys.default");
+      if (!(await confirmed(words("keys.replace", { name })))) return undefined;
+      return tell("/keys", { ...body, replace: true });
+    }
+  }
+
+  /** @param {string} profile */
+  async test(profile) {
+    this.said.textContent = words("keys.asking");
+    try {
+      const { packs } = await tell("/keys/test", { profile });
+      const left = packs.map((/** @type {any} */ pack) =>
+        words("keys.pack", { name: pack.name, left: amountText(pack.left) }),
+      );
+      this.said.textContent = [words("keys.works"), left.join(", ") || words("keys.no_pack")].join(" ");
+    } catch (error) {
+      this.said.textContent = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /**
+   * @param {string} profile
+   * @param {string} name
+   */
+  async forget(profile, name) {
+    if (!(await confirmed(words("keys.forget", { name })))) return;
+    const keys = await trusted(this.mayChange, (code) => tell("/keys/forget", { profile, code }));
+    if (!keys) return;
+    notice("success", words("keys.forgotten", { name }));
+    this.show(keys);
+  }
+}
+
+/** @returns {HTMLInputElement} a field that shows nothing and that no password manager fills */
+function secret() {
+  return h("input", { type: "password", autocomplete: "new-password", spellcheck: false, maxLength: 512 });
+}
+
+/** @param {[string, string][]} options */
+function select(options) {
+  return h("select", {}, ...options.map(([value, name]) => h("option", { value }, words(name))));
+}
+
+/**
+ * @param {string} name
+ * @param {HTMLElement} control
+ */
+function field(name, control) {
+  return h("label", { class: "kling-direct-field" }, h("span", {}, words(name)), control);
+}

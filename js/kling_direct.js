@@ -1,0 +1,123 @@
+// @ts-check
+/** Kling Direct in ComfyUI's page: the sidebar tab, keys in the settings, badges on nodes, commands. */
+
+import { app } from "../../scripts/app.js";
+import { addStyles } from "./elements.mjs";
+import { keysPanel } from "./keys_panel.mjs";
+import { NodeBadges, badgesOf, check, isOrdering } from "./node_badge.mjs";
+import { notice, tried } from "./notices.mjs";
+import { tellEnds } from "./run_end.mjs";
+import { Sidebar, TAB_ID } from "./sidebar.mjs";
+import { loadWords, words } from "./words.mjs";
+
+/** @type {Sidebar | null} */
+let sidebar = null;
+/** @type {NodeBadges | null} */
+let badges = null;
+
+const toggleTab = () => app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB_ID}`);
+
+async function openTab() {
+  if (!sidebar) await toggleTab();
+}
+
+async function checkNode() {
+  const chosen = Object.values(app.canvas.selected_nodes ?? {});
+  const node = chosen.find(isOrdering) ?? badges?.nodes()[0];
+  if (!node) return notice("info", words("check.none"));
+  const { output } = await app.graphToPrompt();
+  const found = await tried(() => check(node, output));
+  if (!found?.known) return undefined;
+  const wrong = [found.trouble, ...found.violations.map((/** @type {any} */ one) => one.message)].filter(
+    Boolean,
+  );
+  const text = [badgesOf(found)[0]?.[0], ...wrong, ...found.notes, ...found.report]
+    .filter(Boolean)
+    .join("\n");
+  return notice(wrong.length ? "warn" : "success", text);
+}
+
+async function openHelp() {
+  await openTab();
+  sidebar?.show("help");
+}
+
+app.registerExtension({
+  name: "kling_direct",
+  commands: [
+    {
+      id: "kling_direct.openTasks",
+      label: "Kling Direct: open tasks",
+      icon: "pi pi-video",
+      function: openTab,
+    },
+    {
+      id: "kling_direct.checkNode",
+      label: "Kling Direct: check this node",
+      icon: "pi pi-check-circle",
+      function: checkNode,
+    },
+    {
+      id: "kling_direct.openHelp",
+      label: "Kling Direct: open the help",
+      icon: "pi pi-question-circle",
+      function: openHelp,
+    },
+  ],
+  menuCommands: [
+    {
+      path: ["Extensions", "Kling Direct"],
+      commands: ["kling_direct.openTasks", "kling_direct.checkNode", "kling_direct.openHelp"],
+    },
+  ],
+  settings: [
+    {
+      id: "kling_direct.keys",
+      name: "Keys",
+      category: ["Kling Direct", "Keys", "keys"],
+      type: () => keysPanel(),
+      defaultValue: null,
+    },
+  ],
+
+  async setup() {
+    addStyles();
+    await loadWords();
+    badges = new NodeBadges();
+    app.extensionManager.registerSidebarTab({
+      id: TAB_ID,
+      icon: "pi pi-video",
+      title: "Kling Direct",
+      tooltip: words("tab.tooltip"),
+      type: "custom",
+      render: (/** @type {HTMLElement} */ element) => {
+        sidebar?.destroy();
+        sidebar = new Sidebar(element);
+      },
+      destroy: () => {
+        sidebar?.destroy();
+        sidebar = null;
+      },
+    });
+    for (const node of badges.nodes()) badges.add(node);
+    watchGraph();
+    tellEnds();
+  },
+
+  nodeCreated(/** @type {any} */ node) {
+    if (isOrdering(node)) badges?.add(node);
+  },
+
+  afterConfigureGraph() {
+    badges?.later();
+  },
+});
+
+/** Hear that something of the graph changed: a widget, a link, a node. */
+function watchGraph() {
+  const change = () => badges?.later();
+  app.canvas.canvas.addEventListener("litegraph:set-graph", change);
+  document.addEventListener("change", change, { passive: true });
+  document.addEventListener("pointerup", change, { passive: true });
+  document.addEventListener("keyup", change, { passive: true });
+}

@@ -1,0 +1,60 @@
+// @ts-check
+/** Short notices in the corner of the page, and questions before something is done. */
+
+import { app } from "../../scripts/app.js";
+import { words } from "./words.mjs";
+
+/**
+ * @param {"success" | "info" | "warn" | "error"} severity
+ * @param {string} detail
+ */
+export function notice(severity, detail) {
+  app.extensionManager.toast.add({
+    severity,
+    summary: "Kling Direct",
+    detail,
+    life: severity === "error" ? 12000 : 6000,
+  });
+}
+
+/**
+ * Do something, and say in words what kept it from being done.
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T | undefined>}
+ */
+export async function tried(work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "AbortError")) {
+      notice("error", error instanceof Error ? error.message : String(error));
+    }
+    return undefined;
+  }
+}
+
+/**
+ * @param {string} message
+ * @returns {Promise<boolean>}
+ */
+export async function confirmed(message) {
+  const answer = await app.extensionManager.dialog.confirm({ title: "Kling Direct", message });
+  return answer === true;
+}
+
+/**
+ * Do a change that only the server's own machine may make; from elsewhere ask for a one-time code.
+ * @param {boolean} mayChange
+ * @param {(code: string) => Promise<any>} work
+ * @returns {Promise<any>}
+ */
+export async function trusted(mayChange, work) {
+  if (mayChange) return tried(() => work(""));
+  const code = await app.extensionManager.dialog.prompt({
+    title: "Kling Direct",
+    message: words("code.ask"),
+    defaultValue: "",
+  });
+  return code ? tried(() => work(code)) : undefined;
+}

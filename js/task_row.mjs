@@ -1,0 +1,130 @@
+// @ts-check
+/** One row of the list of tasks. */
+
+import { button, h } from "./elements.mjs";
+import { collect, copyTaskId, drag } from "./job_actions.mjs";
+import { canCollect, costText, isUnderWay, nameText, stateText, timeText, troubleText } from "./job_text.mjs";
+import { addressOf } from "./requests.mjs";
+import { clockText, words } from "./words.mjs";
+
+export const ROW_HEIGHT_PX = 92;
+
+/** @typedef {import("./job_text.mjs").Job} Job */
+
+/**
+ * @param {Job | null} job null while it is being fetched
+ * @param {number} index
+ * @param {number} total
+ * @param {(job: Job, plays: boolean) => void} open
+ * @returns {HTMLElement}
+ */
+export function taskRow(job, index, total, open) {
+  const row = h("div", {
+    class: "kling-direct-row",
+    role: "listitem",
+    tabIndex: -1,
+    "data-index": String(index),
+    "aria-setsize": String(total),
+    "aria-posinset": String(index + 1),
+  });
+  row.style.top = `${index * ROW_HEIGHT_PX}px`;
+  if (!job) {
+    row.append(h("div", { class: "kling-direct-waiting" }, words("list.loading")));
+    return row;
+  }
+  row.dataset.key = job.job_key;
+  row.dataset.state = isUnderWay(job) ? "under_way" : job.state;
+  if (job.file) {
+    row.draggable = true;
+    row.addEventListener("dragstart", (/** @type {DragEvent} */ event) => drag(job, event));
+  }
+  row.addEventListener("click", () => open(job, false));
+  row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === "Enter" && event.target === row) open(job, false);
+  });
+  row.append(pictures(job), texts(job), buttons(job, open));
+  row.setAttribute("aria-label", `${nameText(job)}, ${stateText(job)}`);
+  return row;
+}
+
+/**
+ * Write the time anew; nothing else of a row changes by itself.
+ * @param {HTMLElement} row
+ * @param {Job} job
+ */
+export function tick(row, job) {
+  const time = row.querySelector(".kling-direct-time");
+  if (time) time.textContent = timeText(job, Date.now());
+}
+
+/** @param {Job} job */
+function pictures(job) {
+  return h(
+    "div",
+    { class: "kling-direct-pictures" },
+    picture(`/jobs/${job.job_key}/picture`),
+    job.has_file && picture(`/jobs/${job.job_key}/poster`),
+  );
+}
+
+/** @param {string} path */
+function picture(path) {
+  return h("img", {
+    src: addressOf(path),
+    alt: "",
+    loading: "lazy",
+    draggable: false,
+    on: {
+      error: (/** @type {Event} */ event) =>
+        /** @type {HTMLElement} */ (event.target).classList.add("kling-direct-none"),
+    },
+  });
+}
+
+/** @param {Job} job */
+function texts(job) {
+  const trouble = troubleText(job);
+  const facts = [
+    job.seconds !== null && clockText(job.result_seconds ?? job.seconds),
+    costText(job),
+    job.project,
+  ].filter(Boolean);
+  return h(
+    "div",
+    { class: "kling-direct-texts" },
+    h("div", { class: "kling-direct-name", title: nameText(job) }, nameText(job)),
+    h(
+      "div",
+      { class: "kling-direct-line" },
+      h("span", { class: "kling-direct-state" }, stateText(job)),
+      h("span", { class: "kling-direct-time" }, timeText(job, Date.now())),
+    ),
+    trouble
+      ? h("div", { class: "kling-direct-trouble", title: trouble }, trouble)
+      : h("div", { class: "kling-direct-line" }, facts.join(" · ")),
+    job.task_id &&
+      h(
+        "div",
+        { class: "kling-direct-line kling-direct-id" },
+        h("span", {}, job.task_id),
+        button(words("action.copy"), () => copyTaskId(job), {
+          icon: "pi pi-copy",
+          class: "kling-direct-small",
+        }),
+      ),
+  );
+}
+
+/**
+ * @param {Job} job
+ * @param {(job: Job, plays: boolean) => void} open
+ */
+function buttons(job, open) {
+  return h(
+    "div",
+    { class: "kling-direct-buttons" },
+    job.has_file && button(words("action.play"), () => open(job, true), { icon: "pi pi-play" }),
+    canCollect(job) && button(words("action.collect"), () => collect(job), { icon: "pi pi-download" }),
+    button(words("action.more"), () => open(job, false), { icon: "pi pi-chevron-right" }),
+  );
+}
