@@ -109,7 +109,9 @@ def make(page: Page, name: str, plan: Any) -> None:
     picture = TEMPLATES / f"{name}.png"
     page.screenshot(path=picture)
     with Image.open(picture) as shot:
-        shot.convert("RGB").crop((120, 100, 2440, 1550)).resize((960, 600)).save(picture.with_suffix(".jpg"), quality=82)
+        shot.convert("RGB").crop((120, 100, 2440, 1550)).resize((960, 600)).save(
+            picture.with_suffix(".jpg"), quality=82
+        )
     picture.unlink()
     shutil.copyfile(path, TEMPLATES / path.name)
 
@@ -120,14 +122,16 @@ def main(url: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 2560, "height": 1600})
-        page.add_init_script("localStorage.setItem('Comfy.TutorialCompleted', 'true')")
-        page.goto(url)
-        page.wait_for_function("() => (window.app || window.comfyAPI?.app?.app)?.graph", timeout=60_000)
-        page.wait_for_timeout(4000)
-        page.keyboard.press("Escape")
         for name, plan in PLANS.items():
+            page = browser.new_page(
+                viewport={"width": 2560, "height": 1600}
+            )  # a page remembers values by node id
+            page.goto(url)
+            page.wait_for_function("() => (window.app || window.comfyAPI?.app?.app)?.graph", timeout=60_000)
+            page.wait_for_timeout(4000)
+            page.keyboard.press("Escape")
             make(page, name, plan)
+            page.close()
         browser.close()
 
 

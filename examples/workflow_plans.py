@@ -149,7 +149,9 @@ PLANS = {
         [
             note(PARALLEL_NOTE, [40, 40], [420, 230]),
             character([40, 330]),
-            Node("other", "ImageInvert", [400, 330], size=[220, 60], title="Stands in for a second character"),
+            Node(
+                "other", "ImageInvert", [400, 330], size=[220, 60], title="Stands in for a second character"
+            ),
             clip([40, 730]),
             Node("submit1", "KlingDirect_SubmitMotionControl", [680, 330], size=[400, 560]),
             Node("submit2", "KlingDirect_SubmitMotionControl", [680, 960], size=[400, 560]),
