@@ -296,7 +296,7 @@ class Comfy:
 
     def succeed(self, prompt: Prompt, seconds: float = 120.0) -> Ended:
         ended = self.run(prompt, seconds)
-        assert ended.ok, ended.messages
+        assert ended.ok, json.dumps(ended.messages.get("execution_error"), indent=1)
         return ended
 
     def rss_bytes(self, what: str = "VmRSS") -> int:

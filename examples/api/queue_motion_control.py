@@ -1,0 +1,12 @@
+"""Queue motion_control.json and print the saved file: python queue_motion_control.py http://127.0.0.1:8188"""
+
+import json, sys, time, urllib.request  # noqa: E401
+from pathlib import Path
+
+url, prompt = sys.argv[1], json.loads(Path(__file__).with_name("motion_control.json").read_text())
+body = json.dumps({"prompt": prompt}).encode()
+request = urllib.request.Request(f"{url}/prompt", body, {"Content-Type": "application/json"})
+prompt_id = json.load(urllib.request.urlopen(request))["prompt_id"]
+while not (history := json.load(urllib.request.urlopen(f"{url}/history/{prompt_id}"))):
+    time.sleep(1)
+print(json.dumps(history[prompt_id]["outputs"] or history[prompt_id]["status"], indent=1))

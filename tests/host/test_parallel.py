@@ -1,0 +1,118 @@
+"""Lists and neighbours: at the same time, within the limit, and without freezing the page."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import threading
+import time
+from typing import Any
+
+import httpx
+
+TASK_SECONDS = 10.0
+LIMIT = 3
+
+
+def probe(url: str, seconds: float, stop: threading.Event | None = None) -> list[float]:
+    """Return how long /system_stats takes, asked every 50 ms."""
+    took, end = [], time.monotonic() + seconds
+    with httpx.Client() as client:
+        while time.monotonic() < end and not (stop and stop.is_set()):
+            began = time.monotonic()
+            client.get(f"{url}/system_stats")
+            took.append(time.monotonic() - began)
+            time.sleep(0.05)
+    return took
+
+
+def percentile_95(values: list[float]) -> float:
+    return statistics.quantiles(values, n=20)[-1]
+
+
+def test_two_nodes_of_one_graph_overlap(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.tasks_take(seconds=6)
+    prompt = graphs.motion()
+    other = graphs.motion()
+    prompt |= {"motion2": other["motion"], "save2": graphs.save("motion2")}
+    began = time.monotonic()
+    comfy.succeed(prompt)
+    assert time.monotonic() - began < 2 * 6
+
+
+def test_eight_items_at_a_limit_of_three_take_little_longer_than_they_must(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.tasks_take(seconds=TASK_SECONDS)
+    idle = percentile_95(probe(comfy.url, 3))
+    prompt = graphs.motion(image=["many", 0])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 8, "seed": graphs.new_take()}}
+    done, busy = threading.Event(), []
+    watcher = threading.Thread(target=lambda: busy.extend(probe(comfy.url, 120, done)))
+    watcher.start()
+    began = time.monotonic()
+    ended = comfy.succeed(prompt)
+    took = time.monotonic() - began
+    done.set()
+    watcher.join()
+    assert len(ended.entry["outputs"]["save"]["images"]) == 8
+    ideal = math.ceil(8 / LIMIT) * TASK_SECONDS
+    print(
+        f"{took:.1f} s of ideally {ideal:.0f} s; p95 {percentile_95(busy) * 1000:.0f} ms, idle {idle * 1000:.0f} ms"
+    )
+    assert took <= 1.15 * ideal
+    assert percentile_95(busy) <= max(0.1, 5 * idle)
+
+
+def test_equal_items_of_a_list_share_one_job(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    before = len(sandbox.creates())
+    prompt = graphs.motion(image=["many", 0])
+    inputs = {"count": 4, "equal": 1, "seed": graphs.new_take()}
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": inputs}
+    ended = comfy.succeed(prompt)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 4
+    assert len(sandbox.creates()) == before + 1
+
+
+def test_max_units_holds_over_all_items_of_a_list(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    before = len(sandbox.creates())
+    prompt = graphs.motion(image=["many", 0], max_units=5.0, on_failure="skip")
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4, "seed": graphs.new_take()}}
+    ended = comfy.succeed(prompt)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 2, "2 units each"
+    assert len(sandbox.creates()) == before + 2
+
+
+def test_fifty_characters_survive_a_refusal_and_a_kill(own_comfy: Any, sandbox: Any, graphs: Any) -> None:
+    comfy = own_comfy(KLING_DIRECT_MAX_PARALLEL="5").start()
+    before = len(sandbox.creates())
+    sandbox.script("create", *["ok"] * 7, "code-1301")
+    prompt = graphs.motion(image=["many", 0], on_failure="skip")
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 50, "seed": graphs.new_take()}}
+    comfy.queue(prompt)
+    deadline = time.monotonic() + 120
+    while len(sandbox.creates()) < before + 20:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    comfy.kill()
+    comfy.start()
+    ended = comfy.succeed(prompt, 240)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 49
+    assert len(sandbox.creates()) == before + 50
+
+
+def test_the_page_of_the_client_that_queued_is_told(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.tasks_take(seconds=3)
+    with comfy.listening() as mine, comfy.listening() as other:
+        comfy.ended(comfy.queue(graphs.motion(), mine.client_id))
+        texts = mine.texts()
+        assert any("waiting for Kling" in text and "task " in text and "units" in text for text in texts)
+        assert any("of about" in text for text in texts), "learned from this ledger's past"
+        progress = [
+            event.data["nodes"]["motion"]["value"]
+            for event in mine.of("progress_state")
+            if "motion" in event.data["nodes"]
+        ]
+        assert progress == sorted(progress)
+        assert len(set(progress)) > 3
+        assert other.texts() == []
