@@ -143,7 +143,7 @@ export function badgesOf(found) {
  * @returns {[string, string]}
  */
 function price(found) {
-  if (found.paid) return [words("badge.paid"), "free"];
+  if (found.paid) return [words(found.service === "sandbox" ? "badge.made" : "badge.paid"), "free"];
   if (found.service === "sandbox") return [words("badge.sandbox"), "free"];
   if (found.price) {
     const { units, cash, currency } = found.price;

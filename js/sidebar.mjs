@@ -33,6 +33,7 @@ export class Sidebar {
     for (const view of VIEWS) this.tabs.append(this.tab(view));
     this.tabs.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.moveTab(event));
     this.element = h("div", { class: "kling-direct-panel" }, this.hold, this.tabs, this.content);
+    root.classList.add("kling-direct-root");
     root.replaceChildren(this.element);
     hear((news) => void (news.state === "hold" && this.refreshStatus()), this.closing.signal);
     this.show("tasks");

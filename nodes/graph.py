@@ -72,6 +72,8 @@ def signature(prompt: ApiPrompt, node_id: str, moment_of: Callable[[str], float 
         link = link_of(value)
         if link is not None:
             return ["link", of(link[0]), link[1]]
+        if isinstance(value, float) and value.is_integer():
+            return int(value)  # ComfyUI makes 0.0 of a page's 0 before it runs
         if isinstance(value, str) and (moment := moment_of(value)) is not None:
             return ["file", value, moment]
         return value

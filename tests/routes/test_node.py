@@ -85,3 +85,10 @@ def test_a_widget_that_is_wired_makes_the_price_unknown_until_the_run(price_of: 
     found = price_of(model=["7", 0])
     assert found["wired"] == ["model"]
     assert found["price"] is None
+
+
+def test_a_number_that_comfyui_makes_a_float_of_is_the_same_graph(served: Any, graph_of: Any) -> None:
+    of_the_page, of_the_run = graph_of(max_units=0, take=1), graph_of(max_units=0.0, take=1)
+    sign = served.place().signature
+    assert sign(of_the_page, "3") == sign(of_the_run, "3")
+    assert sign(of_the_page, "3") != sign(graph_of(max_units=0.5, take=1), "3")
