@@ -13,6 +13,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -331,7 +332,7 @@ def _file_values(path: Path) -> dict[str, Any]:
     return values
 
 
-def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
+def read_profiles(path: Path) -> dict[str, Mapping[str, Any]]:
     """Return the profiles of a credentials file; an absent file has none.
 
     Raises:
@@ -357,14 +358,26 @@ def read_profiles(path: Path) -> dict[str, dict[str, Any]]:
     return profiles
 
 
-class _Fields(dict[str, Any]):
-    """A profile's fields, which show their names alone: crash reporters print locals."""
+class _Fields(Mapping[str, Any]):
+    """A profile's fields, which show their names alone: crash reporters print locals, and open dicts."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = dict(fields)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
 
     def __repr__(self) -> str:
         return f"<{', '.join(map(str, self))}>"
 
 
-def _profiles_in(path: Path) -> dict[str, dict[str, Any]] | None:
+def _profiles_in(path: Path) -> dict[str, Mapping[str, Any]] | None:
     content = path.read_bytes()
     try:
         profiles = json.loads(content.decode("utf-8-sig"))["profiles"]
@@ -373,7 +386,7 @@ def _profiles_in(path: Path) -> dict[str, dict[str, Any]] | None:
         return None
 
 
-def _file_profile(name: str, fields: dict[str, Any], fallback_origin: str) -> Profile:
+def _file_profile(name: str, fields: Mapping[str, Any], fallback_origin: str) -> Profile:
     region = str(fields.get("region", "global"))
     if region not in REGIONS:
         raise SettingsError(f"Profile {name!r} has a region that is not known; there are: global, china.")

@@ -14,7 +14,7 @@ from ..errors import CredentialsError, KeyExists, KlingDirectError, MissingCrede
 from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN, REGIONS, read_profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from ..settings import Settings
@@ -71,7 +71,7 @@ def save_key(settings: Settings, name: str, key: NewKey, *, replace: bool) -> Ke
             hint="Give this key a profile name, or remove the variable on the server.",
         )
 
-    def put(profiles: dict[str, dict[str, Any]]) -> None:
+    def put(profiles: dict[str, Mapping[str, Any]]) -> None:
         if name in profiles and not replace:
             raise KeyExists(f"Profile {name!r} has a key already.", hint="Say that it may be replaced.")
         profiles[name] = fields
@@ -87,7 +87,7 @@ def forget_key(settings: Settings, name: str) -> None:
         MissingCredentials: the file has no such profile.
     """
 
-    def drop(profiles: dict[str, dict[str, Any]]) -> None:
+    def drop(profiles: dict[str, Mapping[str, Any]]) -> None:
         if profiles.pop(name, None) is None:
             raise MissingCredentials(
                 f"The file holds no key for profile {name[:40]!r}.",
@@ -125,13 +125,13 @@ def _fields(name: str, key: NewKey) -> dict[str, Any]:
     return {field: text for field, text in given.items() if text} | {"region": key.region}
 
 
-def _change(path: Path, change: Callable[[dict[str, dict[str, Any]]], None]) -> None:
+def _change(path: Path, change: Callable[[dict[str, Mapping[str, Any]]], None]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
             profiles = read_profiles(path)
             change(profiles)
-            _write(path, json.dumps({"profiles": profiles}, indent=1) + "\n")
+            _write(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n")
     except (OSError, filelock.Timeout) as error:
         if isinstance(error, KlingDirectError):
             raise
