@@ -1,0 +1,86 @@
+"""What is read from an API prompt."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module", name="graph")
+def graph_module() -> Any:
+    """Load nodes/graph.py alone: the package beside it needs ComfyUI."""
+    spec = importlib.util.spec_from_file_location("kling_direct_graph", ROOT / "nodes" / "graph.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def prompt(**changes: Any) -> dict[str, Any]:
+    inputs = {"image": ["1", 0], "take": 0, "motion_source": "video", "motion_source.video": ["2", 0]}
+    return {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "people/anna.png [input]"}},
+        "2": {"class_type": "LoadVideo", "inputs": {"file": "dance.mp4"}},
+        "3": {"class_type": "KlingDirect_MotionControl", "inputs": inputs | changes},
+        "4": {"class_type": "SaveVideo", "inputs": {"video": ["3", 0]}},
+    }
+
+
+def renumbered(given: dict[str, Any]) -> dict[str, Any]:
+    def moved(value: Any) -> Any:
+        return [f"sub:{value[0]}", value[1]] if isinstance(value, list) else value
+
+    return {
+        f"sub:{name}": {**node, "inputs": {key: moved(value) for key, value in node["inputs"].items()}}
+        for name, node in reversed(list(given.items()))
+    }
+
+
+def never(_name: str) -> None:
+    return None
+
+
+def test_a_slot_is_wired_only_where_an_input_takes_it(graph: Any) -> None:
+    assert graph.is_wired(prompt(), "3", 0)
+    assert not graph.is_wired(prompt(), "3", 1)
+
+
+def test_a_node_that_the_prompt_does_not_know_counts_as_wired(graph: Any) -> None:
+    assert graph.is_wired({}, "3", 1)
+    assert graph.is_wired(prompt(), "12:3", 1)
+
+
+def test_inputs_are_called_after_the_files_that_are_loaded(graph: Any) -> None:
+    assert graph.file_name_of(prompt(), "3", "image") == "anna"
+    assert graph.file_name_of(prompt(), "3", "motion_source.video") == "dance"
+    assert graph.file_name_of(prompt(), "4", "video") == ""
+    assert graph.file_name_of({}, "3", "image") == ""
+
+
+def test_the_signature_is_that_of_the_graph_and_not_of_its_numbers(graph: Any) -> None:
+    one = graph.signature(prompt(), "3", never)
+    assert graph.signature(renumbered(prompt()), "sub:3", never) == one
+    assert graph.signature(prompt(take=1), "3", never) != one
+    follower = prompt() | {"5": {"class_type": "Other", "inputs": {"value": ["3", 1]}}}
+    assert graph.signature(follower, "3", never) == one
+
+
+def test_the_signature_changes_with_a_file_that_is_named(graph: Any) -> None:
+    def dated(moment: float) -> Any:
+        return lambda name: moment if name == "dance.mp4" else None
+
+    assert graph.signature(prompt(), "3", dated(1.0)) != graph.signature(prompt(), "3", dated(2.0))
+    assert graph.signature(prompt(), "3", dated(1.0)) == graph.signature(prompt(), "3", dated(1.0))
+
+
+def test_a_loop_in_a_prompt_ends(graph: Any) -> None:
+    looped = {"1": {"class_type": "A", "inputs": {"x": ["1", 0]}}}
+    assert len(graph.signature(looped, "1", never)) == 64
