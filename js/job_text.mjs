@@ -35,6 +35,7 @@ import { amountText, clockText, words } from "./words.mjs";
  * @property {{ message: string, hint: string | null } | null} trouble
  * @property {{ filename: string, subfolder: string, type: string } | null} file
  * @property {boolean} has_file
+ * @property {boolean} has_picture
  * @property {boolean} has_workflow
  * @property {string} [prompt]
  */

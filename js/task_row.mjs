@@ -62,7 +62,7 @@ function pictures(job) {
   return h(
     "div",
     { class: "kling-direct-pictures" },
-    picture(`/jobs/${job.job_key}/picture`),
+    job.has_picture && picture(`/jobs/${job.job_key}/picture`),
     job.has_file && picture(`/jobs/${job.job_key}/poster`),
   );
 }

@@ -140,6 +140,7 @@ def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], d
             trouble=_troubles.get(key),
             place=viewed_as(engine.store.path(row["result_path"]), output) if is_here else None,
             has_file=is_here,
+            has_picture=picture_path(engine.settings.home, key).is_file(),
         )
         found.append((payload, row))
     return total, found

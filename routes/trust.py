@@ -36,13 +36,18 @@ def require_own_origin(request: web.Request, trusted: Iterable[str]) -> None:
 
 def is_local(request: web.Request) -> bool:
     """Tell whether a page on this very machine sent a request, with nothing in between."""
+    return looks_local(request) and "Origin" in request.headers
+
+
+def looks_local(request: web.Request) -> bool:
+    """Tell the same of a request that only looks: pages name no origin for those."""
     if any(_is_forwarding(name.lower()) for name in request.headers):
         return False
-    origin = request.headers.get("Origin", "")
+    origin = request.headers.get("Origin")
     return (
         _is_loopback(request.remote or "")
         and _is_loopback(_hostname(f"http://{request.host}"))
-        and _is_loopback(_hostname(origin))
+        and (origin is None or _is_loopback(_hostname(origin)))
     )
 
 

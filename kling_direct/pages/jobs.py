@@ -49,6 +49,7 @@ def job_payload(
     trouble: KlingDirectError | None = None,
     place: dict[str, str] | None = None,
     has_file: bool = False,
+    has_picture: bool = False,
 ) -> dict[str, Any]:
     """Return a job with its newest attempt.
 
@@ -67,6 +68,7 @@ def job_payload(
         "trouble": error_payload(trouble) if trouble else None,
         "file": place,
         "has_file": has_file,
+        "has_picture": has_picture,
         "has_workflow": bool(row["has_workflow"]),
     }
 

@@ -160,3 +160,10 @@ def test_get_changes_nothing(served: Any) -> None:
     """No route answers GET that has an effect; those that have one answer POST alone."""
     for path in ("/hold", "/limits", "/keys/test", "/keys/forget", "/account/adopt", "/node"):
         assert served.get(path).status_code == 405
+
+
+def test_the_page_knows_beforehand_whether_it_may_change_keys(served: Any) -> None:
+    del served.http.headers["Origin"]
+    assert served.get("/keys").json()["may_change"] is True
+    answer = served.http.get("/kling_direct/keys", headers={"X-Forwarded-For": "10.0.0.9"})
+    assert answer.json()["may_change"] is False

@@ -1,0 +1,192 @@
+"""Debian's Chromium before a real ComfyUI with the pack, and a sandbox as the service.
+
+REQUIRE_BROWSER=1 makes a missing Chromium or Playwright a failure, REQUIRE_COMFYUI=1 a missing ComfyUI.
+Screenshots go to `artifacts/`, which git ignores.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+ARTIFACTS = ROOT / "artifacts"
+CHROMIUM = Path(os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"))
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+STUDIO = "studio"
+"""A profile whose live service is played by the sandbox."""
+
+
+def load(name: str, path: Path) -> Any:
+    """Load a module beside this file: pytest's importlib mode has no packages."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+lane = load("kling_direct_host_lane", ROOT / "tests" / "host" / "conftest.py")
+screens = load("kling_direct_screens", Path(__file__).parent / "screens.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser" in item.path.as_posix():
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session")
+def host() -> Any:
+    found = lane.find_host()
+    if isinstance(found, lane.Host):
+        return found
+    if os.environ.get("REQUIRE_COMFYUI") == "1":
+        pytest.fail(f"REQUIRE_COMFYUI=1, and {found}")
+    pytest.skip(f"the browser lane needs ComfyUI: {found}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    missing = None if CHROMIUM.exists() else f"{CHROMIUM} does not exist (CHROMIUM_PATH)"
+    try:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - for this lane alone
+    except ImportError as error:
+        missing = str(error)
+    if missing:
+        if os.environ.get("REQUIRE_BROWSER") == "1":
+            pytest.fail(f"REQUIRE_BROWSER=1, and {missing}")
+        pytest.skip(f"the browser lane needs Chromium and Playwright: {missing}")
+    with sync_playwright() as playwright:  # pyright: ignore[reportPossiblyUnboundVariable]
+        running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    process = lane.SandboxProcess(tmp_path_factory.mktemp("sandbox"), "--quick-results")
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def comfy_at(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Make a ComfyUI over a fresh folder; start and stop it yourself."""
+
+    def make(**environment: str) -> Any:
+        base = tmp_path_factory.mktemp("comfy")
+        home = {
+            "KLING_DIRECT_HOME": str(base / "home"),
+            "XDG_CONFIG_HOME": str(base / "config"),
+            "KLING_DIRECT_POLL_SECONDS": "0.2",
+        }
+        return lane.Comfy(host, base, home | environment)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def comfy(comfy_at: Callable[..., Any], sandbox: Any) -> Iterator[Any]:
+    """One ComfyUI for most tests: its sandbox is `sandbox`, and so is the live service of STUDIO."""
+    running = comfy_at(KLING_DIRECT_SANDBOX_URL=sandbox.origin)
+    credentials = running.base / "config" / "kling-direct" / "credentials.json"
+    credentials.parent.mkdir(parents=True)
+    from kling_direct.sandbox import DEFAULT_API_KEY  # noqa: PLC0415 - brings the sandbox's server
+
+    profile = {"api_key": DEFAULT_API_KEY, "base_url": sandbox.origin}
+    credentials.write_text(json.dumps({"profiles": {STUDIO: profile}}))
+    credentials.chmod(0o600)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def screen(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Open a page of a ComfyUI; every error of ours in its console fails the test."""
+    opened = []
+
+    def show(url: str, **options: Any) -> Any:
+        page = screens.Screen.open(browser, url, **options)
+        opened.append(page)
+        return page
+
+    yield show
+    for page in opened:
+        page.context.close()
+    assert [line for page in opened for line in page.complaints] == []
+
+
+@pytest.fixture
+def shot(request: pytest.FixtureRequest) -> Callable[..., Path]:
+    """Keep a picture of a page among the artefacts."""
+
+    def take(page: Any, name: str = "") -> Path:
+        ARTIFACTS.mkdir(exist_ok=True)
+        path = ARTIFACTS / f"{name or request.node.name}.png"
+        page.page.screenshot(path=str(path))
+        return path
+
+    return take
+
+
+@pytest.fixture
+def graph() -> Callable[..., dict[str, Any]]:
+    """Return an API prompt: two loaders, Motion Control and a preview."""
+
+    def make(**inputs: Any) -> dict[str, Any]:
+        motion = {
+            "image": ["1", 0],
+            "motion_source": "video",
+            "motion_source.video": ["2", 0],
+            "service": "sandbox",
+        }
+        return {
+            "1": {"class_type": "LoadImage", "inputs": {"image": "character.png"}},
+            "2": {"class_type": "LoadVideo", "inputs": {"file": "motion.mp4"}},
+            "3": {"class_type": "KlingDirect_MotionControl", "inputs": motion | inputs},
+            "4": {
+                "class_type": "SaveVideo",
+                "inputs": {"video": ["3", 0], "filename_prefix": "kling", "format": "auto", "codec": "auto"},
+            },
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def inputs(comfy: Any) -> Path:
+    """Return the input folder with the demonstration's picture and clip."""
+    folder = comfy.base / "input"
+    for name in ("character.png", "motion.mp4"):
+        shutil.copyfile(ROOT / "kling_direct" / "demo" / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[..., Any]:
+    return lane.eventually

@@ -1,0 +1,189 @@
+"""ComfyUI's page as a person sees it: what can be opened, pressed and read. Every look retries."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "example_workflows"
+START_MS = 90_000
+OURS = re.compile(r"kling[-_]direct", re.IGNORECASE)
+
+
+@dataclass
+class Screen:
+    """One tab of the browser."""
+
+    context: Any
+    page: Any
+    url: str
+    complaints: list[str] = field(default_factory=list)
+    """Errors, and warnings that name our files."""
+
+    @classmethod
+    def open(
+        cls,
+        browser: Any,
+        url: str,
+        *,
+        size: tuple[int, int] = (1280, 720),
+        settings: dict[str, Any] | None = None,
+    ) -> Screen:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB")
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        screen = cls(context, page, url)
+        page.on("console", screen._heard)
+        page.on("pageerror", lambda error: screen.complaints.append(str(error)))
+        wanted = {"Comfy.TutorialCompleted": True, "Comfy.InstalledVersion": "1.49.6"} | (settings or {})
+        for name, value in wanted.items():
+            context.request.post(f"{url}/settings/{name}", data=json.dumps(value))
+        screen.load()
+        return screen
+
+    def _heard(self, message: Any) -> None:
+        place = message.location.get("url", "")
+        if "net::ERR_" in message.text:
+            return  # the test stopped the server under the page
+        if message.type in {"error", "warning"} and (OURS.search(place) or OURS.search(message.text)):
+            self.complaints.append(f"{message.type}: {message.text} ({place})")
+
+    def load(self) -> None:
+        """Load the page and wait until our extension has set itself up."""
+        self.page.goto(self.url)
+        self.page.wait_for_selector("#graph-canvas", timeout=START_MS)
+        ready = (
+            "() => window.app?.extensionManager?.getSidebarTabs?.().some(tab => tab.id === 'kling-direct')"
+        )
+        self.page.wait_for_function(ready, timeout=START_MS)
+
+    def command(self, name: str) -> None:
+        self.page.evaluate("name => window.app.extensionManager.command.execute(name)", name)
+
+    def browse_templates(self) -> TemplateBrowser:
+        """Open the template browser, unless ComfyUI has opened it for a newcomer."""
+        return TemplateBrowser(self)
+
+    def open_template(self, name: str) -> None:
+        """Load one of our examples without the template browser."""
+        workflow = json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
+        self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+
+    def widget(self, node_type: str, name: str, value: Any) -> None:
+        """Change a widget as its own callback would."""
+        self.page.evaluate(
+            """([type, name, value]) => {
+                 const node = window.app.graph.nodes.find(one => one.comfyClass === type);
+                 const widget = node.widgets.find(one => one.name === name);
+                 widget.value = value;
+                 widget.callback?.(value);
+                 document.dispatchEvent(new Event("change"));
+               }""",
+            [node_type, name, value],
+        )
+
+    def badges(self, node_type: str = "KlingDirect_MotionControl") -> list[str]:
+        """Return the texts of a node's badges."""
+        return self.page.evaluate(
+            """type => window.app.graph.nodes.find(one => one.comfyClass === type).badges
+                 .map(one => (typeof one === "function" ? one() : one).text).filter(Boolean)""",
+            node_type,
+        )
+
+    def wait_for_badge(self, text: str, node_type: str = "KlingDirect_MotionControl") -> None:
+        self.page.wait_for_function(
+            """([type, text]) => window.app.graph.nodes.find(one => one.comfyClass === type)?.badges
+                 .some(one => (typeof one === "function" ? one() : one).text?.includes(text))""",
+            arg=[node_type, text],
+            timeout=30_000,
+        )
+
+    def run(self) -> None:
+        self.command("Comfy.QueuePrompt")
+
+    def tasks(self) -> Tasks:
+        """Open our sidebar tab."""
+        self.command("kling_direct.openTasks")
+        self.page.wait_for_selector(".kling-direct-panel")
+        return Tasks(self.page)
+
+    def keys(self) -> Keys:
+        """Open our group of the settings dialog."""
+        self.command("Comfy.ShowSettingsDialog")
+        self.page.get_by_text("Kling Direct", exact=True).last.click()
+        self.page.wait_for_selector(".kling-direct-keys")
+        return Keys(self.page)
+
+
+@dataclass
+class TemplateBrowser:
+    """ComfyUI's template browser."""
+
+    screen: Screen
+
+    def choose(self, name: str) -> None:
+        page = self.screen.page
+        pack = page.get_by_text("kling-direct", exact=True)
+        if not pack.count():
+            self.screen.command("Comfy.BrowseTemplates")
+        pack.first.click()
+        page.get_by_text(name, exact=True).first.click()
+        page.wait_for_function(
+            "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingDirect_'))"
+        )
+
+
+@dataclass
+class Tasks:
+    """Our sidebar tab."""
+
+    page: Any
+
+    @property
+    def rows(self) -> Any:
+        return self.page.locator(".kling-direct-row[data-key]")
+
+    def row(self, state: str) -> Any:
+        return self.page.locator(f'.kling-direct-row[data-state="{state}"]')
+
+    def wait_for(self, state: str, timeout_ms: float = 60_000) -> Any:
+        row = self.row(state).first
+        row.wait_for(timeout=timeout_ms)
+        return row
+
+    def open(self, row: Any) -> Any:
+        row.click()
+        task = self.page.locator(".kling-direct-task")
+        task.wait_for()
+        return task
+
+    def show(self, view: str) -> None:
+        self.page.locator(f'.kling-direct-tab[data-view="{view}"]').click()
+
+    def press(self, text: str) -> None:
+        self.page.locator(".kling-direct-panel").get_by_role("button", name=text, exact=True).first.click()
+
+
+@dataclass
+class Keys:
+    """Our group of the settings dialog."""
+
+    page: Any
+
+    def state(self, profile: str) -> str:
+        row = self.page.locator(f'.kling-direct-profiles li[data-profile="{profile}"]')
+        row.wait_for()
+        return row.locator(".kling-direct-key-state").inner_text()
+
+    def save(self, profile: str, key: str) -> None:
+        form = self.page.locator(".kling-direct-keys-form")
+        form.locator("input[type=text]").fill(profile)
+        form.locator("input[type=password]").first.fill(key)
+        form.get_by_role("button", name="Save").click()
+
+    @property
+    def said(self) -> Any:
+        return self.page.locator(".kling-direct-said")

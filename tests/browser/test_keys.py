@@ -1,0 +1,66 @@
+"""A key is saved, said to be there, and seen nowhere."""
+
+from __future__ import annotations
+
+import json
+import stat
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SECRET = "sk-browser-lane-key-0123456789-never-to-be-seen"
+
+
+def files_with(root: Path, text: str) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_a_saved_key_is_configured_after_a_reload_and_in_no_place_but_the_file(
+    comfy: Any, screen: Callable[..., Any], shot: Callable[..., Any]
+) -> None:
+    seen = screen(comfy.url)
+    answers: list[Any] = []
+    seen.page.on("response", answers.append)
+    keys = seen.keys()
+    keys.save("mine", SECRET)
+    keys.page.locator('.kling-direct-profiles li[data-profile="mine"]').wait_for()
+    assert keys.state("mine") == "configured, from file · Global"
+    shot(seen, "keys-saved")
+    seen.load()
+    keys = seen.keys()
+    assert keys.state("mine") == "configured, from file · Global"
+    stored = seen.page.evaluate("() => JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    workflow = seen.page.evaluate("async () => JSON.stringify(await window.app.graphToPrompt())")
+    settings = json.dumps(comfy.get("/settings"))
+    assert SECRET not in stored + workflow + settings + comfy.log
+    for answer in answers:
+        if "/kling_direct/" in answer.url or "/settings" in answer.url or "/userdata" in answer.url:
+            assert SECRET not in answer.text()
+    (path,) = files_with(comfy.base, SECRET)
+    assert path.name == "credentials.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_key_that_the_account_takes_is_said_to_work(comfy: Any, screen: Callable[..., Any]) -> None:
+    keys = screen(comfy.url).keys()
+    row = keys.page.locator('.kling-direct-profiles li[data-profile="studio"]')
+    row.get_by_role("button", name="Test").click()
+    keys.page.wait_for_function(
+        "() => document.querySelector('.kling-direct-said').textContent.startsWith('Kling takes the key.')"
+    )
+
+
+def test_replacing_a_key_asks(comfy: Any, screen: Callable[..., Any], shot: Callable[..., Any]) -> None:
+    keys = screen(comfy.url).keys()
+    keys.save("twice", SECRET)
+    keys.page.locator('.kling-direct-profiles li[data-profile="twice"]').wait_for()
+    keys.save("twice", SECRET + "-new")
+    keys.page.get_by_text("Profile twice has a key already. Replace it?").wait_for()
+    keys.page.get_by_role("button", name="Confirm").click()
+    path = comfy.base / "config" / "kling-direct" / "credentials.json"
+    keys.page.wait_for_function(
+        "() => document.querySelector('.kling-direct-said').textContent === 'Saved on the server.'"
+    )
+    assert json.loads(path.read_text())["profiles"]["twice"]["api_key"] == SECRET + "-new"
