@@ -17,7 +17,7 @@ def long_clip(path: Path, seconds: int) -> None:
         stream.width, stream.height, stream.pix_fmt = 360, 640, "yuv420p"
         for number in range(seconds * 25):
             picture = np.full((640, 360, 3), 60, np.uint8)
-            place = (number * 3) % 300
+            place = abs((number * 3) % 600 - 300)  # there and back: a jump would be a cut
             picture[200:400, place : place + 60] = 200
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
@@ -32,7 +32,7 @@ def growth(comfy: Any, prompt: Any) -> tuple[int, Any]:
 
 
 def test_a_long_result_costs_little_while_only_its_video_is_wired(
-    comfy: Any, sandbox: Any, graphs: Any
+    comfy: Any, sandbox: Any, graphs: Any, figure: Any
 ) -> None:
     comfy.succeed(graphs.motion())
     sandbox.set(quick_results=False)
@@ -41,11 +41,13 @@ def test_a_long_result_costs_little_while_only_its_video_is_wired(
     prompt["clip"]["inputs"]["file"] = "thirty.mp4"
     grew, ended = growth(comfy, prompt | {"show": graphs.show("motion", 0)})
     assert sorted(ended.seen("show")[0]["size"]) == [1080, 1920]
-    print(f"30 s of 1080p, video only: {grew / MEGABYTE:.0f} MB")
+    figure(f"30 s of 1080p, only video wired: grew by {grew / MEGABYTE:.0f} MB")
     assert grew <= 300 * MEGABYTE
 
 
-def test_frames_cost_little_more_than_their_tensor(comfy: Any, sandbox: Any, graphs: Any) -> None:
+def test_frames_cost_little_more_than_their_tensor(
+    comfy: Any, sandbox: Any, graphs: Any, figure: Any
+) -> None:
     comfy.succeed(graphs.motion())
     sandbox.set(quick_results=False)
     long_clip(comfy.base / "input" / "ten.mp4", 10)
@@ -55,8 +57,8 @@ def test_frames_cost_little_more_than_their_tensor(comfy: Any, sandbox: Any, gra
     grew, ended = growth(comfy, prompt | {"show": graphs.show("motion", 1)})
     frames, height, width, channels = ended.seen("show")[0]["shape"]
     tensor = frames * height * width * channels * 4
-    print(
-        f"{frames} frames {width}x{height}: tensor {tensor / MEGABYTE:.0f} MB, grew {grew / MEGABYTE:.0f} MB"
+    figure(
+        f"{frames} frames {width}x{height}: tensor {tensor / MEGABYTE:.0f} MB, grew by {grew / MEGABYTE:.0f} MB"
     )
     assert frames == 300
     assert grew <= 1.1 * tensor
