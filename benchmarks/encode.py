@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import contest
@@ -21,6 +22,8 @@ def main() -> None:
                 "subject": found.subject,
                 "frames": found.ours["frames"],
                 "time_ratio": found.core["seconds"] / found.ours["seconds"],
+                "cpu_time_ratio": found.core["cpu_seconds"] / found.ours["cpu_seconds"],
+                "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
                 "core_fps": found.core["frames"] / found.core["seconds"],
                 "our_fps": found.ours["frames"] / found.ours["seconds"],
                 "psnr_db": found.ours["psnr_db"],
@@ -34,6 +37,8 @@ def main() -> None:
 
 def _table(told: dict) -> str:
     return (
+        f"load average {told['load_average']:.1f}, {os.cpu_count()} cores; processor time "
+        f"{told['cpu_time_ratio']:.2f} x less\n"
         f"{told['frames']} frames 1920x1080 ({told['subject']}) against {told['against']}\n"
         f"  time          {told['time_ratio']:.2f} x faster ({told['our_fps']:.1f} against "
         f"{told['core_fps']:.1f} fps); bar: 3.2\n"
