@@ -52,7 +52,7 @@ def _decoded(path: Path, *, stop: Any) -> Any:
 
 
 def _sound(path: Path, *, stop: Any) -> Any:
-    from ..kling_direct.media.decode import decode_sound  # noqa: PLC0415 - likewise
+    from ..kling_direct.media.decode_sound import decode_sound  # noqa: PLC0415 - likewise
 
     return decode_sound(path, stop=stop)
 

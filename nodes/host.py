@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import comfy.model_management
 import folder_paths
 from comfy.cli_args import args
-from comfy_api.v0_0_2 import ComfyAPI, ComfyExtension, Input, InputImpl, io, ui
+from comfy_api import v0_0_2 as versioned
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from ..kling_direct.jobs.engine import Engine
     from .graph import ApiPrompt
 
-__all__ = ["ComfyExtension", "Input", "InputImpl", "io", "ui"]
+ComfyAPI: Any = versioned.ComfyAPI
+ComfyExtension: Any = versioned.ComfyExtension
+InputImpl: Any = versioned.InputImpl
+io: Any = versioned.io
+ui: Any = versioned.ui
 
 LOOK_SECONDS = 0.1
 """How often a waiting node looks at the interrupt flag."""

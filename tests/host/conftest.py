@@ -286,6 +286,14 @@ class Comfy:
     def get(self, path: str) -> Any:
         return httpx.get(f"{self.url}{path}", timeout=60).json()
 
+    def text(self, path: str) -> str:
+        answer = httpx.get(f"{self.url}{path}", timeout=60)
+        assert answer.status_code == 200, path
+        return answer.text
+
+    def status(self, path: str) -> int:
+        return httpx.get(f"{self.url}{path}", timeout=60).status_code
+
     def post(self, path: str, body: Any = None) -> httpx.Response:
         return httpx.post(f"{self.url}{path}", json=body if body is not None else {}, timeout=60)
 

@@ -58,7 +58,8 @@ def test_frames_cost_little_more_than_their_tensor(
     frames, height, width, channels = ended.seen("show")[0]["shape"]
     tensor = frames * height * width * channels * 4
     figure(
-        f"{frames} frames {width}x{height}: tensor {tensor / MEGABYTE:.0f} MB, grew by {grew / MEGABYTE:.0f} MB"
+        f"{frames} frames {width}x{height}: tensor {tensor / MEGABYTE:.0f} MB,"
+        f" grew by {grew / MEGABYTE:.0f} MB"
     )
     assert frames == 300
     assert grew <= 1.1 * tensor

@@ -35,6 +35,15 @@ def test_queueing_again_restarting_and_wiring_frames_later_submit_once(
     assert creates(sandbox) == before + 1
 
 
+def test_sound_alone_is_decoded_without_frames(comfy: Any, graphs: Any) -> None:
+    prompt = graphs.motion() | {"hear": graphs.show("motion", 2), "fps": graphs.show("motion", 3)}
+    ended = comfy.succeed(prompt)
+    sound = ended.seen("hear")[0]
+    assert sound["waveform"][-1] / sound["sample_rate"] == pytest.approx(4.0, abs=0.2)
+    silent = graphs.motion(keep_original_sound=False) | {"hear": graphs.show("motion", 2)}
+    assert comfy.succeed(silent).seen("hear") == [None]
+
+
 def test_a_result_file_that_is_deleted_is_fetched_again_free(comfy: Any, sandbox: Any, graphs: Any) -> None:
     prompt = graphs.motion() | {"report": graphs.show("motion", 8), "file": graphs.show("motion", 0)}
     first = comfy.succeed(prompt)

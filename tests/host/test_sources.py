@@ -24,13 +24,13 @@ def sent(sandbox: Any) -> dict[str, Any]:
 def clip_sent(sandbox: Any) -> tuple[int, int, float, bool]:
     """Return width, height, seconds and whether there is sound, of the clip that the service was given."""
     data = httpx.get(sent(sandbox)["video_url"]).content
-    with av.open(BytesIO(data)) as container:
+    with av.open(BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         frame = next(container.decode(stream))
         width, height = frame.width, frame.height
         if abs(frame.rotation) == 90:
             width, height = height, width
-        return width, height, container.duration / av.time_base, bool(container.streams.audio)
+        return width, height, (container.duration or 0) / av.time_base, bool(container.streams.audio)
 
 
 def write_turned(path: Path) -> None:

@@ -8,6 +8,7 @@ import io as std_io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from aiohttp import web
@@ -92,7 +93,7 @@ class Show(io.ComfyNode):
         return io.NodeOutput(ui={"seen": [json.dumps(described(value))]})
 
 
-def described(value):
+def described(value: Any):
     if isinstance(value, torch.Tensor):
         return {
             "shape": list(value.shape),
@@ -101,8 +102,6 @@ def described(value):
             if value.numel() < 50_000_000
             else "",
         }
-    if isinstance(value, dict) and "waveform" in value:
-        return {"waveform": list(value["waveform"].shape), "sample_rate": value["sample_rate"]}
     if hasattr(value, "get_stream_source"):
         source = value.get_stream_source()
         return {
@@ -110,6 +109,8 @@ def described(value):
             "size": list(value.get_dimensions()),
             "seconds": value.get_duration(),
         }
+    if isinstance(value, dict) and "waveform" in value:
+        return {"waveform": list(value["waveform"].shape), "sample_rate": value["sample_rate"]}
     return value if isinstance(value, (int, float, str, bool, type(None), dict)) else repr(value)
 
 

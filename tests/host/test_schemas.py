@@ -1,0 +1,70 @@
+"""The schemas as ComfyUI serves them, held against what has been promised."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+PROMISES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "nodes" / "promises.json").read_text())
+LOCALES = Path(__file__).resolve().parents[2] / "locales"
+
+
+def inputs_of(info: dict[str, Any]) -> list[dict[str, Any]]:
+    found = []
+    for group in ("required", "optional"):
+        for name, (kind, given) in info["input"].get(group, {}).items():
+            item = {"id": name, "type": kind, "required": group == "required"}
+            item |= {key: given[key] for key in ("default", "advanced") if key in given}
+            if kind == "COMBO":
+                item["options"] = given["options"]
+            if kind == "COMFY_DYNAMICCOMBO_V3":
+                item["options"] = {option["key"]: nested_of(option["inputs"]) for option in given["options"]}
+            found.append(item)
+    return found
+
+
+def nested_of(inputs: dict[str, Any]) -> list[list[Any]]:
+    groups = ("required", "optional")
+    return [
+        [name, spec[0], group == "required"]
+        for group in groups
+        for name, spec in inputs.get(group, {}).items()
+    ]
+
+
+def test_ids_types_defaults_and_outputs_are_as_promised(comfy: Any) -> None:
+    info = comfy.get("/object_info")
+    for name, promise in PROMISES.items():
+        outputs = zip(
+            info[name]["output_name"], info[name]["output"], info[name]["output_is_list"], strict=True
+        )
+        assert inputs_of(info[name]) == promise["inputs"]
+        assert [list(output) for output in outputs] == promise["outputs"]
+
+
+def test_english_names_and_tooltips_are_those_of_the_schemas(comfy: Any) -> None:
+    info = comfy.get("/object_info")
+    texts = json.loads((LOCALES / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+    for name in PROMISES:
+        assert texts[name]["display_name"] == info[name]["display_name"]
+        assert texts[name]["description"] == info[name]["description"]
+        for group in ("required", "optional"):
+            for item, (_kind, given) in info[name]["input"].get(group, {}).items():
+                assert texts[name]["inputs"][item].get("tooltip") == given.get("tooltip")
+
+
+def test_comfyui_serves_the_translations_and_the_help_pages(comfy: Any) -> None:
+    served = comfy.get("/i18n")
+    for language in ("en", "zh"):
+        assert set(PROMISES) <= set(served[language]["nodeDefs"])
+    for name in PROMISES:
+        assert comfy.text(f"/extensions/kling-direct/docs/{name}.md").startswith("# ")
+
+
+def test_the_templates_and_their_pictures_are_served(comfy: Any) -> None:
+    templates = comfy.get("/workflow_templates")["kling-direct"]
+    assert len(templates) == 6
+    for name in templates:
+        assert comfy.text(f"/api/workflow_templates/kling-direct/{name}.json").startswith("{")
+        assert comfy.status(f"/api/workflow_templates/kling-direct/{name}.jpg") == 200
