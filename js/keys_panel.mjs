@@ -3,7 +3,7 @@
 
 import { button, fill, h } from "./elements.mjs";
 import { confirmed, notice, tried, trusted } from "./notices.mjs";
-import { Refusal, ask, tell } from "./requests.mjs";
+import { ask, tell } from "./requests.mjs";
 import { amountText, words } from "./words.mjs";
 
 /** @returns {HTMLElement} what the settings dialog shows */
@@ -14,6 +14,8 @@ export function keysPanel() {
 class KeysPanel {
   constructor() {
     this.mayChange = false;
+    /** @type {Set<string>} profiles that have a key in the file */
+    this.stored = new Set();
     this.profiles = h("ul", { class: "kling-direct-profiles" });
     this.elsewhere = h("p", { class: "kling-direct-note", hidden: true });
     this.said = h("p", { class: "kling-direct-said", role: "status" });
@@ -67,7 +69,7 @@ class KeysPanel {
       this.said,
     );
     this.showKind();
-    void this.refresh();
+    this.ready = this.refresh();
   }
 
   showKind() {
@@ -84,6 +86,8 @@ class KeysPanel {
   /** @param {any} keys */
   show(keys) {
     this.mayChange = keys.may_change;
+    const stored = keys.profiles.filter((/** @type {any} */ one) => one.source === "file");
+    this.stored = new Set(stored.map((/** @type {any} */ one) => one.profile));
     this.elsewhere.hidden = keys.may_change;
     this.elsewhere.textContent = words("keys.elsewhere", { variables: keys.variables });
     fill(this.profiles, ...keys.profiles.map((/** @type {any} */ one) => this.row(one)));
@@ -111,6 +115,7 @@ class KeysPanel {
   /** @param {Event} event */
   async submit(event) {
     event.preventDefault();
+    await this.ready;
     const pair = this.kind.value === "pair";
     const body = {
       profile: this.profile.value.trim(),
@@ -128,14 +133,11 @@ class KeysPanel {
 
   /** @param {any} body */
   async save(body) {
-    try {
-      return await tell("/keys", body);
-    } catch (error) {
-      if (!(error instanceof Refusal && error.kind === "KeyExists")) throw error;
-      const name = body.profile || words("keys.default");
-      if (!(await confirmed(words("keys.replace", { name })))) return undefined;
-      return tell("/keys", { ...body, replace: true });
-    }
+    const replace = this.stored.has(body.profile);
+    const name = body.profile || words("keys.default");
+    if (replace && !(await confirmed(words("keys.replace", { name })))) return undefined;
+    this.said.textContent = "";
+    return tell("/keys", { ...body, replace });
   }
 
   /** @param {string} profile */

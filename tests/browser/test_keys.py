@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ def test_a_saved_key_is_configured_after_a_reload_and_in_no_place_but_the_file(
 ) -> None:
     seen = screen(comfy.url)
     answers: list[Any] = []
-    seen.page.on("response", answers.append)
+    seen.page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright marks it
     keys = seen.keys()
     keys.save("mine", SECRET)
     keys.page.locator('.kling-direct-profiles li[data-profile="mine"]').wait_for()
@@ -36,7 +37,7 @@ def test_a_saved_key_is_configured_after_a_reload_and_in_no_place_but_the_file(
     settings = json.dumps(comfy.get("/settings"))
     assert SECRET not in stored + workflow + settings + comfy.log
     for answer in answers:
-        if "/kling_direct/" in answer.url or "/settings" in answer.url or "/userdata" in answer.url:
+        if re.search(r"/api/(kling_direct|settings|userdata)", answer.url) and answer.status < 300:
             assert SECRET not in answer.text()
     (path,) = files_with(comfy.base, SECRET)
     assert path.name == "credentials.json"
@@ -52,15 +53,15 @@ def test_a_key_that_the_account_takes_is_said_to_work(comfy: Any, screen: Callab
     )
 
 
-def test_replacing_a_key_asks(comfy: Any, screen: Callable[..., Any], shot: Callable[..., Any]) -> None:
+def test_replacing_a_key_asks(
+    comfy: Any, screen: Callable[..., Any], shot: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
     keys = screen(comfy.url).keys()
     keys.save("twice", SECRET)
     keys.page.locator('.kling-direct-profiles li[data-profile="twice"]').wait_for()
     keys.save("twice", SECRET + "-new")
     keys.page.get_by_text("Profile twice has a key already. Replace it?").wait_for()
+    shot(keys, "keys-replace")
     keys.page.get_by_role("button", name="Confirm").click()
     path = comfy.base / "config" / "kling-direct" / "credentials.json"
-    keys.page.wait_for_function(
-        "() => document.querySelector('.kling-direct-said').textContent === 'Saved on the server.'"
-    )
-    assert json.loads(path.read_text())["profiles"]["twice"]["api_key"] == SECRET + "-new"
+    eventually(lambda: SECRET + "-new" in path.read_text(), "the key is replaced")

@@ -36,10 +36,7 @@ def test_a_newcomer_gets_a_video_on_the_node_and_in_the_sidebar(
         tasks.wait_for("under_way")
         shot(seen, "newcomer-progress")
         row = tasks.wait_for("kept", 120_000)
-        seen.page.wait_for_function(
-            "() => [...document.querySelectorAll('video')].some(one => one.src.includes('/view'))"
-        )
-        playing(seen.page, "video[src*='filename=kling'], video[src*='SANDBOX'], video[src*='/view']")
+        playing(seen.page, "video[src*='type=output']")
         tasks.open(row.locator(":scope"))
         playing(seen.page, ".kling-direct-video")
         shot(seen, "newcomer-done")
