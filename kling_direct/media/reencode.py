@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ class _Grid:
 
     def put(self, frame: VideoFrame, at: Fraction) -> Iterator[VideoFrame]:
         """Yield the frame before for every place up to this one; `at` counts from the cut's start."""
-        place = round(at * self.rate)
+        place = math.floor(at * self.rate + Fraction(1, 2))  # round() takes every second half down
         if self.waiting is not None:
             yield from self._until(place)
         self.waiting = frame
