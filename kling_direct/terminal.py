@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from .errors import InputRefused, KlingDirectError
 from .pages.payloads import error_payload
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
+
+WIDEST: Final = 10_000
+"""Columns of what is no terminal: a pipe breaks no line."""
 
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 out = Console(soft_wrap=True, highlight=False)
@@ -107,11 +110,11 @@ def print_check(checked: Checked) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows as a table."""
-    table = Table(*columns, box=None, pad_edge=False)
+    """Print rows as a table; an id is never cut, since people copy it from here."""
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(name))) for name in columns))
-    out.print(table)
+    out.print(table, width=None if out.is_terminal else WIDEST)
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:

@@ -85,6 +85,13 @@ def test_a_table_shows_foreign_text_as_text(capsys: pytest.CaptureFixture[str]) 
     assert "[red]x[/red]" in capsys.readouterr().out
 
 
+def test_no_id_in_a_table_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    ids = {"task_id": "811461243664102693", "external_task_id": "kd-" + "0" * 32 + "-1", "reason": "x" * 300}
+    print_table(tuple(ids), [ids])
+    shown = capsys.readouterr().out
+    assert all(text in shown for text in ids.values())
+
+
 def printed(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-c", "from kling_direct.terminal import *; forgive_encodings();" + code],
