@@ -26,8 +26,8 @@ DEMO_FILES = {
     "kling_direct_character.png": "character.png",
     "kling_direct_motion.mp4": "motion.mp4",
 }
-"""Where each is put in ComfyUI's input folder. The page's loaders list no file in a folder, and a workflow that
-names one there opens with "2 errors found: missing inputs": the example workflows name the two beside it."""
+"""Where each is put in ComfyUI's input folder. The page's loaders list no file in a folder, and a workflow
+that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
 
 
 class KlingDirectExtension(host.ComfyExtension):
