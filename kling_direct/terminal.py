@@ -114,7 +114,8 @@ def print_table(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(name))) for name in columns))
-    out.print(table, width=None if out.is_terminal else WIDEST)
+    console = out if out.is_terminal else Console(width=WIDEST, highlight=False)
+    console.print(table)
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
