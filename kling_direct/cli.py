@@ -16,6 +16,7 @@ from .api.limits import Mode, Model, Orientation
 from .errors import DownloadBroken, KlingDirectError, SettingsError
 from .jobs.engine import Engine
 from .jobs.job import Cuts, MotionControl, Order, Service, VideoFile
+from .jobs.progress import Stage
 from .media.types import ConformMode
 from .options import (
     CallbackOption,
@@ -328,7 +329,7 @@ def store_clean(
 ) -> None:
     """Remove reference videos of ours that no unfinished task needs from the media host."""
     with engine_and_errors(as_json=as_json) as engine:
-        moment = moment_of(older_than) or datetime.now(UTC)
+        moment = moment_of(older_than, "--older-than") or datetime.now(UTC)
         removed, left = engine.clean_store(datetime.now(UTC) - moment).result()
     if as_json:
         print_json({"removed": removed, "left": left})
@@ -363,7 +364,11 @@ def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) 
         except KeyboardInterrupt:
             future.cancel()
             task_id = last[0].task_id if last else None
-            if task_id:
+            if last and last[0].stage is Stage.SUBMIT and not task_id:
+                err.print(
+                    "Stopped while a create was on its way. Run the same again: it is looked for first."
+                )
+            elif task_id:
                 err.print(
                     f"Stopped waiting. Task {task_id} goes on at Kling; run the same again to collect it."
                 )

@@ -89,7 +89,7 @@ def units_of(text: str) -> Decimal:
         raise InputRefused([Violation("max_units", "max_units.range", message)]) from None
 
 
-def moment_of(text: str) -> datetime | None:
+def moment_of(text: str, option: str = "--since") -> datetime | None:
     """Return the moment that a date or a span before now names, None for an empty text.
 
     Raises:
@@ -102,4 +102,4 @@ def moment_of(text: str) -> datetime | None:
             return datetime.now(UTC) - timedelta(days=float(text[:-1]))
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise SettingsError(f"--since is {text!r}; give a date (2026-11-22) or a span (7d).") from None
+        raise SettingsError(f"{option} is {text!r}; give a date (2026-11-22) or a span (7d).") from None

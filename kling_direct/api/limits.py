@@ -57,6 +57,8 @@ ELEMENT_ID_MAX: Final = 2**63 - 1
 
 EXTERNAL_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Ours: the page sets no form; this one is safe in a path."""
+OUR_TASK_ID: Final = re.compile(r"kd-[0-9a-f]{32}-")
+"""How the ids begin that we make; nobody else may make one."""
 PATH_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """Ours: any id that goes into a path."""
 

@@ -74,6 +74,13 @@ def order_violations(
             "external_task_id.form",
             f"external_task_id {order.external_task_id[:70]!r} may have 1 to 64 letters, digits, _ and -.",
         )
+    if limits.OUR_TASK_ID.match(order.external_task_id):
+        broken(
+            "external_task_id",
+            "external_task_id.ours",
+            f"external_task_id {order.external_task_id[:70]!r} has the form of the ids that"
+            " Kling Direct makes. Give another.",
+        )
     if order.external_task_id and order.is_one_of_several:
         broken(
             "external_task_id",

@@ -32,7 +32,7 @@ from .progress import Progress, Stage
 from .remember import remember_result, remember_tasks
 from .settle import settle
 from .submit import submit
-from .uploads import sweep
+from .uploads import removable, sweep
 from .work import Work
 
 if TYPE_CHECKING:
@@ -217,6 +217,8 @@ class Desk:
         if service is not Service.KLING:
             return
         try:
+            if not await asyncio.to_thread(removable, self.ledger.database, self.clock.now()):
+                return
             host = await self.connections.public_host()
             if host is not None:
                 await sweep(self.ledger.database, host, self.clock.now())

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
-from ..errors import InputRefused, MediaStopped
+from ..errors import InputRefused, MediaStopped, SpendingRefused
 from ..hosting.choice import no_host_error
 from .accepted import until_accepted
 from .accounts import Accounts
@@ -58,6 +58,8 @@ logger = logging.getLogger(__name__)
 
 SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0
+NOTHING_SUBMITTED = (NobodyWaits, MediaStopped, SpendingRefused)
+"""Ends of a flight that are the first order's alone; an equal order of somebody else begins anew."""
 Value = TypeVar("Value")
 
 
@@ -220,8 +222,8 @@ class Engine:
         while flight := self._flights.get(key):
             try:
                 return (await flight.wait(wait_minutes, listener)).joined()
-            except (NobodyWaits, MediaStopped):
-                await asyncio.sleep(0)  # everybody else let go of it just now: it is ours to begin
+            except NOTHING_SUBMITTED:
+                await asyncio.sleep(0)  # the others let go, or may not spend: it is ours to begin
         flight = self._flights[key] = Flight(key, self.clock, self.watchers.hear)
         flight.start(work(flight), lambda: self._landed(key))
         return await flight.wait(wait_minutes, listener)

@@ -41,14 +41,17 @@ async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: P
     """Keep a copy of a file that the user fetched as an attempt's result.
 
     Raises:
-        JobError: the attempt has no task, or already has its result.
+        JobError: the attempt has no task, failed, or already has its result.
         DownloadBroken: the file is not a video.
         LeaseLost: another process works on the attempt.
     """
     attempt = await desk.served(attempt)
-    if attempt.state is AttemptState.KEPT or attempt.task_id is None:
-        state = "has its result already" if attempt.task_id else "has no task"
-        raise JobError(f"Job {attempt.job_key[:10]} {state}.", task_id=attempt.task_id)
+    problem = {
+        AttemptState.KEPT: "has its result already",
+        AttemptState.FAILED: f"failed and has no result: {attempt.reason}",
+    }.get(attempt.state, "" if attempt.task_id else "has no task")
+    if problem:
+        raise JobError(f"Job {attempt.job_key[:10]} {problem}.", task_id=attempt.task_id)
     try:
         facts = await asyncio.to_thread(probe_clip, path)
     except UnreadableMedia as error:

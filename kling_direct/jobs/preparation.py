@@ -81,10 +81,10 @@ class Preparation:
         if self._sending is None:
             prepared, order = await self._prepare(), self.job.order
             self._flight.tell(Progress(Stage.UPLOAD, "handing the clip over", self.job.key))
-            host = None
+            host = gateway = None
             if prepared.clip is not None:
                 host = await self._connections.host(order.service, self.job.origin)
-            gateway = await self._connections.gateway(order.service)
+                gateway = await self._connections.gateway(order.service)
             self._sending = Sending(
                 order=order,
                 prepared=prepared,

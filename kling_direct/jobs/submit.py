@@ -143,14 +143,21 @@ async def _accepted(work: Work, answer: Answer[Task]) -> None:
 
 
 async def _after_invalid_value(work: Work, error: InvalidValue) -> None:
-    """1201 may mean that the id exists already: found means that the task is ours."""
+    """1201 may mean that the id exists already: found means that the task is ours.
+
+    After an earlier create whose answer was lost, "not found" proves nothing: that one may be the id's.
+    """
     try:
         found = await look_up(work.client, work.attempt.external_id)
     except (ApiError, TransportError):
-        await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())
-        return
+        found = None
+        is_clear = False
+    else:
+        is_clear = work.attempt.posts == 1
     if found is not None and is_ours(found.value, work.attempt):
         await work.adopt(found.value)
-        return
-    await work.reject(error)
-    raise error
+    elif is_clear:
+        await work.reject(error)
+        raise error
+    else:
+        await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())

@@ -40,11 +40,14 @@ def note_upload(database: Database, location: str, kind: str, now: datetime, sig
         )
 
 
-def removable(database: Database, kind: str, now: datetime) -> list[str]:
-    """Return the locations that no unfinished attempt needs and no living link leads to; blocking."""
-    query = sa.select(uploads.c.location).where(
-        uploads.c.kind == kind, uploads.c.signed_until < milliseconds(now)
-    )
+def removable(database: Database, now: datetime, kind: str | None = None) -> list[str]:
+    """Return the locations that no unfinished attempt needs and no living link leads to; blocking.
+
+    Without a kind, those of every host that was ever used.
+    """
+    query = sa.select(uploads.c.location).where(uploads.c.signed_until < milliseconds(now))
+    if kind is not None:
+        query = query.where(uploads.c.kind == kind)
     with database.read() as connection:
         found = list(connection.execute(query).scalars())
     in_use = needed(database, now)
@@ -83,7 +86,7 @@ async def sweep(database: Database, host: MediaHost, now: datetime) -> int:
     removed = 0
     try:
         async with asyncio.timeout(SWEEP_SECONDS):
-            for location in await asyncio.to_thread(removable, database, host.kind, now):
+            for location in await asyncio.to_thread(removable, database, now, host.kind):
                 removed += await _removed(database, host, location)
     except TimeoutError:
         logger.warning("Reference videos could not be removed from their host: it does not answer in time.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .types import Stop, TrimWindow
 
 _WIDTH_PX, _HEIGHT_PX = 64, 36
+MOST_DECODERS = 2  # each holds frames of full size, and more than two hardly help
 _SCORE = 0.05  # FFmpeg's scene score from which a change is looked at; 0.3 and more is typical of a cut
 _FLASH_FRAMES = 4  # a flash or a glitch is over by then, and the shot before it is back
 _MOST_ALIKE = 0.7  # correlation of two pictures; frames of one shot keep above, also in a fast dance
@@ -55,7 +56,7 @@ def find_cuts(path: Path, *, window: TrimWindow | None = None, stop: Stop | None
     with open_clip(path) as container:
         video = picture_stream(container, path)
         video.codec_context.thread_type = "AUTO"
-        video.codec_context.thread_count = threads()
+        video.codec_context.thread_count = min(threads(), MOST_DECODERS)
         shots, first = _watch(container, video, window, stop)
     if not shots.times:
         raise UnreadableMedia(f"No picture of that part of {path.name} can be decoded.")
