@@ -73,6 +73,8 @@ app = typer.Typer(
 
 store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 
 @app.callback()
@@ -335,6 +337,20 @@ def store_clean(
         print_json({"removed": removed, "left": left})
     else:
         out.print(f"{removed} removed, {left} left.")
+
+
+@keys_app.command("allow")
+def keys_allow(as_json: JsonOption = False) -> None:
+    """Print a code that lets ComfyUI's page change a key or a limit once from another machine."""
+    from .jobs.one_time_code import LIFETIME, allow_once  # noqa: PLC0415 - for this command alone
+
+    minutes = round(LIFETIME.total_seconds() / 60)
+    with engine_and_errors(as_json=as_json) as engine:
+        code = allow_once(engine.ledger().database, engine.clock.now())
+    if as_json:
+        print_json({"code": code, "minutes": minutes})
+    else:
+        out.print(f"{code}\nGood once, for {minutes} minutes.", markup=False)
 
 
 def main() -> None:
