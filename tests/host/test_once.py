@@ -119,6 +119,40 @@ def test_interrupt_ends_within_a_second_and_the_next_queueing_submits_once(
     assert creates(sandbox) == before + 1 + len(blocking or ())
 
 
+def test_interrupt_in_an_encode_ends_within_two_seconds_and_spends_nothing(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    before = creates(sandbox)
+    prompt = graphs.motion(**{"motion_source": "video", "motion_source.video": ["made", 0]})
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 90, "equal": 1, "side": 1080}}
+    prompt["made"] = {"class_type": "CreateVideo", "inputs": {"images": ["many", 1], "fps": 30.0}}
+    with comfy.listening() as listener:
+        comfy.queue(prompt, listener.client_id)
+        listener.wait_for("progress_text", lambda data: "conforming" in data[1])
+        asked = time.monotonic()
+        comfy.post("/interrupt")
+        interrupted = listener.wait_for("execution_interrupted")
+    assert interrupted.at - asked < 2.0
+    assert creates(sandbox) == before
+
+
+def test_interrupt_in_a_decode_ends_within_a_second(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.set(quick_results=False)
+    prompt = graphs.motion(mode="pro")
+    comfy.succeed(prompt)
+    before = creates(sandbox)
+    with comfy.listening() as listener:
+        comfy.queue(prompt | {"show": graphs.show("motion", 1)}, listener.client_id)
+        listener.wait_for("progress_text", lambda data: "kept" in data[1] or "reading" in data[1])
+        time.sleep(0.5)
+        asked = time.monotonic()
+        comfy.post("/interrupt")
+        interrupted = listener.wait_for("execution_interrupted")
+    assert interrupted.at - asked < 1.0
+    comfy.succeed(prompt | {"show": graphs.show("motion", 1)})
+    assert creates(sandbox) == before
+
+
 def test_a_neighbour_that_fails_during_a_slow_create_loses_nothing(
     comfy: Any, sandbox: Any, graphs: Any
 ) -> None:

@@ -1,0 +1,123 @@
+"""Submit, collect, fetch and list."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+
+from kling_direct.sandbox import DEFAULT_API_KEY
+
+CREATE = "/v1/videos/motion-control"
+
+
+def submitted(graphs: Any, **inputs: Any) -> dict[str, Any]:
+    prompt = graphs.motion(**inputs)
+    prompt["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
+    prompt["collect"] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
+    prompt["save"] = graphs.save("collect")
+    return prompt
+
+
+def foreign_task(comfy: Any, sandbox: Any, external_id: str = "") -> str:
+    """Make a task as another program would, and return its id."""
+    folder = comfy.base / "input" / "kling_direct"
+    body = {
+        "model_name": "kling-v2-6",
+        "image_url": base64.b64encode((folder / "character.png").read_bytes()).decode(),
+        "video_url": sandbox.upload(folder / "motion.mp4"),
+        "character_orientation": "video",
+        "mode": "std",
+    }
+    if external_id:
+        body["external_task_id"] = external_id
+    headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+    answer = httpx.post(f"{sandbox.origin}{CREATE}", json=body, headers=headers)
+    return answer.json()["data"]["task_id"]
+
+
+def fetching(graphs: Any, name: str, by: str = "task_id") -> dict[str, Any]:
+    inputs = {"id": name, "by": by, "service": "sandbox"}
+    return {
+        "fetch": {"class_type": "KlingDirect_FetchTask", "inputs": inputs},
+        "save": graphs.save("fetch"),
+        "id": graphs.show("fetch", 4),
+    }
+
+
+def test_submit_goes_on_before_the_task_ends_and_collect_waits(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.tasks_take(seconds=4)
+    prompt = submitted(graphs) | {"id": graphs.show("motion", 1)}
+    before = len(sandbox.creates())
+    with comfy.listening() as listener:
+        ended = comfy.ended(comfy.queue(prompt, listener.client_id))
+        assert ended.ok
+        order = [event.data["node"] for event in listener.of("executing")]
+    assert order.index("collect") > order.index("motion")
+    assert ended.seen("id")[0]
+    assert len(sandbox.creates()) == before + 1
+
+
+def test_after_a_failed_task_queueing_again_makes_the_next_attempt(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.script("create", "task-failed")
+    prompt = submitted(graphs)
+    before = len(sandbox.creates())
+    assert "Task failed" in comfy.run(prompt).error["exception_message"]
+    comfy.succeed(prompt)
+    assert len(sandbox.creates()) == before + 2
+
+
+def test_a_task_that_another_program_made_is_fetched_by_either_id(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    task_id = foreign_task(comfy, sandbox)
+    assert comfy.succeed(fetching(graphs, task_id)).seen("id") == [task_id]
+    assert comfy.succeed(fetching(graphs, task_id)).seen("id") == [task_id]
+    own_id = f"theirs-{graphs.new_take()}"
+    task_id = foreign_task(comfy, sandbox, own_id)
+    assert comfy.succeed(fetching(graphs, own_id, "external_task_id")).seen("id") == [task_id]
+
+
+def test_an_id_that_nobody_knows_is_answered_in_words(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    message = comfy.run(fetching(graphs, "1234567890")).error["exception_message"]
+    assert "Neither the ledger nor this sandbox account knows" in message
+    message = comfy.run(fetching(graphs, "../../account/costs")).error["exception_message"]
+    assert "is not a task's id" in message
+
+
+def test_the_list_shows_every_task_and_never_a_link(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    task_id = foreign_task(comfy, sandbox)
+    prompt = {
+        "list": {"class_type": "KlingDirect_ListTasks", "inputs": {"page": 1, "page_size": 5}},
+        "ids": graphs.show("list", 1),
+    }
+    ended = comfy.succeed(prompt)
+    table = ended.entry["outputs"]["list"]["text"][0]
+    assert task_id in table
+    assert "http" not in table
+    assert ended.seen("ids")[0] == task_id
+    assert len(ended.seen("ids")) == 5
+
+
+def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    before = len(sandbox.calls())
+    prompt = graphs.motion(model="kling-v3", mode="pro")
+    prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
+    del prompt["save"]
+    for slot, name in enumerate(("report", "ok", "seconds", "units", "usd", "image", "video")):
+        prompt[name] = graphs.show("motion", slot)
+    ended = comfy.succeed(prompt)
+    assert ended.seen("ok") == [True]
+    assert ended.seen("seconds") == [4.0]
+    assert ended.seen("units") == [4.8]
+    assert ended.seen("usd") == [0.672]
+    assert ended.seen("image")[0]["shape"] == [1, 640, 480, 3]
+    assert ended.seen("video")[0]["seconds"] == 4.0
+    prompt["motion"]["inputs"]["prompt"] = "x" * 2501
+    refused = comfy.succeed(prompt)
+    assert refused.seen("ok") == [False]
+    assert "2501" in refused.seen("report")[0]
+    assert len(sandbox.calls()) == before
