@@ -20,7 +20,7 @@ class CheckMotionControl(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_CheckMotionControl",
-            display_name="Kling Check Motion Control",
+            display_name="Kling Direct Check Motion Control",
             category=CATEGORY,
             description="Checks every documented limit and tells the price before anything is spent."
             " Free: nothing is sent. image and video are what would be sent.",

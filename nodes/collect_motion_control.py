@@ -26,13 +26,13 @@ class CollectMotionControl(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_CollectMotionControl",
-            display_name="Kling Collect Motion Control",
+            display_name="Kling Direct Collect Motion Control",
             category=CATEGORY,
-            description="Waits for a job of Kling Submit Motion Control and hands its video over."
+            description="Waits for a job of Kling Direct Submit Motion Control and hands its video over."
             " Pays nothing.",
             search_aliases=["kling", "motion control", "collect", "wait", "download"],
             inputs=[
-                JOB.Input("job", tooltip="From Kling Submit Motion Control."),
+                JOB.Input("job", tooltip="From Kling Direct Submit Motion Control."),
                 wait_minutes_input(),
                 on_failure_input(),
             ],

@@ -19,7 +19,7 @@ class FetchTask(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_FetchTask",
-            display_name="Kling Fetch Task",
+            display_name="Kling Direct Fetch Task",
             category=CATEGORY,
             description="Fetches the video of a motion-control task that exists, whoever made it."
             " Pays nothing. Kling keeps results for 30 days; what is kept here stays.",

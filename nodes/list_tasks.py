@@ -21,7 +21,7 @@ class ListTasks(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_ListTasks",
-            display_name="Kling List Tasks",
+            display_name="Kling Direct List Tasks",
             category=CATEGORY,
             description="Lists the motion-control tasks of the account, newest first. Pays nothing.",
             search_aliases=["kling", "tasks", "history", "list"],

@@ -19,7 +19,7 @@ class MotionControl(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_MotionControl",
-            display_name="Kling Motion Control",
+            display_name="Kling Direct Motion Control",
             category=CATEGORY,
             description="The character of a picture moves as the person in a video does, with your own Kling"
             " account. The same inputs are paid once, however often they are queued."

@@ -18,10 +18,11 @@ class SubmitMotionControl(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_SubmitMotionControl",
-            display_name="Kling Submit Motion Control",
+            display_name="Kling Direct Submit Motion Control",
             category=CATEGORY,
             description="Orders a video and goes on as soon as Kling has the task. Wire job to"
-            " Kling Collect Motion Control. The same inputs are paid once, however often they are queued.",
+            " Kling Direct Collect Motion Control."
+            " The same inputs are paid once, however often they are queued.",
             search_aliases=["kling", "motion control", "submit", "start", "parallel", "batch"],
             inputs=motion_inputs(waits=False),
             outputs=[JOB.Output(display_name="job"), io.String.Output(display_name="task_id")],

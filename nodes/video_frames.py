@@ -18,7 +18,7 @@ class VideoFrames(io.ComfyNode):
         """Describe the node."""
         return io.Schema(
             node_id="KlingDirect_VideoFrames",
-            display_name="Kling Video Frames",
+            display_name="Kling Direct Video Frames",
             category=CATEGORY,
             description="Decodes a video to frames and sound: quicker than Get Video Components, in half of"
             " its memory, and only the part that is needed.",

@@ -31,5 +31,5 @@ def require_memory_for_result(mode: str, seconds: Decimal) -> None:
         frames * pixels * BYTES_PER_PIXEL,
         f"The result's {frames} frames",
         "Nothing was submitted. Leave the frames output unwired and take the video output:"
-        " Kling Video Frames picks fewer or smaller frames from it.",
+        " Kling Direct Video Frames picks fewer or smaller frames from it.",
     )
