@@ -40,7 +40,9 @@ export function taskRow(job, index, total, open) {
   }
   row.addEventListener("click", () => open(job, false));
   row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-    if (event.key === "Enter" && event.target === row) open(job, false);
+    if (event.key !== "Enter" || event.target !== row) return;
+    event.preventDefault(); // or the same key would press the button that gets the focus
+    open(job, false);
   });
   row.append(pictures(job), texts(job), buttons(job, open));
   row.setAttribute("aria-label", `${nameText(job)}, ${stateText(job)}`);

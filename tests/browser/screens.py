@@ -72,6 +72,20 @@ class Screen:
         workflow = json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
         self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
 
+    def look_at(self, node_type: str = "KlingDirect_MotionControl") -> None:
+        """Bring a node into view, large enough to be read."""
+        self.page.evaluate(
+            """type => {
+                 const node = window.app.graph.nodes.find(one => one.comfyClass === type);
+                 const { ds } = window.app.canvas;
+                 ds.scale = 0.9;
+                 ds.offset[0] = 640 / ds.scale - node.pos[0];
+                 ds.offset[1] = 130 / ds.scale - node.pos[1];
+                 window.app.canvas.setDirty(true, true);
+               }""",
+            node_type,
+        )
+
     def widget(self, node_type: str, name: str, value: Any) -> None:
         """Change a widget as its own callback would."""
         self.page.evaluate(

@@ -31,6 +31,7 @@ def test_the_price_follows_the_widgets(editor: Any, shot: Callable[..., Any]) ->
     editor.wait_for_badge("up to 4.8 units (0.672 USD)")
     editor.widget(MOTION, "mode", "std")
     editor.wait_for_badge("up to 3.6 units (0.504 USD)")
+    editor.look_at()
     shot(editor, "badge-price")
     editor.widget(MOTION, "service", "sandbox")
     editor.wait_for_badge("free")
@@ -50,6 +51,7 @@ def test_a_broken_limit_is_shown_before_the_run(editor: Any, inputs: Path, shot:
     editor.widget(MOTION, "conform", "off")
     editor.widget("LoadImage", "image", "tiny.png")
     editor.wait_for_badge("Reference image")
+    editor.look_at()
     shot(editor, "badge-limit")
 
 

@@ -1,0 +1,116 @@
+"""Both renderers, themes, languages and sizes: a picture of each, nothing in the console, nothing for axe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+AXE = Path(os.environ.get("AXE_PATH", Path.home() / ".cache" / "axe-core" / "axe.min.js"))
+"""`npm pack axe-core` has it."""
+SETTINGS = {
+    "classic": {"Comfy.VueNodes.Enabled": False},
+    "nodes2": {"Comfy.VueNodes.Enabled": True},
+    "dark": {"Comfy.ColorPalette": "dark"},
+    "light": {"Comfy.ColorPalette": "light"},
+    "en": {"Comfy.Locale": "en"},
+    "zh": {"Comfy.Locale": "zh"},
+}
+WORDS = {"en": ("Hold live submissions", "Kling Direct"), "zh": ("暂停付费提交", "Kling Direct")}
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(comfy: Any) -> Any:
+    yield
+    usual = SETTINGS["classic"] | SETTINGS["dark"] | SETTINGS["en"]
+    comfy.post("/settings", usual)
+
+
+@pytest.fixture(scope="module")
+def made(comfy: Any, inputs: Path) -> None:
+    """Have a task that is done and one that failed in the list."""
+    prompt = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "character.png"}},
+        "2": {"class_type": "LoadVideo", "inputs": {"file": "motion.mp4"}},
+        "3": {
+            "class_type": "KlingDirect_MotionControl",
+            "inputs": {
+                "image": ["1", 0],
+                "motion_source": "video",
+                "motion_source.video": ["2", 0],
+                "project": "looks",
+            },
+        },
+        "4": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["3", 0], "filename_prefix": "kling", "format": "auto", "codec": "auto"},
+        },
+    }
+    assert comfy.run(prompt).ok
+
+
+def check(page: Any, selector: str) -> list[str]:
+    """Return what axe finds serious within an element."""
+    if not AXE.exists():
+        pytest.skip(f"axe-core is not at {AXE} (AXE_PATH)")
+    page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
+    found = page.evaluate("async selector => (await axe.run(selector)).violations", selector)
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in {"serious", "critical"}
+    ]
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)], ids=["1280x720", "1920x1080"])
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("renderer", ["classic", "nodes2"])
+def test_the_panel_and_the_node_look_right(
+    comfy: Any,
+    made: None,
+    screen: Callable[..., Any],
+    shot: Callable[..., Any],
+    renderer: str,
+    theme: str,
+    language: str,
+    size: tuple[int, int],
+) -> None:
+    settings = SETTINGS[renderer] | SETTINGS[theme] | SETTINGS[language]
+    seen = screen(comfy.url, size=size, settings=settings)
+    seen.open_template("1 motion control")
+    seen.look_at()
+    tasks = seen.tasks()
+    tasks.wait_for("kept")
+    tasks.page.get_by_role("button", name=WORDS[language][0]).wait_for()
+    seen.page.wait_for_function(
+        """() => window.app.graph.nodes.find(one => one.comfyClass === 'KlingDirect_MotionControl').badges
+             .some(one => /free|免费/.test((typeof one === 'function' ? one() : one).text ?? ''))""",
+        timeout=30_000,
+    )
+    shot(seen, f"look-{renderer}-{theme}-{language}-{size[0]}")
+    assert check(seen.page, ".kling-direct-panel") == []
+
+
+def test_axe_finds_nothing_serious_in_any_view_and_the_settings(
+    comfy: Any, made: None, screen: Callable[..., Any], shot: Callable[..., Any]
+) -> None:
+    seen = screen(comfy.url)
+    tasks = seen.tasks()
+    found = {}
+    tasks.open(tasks.wait_for("kept"))
+    found["task"] = check(seen.page, ".kling-direct-panel")
+    for view in ("account", "totals", "help"):
+        tasks.show(view)
+        seen.page.wait_for_selector(".kling-direct-content > section")
+        seen.page.wait_for_load_state("networkidle")
+        shot(seen, f"view-{view}")
+        found[view] = check(seen.page, ".kling-direct-panel")
+    seen.keys()
+    found["keys"] = check(seen.page, ".kling-direct-keys")
+    assert [line for lines in found.values() for line in lines] == []
