@@ -37,7 +37,7 @@ class SubmitMotionControl(io.ComfyNode):
         running = Running.of(cls)
         order = await order_of(cls, inputs)
         attempt = await running.follow(lambda engine, listen: engine.submit(order, listen))
-        handle = {"job_key": attempt.job_key, "task_id": attempt.task_id, "kept_only": order.kept_only}
+        handle = {"job_key": attempt.job_key, "task_id": attempt.task_id}
         return io.NodeOutput(handle, attempt.task_id or "")
 
     @classmethod
