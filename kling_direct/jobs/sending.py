@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Sending:
     host: MediaHost | None
     database: Database
     clock: Clock
-    callback_url: str = ""
+    callback_url: str = field(default="", repr=False)
     """Of our own gateway, for orders that name none."""
     location: str | None = None
     """Where the clip was put."""
