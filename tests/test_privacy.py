@@ -136,6 +136,7 @@ def is_ours(thing: object) -> bool:
 
 
 def test_no_living_object_of_ours_shows_a_secret(run: Run) -> None:
+    gc.collect()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         living = [thing for thing in gc.get_objects() if is_ours(thing)]
