@@ -34,12 +34,8 @@ export class HelpPage {
 
   async open() {
     const node = this.choice.value;
-    const places = [
-      `docs/${node}/${language()}.md`,
-      `docs/${node}/${language().split("-")[0]}.md`,
-      `docs/${node}/en.md`,
-      `docs/${node}.md`,
-    ];
+    const own = [language(), language().split("-")[0]].filter((name) => name !== "en");
+    const places = [...own.map((name) => `docs/${node}/${name}.md`), `docs/${node}.md`];
     for (const place of new Set(places)) {
       const answer = await tried(() => fetch(new URL(place, import.meta.url), { signal: this.signal }));
       if (answer?.ok) return void fill(this.text, ...markdown(await answer.text()));

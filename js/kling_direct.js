@@ -83,12 +83,12 @@ app.registerExtension({
   async setup() {
     addStyles();
     await loadWords();
-    badges = new NodeBadges();
     app.extensionManager.registerSidebarTab({
       id: TAB_ID,
       icon: "pi pi-video",
       title: "Kling Direct",
       tooltip: words("tab.tooltip"),
+      revision: 0,
       type: "custom",
       render: (/** @type {HTMLElement} */ element) => {
         sidebar?.destroy();
@@ -99,6 +99,9 @@ app.registerExtension({
         sidebar = null;
       },
     });
+    const tabs = app.extensionManager.getSidebarTabs?.() ?? [];
+    const tab = tabs.find((/** @type {any} */ one) => one.id === TAB_ID);
+    badges = new NodeBadges(tab ?? { revision: 0 });
     for (const node of badges.nodes()) badges.add(node);
     watchGraph();
     tellEnds();

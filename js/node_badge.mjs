@@ -25,7 +25,12 @@ export function isOrdering(node) {
 }
 
 export class NodeBadges {
-  constructor() {
+  /**
+   * @param {{ revision: number }} pulse something of the page's own that it watches: Nodes 2.0 asks for badges
+   *   anew when a value that they read has changed
+   */
+  constructor(pulse) {
+    this.pulse = pulse;
     /** @type {Map<any, any>} what the server said, by node */
     this.found = new Map();
     this.waiting = 0;
@@ -66,10 +71,12 @@ export class NodeBadges {
     const prompt = await app.graphToPrompt().catch(() => null);
     if (!prompt) return;
     for (const node of nodes) {
+      // one after the other: each may decode a clip
       const found = await check(node, prompt.output).catch(() => null);
       if (round !== this.round) return;
       this.found.set(node, found);
-      redraw(node);
+      this.pulse.revision += 1;
+      node.setDirtyCanvas?.(true, true);
     }
   }
 
@@ -78,6 +85,7 @@ export class NodeBadges {
    * @param {number} place
    */
   badge(node, place) {
+    void this.pulse.revision;
     const shown = badgesOf(this.found.get(node))[place];
     const [text, kind] = shown ?? ["", "price"];
     const [fgColor, bgColor] = COLORS[/** @type {keyof typeof COLORS} */ (kind)];
@@ -160,16 +168,4 @@ function price(found) {
 /** @param {string} text */
 function short(text) {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
-}
-
-/** @param {any} node */
-function redraw(node) {
-  node.graph?.trigger?.("node:property:changed", {
-    type: "node:property:changed",
-    nodeId: node.id,
-    property: "badges",
-    oldValue: node.badges,
-    newValue: [...node.badges],
-  });
-  node.setDirtyCanvas?.(true, true);
 }

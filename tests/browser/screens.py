@@ -70,7 +70,13 @@ class Screen:
     def open_template(self, name: str) -> None:
         """Load one of our examples without the template browser."""
         workflow = json.loads((TEMPLATES / f"{name}.json").read_text(encoding="utf-8"))
+        settled = (
+            "() => window.app.extensionManager.workflow?.activeWorkflow && window.app.graph.nodes.length > 0"
+        )
+        self.page.wait_for_function(settled, timeout=START_MS)
         self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
+        ours = "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingDirect_'))"
+        self.page.wait_for_function(ours)
 
     def look_at(self, node_type: str = "KlingDirect_MotionControl") -> None:
         """Bring a node into view, large enough to be read."""

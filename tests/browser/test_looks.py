@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ SETTINGS = {
     "en": {"Comfy.Locale": "en"},
     "zh": {"Comfy.Locale": "zh"},
 }
-WORDS = {"en": ("Hold live submissions", "Kling Direct"), "zh": ("暂停付费提交", "Kling Direct")}
+WORDS = {"en": ("Hold live submissions", "take"), "zh": ("暂停付费提交", "kling-v2-6")}
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,9 @@ def test_the_panel_and_the_node_look_right(
              .some(one => /free|免费/.test((typeof one === 'function' ? one() : one).text ?? ''))""",
         timeout=30_000,
     )
+    if renderer == "nodes2":
+        node = seen.page.locator("[data-node-id]").filter(has_text=WORDS[language][1]).first
+        node.get_by_text(re.compile("free|免费")).wait_for()
     shot(seen, f"look-{renderer}-{theme}-{language}-{size[0]}")
     assert check(seen.page, ".kling-direct-panel") == []
 
