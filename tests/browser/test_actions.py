@@ -75,15 +75,6 @@ def test_the_workflow_that_made_a_task_is_opened(task: Any) -> None:
     seen.page.wait_for_function("() => window.app.graph.nodes.length === 0")
 
 
-def test_a_forgotten_task_leaves_the_list_and_not_the_totals(task: Any, comfy: Any) -> None:
-    seen, tasks, job = task
-    before = comfy.get("/kling_direct/totals")
-    tasks.press("Forget")
-    seen.page.locator(".kling-direct-list").wait_for()
-    seen.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
-    assert comfy.get("/kling_direct/totals") == before
-
-
 def test_a_row_carries_its_video_when_it_is_dragged(task: Any, comfy: Any) -> None:
     seen, tasks, job = task
     tasks.press("Back to the list")
@@ -97,3 +88,12 @@ def test_a_row_carries_its_video_when_it_is_dragged(task: Any, comfy: Any) -> No
            }"""
     )
     assert carried.startswith(f"{comfy.url}/api/view?filename={job['file']['filename']}")
+
+
+def test_a_forgotten_task_leaves_the_list_and_not_the_totals(task: Any, comfy: Any) -> None:
+    seen, tasks, job = task
+    before = comfy.get("/kling_direct/totals")
+    tasks.press("Forget")
+    seen.page.locator(".kling-direct-list").wait_for()
+    seen.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
+    assert comfy.get("/kling_direct/totals") == before
