@@ -6,7 +6,14 @@ import re
 from typing import Any
 
 HEAVY = ("httpx", "jwt", "imageio", "obstore", "tenacity", "standardwebhooks")
-LIGHT = {"kling_direct", "kling_direct.errors"}
+LIGHT = {
+    "kling_direct",
+    "kling_direct.errors",
+    "kling_direct.jobs",
+    "kling_direct.jobs.watchers",
+    "kling_direct.pages",
+    "kling_direct.pages.endpoints",
+}
 NODES = [
     "MotionControl",
     "CheckMotionControl",
