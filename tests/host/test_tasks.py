@@ -108,16 +108,16 @@ def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox:
     prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
     del prompt["save"]
     for slot, name in enumerate(("report", "ok", "seconds", "units", "usd", "image", "video")):
-        prompt[name] = graphs.show("motion", slot)
+        prompt[f"show_{name}"] = graphs.show("motion", slot)
     ended = comfy.succeed(prompt)
-    assert ended.seen("ok") == [True]
-    assert ended.seen("seconds") == [4.0]
-    assert ended.seen("units") == [4.8]
-    assert ended.seen("usd") == [0.672]
-    assert ended.seen("image")[0]["shape"] == [1, 640, 480, 3]
-    assert ended.seen("video")[0]["seconds"] == 4.0
+    assert ended.seen("show_ok") == [True]
+    assert ended.seen("show_seconds") == [4.0]
+    assert ended.seen("show_units") == [4.8]
+    assert ended.seen("show_usd") == [0.672]
+    assert ended.seen("show_image")[0]["shape"] == [1, 640, 480, 3]
+    assert ended.seen("show_video")[0]["seconds"] == 4.0
     prompt["motion"]["inputs"]["prompt"] = "x" * 2501
     refused = comfy.succeed(prompt)
-    assert refused.seen("ok") == [False]
-    assert "2501" in refused.seen("report")[0]
+    assert refused.seen("show_ok") == [False]
+    assert "2501" in refused.seen("show_report")[0]
     assert len(sandbox.calls()) == before
