@@ -159,7 +159,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (taken is not None) == self.is_free(owner, attempt_id)
         if taken is None:
             return
-        if before.state is S.INTENT and before.posted_at and not self.holds(owner, attempt_id):
+        if before.state is S.INTENT and before.posted_at:
             assert taken.state is S.UNKNOWN, "somebody may have posted it"
         else:
             assert taken.state is before.state
@@ -183,6 +183,15 @@ class LedgerMachine(RuleBasedStateMachine):
         attempt = self.current(attempt_id)
         if attempt.state is S.INTENT:
             self.changed(attempt, owner, {"posted_at": self.clock.now(), "posts": attempt.posts + 1})
+
+    @rule(number=st.integers(0, 3), owner=st.integers(0, OWNERS - 1), other=st.integers(0, OWNERS - 1))
+    def stop_in_mid_create(self, number: int, owner: int, other: int) -> None:
+        """Begin, post and fall silent; somebody else takes over when the lease is over."""
+        for attempt in self.ledgers[0].attempts_of(job_of(number).key):
+            self.claim(attempt.attempt_id, owner)
+            self.post(attempt.attempt_id, owner)
+            self.wait(LEASE_SECONDS + 1)
+            self.claim(attempt.attempt_id, other)
 
     def changed(self, attempt: Attempt, owner: int, changes: dict[str, Any]) -> None:
         if self.holds(owner, attempt.attempt_id):
