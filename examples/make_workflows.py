@@ -1,3 +1,4 @@
+# ruff: noqa: E501, INP001 - JavaScript in texts; a folder of scripts is no package
 """Make the example workflows in a real ComfyUI's page: build each graph there, save it, and try it.
 
     python examples/make_workflows.py http://127.0.0.1:8188

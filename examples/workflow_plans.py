@@ -1,3 +1,4 @@
+# ruff: noqa: E501, INP001 - notes are texts of the page; a folder of scripts is no package
 """What is in each example workflow: nodes, their places and values, and links."""
 
 from __future__ import annotations

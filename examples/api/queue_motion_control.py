@@ -1,6 +1,7 @@
+# ruff: noqa: E401, I001, INP001, S310, T201 - an example of ten lines
 """Queue motion_control.json and print the saved file: python queue_motion_control.py http://127.0.0.1:8188"""
 
-import json, sys, time, urllib.request  # noqa: E401
+import json, sys, time, urllib.request
 from pathlib import Path
 
 url, prompt = sys.argv[1], json.loads(Path(__file__).with_name("motion_control.json").read_text())
