@@ -1,5 +1,5 @@
 # ruff: noqa: E401, I001, INP001, S310, T201 - an example of ten lines
-"""Queue motion_control.json and print the saved file: python queue_motion_control.py http://127.0.0.1:8188"""
+"""Queue motion_control.json and print the saved file. Give the address: http://127.0.0.1:8188, say."""
 
 import json, sys, time, urllib.request
 from pathlib import Path
