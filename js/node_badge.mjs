@@ -31,14 +31,20 @@ export class NodeBadges {
    */
   constructor(pulse) {
     this.pulse = pulse;
-    /** @type {Map<any, any>} what the server said, by node */
-    this.found = new Map();
+    /** @type {WeakMap<any, any>} what the server said, by node */
+    this.found = new WeakMap();
+    /** @type {WeakMap<any, string>} what it was asked, by node */
+    this.asked = new WeakMap();
     this.waiting = 0;
     this.round = 0;
-    hear(
-      (news) => void (["kept", "ended", "forgotten"].includes(news.state) && this.later()),
-      new AbortController().signal,
-    );
+    hear((news) => this.hear(news), new AbortController().signal);
+  }
+
+  /** @param {import("./news.mjs").News} news */
+  hear(news) {
+    if (!["kept", "ended", "forgotten"].includes(news.state)) return;
+    this.asked = new WeakMap();
+    this.later();
   }
 
   /**
@@ -71,9 +77,12 @@ export class NodeBadges {
     const prompt = await app.graphToPrompt().catch(() => null);
     if (!prompt) return;
     for (const node of nodes) {
+      const question = JSON.stringify(upstream(prompt.output, String(node.id)));
+      if (this.asked.get(node) === question) continue;
       // one after the other: each may decode a clip
       const found = await check(node, prompt.output).catch(() => null);
       if (round !== this.round) return;
+      if (found) this.asked.set(node, question);
       this.found.set(node, found);
       this.pulse.revision += 1;
       node.setDirtyCanvas?.(true, true);
