@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
 from ..media.conform import conform_clip, conform_picture
 from ..media.cuts import find_cuts
+from ..media.digest import clip_digest
 from .check import clip_bounds, order_notes, picture_bounds
 from .job import Cuts, Order, VideoFile, VideoUrl, billed_seconds
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 1 << 20
 SHOWN_CUTS: Final = 5
+REMEMBERED_CLIPS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +111,25 @@ def _video(
         )
         if conformed.violations or order.cuts is Cuts.SEND:
             return conformed, conformed.violations
-        return conformed, _cuts(find_cuts(conformed.path, stop=stop))
+        return conformed, _cuts(_found_cuts(conformed.path, stop))
     except MediaStopped:
         raise
     except MediaError as error:
         return None, (Violation("video", "video.readable", str(error)),)
+
+
+_known_cuts: OrderedDict[str, tuple[float, ...]] = OrderedDict()
+"""By the clip's digest: a list of pictures and one motion, or a check before the run, looks once."""
+
+
+def _found_cuts(path: Path, stop: Stop | None) -> tuple[float, ...]:
+    digest = clip_digest(path, stop=stop)
+    cuts = _known_cuts.get(digest)
+    if cuts is None:
+        cuts = _known_cuts[digest] = find_cuts(path, stop=stop)
+        while len(_known_cuts) > REMEMBERED_CLIPS:
+            _known_cuts.popitem(last=False)
+    return cuts
 
 
 def _cuts(moments: tuple[float, ...]) -> tuple[Violation, ...]:
