@@ -89,8 +89,8 @@ function addNode(type, fit) {
   if (!node) return notice("error", words("failed.node", { type }));
   const area = app.canvas.visible_area;
   node.pos = [area[0] + area[2] / 2 - node.size[0] / 2, area[1] + area[3] / 2 - node.size[1] / 2];
+  fit(node); // before the graph looks at its values
   app.graph.add(node);
-  fit(node);
   app.canvas.selectNode?.(node, false);
   app.graph.setDirtyCanvas(true, true);
   notice("success", words("done.added", { type: node.title }));

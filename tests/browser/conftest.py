@@ -190,3 +190,8 @@ def inputs(comfy: Any) -> Path:
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
     return lane.eventually
+
+
+@pytest.fixture
+def free_port() -> int:
+    return lane.free_port()

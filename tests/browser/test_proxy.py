@@ -27,6 +27,8 @@ http {{
     location / {{
       proxy_pass {target};
       proxy_http_version 1.1;
+      proxy_buffering off;
+      proxy_request_buffering off;
       proxy_set_header Host $http_host;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
@@ -38,14 +40,13 @@ http {{
 
 
 @pytest.fixture
-def proxied(comfy: Any, tmp_path: Path, eventually: Callable[..., Any]) -> Iterator[str]:
+def proxied(comfy: Any, tmp_path: Path, free_port: int, eventually: Callable[..., Any]) -> Iterator[str]:
     if NGINX is None:
         pytest.skip("nginx is not installed")
-    port = comfy.port + 1
     path = tmp_path / "nginx.conf"
-    path.write_text(CONFIGURATION.format(folder=tmp_path, port=port, target=comfy.url))
+    path.write_text(CONFIGURATION.format(folder=tmp_path, port=free_port, target=comfy.url))
     process = subprocess.Popen([NGINX, "-c", str(path), "-p", str(tmp_path)])
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{free_port}"
 
     def answers() -> bool:
         try:
