@@ -37,7 +37,7 @@ LANES = {
     "test_a_create_accepted_20_seconds_late_is_found": "process",
     "tests/properties/test_check_and_sandbox.py": "media",
 }
-"""Beside the lanes that the tests name themselves: what keeps the fast lane under two minutes on two cores."""
+"""Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
 DEADLINE_SECONDS = 30.0
 
 
