@@ -67,13 +67,6 @@ def workflow_of(database: Database, job_key: str) -> Any:
     return None if text is None else json.loads(text)
 
 
-def jobs_of(database: Database, signature: str) -> list[str]:
-    """Return the keys of the jobs that a graph ordered, newest first."""
-    query = sa.select(graphs.c.job_key).where(graphs.c.signature == signature)
-    with database.read() as connection:
-        return list(connection.execute(query.order_by(graphs.c.ordered_at.desc())).scalars())
-
-
 def times_failed(database: Database, signature: str) -> int:
     """Return how many attempts of a graph's jobs have ended without a video."""
     states = [state.value for state in WITHOUT_VIDEO]

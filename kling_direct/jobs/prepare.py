@@ -12,6 +12,7 @@ from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
 from ..api.prices import Price, price
 from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
+from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip, conform_picture
 from ..media.cuts import find_cuts
 from ..media.digest import clip_digest
@@ -86,7 +87,7 @@ def _image(order: Order) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]
     try:
         conformed = conform_picture(order.image, picture_bounds(), mode=order.conform)
     except MediaError as error:
-        return b"", (), (Violation("image", "image.readable", str(error)),)
+        return b"", (), (unreadable_violation("image", error),)
     return conformed.data, conformed.report, conformed.violations
 
 
@@ -115,7 +116,7 @@ def _video(
     except MediaStopped:
         raise
     except MediaError as error:
-        return None, (Violation("video", "video.readable", str(error)),)
+        return None, (unreadable_violation("video", error),)
 
 
 _known_cuts: OrderedDict[str, tuple[float, ...]] = OrderedDict()

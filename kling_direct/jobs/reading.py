@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import MediaError, MediaStopped, Violation
+from ..media.bounds import unreadable_violation
 from ..media.digest import clip_digest, frames_digest, picture_digest, url_digest
 from .job import Job, Order, VideoFile, VideoUrl, realm_of
 from .key import job_key
@@ -26,13 +27,13 @@ def read_job(order: Order, origin: str, stop: Stop | None = None) -> tuple[Job |
     except MediaStopped:
         raise
     except MediaError as error:
-        broken.append(Violation("image", "image.readable", str(error)))
+        broken.append(unreadable_violation("image", error))
     try:
         video_digest = _video_digest(order, stop)
     except MediaStopped:
         raise
     except MediaError as error:
-        broken.append(Violation("video", "video.readable", str(error)))
+        broken.append(unreadable_violation("video", error))
     if broken:
         return None, tuple(broken)
     realm = realm_of(order.service, origin)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import Violation
 
 if TYPE_CHECKING:
-    from ..errors import UnreadableMedia
+    from ..errors import MediaError
     from .types import ClipBounds, ClipFacts, PictureBounds, PictureFacts
 
 MEGABYTE = 1_000_000
@@ -125,9 +125,9 @@ def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Vi
     return ()
 
 
-def unreadable_violation(field: str, error: UnreadableMedia) -> Violation:
+def unreadable_violation(field: str, error: MediaError) -> Violation:
     """Return the violation for a `field` ("image" or "video") whose probe failed: never a pass."""
-    return Violation(field, f"{field}.unreadable", str(error))
+    return Violation(field, f"{field}.readable", str(error))
 
 
 def spoken_seconds(seconds: float, limit: float) -> str:
