@@ -63,10 +63,9 @@ def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:
     rate = Fraction(frames.fps)
     count = len(frames.frames)
     hasher = blake3(f"frames {count} {first.shape} {rate.numerator}/{rate.denominator}\n".encode())
-    scratch = np.empty(as_array(frames.frames[0]).shape, np.float32)
     for number in range(count):
         check_stop(stop)
-        pixels = to_8_bit(as_array(frames.frames[number]), scratch)
+        pixels = to_8_bit(as_array(frames.frames[number]))
         hasher.update(np.ascontiguousarray(pixels).data)
     if frames.audio is not None:
         wave = as_array(frames.audio["waveform"]).astype("<f4")

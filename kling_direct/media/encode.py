@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from .types import OnProgress, Stop
 
 _AHEAD = 3  # frames converted before the encoder asks
-_WORKERS = 2
+_WORKERS = max(1, (os.cpu_count() or 1) // 2)
+"""Half the cores: one thread converts faster than x264 encodes, and on two cores a second one takes
+its time from the encoder."""
 _JPEG_QUALITIES = (95, 90, 85, 80)  # under 80 fewer pixels look better than coarser ones
 _SHRINK = 0.85
 _LIKELY_PNG_RATIO = 0.9  # of the raw size; noise does not get smaller
@@ -168,8 +171,7 @@ def converted(frames: Frames, stop: Stop | None, size_px: tuple[int, int]) -> It
         values = values[:height_px, :width_px]
         if not hasattr(local, "reformatter"):
             local.reformatter = VideoReformatter()
-            local.scratch = np.empty(values.shape, np.float32)
-        pixels = to_8_bit(values, local.scratch)
+        pixels = to_8_bit(values)
         picture = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
         return local.reformatter.reformat(
             picture,
