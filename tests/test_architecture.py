@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import importlib.util
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -338,3 +339,18 @@ def test_comfyui_still_ships_what_we_leave_to_it() -> None:
 def test_tests_benchmarks_and_ci_stay_out_of_the_registrys_archive() -> None:
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
     assert {"tests/", "benchmarks/", ".ci/"} <= set(ignored)
+
+
+def test_the_registry_is_told_the_oldest_comfyui_that_the_readme_names() -> None:
+    comfy = project()["tool"]["comfy"]
+    named = re.search(r"Needs ComfyUI ([0-9.]+) or newer", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert named is not None
+    assert comfy["requires-comfyui"] == f">={named[1]}"
+
+
+def test_the_registry_and_the_examples_name_the_pack_alike() -> None:
+    pack = project()["project"]
+    for path in (ROOT / "examples" / "workflows").glob("*.json"):
+        nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+        ours = [node["properties"] for node in nodes if node["type"].startswith("KlingDirect_")]
+        assert {(node["cnr_id"], node["ver"]) for node in ours} == {(pack["name"], pack["version"])}
