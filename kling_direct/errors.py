@@ -13,6 +13,7 @@
     |- MediaError
     |  |- UnreadableMedia            not a picture, not a clip, or damaged
     |  |- MediaStopped               the caller asked to stop
+    |  |- InputChanged               a file was written while it was read
     |  `- NotEnoughMemory            frames would not fit (also MemoryError)
     |- HostingError                  no URL for a local reference video
     |- TransportError
@@ -142,6 +143,10 @@ class UnreadableMedia(MediaError, ValueError):
 
 class MediaStopped(MediaError):
     """The caller asked the work to stop; no file was left behind."""
+
+
+class InputChanged(MediaError):
+    """A picture or clip was written while it was read: what would be sent is not what was ordered."""
 
 
 class NotEnoughMemory(MediaError, MemoryError):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
-from ..errors import InputRefused, MediaStopped, SpendingRefused
+from ..errors import InputChanged, InputRefused, MediaStopped, SpendingRefused
 from ..hosting.choice import no_host_error
 from .accepted import until_accepted
 from .accounts import Accounts
@@ -58,7 +58,7 @@ logger = logging.getLogger(__name__)
 
 SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0
-NOTHING_SUBMITTED = (NobodyWaits, MediaStopped, SpendingRefused)
+NOTHING_SUBMITTED = (NobodyWaits, MediaStopped, InputChanged, SpendingRefused)
 """Ends of a flight that are the first order's alone; an equal order of somebody else begins anew."""
 Value = TypeVar("Value")
 

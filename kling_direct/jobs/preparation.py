@@ -12,6 +12,7 @@ from .job import VideoUrl
 from .ledger import Ledger, Reservation
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
+from .reading import require_unchanged
 from .result_memory import require_memory_for_result
 from .sending import Sending
 
@@ -57,6 +58,7 @@ class Preparation:
 
         Raises:
             InputRefused: with every violation.
+            InputChanged: a file is no longer the one that the job is named after.
             DiskFull, NotEnoughMemory: the result would not fit.
         """
         prepared, order = await self._prepare(), self.job.order
@@ -77,6 +79,7 @@ class Preparation:
 
         Raises:
             InputRefused: with every violation.
+            InputChanged: a file is no longer the one that the job is named after.
         """
         if self._sending is None:
             prepared, order = await self._prepare(), self.job.order
@@ -98,14 +101,16 @@ class Preparation:
     async def _prepare(self) -> Prepared:
         if self.prepared is None:
             self._flight.tell(Progress(Stage.CONFORM, "measuring the picture and the clip", self.job.key))
-            self.prepared = await self._media.run(
+            prepared = await self._media.run(
                 prepare,
                 self.job.order,
                 self._folder,
                 china=self.job.realm == "china",
-                stop=lambda: not self._flight.wanted,
+                stop=self._is_unwanted,
                 on_progress=self._tell_frames,
             )
+            await self._media.run(require_unchanged, self.job, stop=self._is_unwanted)
+            self.prepared = prepared
         has_host = self._connections.has_host(self.job.order.service)
         violations = [
             *order_violations(self.job.order, self.job.origin, self._settings, has_host=has_host),
@@ -114,6 +119,9 @@ class Preparation:
         if violations:
             raise InputRefused(violations)
         return self.prepared
+
+    def _is_unwanted(self) -> bool:
+        return not self._flight.wanted
 
     def _tell_frames(self, done: int, total: int) -> None:
         self._flight.tell(Progress(Stage.CONFORM, "conforming the clip", self.job.key, None, done, total))

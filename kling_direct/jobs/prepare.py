@@ -148,11 +148,16 @@ def _cuts(moments: tuple[float, ...]) -> tuple[Violation, ...]:
 def _hosted(conformed: ConformedClip) -> HostedFile:
     facts = conformed.facts
     content_type = "video/quicktime" if facts.container == "mov" else "video/mp4"
+    return HostedFile(conformed.path, contents_digest(conformed.path), facts.size_bytes, content_type)
+
+
+def contents_digest(path: Path) -> str:
+    """Return the digest of a file's bytes; blocking."""
     hasher = blake3()
-    with conformed.path.open("rb") as file:
+    with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):  # not mapped: a map counts as memory
             hasher.update(chunk)
-    return HostedFile(conformed.path, hasher.hexdigest(), facts.size_bytes, content_type)
+    return hasher.hexdigest()
 
 
 def _known(kind: Any, text: str) -> Any:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from ..api.limits import Mode, Model, Orientation
 from ..api.models import CreateRequest
+from ..errors import InputChanged
 from ..hosting.choice import no_host_error
 from ..hosting.lifetime import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere
 from .job import Order, VideoUrl
+from .prepare import contents_digest
+from .reading import changed
 from .uploads import note_upload
 
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ class Sending:
 
         Raises:
             HostingError: Kling could not fetch the reference video.
+            InputChanged: the clip was written since it was measured.
         """
         motion = self.order.motion
         encoded = await asyncio.to_thread(base64.b64encode, self.prepared.image)
@@ -80,12 +84,19 @@ class Sending:
             self.location = None
             url = await self._published(host, clip, placed, lifetime)
             await host.verify(url, clip)
+        try:
+            await _require_unchanged(clip)
+        except InputChanged:
+            await host.withdraw(self.location or "")
+            self.location = None
+            raise
         await self._note(host, clip, placed, signed_until=self.clock.now() + lifetime + LIFETIME_MARGIN)
         return url
 
     async def _published(
         self, host: MediaHost, clip: HostedFile, placed: Callable[[str], Awaitable[None]], lifetime: timedelta
     ) -> str:
+        await _require_unchanged(clip)  # a clip that is sent as it is has waited in the line by name alone
         if self.location is None:
             await self._note(host, clip, placed, signed_until=self.clock.now())
             self.location = await host.publish(clip)
@@ -104,3 +115,12 @@ class Sending:
             await placed(location)  # first: from then on no other process sweeps it
             now = self.clock.now()
             await asyncio.to_thread(note_upload, self.database, location, host.kind, now, signed_until)
+
+
+async def _require_unchanged(clip: HostedFile) -> None:
+    try:
+        same = await asyncio.to_thread(contents_digest, clip.path) == clip.digest
+    except OSError:
+        same = False
+    if not same:
+        raise changed(clip.path)

@@ -43,6 +43,11 @@ class FrameFolder:
         height, width = rgb_pixels(paths[0]).shape[:2]
         return cls(paths, (len(paths), height, width, 3))
 
+    @property
+    def folder(self) -> Path:
+        """Return where the frames lie."""
+        return self._paths[0].parent
+
     def __len__(self) -> int:
         return self.shape[0]
 
