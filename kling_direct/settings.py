@@ -37,6 +37,7 @@ CHINA_ORIGIN = "https://api-beijing.klingai.com"
 REGIONS = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -63,21 +64,25 @@ def config_folder() -> Path:
 def clean_origin(url: str, setting: str) -> str:
     """Return `scheme://host[:port]` of a base URL; plain http is for loopback alone.
 
+    However an address is written, its origin is one: it is part of the job key.
+
     Raises:
         SettingsError: not a URL of this form; the message never shows it, since it may hold a password.
     """
     example = "Example: " + GLOBAL_ORIGIN
     parts = url_parts(url)
-    if parts.scheme not in {"http", "https"} or not HOST_AND_PORT.fullmatch(parts.netloc):
+    host = (parts.hostname or "").removesuffix(".")
+    if parts.scheme not in DEFAULT_PORTS or not host or not HOST_AND_PORT.fullmatch(parts.netloc):
         raise SettingsError(f"{setting} is not an http(s) address.", hint=example)
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(f"{setting} must be a host without a path.", hint=example)
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK_HOSTS:
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         raise SettingsError(
             f"{setting} is plain http on another machine.",
             hint="Keys are sent over https only; http is for 127.0.0.1.",
         )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,12 @@ ORIGINS = {
     "http://127.0.0.1:8190": "http://127.0.0.1:8190",
     "http://localhost:8190/": "http://localhost:8190",
     "http://[::1]:8190": "http://[::1]:8190",
+    "https://api-singapore.klingai.com:443": "https://api-singapore.klingai.com",
+    "https://api-singapore.klingai.com.": "https://api-singapore.klingai.com",
+    "https://api-singapore.klingai.com.:0443/": "https://api-singapore.klingai.com",
+    "http://127.0.0.1:80": "http://127.0.0.1",
+    "http://[::1]:80": "http://[::1]",
+    "http://127.0.0.1:443": "http://127.0.0.1:443",
 }
 
 
@@ -175,6 +181,8 @@ def test_a_base_url_is_an_origin(url: str) -> None:
         "http://api.example",
         "http://127.0.0.1.api.example",
         "https://",
+        "https://.",
+        "https://:443",
         "https://user:geheim@api.example",
         "https://geheim@api.example",
         "https://api.example/v1",
