@@ -49,8 +49,11 @@ ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
 Params: TypeAlias = dict[str, int] | None
 
 
-def translate(error: httpx.HTTPError | httpx.InvalidURL, origin: str) -> TransportError:
-    """Return what a failure of httpx means for us; the only place that knows its exceptions."""
+def translate(error: httpx.HTTPError | httpx.InvalidURL | OSError, origin: str) -> TransportError:
+    """Return what a failure of httpx means for us; the only place that knows its exceptions.
+
+    It lets `ssl.SSLError` and other `OSError`s of a connection that stands pass as they are.
+    """
     kind = type(error).__name__
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
         return NeverSent(
@@ -209,7 +212,7 @@ class KlingClient:
         try:
             with private_traffic():
                 response = await self._exchange(self._request(method, path, params, body, fresh=fresh))
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise translate(error, self.origin) from None
         logger.debug(
             "%s %s: HTTP %d in %.2f s", method, path, response.status, self.clock.monotonic() - began

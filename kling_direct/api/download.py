@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import urljoin
@@ -61,6 +62,7 @@ class Download:
             DownloadRefused: an address, scheme, size or redirect that is not allowed.
             LinkExpired: the host answers 401, 403, 404 or 410.
             DownloadBroken: it did not arrive whole after several attempts.
+            OSError: `part` cannot be written.
         """
         for attempt in range(ATTEMPTS):
             before = self._have()
@@ -72,7 +74,7 @@ class Download:
                 raise
             except (httpx.InvalidURL, UnicodeError):
                 raise DownloadRefused("The result's address cannot be read.", hint=_HINT) from None
-            except (DownloadBroken, httpx.HTTPError) as error:
+            except (DownloadBroken, httpx.HTTPError, ConnectionError, ssl.SSLError) as error:
                 if attempt == ATTEMPTS - 1:
                     raise self._broken(error) from None
                 if self._have() == before:
@@ -87,7 +89,7 @@ class Download:
             headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
             extensions = {"trace": self._check_connection(url)}
             async with http.stream("GET", url, headers=headers, extensions=extensions) as response:
-                if response.is_redirect:
+                if response.has_redirect_location:
                     url = _joined(url, response.headers["Location"])
                     continue
                 await self._receive(response, have)

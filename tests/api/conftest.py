@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from contextlib import AsyncExitStack
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
 from kling_direct.api.client import KlingClient
@@ -19,7 +27,7 @@ from kling_direct.api.models import CreateRequest
 from kling_direct.sandbox import Sandbox, SandboxOptions, Transitions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
 API_KEY = "api-key-of-the-tests-0123456789abcdef"
@@ -125,6 +133,56 @@ async def serve_raw() -> AsyncIterator[Callable[..., Awaitable[str]]]:
             return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a key and a certificate of 127.0.0.1 that signs itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    private = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    encoded = key.private_bytes(serialization.Encoding.PEM, *private)
+    path.write_bytes(encoded + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
+def broken_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], str]]:
+    """Start servers whose TLS stands, that answer some bytes, and then send a record that no key opens."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk(answer: bytes) -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    secured = context.wrap_socket(connection, server_side=True)
+                    secured.recv(65536)
+                    secured.sendall(answer)
+                    with socket.socket(fileno=secured.detach()) as bare:
+                        bare.sendall(b"\x17\x03\x03\x00\x20" + os.urandom(32))
+                        bare.shutdown(socket.SHUT_WR)
+                        bare.recv(65536)
+
+        def start(answer: bytes = b"") -> str:
+            threading.Thread(target=talk, args=[answer], daemon=True).start()
+            return f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start
+        listener.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

@@ -177,6 +177,25 @@ async def test_an_end_that_comes_too_early_is_noticed(serve_raw: Any, download: 
         await download().fetch(origin + "/result.mp4")
 
 
+async def test_tls_that_breaks_in_mid_file_is_gone_on_with_and_no_full_disk(
+    broken_tls: Any, download: Any, part: Path
+) -> None:
+    origin = broken_tls(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
+    trusted = DownloadPolicy(loopback_allowed=True, allowed_hosts=("127.0.0.1",))
+    with pytest.raises(DownloadBroken) as caught:
+        await download(trusted).fetch(origin + "/result.mp4?sig=geheim")
+    assert "SSLError" in caught.value.message
+    assert "geheim" not in str(caught.value)
+    assert content_of(part) == b"half of it"
+
+
+async def test_a_disk_that_cannot_be_written_is_not_blamed_on_the_host(
+    serve: Any, tmp_path: Path, clock: Any
+) -> None:
+    with pytest.raises(IsADirectoryError):
+        await Download(tmp_path, HERE, clock).fetch(link(await serve(whole)))
+
+
 async def test_a_host_that_does_not_answer_is_given_up_without_its_link(
     download: Any, unused_tcp_port: int
 ) -> None:
@@ -316,6 +335,14 @@ async def test_redirects_are_followed_a_few_times(serve: Any, download: Any, par
     server = await serve(hop)
     await download().fetch(link(server, "/r"))
     assert content_of(part) == CONTENT
+
+
+async def test_a_redirect_to_nowhere_is_an_answer_like_any_other_that_is_none(
+    serve: Any, download: Any
+) -> None:
+    server = await serve(status=302)
+    with pytest.raises(DownloadBroken, match="HTTP 302"):
+        await download().fetch(link(server))
 
 
 async def test_redirects_in_a_circle_are_refused(serve: Any, download: Any) -> None:

@@ -55,6 +55,16 @@ def test_the_list_of_foreign_exceptions_is_not_empty() -> None:
     assert {kind.__name__ for kind in FOREIGN} >= NOT_SENT
 
 
+async def test_tls_that_breaks_after_the_request_is_an_answer_that_is_lost(
+    connect: Any, broken_tls: Any, request_of: Any
+) -> None:
+    client = await connect(broken_tls())
+    for call in (client.create(request_of()), client.get("8001")):
+        with pytest.raises(AnswerLost) as caught:
+            await call
+        assert "SSLError" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
