@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import filelock
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import LedgerError, LedgerNotWritable
 from .tables import HEAD, metadata, notes
@@ -41,7 +41,7 @@ def translated(path: Path) -> Iterator[None]:
     """Turn every failure of SQLite, SQLAlchemy and the file system into a `LedgerError`; the only place."""
     try:
         yield
-    except (DBAPIError, sqlite3.Error, OSError, filelock.Timeout) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError, filelock.Timeout) as error:
         if isinstance(error, LedgerError):
             raise
         cause = str(getattr(error, "orig", None) or error).splitlines()[0][:200]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import filelock
 
-from ..errors import LeaseLost, LedgerError
+from ..errors import LeaseLost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -75,6 +75,8 @@ class Owner:
 async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None]:
     """Keep a lease alive while the block runs; cancel the block when the lease is lost.
 
+    A renewal that fails is tried again: whether the lease is still ours is asked at every change.
+
     Raises:
         LeaseLost: somebody else holds it now.
     """
@@ -87,8 +89,8 @@ async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None
             await clock.sleep(RENEW_SECONDS)
             try:
                 held = await asyncio.to_thread(renew)
-            except LedgerError as error:
-                logger.warning("The lease could not be renewed: %s", error.message)
+            except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
+                logger.warning("The lease could not be renewed: %s", error)
                 continue
             if not held and work is not None:
                 lost = True

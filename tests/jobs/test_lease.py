@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import LeaseLost, LedgerNotWritable
+from kling_direct.errors import LeaseLost, LedgerNotWritable, TaskFailed
 from kling_direct.jobs.lease import LEASE, RENEW_SECONDS, Owner, renewed
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ async def test_work_stops_when_its_lease_is_lost() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_ledger_that_is_busy_for_a_while_loses_no_lease() -> None:
-    answers = iter([LedgerNotWritable("busy"), LedgerNotWritable("busy"), True])
+@pytest.mark.parametrize("trouble", [LedgerNotWritable("busy"), RuntimeError("nobody thought of this")])
+async def test_a_ledger_that_fails_for_a_while_loses_no_lease(trouble: Exception) -> None:
+    answers = iter([trouble, trouble, True])
     loop, done = asyncio.get_running_loop(), asyncio.Event()
 
     def renew() -> bool:
@@ -75,6 +76,23 @@ async def test_a_ledger_that_is_busy_for_a_while_loses_no_lease() -> None:
 
     async with asyncio.timeout(5), renewed(renew, QuickClock()):
         await done.wait()
+
+
+async def test_a_renewal_that_fails_does_not_hide_the_outcome() -> None:
+    loop, seen = asyncio.get_running_loop(), asyncio.Event()
+
+    def renew() -> bool:
+        loop.call_soon_threadsafe(seen.set)
+        raise RuntimeError("nobody thought of this")
+
+    async def fail() -> None:
+        async with asyncio.timeout(5), renewed(renew, QuickClock()):
+            await seen.wait()
+            await asyncio.sleep(0.01)
+            raise TaskFailed("the vendor's reason")
+
+    with pytest.raises(TaskFailed):
+        await fail()
 
 
 def test_a_living_owner_is_not_dead_and_a_closed_one_is(tmp_path: Path) -> None:

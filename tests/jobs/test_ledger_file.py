@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import LedgerTooNew
+from kling_direct.clock import SystemClock
+from kling_direct.errors import LedgerNotWritable, LedgerTooNew
+from kling_direct.jobs.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +57,19 @@ def test_others_may_not_look_into_the_home(
     engine.run(order()).result(30)
 
     assert ledger_file.path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_more_callers_than_connections_get_an_error_of_ours(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(home, SystemClock())
+    monkeypatch.setattr(ledger.database._engine.pool, "_timeout", 0.01)  # half a minute otherwise
+    with ExitStack() as busy:
+        for _ in range(15):
+            busy.enter_context(ledger.database.read())
+        with pytest.raises(LedgerNotWritable, match="cannot be written: QueuePool limit"):
+            ledger.attempts_of("v1")
+    ledger.close()
 
 
 class TestNewerVersion:
