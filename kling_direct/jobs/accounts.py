@@ -7,21 +7,28 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from ..api.credentials import ApiKey, Credential, credential_of
 from ..errors import CredentialsChanged, MissingCredentials, UnknownProfile
-from ..hosting.kept_value import kept_value
 from ..settings import clean_origin
 from .job import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
+from .notes import kept_note
+from .tables import attempts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ..clock import Clock
     from ..settings import Settings
     from .attempt import Attempt
+    from .ledger import Ledger
 
 UNKNOWN = ""
 """The fingerprint of an attempt that was found by its result alone."""
 FINGERPRINT_KEY = re.compile(r"[0-9a-f]{64}")
-"""Without it a fingerprint in the ledger tells nothing about a key."""
+"""Lies in the ledger, beside the fingerprints: they are lost together or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +49,10 @@ class Account:
 class Accounts:
     """Resolve accounts; the sandbox never reads a Kling credential."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, ledger: Callable[[], Ledger]) -> None:
         self._settings = settings
         self._clock = clock
+        self._ledger = ledger
 
     def origin(self, service: Service, profile: str) -> str:
         """Return where an order goes; needs no key for the empty profile.
@@ -56,6 +64,17 @@ class Accounts:
             url = self._settings.sandbox_url
             return clean_origin(url, "KLING_DIRECT_SANDBOX_URL") if url else EMBEDDED_ORIGIN
         return self._settings.origin(profile)
+
+    def earlier_origin(self, profile: str) -> str | None:
+        """Return where the newest task of a profile went, which may no longer be configured."""
+        query = (
+            sa.select(attempts.c.origin)
+            .where(attempts.c.profile == profile, attempts.c.realm != SANDBOX_REALM)
+            .order_by(attempts.c.attempt_id.desc())
+            .limit(1)
+        )
+        with self._ledger().database.read() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.
@@ -104,4 +123,13 @@ class Accounts:
 
     def _fingerprint_key(self) -> bytes:
         path = self._settings.home / "fingerprint_key"
-        return bytes.fromhex(kept_value(path, lambda: secrets.token_hex(32), FINGERPRINT_KEY))
+        return bytes.fromhex(kept_note(self._ledger().database, "fingerprint_key", lambda: _first_key(path)))
+
+
+def _first_key(path: Path) -> str:
+    """Return a new key, or the one that lies in a file of this home, as it once did."""
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        text = ""
+    return text if FINGERPRINT_KEY.fullmatch(text) else secrets.token_hex(32)

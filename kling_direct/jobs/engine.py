@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
-from ..errors import InputChanged, InputRefused, MediaStopped, SpendingRefused
+from ..errors import InputChanged, InputRefused, MediaStopped, SpendingRefused, UnknownProfile
 from ..hosting.choice import no_host_error
 from .accepted import until_accepted
 from .accounts import Accounts
@@ -30,6 +30,7 @@ from .graphs import remember_graph
 from .history import known_tasks
 from .ledger import Ledger
 from .media_threads import MediaThreads
+from .next_step import Serve
 from .reading import read_job
 from .store import ResultStore
 from .uploads import clean
@@ -72,7 +73,7 @@ class Engine:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
-        self.accounts = Accounts(settings, self.clock)
+        self.accounts = Accounts(settings, self.clock, self.ledger)
         self.store = ResultStore(settings.results_folder, self.clock)
         self._media = MediaThreads()
         self._flights: dict[str, Flight] = {}
@@ -233,13 +234,26 @@ class Engine:
         self.watchers.ended(key)
 
     async def _read(self, order: Order) -> Job:
-        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        try:
+            origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        except UnknownProfile as error:
+            return await self._read_kept(order, error)
         job, unreadable = await self._media.run(read_job, order, origin)
         settings_only = order_violations(order, origin, self.settings, has_host=True)
         if job is None or settings_only:
             checked = await self._check(order)
             raise InputRefused(list(checked.violations or unreadable))
         return job
+
+    async def _read_kept(self, order: Order, error: UnknownProfile) -> Job:
+        """Return the job of a profile that is gone, if its video is kept; that is served without a key."""
+        if origin := await asyncio.to_thread(self.accounts.earlier_origin, order.profile):
+            job, _unreadable = await self._media.run(read_job, order, origin)
+            if job is not None and isinstance(
+                await asyncio.to_thread(lambda: self.ledger().step(job)), Serve
+            ):
+                return job
+        raise error
 
     async def _check(self, order: Order, write_to: Path | None = None) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)

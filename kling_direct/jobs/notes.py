@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from .tables import notes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .database import Database
 
 
@@ -21,6 +23,18 @@ def read_note(database: Database, name: str) -> str | None:
     """Return a note; blocking."""
     with database.read() as connection:
         return note_in(connection, name)
+
+
+def kept_note(database: Database, name: str, make: Callable[[], str]) -> str:
+    """Return a note that the first caller of all processes makes, and that stays; blocking."""
+    value = read_note(database, name)
+    if value is None:
+        with database.write() as connection:
+            value = note_in(connection, name)
+            if value is None:
+                value = make()
+                put_note(connection, name, value)
+    return value
 
 
 def write_note(database: Database, name: str, value: str | None) -> None:

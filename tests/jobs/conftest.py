@@ -142,11 +142,12 @@ class LedgerFile:
         names = ", ".join(f"{name} = ?" for name in columns)
         self.execute(f"UPDATE attempts SET {names}", *columns.values())
 
-    def execute(self, statement: str, *values: Any) -> None:
+    def execute(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         connection = sqlite3.connect(self.path, timeout=20)
         with connection:
-            connection.execute(statement, values)
+            rows = connection.execute(statement, values).fetchall()
         connection.close()
+        return rows
 
     def lose(self) -> None:
         """Delete the ledger, as a person would who cleans up."""

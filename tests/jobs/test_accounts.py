@@ -1,0 +1,131 @@
+"""Whose key a task belongs to, and what is served when that key, its profile or a file of ours is gone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_direct.errors import CredentialsChanged, UnknownProfile
+from kling_direct.jobs.job import Service, VideoUrl
+from kling_direct.sandbox import DEFAULT_API_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kling_direct.jobs.job import Order
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile
+
+
+@pytest.fixture
+def kling(sandboxes: Callable[..., SandboxControl], hermetic: None) -> SandboxControl:
+    """A sandbox that stands in for Kling."""
+    return sandboxes()
+
+
+@pytest.fixture
+def live(kling: SandboxControl, order: Callable[..., Order], small_clip: Path) -> Callable[..., Order]:
+    """Return a maker of orders for it."""
+    url = kling.upload(small_clip)
+    return lambda **changes: order(service=Service.KLING, video=VideoUrl(url), **changes)
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, kling: SandboxControl) -> Callable[..., None]:
+    """Write the named keys into the credentials file."""
+
+    def write(**keys: str) -> None:
+        path = tmp_path / "config" / "kling-direct" / "credentials.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = {name: {"api_key": key, "base_url": kling.origin} for name, key in keys.items()}
+        path.write_text(json.dumps({"profiles": held}))
+        path.chmod(0o600)
+
+    return write
+
+
+def test_a_kept_job_of_a_profile_that_is_gone_is_served(
+    engines: Callable[..., Any], live: Callable[..., Order], profiles: Callable[..., None]
+) -> None:
+    profiles(studio=DEFAULT_API_KEY)
+    made = engines().run(live(profile="studio")).result(30)
+    profiles(other=DEFAULT_API_KEY)
+    engine = engines()
+
+    for kept_only in ("", "--disable-api-nodes"):
+        again = engine.run(live(profile="studio", kept_only=kept_only)).result(30)
+        assert (again.reused, again.path) == (True, made.path)
+
+
+def test_nothing_else_is_begun_with_a_profile_that_is_gone(
+    engines: Callable[..., Any],
+    live: Callable[..., Order],
+    profiles: Callable[..., None],
+    kling: SandboxControl,
+) -> None:
+    profiles(studio=DEFAULT_API_KEY)
+    engines().run(live(profile="studio")).result(30)
+    profiles(other=DEFAULT_API_KEY)
+    engine = engines()
+
+    for order in (live(profile="studio", take=1), live(profile="never")):
+        with pytest.raises(UnknownProfile, match="it has: 'other'"):
+            engine.run(order).result(30)
+
+    assert len(kling.creates()) == 1
+
+
+@pytest.fixture
+def unfinished(
+    engines: Callable[..., Any],
+    live: Callable[..., Order],
+    profiles: Callable[..., None],
+    kling: SandboxControl,
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    """Buy a task with a profile's key, and leave before it is done."""
+    profiles(studio=DEFAULT_API_KEY)
+    kling.move(policy="polls", polls=100_000)
+    engine = engines()
+    engine.run(live(profile="studio"))
+    eventually(lambda: ledger_file.states() == ["submitted"], "the task")
+    engine.close()
+    kling.move(policy="at once")
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_a_task_is_picked_up_with_the_key_that_made_it_and_with_no_other(
+    engines: Callable[..., Any], live: Callable[..., Order], profiles: Callable[..., None]
+) -> None:
+    profiles(studio="another-key-0123456789abcdef012345")
+    with pytest.raises(CredentialsChanged, match="The key of profile 'studio' has changed"):
+        engines().run(live(profile="studio")).result(30)
+
+    profiles(studio=DEFAULT_API_KEY)
+    assert engines().run(live(profile="studio")).result(30).path.is_file()
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_no_file_but_the_ledger_is_needed_to_pick_a_task_up(
+    engines: Callable[..., Any], live: Callable[..., Order], home: Path
+) -> None:
+    for path in home.iterdir():
+        if path.is_file() and not path.name.startswith("ledger"):
+            path.unlink()
+
+    assert engines().run(live(profile="studio")).result(30).path.is_file()
+
+
+@pytest.mark.usefixtures("unfinished")
+def test_a_fingerprint_made_under_a_key_in_a_file_still_counts(
+    engines: Callable[..., Any], live: Callable[..., Order], home: Path, ledger_file: LedgerFile
+) -> None:
+    ((key,),) = ledger_file.execute("SELECT value FROM notes WHERE name = 'fingerprint_key'")
+    (home / "fingerprint_key").write_text(key + "\n")
+    ledger_file.execute("DELETE FROM notes WHERE name = 'fingerprint_key'")
+
+    assert engines().run(live(profile="studio")).result(30).path.is_file()
