@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from ..errors import vendor_text
 from .limits import Mode, Model, Orientation
@@ -128,10 +128,17 @@ class Task(_Answered):
     task_info: Annotated[TaskInfo, BeforeValidator(_object)] = TaskInfo()
     task_result: Annotated[TaskResult, BeforeValidator(_object)] = TaskResult()
     watermark_info: Annotated[WatermarkInfo, BeforeValidator(_object)] = WatermarkInfo()
-    final_unit_deduction: Amount = None
     final_balance_deduction: Annotated[BalanceDeduction, BeforeValidator(_object)] = BalanceDeduction()
+    final_unit_deduction: Amount = None
+    """None where cash was charged instead: a 0 there does not say that the task was free."""
     created_at: Moment = None
     updated_at: Moment = None
+
+    @field_validator("final_unit_deduction")
+    @classmethod
+    def _units_or_cash(cls, units: Decimal | None, info: ValidationInfo) -> Decimal | None:
+        balance = info.data.get("final_balance_deduction")
+        return None if balance and balance.quota and not units else units
 
     @property
     def status(self) -> TaskStatus | None:

@@ -72,6 +72,23 @@ def test_fields_that_are_new_to_us_are_tolerated_everywhere() -> None:
     assert known.video is not None
 
 
+@pytest.mark.parametrize(
+    ("units", "quota", "meant"),
+    [
+        ("0", "1.68", None),
+        (0, 1.68, None),
+        ("0.0", "0.01", None),
+        ("12", "1.68", Decimal(12)),
+        ("0", "0", Decimal(0)),
+        ("0", None, Decimal(0)),
+        (None, "1.68", None),
+    ],
+)
+def test_no_units_beside_a_charge_in_cash_are_no_charge_of_0(units: Any, quota: Any, meant: Any) -> None:
+    charged = task(final_unit_deduction=units, final_balance_deduction={"quota": quota})
+    assert charged.final_unit_deduction == meant
+
+
 NOTHING = [None, "", [], {}, 0, False, "text", 7, [1], ["x"]]
 
 
