@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ..api.credentials import ApiKey, Credential, credential_of
-from ..errors import CredentialsChanged, MissingCredentials, UnknownProfile
-from ..settings import clean_origin
+from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
+from ..settings import clean_origin, url_parts
 from .job import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
 from .notes import kept_note
 from .tables import attempts
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .attempt import Attempt
     from .ledger import Ledger
 
+KLING_DOMAIN = ".klingai.com"
 UNKNOWN = ""
 """The fingerprint of an attempt that was found by its result alone."""
 FINGERPRINT_KEY = re.compile(r"[0-9a-f]{64}")
@@ -62,7 +63,7 @@ class Accounts:
         """
         if service is Service.SANDBOX:
             url = self._settings.sandbox_url
-            return clean_origin(url, "KLING_DIRECT_SANDBOX_URL") if url else EMBEDDED_ORIGIN
+            return _sandbox_origin(url) if url else EMBEDDED_ORIGIN
         return self._settings.origin(profile)
 
     def earlier_origin(self, profile: str) -> str | None:
@@ -124,6 +125,16 @@ class Accounts:
     def _fingerprint_key(self) -> bytes:
         path = self._settings.home / "fingerprint_key"
         return bytes.fromhex(kept_note(self._ledger().database, "fingerprint_key", lambda: _first_key(path)))
+
+
+def _sandbox_origin(url: str) -> str:
+    origin = clean_origin(url, "KLING_DIRECT_SANDBOX_URL")
+    if f".{url_parts(origin).hostname}".endswith(KLING_DOMAIN):
+        raise SettingsError(
+            f"KLING_DIRECT_SANDBOX_URL is {origin}, which is Kling itself.",
+            hint="A sandbox's jobs are free and under no limit. For Kling set service to 'kling'.",
+        )
+    return origin
 
 
 def _first_key(path: Path) -> str:

@@ -172,9 +172,10 @@ def _callback(order: Order, settings: Settings) -> list[Violation]:
     allowed = {item.rstrip("/").lower() for item in settings.callback_origins}
     if origin in allowed:
         return []
+    host = (parts.hostname or "")[:100]
     message = (
-        f"callback_url leads to {origin[:100]!r}, which is not in KLING_DIRECT_CALLBACK_ORIGINS:"
-        " a callback carries a link that needs no login. Ask the operator to list the origin."
+        f"callback_url leads to {host!r}, which is not in KLING_DIRECT_CALLBACK_ORIGINS with its scheme and"
+        " port: a callback carries a link that needs no login. Ask the operator to list the origin."
     )
     if order.service is Service.SANDBOX:
         message += " The embedded sandbox calls loopback addresses only."

@@ -151,6 +151,15 @@ def test_a_callback_to_an_origin_that_nobody_allowed(
     assert "KLING_DIRECT_CALLBACK_ORIGINS" in said
 
 
+def test_a_callback_is_named_without_the_password_in_it(
+    kling: Any, sandbox: Any, small_picture: Path, small_clip: Path
+) -> None:
+    url = "https://user:geheim@hooks.example:8443/geheim?token=geheim"
+    said = refused(kling, sandbox, small_picture, small_clip, "--callback-url", url)
+    assert "callback_url leads to 'hooks.example'" in said
+    assert "geheim" not in said
+
+
 @pytest.mark.parametrize("name", ["..", "/", "../../account/costs", "%2e", "%2e%2e", "", "a" * 5000])
 def test_collecting_what_is_no_id(kling: Any, sandbox: Any, name: str) -> None:
     done = kling("collect", "--", name)

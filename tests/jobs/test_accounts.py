@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import CredentialsChanged, UnknownProfile
+from kling_direct.errors import CredentialsChanged, SettingsError, UnknownProfile
 from kling_direct.jobs.job import Service, VideoUrl
 from kling_direct.sandbox import DEFAULT_API_KEY
 
@@ -129,3 +129,19 @@ def test_a_fingerprint_made_under_a_key_in_a_file_still_counts(
     ledger_file.execute("DELETE FROM notes WHERE name = 'fingerprint_key'")
 
     assert engines().run(live(profile="studio")).result(30).path.is_file()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api-singapore.klingai.com",
+        "https://API-Beijing.klingai.com.:443/",
+        "https://api.klingai.com",
+        "https://klingai.com",
+    ],
+)
+def test_kling_is_never_taken_for_a_sandbox_whose_jobs_are_free(
+    engines: Callable[..., Any], order: Callable[..., Order], url: str
+) -> None:
+    with pytest.raises(SettingsError, match=r"KLING_DIRECT_SANDBOX_URL is .* Kling itself"):
+        engines(sandbox_url=url).run(order()).result(30)
