@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _opening: Final = threading.Lock()
+_at_exit: Final = getattr(threading, "_register_atexit", atexit.register)
+"""`atexit` comes after the interpreter has ended every thread pool: no answer could be written down then."""
 _engines: Final[list[Engine]] = []
 
 
@@ -31,7 +33,7 @@ def shared_engine(*, results: Path, account_browse: Literal["own", "all"] = "all
             if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
                 settings = settings.model_copy(update=unset)
             _engines.append(Engine(settings, watchers=SHARED))
-            atexit.register(_close)
+            _at_exit(_close)
         return _engines[0]
 
 

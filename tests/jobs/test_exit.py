@@ -1,0 +1,50 @@
+"""A host that ends, as ComfyUI does with Ctrl-C, gives a create on the wire time to be answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile, Process
+
+pytestmark = pytest.mark.process
+ENDS_WITH_A_CREATE_ON_THE_WIRE = """
+import sys, threading
+from pathlib import Path
+from kling_direct.jobs.job import Order, Spender, VideoFile
+from kling_direct.jobs.progress import Stage
+from kling_direct.jobs.shared_engine import shared_engine
+
+picture, clip, results = map(Path, sys.argv[1:])
+sent = threading.Event()
+order = Order(picture, VideoFile(clip), spender=Spender("prompt", "node"))
+shared_engine(results=results).run(order, lambda progress: progress.stage is Stage.SUBMIT and sent.set())
+sent.wait(30)
+"""
+
+
+def test_a_create_that_is_answered_while_the_host_ends_is_written_down(
+    python: Callable[..., Process],
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    small_picture: Path,
+    small_clip: Path,
+    results: Path,
+) -> None:
+    sandbox.script("create", "stall-2-after-accept")
+
+    python("-c", ENDS_WITH_A_CREATE_ON_THE_WIRE, str(small_picture), str(small_clip), str(results)).end()
+
+    assert ledger_file.states() == ["submitted"]
+    (row,) = ledger_file.rows()
+    assert [task["task_id"] for task in sandbox.tasks()] == [row["task_id"]]
+    assert engines().run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
