@@ -47,6 +47,7 @@ from .options import (
 )
 from .settings import load_settings
 from .terminal import (
+    Commands,
     err,
     forgive_encodings,
     out,
@@ -61,10 +62,12 @@ from .terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from .hosting.gateway import Gateway
     from .jobs.outcome import Outcome
     from .jobs.progress import Progress
 
 app = typer.Typer(
+    cls=Commands,
     help="Kling Motion Control with your own account: paid once, kept for good.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -321,8 +324,11 @@ def gateway(as_json: JsonOption = False) -> None:
     """Serve reference videos to Kling through your tunnel or proxy (KLING_DIRECT_PUBLIC_URL)."""
     from .hosting.gateway_service import serve_gateway  # noqa: PLC0415 - brings the server
 
+    def started(gateway: Gateway) -> None:
+        print_json({"url": gateway.public_url, "port": gateway.port, "serving": gateway.serving})
+
     with engine_and_errors(as_json=as_json) as engine:
-        serve_gateway(engine.settings)
+        serve_gateway(engine.settings, started if as_json else None)
 
 
 @store_app.command("clean")
@@ -331,7 +337,9 @@ def store_clean(
 ) -> None:
     """Remove reference videos of ours that no unfinished task needs from the media host."""
     with engine_and_errors(as_json=as_json) as engine:
-        moment = moment_of(older_than, "--older-than") or datetime.now(UTC)
+        moment = moment_of(older_than, "--older-than")
+        if moment is None:
+            raise SettingsError("--older-than is empty; give a span (2d), or 0d for everything.")
         removed, left = engine.clean_store(datetime.now(UTC) - moment).result()
     if as_json:
         print_json({"removed": removed, "left": left})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import KlingDirectError
 from .jobs.database import package_version
 from .jobs.job import EMBEDDED_ORIGIN, Service
-from .settings import read_profiles
+from .settings import read_profiles, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +73,9 @@ def _settings(engine: Engine) -> Iterator[Finding]:
     settings = engine.settings
     chosen = sorted(name for name in settings.model_fields_set if getattr(settings, name) is not None)
     yield Finding("set", ", ".join(chosen) or "nothing; every setting has its default")
+    if unknown := unknown_variables():
+        text = f"{', '.join(unknown)}: no setting is called so. README lists them all."
+        yield Finding("unknown variables", text, ok=False)
     yield Finding(
         "limits",
         f"{settings.max_units_per_prompt:f} units a prompt, {settings.max_units_per_day:f} units a day,"

@@ -286,6 +286,14 @@ def is_from_environment(field: str) -> bool:
     return bool(os.environ.get(_variable(field)))
 
 
+def unknown_variables() -> list[str]:
+    """Return the environment's variables of our name that set nothing, since no setting is called so."""
+    known = {_variable(field) for field in Settings.model_fields}
+    return sorted(
+        name for name in os.environ if name.upper().startswith("KLING_DIRECT_") and name.upper() not in known
+    )
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment and `settings.json`.
 

@@ -9,9 +9,11 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
+from typer.core import TyperGroup
 
 from .errors import InputRefused, KlingDirectError
 from .pages.payloads import error_payload
@@ -28,8 +30,29 @@ FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 WIDEST: Final = 10_000
 """Columns of what is no terminal: a pipe breaks no line."""
 
+UsageError: Final[Any] = typer.BadParameter.__mro__[1]
+"""Of a command line that is not understood; typer exports its child alone."""
+
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 out = Console(soft_wrap=True, highlight=False)
+
+
+class Commands(TyperGroup):
+    """Our commands; with `--json` also a command line that is not understood is answered by an object."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Run a command, and end the program."""
+        if "--json" not in (sys.argv if args is None else args):
+            return super().main(args, *rest, **options)
+        try:
+            code = super().main(args, *rest, **(options | {"standalone_mode": False}))
+        except UsageError as error:
+            hint = f"See '{error.ctx.command_path} --help'." if error.ctx else None
+            print_json({"error": "UsageError", "message": error.format_message(), "hint": hint})
+            code = error.exit_code
+        except typer.Abort:
+            code = 1
+        sys.exit(code)
 
 
 def forgive_encodings() -> None:

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 
-def serve_gateway(settings: Settings, say: Callable[[str], object] | None = None) -> None:
+def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; blocks.
 
-    Says one line once it runs. Where another process of this home serves already, it stands by and takes the
-    port over when that one ends.
+    Where another process of this home serves already, it stands by and takes the port over when that one
+    ends.
 
     Args:
         settings: as everywhere.
-        say: takes the line; default: standard output, flushed.
+        started: is told once the gateway runs; default: one line on standard output, flushed.
 
     Raises:
         HostingError: no public address, or the port is taken by another program.
     """
-    asyncio.run(_serve(settings, say or _print_line))
+    asyncio.run(_serve(settings, started or _print_line))
 
 
-async def _serve(settings: Settings, say: Callable[[str], object]) -> None:
+async def _serve(settings: Settings, started: Callable[[Gateway], object]) -> None:
     gateway = Gateway(settings)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -43,14 +43,14 @@ async def _serve(settings: Settings, say: Callable[[str], object]) -> None:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
     await gateway.start()
     try:
-        place = f"{gateway.public_url} -> http://{LOOPBACK}:{gateway.port}"
-        standing_by = "" if gateway.serving else " (another process of this home serves it; standing by)"
-        say(f"Kling Direct gateway: {place}{standing_by}")
+        started(gateway)
         await ended.wait()
     finally:
         await gateway.stop()
 
 
-def _print_line(line: str) -> None:
-    sys.stdout.write(line + "\n")
+def _print_line(gateway: Gateway) -> None:
+    place = f"{gateway.public_url} -> http://{LOOPBACK}:{gateway.port}"
+    standing_by = "" if gateway.serving else " (another process of this home serves it; standing by)"
+    sys.stdout.write(f"Kling Direct gateway: {place}{standing_by}\n")
     sys.stdout.flush()

@@ -45,6 +45,18 @@ def test_every_command_without_a_job_prints_one_object(kling: Any, sandbox: Any)
     assert "home" in kling("doctor", "--json").json
 
 
+def test_the_doctor_names_a_variable_that_sets_nothing(
+    kling: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "unknown variables" not in kling("doctor", "--json").json
+    monkeypatch.setenv("KLING_DIRECT_MAX_UNIT_PER_DAY", "geheim")
+    done = kling("doctor", "--json")
+    found = done.json["unknown variables"]
+    assert found["ok"] is False
+    assert found["text"].startswith("KLING_DIRECT_MAX_UNIT_PER_DAY: ")
+    assert "geheim" not in done.text
+
+
 def test_jobs_and_tasks_list_what_was_made_without_a_link(
     kling: Any, sandbox: Any, small_picture: Any, small_clip: Any
 ) -> None:
@@ -69,6 +81,7 @@ ERRORS = [
     (("collect", ".."), "ResultGone"),
     (("jobs", "--since", "yesterday"), "SettingsError"),
     (("tasks", "--service", "kling"), "MissingCredentials"),
+    (("store", "clean", "--older-than", ""), "SettingsError"),
 ]
 
 
@@ -79,6 +92,34 @@ def test_an_error_is_one_object_too(kling: Any, sandbox: Any, arguments: Any, er
     assert done.err == ""
     assert done.json["error"] == error
     assert done.json["message"]
+
+
+MISUSED = [
+    (("run", "figure.png"), "Missing argument", "kling-direct run"),
+    (("jobs", "--invent"), "--invent", "kling-direct jobs"),
+    (("tasks", "--page", "0"), "Invalid value for '--page'", "kling-direct tasks"),
+    (("tasks", "--service", "magic"), "Invalid value for '--service'", "kling-direct tasks"),
+    (("invent",), "invent", "kling-direct"),
+    (("store", "invent"), "invent", "kling-direct store"),
+    (("--log-level", "loud", "jobs"), "'loud'", "kling-direct"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said", "command"), MISUSED)
+def test_a_command_line_that_is_not_understood_is_told_in_one_object_too(
+    kling: Any, arguments: Any, said: str, command: str
+) -> None:
+    done = kling(*arguments, "--json")
+    assert (done.code, done.err) == (2, "")
+    assert done.json["error"] == "UsageError"
+    assert said in done.json["message"]
+    assert done.json["hint"] == f"See '{command} --help'."
+
+
+def test_help_is_help_with_json_too(kling: Any) -> None:
+    done = kling("run", "--help", "--json")
+    assert done.code == 0
+    assert "Usage:" in done.out
 
 
 def test_a_real_process_prints_nothing_else_with_the_log_at_debug(

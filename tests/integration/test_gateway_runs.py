@@ -178,6 +178,18 @@ def test_the_gateway_alone_serves_what_another_process_gave_to_the_vendor(
     assert alone.end().code == 0
 
 
+def test_the_gateway_alone_says_where_it_is_in_one_object(
+    tunnel: Any, gateway_port: int, command: Callable[..., Any]
+) -> None:
+    alone = command("gateway", "--json")
+    lines = [alone.line()]
+    while lines[-1] != "}":
+        lines.append(alone.line())
+    assert json.loads("".join(lines)) == {"url": tunnel.url, "port": gateway_port, "serving": True}
+    alone.popen.terminate()
+    assert alone.end().out == ""
+
+
 def test_a_port_that_another_program_holds_means_no_create_and_is_named(
     vendor: Any,
     tunnel: Any,
