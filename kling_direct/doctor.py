@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from .errors import KlingDirectError
 from .jobs.database import package_version
 from .jobs.job import EMBEDDED_ORIGIN, Service
-from .settings import read_profiles, unknown_variables
+from .profiles import profile_of, read_profiles
+from .settings import unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ def _media_host(engine: Engine) -> Finding:
 
 def _key(engine: Engine, profile: str) -> Finding:
     try:
-        found = engine.settings.profile(profile)
+        found = profile_of(engine.settings, profile)
     except KlingDirectError as error:
         return Finding("key", str(error), ok=False)
     kind = "API key" if found.api_key else "access key and secret key"

@@ -1,10 +1,7 @@
-"""The only reader of environment variables, `settings.json` and `credentials.json`.
+"""The only reader of environment variables and `settings.json`.
 
 Environment variables win over `settings.json`; both have the same names, in the file in lower case
-and without the prefix (`{"max_units_per_day": 300}`). Keys live in `credentials.json` alone::
-
-    {"profiles": {"studio": {"api_key": "..."},
-                  "china":  {"access_key": "...", "secret_key": "...", "region": "china"}}}
+and without the prefix (`{"max_units_per_day": 300}`). Keys do not belong there: see `profiles`.
 """
 
 from __future__ import annotations
@@ -12,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -30,11 +25,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from .errors import MissingCredentials, SettingsError, UnknownProfile
+from .errors import SettingsError
 
 GLOBAL_ORIGIN = "https://api-singapore.klingai.com"
 CHINA_ORIGIN = "https://api-beijing.klingai.com"
-REGIONS = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -83,18 +77,6 @@ def clean_origin(url: str, setting: str) -> str:
         )
     port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """Where to send requests and with which secrets; the secrets mask themselves."""
-
-    name: str
-    origin: str
-    source: Literal["environment", "file"]
-    api_key: SecretStr | None = None
-    access_key: SecretStr | None = None
-    secret_key: SecretStr | None = None
 
 
 class Settings(BaseSettings):
@@ -228,49 +210,6 @@ class Settings(BaseSettings):
             max(self.create_seconds, 10 * floor),
         )
 
-    def origin(self, profile: str) -> str:
-        """Return where requests of a profile go; the empty one needs no key for that.
-
-        Raises:
-            UnknownProfile: the file has no such name.
-            SettingsError: an address or the file cannot be used.
-        """
-        try:
-            return self.profile(profile).origin
-        except MissingCredentials:
-            return self._environment_origin()
-
-    def profile(self, name: str) -> Profile:
-        """Return the named profile, or for the empty name the environment's, else the file's empty one.
-
-        Raises:
-            UnknownProfile: the file has no such name; the message lists those it has.
-            MissingCredentials: nothing is configured for the empty name, or half a key pair is.
-            SettingsError: the file cannot be read, or others may read it.
-        """
-        keys = (self.klingai_api_key, self.klingai_access_key, self.klingai_secret_key)
-        if not name and any(keys):
-            return _complete(Profile("", self._environment_origin(), "environment", *keys))
-        profiles = read_profiles(self.credentials_file)
-        if name in profiles:
-            return _complete(
-                _file_profile(name, profiles[name], self._environment_origin() if not name else "")
-            )
-        if name:
-            known = ", ".join(repr(known) for known in sorted(profiles) if known) or "none"
-            raise UnknownProfile(
-                f"Profile {name!r} is not in {self.credentials_file}; it has: {known}.",
-                hint="Correct the name or add the profile on the server.",
-            )
-        raise MissingCredentials(
-            "No Kling key is configured.",
-            hint="Set KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY) where this program runs,"
-            f" or add a profile to {self.credentials_file}. The sandbox needs no key.",
-        )
-
-    def _environment_origin(self) -> str:
-        return clean_origin(self.klingai_base_url or GLOBAL_ORIGIN, "KLINGAI_BASE_URL")
-
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -343,82 +282,3 @@ def _file_values(path: Path) -> dict[str, Any]:
             hint=f"There are: {', '.join(sorted(known))}.",
         )
     return values
-
-
-def read_profiles(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the profiles of a credentials file; an absent file has none.
-
-    Raises:
-        SettingsError: others may read the file, or it is not of the documented form.
-    """
-    try:
-        mode = path.stat().st_mode
-        profiles = _profiles_in(path)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(
-            f"{path} may be read by other users (mode {stat.S_IMODE(mode):04o}).",
-            hint=f"Run: chmod 600 {path}",
-        )
-    if profiles is None:
-        raise SettingsError(
-            f"{path} is not of the documented form.",
-            hint='It looks like {"profiles": {"studio": {"api_key": "..."}}}.',
-        )
-    return profiles
-
-
-class _Fields(Mapping[str, Any]):
-    """A profile's fields, which show their names alone: crash reporters print locals, and open dicts."""
-
-    def __init__(self, fields: Mapping[str, Any]) -> None:
-        self._fields = dict(fields)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._fields[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
-
-    def __len__(self) -> int:
-        return len(self._fields)
-
-    def __repr__(self) -> str:
-        return f"<{', '.join(map(str, self))}>"
-
-
-def _profiles_in(path: Path) -> dict[str, Mapping[str, Any]] | None:
-    content = path.read_bytes()
-    try:
-        profiles = json.loads(content.decode("utf-8-sig"))["profiles"]
-        return {str(name): _Fields(fields) for name, fields in profiles.items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-
-
-def _file_profile(name: str, fields: Mapping[str, Any], fallback_origin: str) -> Profile:
-    region = str(fields.get("region", "global"))
-    if region not in REGIONS:
-        raise SettingsError(f"Profile {name!r} has a region that is not known; there are: global, china.")
-    origin = fields.get("base_url") or (
-        REGIONS[region] if "region" in fields else fallback_origin or GLOBAL_ORIGIN
-    )
-    secrets = {
-        key: SecretStr(str(fields[key])) if str(fields.get(key) or "").strip() else None
-        for key in ("api_key", "access_key", "secret_key")
-    }
-    return Profile(name, clean_origin(str(origin), f"base_url of profile {name!r}"), "file", **secrets)
-
-
-def _complete(profile: Profile) -> Profile:
-    if profile.api_key is None and (profile.access_key is None or profile.secret_key is None):
-        missing = "secret key" if profile.access_key else "access key" if profile.secret_key else "key"
-        where = "the environment" if profile.source == "environment" else f"profile {profile.name!r}"
-        raise MissingCredentials(
-            f"The {missing} is missing in {where}.",
-            hint="Give an API key, or an access key and its secret key.",
-        )
-    return profile

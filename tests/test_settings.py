@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_direct.errors import KlingDirectError, MissingCredentials, SettingsError, UnknownProfile
+from kling_direct.profiles import origin_of, profile_of
 from kling_direct.settings import CHINA_ORIGIN, GLOBAL_ORIGIN, Settings, clean_origin, load_settings
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def test_any_other_base_url_is_refused_unseen(url: str) -> None:
 
 def test_the_environment_serves_the_empty_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLINGAI_API_KEY", SECRET)
-    profile = load_settings().profile("")
+    profile = profile_of(load_settings(), "")
     assert (profile.origin, profile.source) == (GLOBAL_ORIGIN, "environment")
     assert profile.api_key is not None
     assert profile.api_key.get_secret_value() == SECRET
@@ -216,10 +217,10 @@ def test_a_named_profile_never_falls_back_to_the_environment(
     monkeypatch.setenv("KLINGAI_API_KEY", SECRET)
     monkeypatch.setenv("KLINGAI_BASE_URL", "https://other.example")
     write_profiles({"china": {"access_key": "a" * 32, "secret_key": "s" * 32, "region": "china"}})
-    profile = load_settings().profile("china")
+    profile = profile_of(load_settings(), "china")
     assert (profile.origin, profile.source, profile.api_key) == (CHINA_ORIGIN, "file", None)
     with pytest.raises(UnknownProfile) as caught:
-        load_settings().profile("studio")
+        profile_of(load_settings(), "studio")
     assert "'china'" in caught.value.message
 
 
@@ -228,7 +229,7 @@ def test_a_named_profile_goes_to_the_official_host_whatever_the_environment_says
 ) -> None:
     monkeypatch.setenv("KLINGAI_BASE_URL", "https://other.example")
     write_profiles({"studio": {"api_key": SECRET}})
-    assert load_settings().profile("studio").origin == GLOBAL_ORIGIN
+    assert profile_of(load_settings(), "studio").origin == GLOBAL_ORIGIN
 
 
 def test_an_incomplete_named_profile_does_not_fall_back(
@@ -237,27 +238,36 @@ def test_an_incomplete_named_profile_does_not_fall_back(
     monkeypatch.setenv("KLINGAI_API_KEY", SECRET)
     write_profiles({"studio": {"access_key": "a" * 32}})
     with pytest.raises(MissingCredentials, match="secret key is missing in profile 'studio'"):
-        load_settings().profile("studio")
+        profile_of(load_settings(), "studio")
+
+
+def test_half_a_key_is_of_the_region_that_its_profile_names(
+    monkeypatch: pytest.MonkeyPatch, write_profiles: Callable[..., Path]
+) -> None:
+    monkeypatch.setenv("KLINGAI_BASE_URL", "https://other.example")
+    write_profiles({"china": {"access_key": "a" * 32, "region": "china"}})
+    assert origin_of(load_settings(), "china") == CHINA_ORIGIN
+    assert origin_of(load_settings(), "") == "https://other.example"
 
 
 def test_the_file_serves_the_empty_profile_when_the_environment_does_not(
     write_profiles: Callable[..., Path],
 ) -> None:
     write_profiles({"": {"api_key": SECRET}})
-    assert load_settings().profile("").source == "file"
+    assert profile_of(load_settings(), "").source == "file"
 
 
 @pytest.mark.parametrize("key", ["", "   ", "\n"])
 def test_a_blank_key_is_no_key(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv("KLINGAI_API_KEY", key)
     with pytest.raises(MissingCredentials, match="No Kling key is configured"):
-        load_settings().profile("")
+        profile_of(load_settings(), "")
 
 
 def test_half_a_key_pair_names_the_missing_half(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLINGAI_ACCESS_KEY", "a" * 32)
     with pytest.raises(MissingCredentials, match="secret key is missing in the environment"):
-        load_settings().profile("")
+        profile_of(load_settings(), "")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a matter of POSIX")
@@ -267,7 +277,7 @@ def test_a_credentials_file_that_others_may_read_is_not_used(
 ) -> None:
     path = write_profiles({"studio": {"api_key": SECRET}}, mode)
     with pytest.raises(SettingsError) as caught:
-        load_settings().profile("studio")
+        profile_of(load_settings(), "studio")
     assert f"chmod 600 {path}" in caught.value.hint
     assert SECRET not in str(caught.value)
 
@@ -275,7 +285,7 @@ def test_a_credentials_file_that_others_may_read_is_not_used(
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_a_credentials_file_of_the_user_alone_is_used(write_profiles: Callable[..., Path], mode: int) -> None:
     write_profiles({"studio": {"api_key": SECRET}}, mode)
-    assert load_settings().profile("studio").api_key is not None
+    assert profile_of(load_settings(), "studio").api_key is not None
 
 
 BROKEN_PROFILES = [
@@ -299,7 +309,7 @@ def test_a_credentials_file_of_another_form_ends_in_one_line_without_its_content
     path.write_bytes(content)
     path.chmod(0o600)
     with pytest.raises(SettingsError) as caught:
-        load_settings().profile("studio")
+        profile_of(load_settings(), "studio")
     assert "geheim" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -310,7 +320,7 @@ def test_a_wrong_profile_is_told_without_what_it_holds(
 ) -> None:
     write_profiles({"studio": {"api_key": SECRET} | fields})
     with pytest.raises(KlingDirectError) as caught:
-        load_settings().profile("studio")
+        profile_of(load_settings(), "studio")
     assert SECRET not in str(caught.value)
     assert "studio" in caught.value.message
 
@@ -322,7 +332,7 @@ def test_no_representation_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(prefix + name.upper(), SECRET)
     settings = load_settings()
     assert len(names) >= 6
-    assert SECRET not in f"{settings!r} {settings} {settings.profile('')!r} {settings.model_dump_json()}"
+    assert SECRET not in f"{settings!r} {settings} {profile_of(settings, '')!r} {settings.model_dump_json()}"
 
 
 def test_under_a_second_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:

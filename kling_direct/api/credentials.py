@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from ..clock import Clock
-    from ..settings import Profile
+    from ..profiles import Profile
 
 TOKEN_LIFETIME_SECONDS: Final = 1800
 TOKEN_BACKDATE_SECONDS: Final = 5

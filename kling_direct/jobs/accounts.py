@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ..api.credentials import ApiKey, Credential, credential_of
 from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
+from ..profiles import origin_of, profile_of
 from ..settings import clean_origin, url_parts
 from .job import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
 from .notes import kept_note
@@ -64,7 +65,7 @@ class Accounts:
         if service is Service.SANDBOX:
             url = self._settings.sandbox_url
             return _sandbox_origin(url) if url else EMBEDDED_ORIGIN
-        return self._settings.origin(profile)
+        return origin_of(self._settings, profile)
 
     def earlier_origin(self, profile: str) -> str | None:
         """Return where the newest task of a profile went, which may no longer be configured."""
@@ -85,7 +86,7 @@ class Accounts:
         """
         if service is Service.SANDBOX:
             return self._sandbox(self.origin(service, profile), profile)
-        named = self._settings.profile(profile)
+        named = profile_of(self._settings, profile)
         credential = credential_of(named, self._clock)
         return Account(named.origin, profile, credential, credential.fingerprint(self._fingerprint_key()))
 

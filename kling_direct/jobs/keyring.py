@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import filelock
 
 from ..errors import CredentialsError, KeyExists, KlingDirectError, MissingCredentials, SettingsError
-from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN, REGIONS, read_profiles
+from ..profiles import REGIONS, profile_of, read_profiles
+from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +100,7 @@ def forget_key(settings: Settings, name: str) -> None:
 
 def _state(settings: Settings, name: str) -> KeyState:
     try:
-        profile = settings.profile(name)
+        profile = profile_of(settings, name)
     except MissingCredentials as error:
         return KeyState(name, "missing", problem=error.message)
     except KlingDirectError as error:

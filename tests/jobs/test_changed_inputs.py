@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from kling_direct.media.types import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kling_direct.jobs.engine import Engine
     from kling_direct.jobs.job import Order
@@ -31,12 +31,12 @@ EMPTY_BOX = (16).to_bytes(4, "big") + b"free" + bytes(8)
 
 @pytest.fixture
 def clip(tmp_path: Path, small_clip: Path) -> Path:
-    return shutil.copy(small_clip, tmp_path / "walk.mp4")
+    return Path(shutil.copy(small_clip, tmp_path / "walk.mp4"))
 
 
 @pytest.fixture
 def picture(tmp_path: Path, small_picture: Path) -> Path:
-    return shutil.copy(small_picture, tmp_path / "figure.png")
+    return Path(shutil.copy(small_picture, tmp_path / "figure.png"))
 
 
 def write_again(path: Path) -> None:
