@@ -22,13 +22,13 @@ from ..errors import (
     TransportError,
     UnreadableAnswer,
     Violation,
-    api_error,
     vendor_text,
 )
 from .http_client import open_client
 from .limits import is_path_id
 from .models import Answer, CreateRequest, ResourcePack, Task
 from .private_traffic import private_traffic
+from .service_codes import api_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import SERVICE_CODES
+from ..api.service_codes import SERVICE_CODES
 from ..jobs.next_step import RETRY_HINT, is_input_failure
 from .payloads import error_payload
 

@@ -9,15 +9,8 @@ import pytest
 from kling_direct.api.models import Answer, Task
 from kling_direct.api.polling import wait_for_end
 from kling_direct.api.retry import may_read_again, read_again
-from kling_direct.errors import (
-    SERVICE_CODES,
-    AnswerLost,
-    ApiError,
-    Busy,
-    NeverSent,
-    UnreadableAnswer,
-    api_error,
-)
+from kling_direct.api.service_codes import SERVICE_CODES, api_error
+from kling_direct.errors import AnswerLost, ApiError, Busy, NeverSent, UnreadableAnswer
 
 
 class Told:

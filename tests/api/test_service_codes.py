@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kling_direct import errors
-from kling_direct.errors import SERVICE_CODES, ApiError, Repeat, api_error
+from kling_direct.api.service_codes import SERVICE_CODES, api_error
+from kling_direct.errors import ApiError, Repeat
 
 NEVER, ONCE, LATER, SETTLE = Repeat.NEVER, Repeat.ONCE_RESIGNED, Repeat.LATER, Repeat.AFTER_SETTLING
 

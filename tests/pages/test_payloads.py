@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from kling_direct.api.models import Task
-from kling_direct.errors import BudgetReached, InputRefused, TaskFailed, Violation, api_error
+from kling_direct.api.service_codes import api_error
+from kling_direct.errors import BudgetReached, InputRefused, TaskFailed, Violation
 from kling_direct.pages.payloads import error_payload, number_of, task_payload
 
 
