@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -19,7 +18,6 @@ from ..errors import (
     DiskFull,
     DownloadBroken,
     KlingDirectError,
-    LedgerNotWritable,
     ResultGone,
     StillRunning,
     TaskFailed,
@@ -66,7 +64,7 @@ async def wait(work: Work) -> None:
         task = answer.value
         work.say(Stage.WAIT, f"Kling says: {vendor_text(task.task_status)}")
         if task.task_status != work.attempt.task_status:
-            await work.change(task_status=task.task_status, vendor_created_at=task.created_at)
+            await work.note(task_status=task.task_status, vendor_created_at=task.created_at)
 
     async def on_trouble(error: ApiError | TransportError, times: int) -> None:
         _require_interest(work)
@@ -92,7 +90,7 @@ async def wait(work: Work) -> None:
             on_trouble=on_trouble,
         )
     except _Gone:
-        await work.change(
+        await work.note(
             state=AttemptState.EXPIRED, ended_at=work.clock.now(), reason="Kling no longer has it."
         )
         return
@@ -122,9 +120,9 @@ async def _end(work: Work, answer: Answer[Task]) -> None:
     }
     if task.status is TaskStatus.FAILED:
         reason = vendor_text(task.task_status_msg) or "Kling gave no reason."
-        await work.change(state=AttemptState.FAILED, ended_at=work.clock.now(), reason=reason, **changes)
+        await work.note(state=AttemptState.FAILED, ended_at=work.clock.now(), reason=reason, **changes)
         return
-    await work.change(state=AttemptState.SUCCEEDED, **changes, **_links(task))
+    await work.note(state=AttemptState.SUCCEEDED, **changes, **_links(task))
 
 
 def charge_of(task: Task, realm: str) -> dict[str, Any]:
@@ -183,9 +181,9 @@ async def _collect(work: Work) -> None:
 async def _cleared(work: Work) -> None:
     """End an attempt whose video the vendor has cleared; one that was kept here may be put back by hand."""
     if work.attempt.result_path is not None:
-        await work.change(state=AttemptState.KEPT)
+        await work.note(state=AttemptState.KEPT)
         raise gone(work.attempt)
-    await work.change(
+    await work.note(
         state=AttemptState.EXPIRED, ended_at=work.clock.now(), reason="Kling has cleared the video."
     )
 
@@ -213,7 +211,7 @@ async def _fetch(work: Work, part: Path) -> None:
         answer = await _look(work)
         video = answer.value.video
         if video is not None:
-            await work.change(**_links(answer.value))
+            await work.note(**_links(answer.value))
             work.say(Stage.DOWNLOAD, "downloading")
             try:
                 await download.fetch(video.url, pause_seconds=min(1.0, work.pace.poll_seconds))
@@ -259,17 +257,11 @@ async def _verified(work: Work, part: Path) -> ClipFacts:
 
 async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
     """Move a proven video into the results folder and note it in the ledger."""
-    attempt = work.attempt
-    await work.change()
-    kept = await work.store.keep(work.label, part, sidecar_of(attempt, work.label))
-    columns = kept_columns(kept, facts) | {"ended_at": work.clock.now()}
-    try:
-        await work.change(**columns)
-    except LedgerNotWritable as error:
-        logger.warning("Task %s is kept; the ledger could not note it: %s", attempt.task_id, error.message)
-        work.attempt = replace(attempt, **columns)
+    await work.note()  # the lease is still ours
+    kept = await work.store.keep(work.label, part, sidecar_of(work.attempt, work.label))
+    await work.note(**kept_columns(kept, facts), ended_at=work.clock.now())
     work.say(Stage.KEPT, "kept")
-    logger.info("Task %s is kept as %s.", attempt.task_id, kept.relative)
+    logger.info("Task %s is kept as %s.", work.attempt.task_id, kept.relative)
 
 
 def kept_columns(kept: KeptFile, facts: ClipFacts) -> dict[str, Any]:

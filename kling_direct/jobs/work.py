@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..api.limits import RESULT_LIFETIME_DAYS
-from ..errors import ApiError, InvalidValue, JobError, KlingDirectError, ResourceMissing, TransportError
+from ..errors import (
+    ApiError,
+    InvalidValue,
+    JobError,
+    KlingDirectError,
+    LedgerNotWritable,
+    ResourceMissing,
+    TransportError,
+)
 from .attempt import Attempt, AttemptState
 from .progress import Progress, Stage
 
@@ -57,10 +65,29 @@ class Work:
     """This process sent a create that was not refused."""
     hints: Hints | None = None
     """Where callbacks are heard."""
+    _unwritten: dict[str, Any] = field(default_factory=dict, repr=False)
+    """What the ledger could not note so far."""
 
     async def change(self, **changes: Any) -> None:
         """Write changes to the ledger; raises LeaseLost when another process has taken over."""
         self.attempt = await asyncio.to_thread(self.ledger.change, self.attempt, **changes)
+
+    async def note(self, **changes: Any) -> None:
+        """Write down what became of a task that is paid; it holds here also where it cannot be written.
+
+        It is written with the next note, or the next run finds it out again, free.
+
+        Raises:
+            LeaseLost: another process has taken over.
+        """
+        self._unwritten |= changes
+        try:
+            await self.change(**self._unwritten)
+        except LedgerNotWritable as error:
+            logger.warning("The ledger could not note task %s: %s", self.attempt.task_id, error.message)
+            self.attempt = replace(self.attempt, **changes)
+        else:
+            self._unwritten = {}
 
     def say(self, stage: Stage, text: str, *, done: int = 0, total: int = 0) -> None:
         """Tell those who wait."""

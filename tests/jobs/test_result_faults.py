@@ -294,6 +294,44 @@ class TestAfterThirtyDays:
         assert not sandbox.pending()
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        lambda attempt, changes: attempt.state == "submitted" and "state" not in changes,
+        lambda attempt, changes: changes.get("state") == "succeeded",
+        lambda attempt, changes: attempt.state == "succeeded" and "state" not in changes,
+        lambda attempt, changes: attempt.state in {"submitted", "succeeded"},
+    ],
+    ids=["while waiting", "at the end of the task", "while downloading", "from the acceptance on"],
+)
+def test_a_ledger_that_fails_after_the_acceptance_hides_nothing(
+    moment: Callable[[Any, dict[str, Any]], bool],
+    sandbox: SandboxControl,
+    engine: Any,
+    order: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox.move(policy="polls", polls=2)
+    ledger = engine.ledger()
+    change = ledger.change
+
+    def full_disk(attempt: Any, **changes: Any) -> Any:
+        if moment(attempt, changes):
+            raise LedgerNotWritable("The ledger cannot be written: database or disk is full.")
+        return change(attempt, **changes)
+
+    monkeypatch.setattr(ledger, "change", full_disk)
+
+    outcome = engine.run(order()).result(30)
+
+    assert outcome.path.stat().st_size == outcome.attempt.result_size_bytes
+    assert outcome.units is not None
+    monkeypatch.undo()
+    assert engine.run(order()).result(30).path == outcome.path
+    assert len(list(outcome.path.parent.glob("*.mp4"))) == 1
+    assert len(sandbox.creates()) == 1
+
+
 def test_a_ledger_that_fails_after_the_video_is_here_hides_nothing(
     sandbox: SandboxControl,
     engine: Any,
