@@ -17,7 +17,7 @@ from .database import Database, translated
 from .hold import require_released_in
 from .lease import LEASE, Owner
 from .next_step import CarryOn, Open, Refuse, Reopen, Serve, Step, next_step
-from .spending import spent_so_far
+from .spending import give_back_abandoned, spent_so_far
 from .tables import attempts, jobs
 
 if TYPE_CHECKING:
@@ -227,6 +227,17 @@ class Ledger:
         with self.database.write() as connection:
             return self._changed(connection, attempt, {"lease_until": self.clock.now() + LEASE} | changes)
 
+    def post(self, attempt: Attempt) -> Attempt:
+        """Write down, right before a create, that it is sent; its units must be reserved.
+
+        Raises:
+            LeaseLost: somebody else holds the attempt, or its lease ran out and its units were given back.
+        """
+        now = self.clock.now()
+        changes = {"posted_at": now, "posts": attempt.posts + 1, "lease_until": now + LEASE}
+        with self.database.write() as connection:
+            return self._changed(connection, attempt, changes, attempts.c.units_reserved.is_not(None))
+
     def reopen_collection(self, attempt: Attempt) -> None:
         """Let a kept attempt whose file is gone be fetched again."""
         with self.database.write() as connection:
@@ -238,10 +249,17 @@ class Ledger:
                 .values(state=AttemptState.SUCCEEDED.value, owner=None, lease_until=None)
             )
 
-    def _changed(self, connection: sa.Connection, attempt: Attempt, changes: dict[str, Any]) -> Attempt:
+    def _changed(
+        self,
+        connection: sa.Connection,
+        attempt: Attempt,
+        changes: dict[str, Any],
+        *conditions: sa.ColumnElement[bool],
+    ) -> Attempt:
+        held = attempts.c.owner == self.owner.name
         written = connection.execute(
             sa.update(attempts)
-            .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == self.owner.name)
+            .where(attempts.c.attempt_id == attempt.attempt_id, held, *conditions)
             .values(column_values(changes))
         )
         if not written.rowcount:
@@ -301,6 +319,7 @@ class Ledger:
         self, connection: sa.Connection, job: Job, sender: Sender, reservation: Reservation
     ) -> dict[str, Any]:
         order, now = job.order, self.clock.now()
+        give_back_abandoned(connection, now)
         spent = spent_so_far(connection, order.service.value, order.spender, now)
         reservation.budget.check(spent, reservation.units_at_most)
         return self._named(job, sender) | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,28 @@ if TYPE_CHECKING:
     from .job import Spender
 
 
+def give_back_abandoned(connection: sa.Connection, now: datetime) -> None:
+    """Free what is reserved for intents that were never sent and that nobody holds any more.
+
+    Their holder was killed; one that was only stopped reserves again before it sends.
+    """
+    connection.execute(
+        sa.update(attempts)
+        .where(
+            attempts.c.state == AttemptState.INTENT.value,
+            attempts.c.posted_at.is_(None),
+            attempts.c.lease_until < milliseconds(now),
+        )
+        .values(units_reserved=None)
+    )
+
+
 def spent_so_far(connection: sa.Connection, service: str, spender: Spender, now: datetime) -> Spent:
     """Return the units of this service that count against the limits of `spender`, and of the local day.
 
     The charge counts where the vendor states one, else the reservation: also for a failed task, since no
-    page says that failures are free. A refused create made nothing and counts nothing.
+    page says that failures are free. A refused create made nothing and counts nothing; nor does a task
+    that was neither sent nor reserved from here, but found. Rows from the future are a wrong clock's.
     """
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     rows = connection.execute(
@@ -30,6 +48,8 @@ def spent_so_far(connection: sa.Connection, service: str, spender: Spender, now:
         .where(
             jobs.c.service == service,
             attempts.c.state != AttemptState.REJECTED.value,
+            sa.or_(attempts.c.posts > 0, attempts.c.units_reserved.is_not(None)),
+            attempts.c.created_at <= milliseconds(now + timedelta(days=1)),
             sa.or_(
                 attempts.c.created_at >= milliseconds(midnight), attempts.c.prompt_id == spender.prompt_id
             ),

@@ -114,8 +114,7 @@ async def _post(work: Work) -> None:
         raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
     await asyncio.to_thread(require_released, work.ledger.database, work.label.service)
     work.say(Stage.SUBMIT, "submitting")
-    await work.change(posted_at=work.clock.now(), posts=work.attempt.posts + 1)
-    work.posted = True
+    await work.post()
     try:
         answer = await work.client.create(request)
     except (Busy, NeverSent):

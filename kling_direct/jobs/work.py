@@ -89,6 +89,11 @@ class Work:
         else:
             self._unwritten = {}
 
+    async def post(self) -> None:
+        """Write down that a create is sent now; raises LeaseLost when it may not be."""
+        self.attempt = await asyncio.to_thread(self.ledger.post, self.attempt)
+        self.posted = True
+
     def say(self, stage: Stage, text: str, *, done: int = 0, total: int = 0) -> None:
         """Tell those who wait."""
         attempt = self.attempt

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kling_direct.errors import AccountError, BudgetReached
-from kling_direct.jobs.job import Spender
+from kling_direct.jobs.adopting import Wanted
+from kling_direct.jobs.job import Service, Spender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,3 +245,103 @@ def test_an_intent_of_yesterday_counts_on_the_day_it_is_sent(
     with pytest.raises(BudgetReached):
         engine.run(order(take=1)).result(30)
     assert len(sandbox.creates()) == 1
+
+
+def test_results_found_after_a_lost_ledger_count_against_no_limit(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    before = engines()
+    for take in range(3):
+        before.run(order(take=take)).result(30)
+    before.close()
+    ledger_file.lose()
+    engine = engines(max_units_per_prompt=Decimal(2), max_units_per_day=Decimal(2))
+    now = Spender("now", "node")
+
+    for take in range(3):
+        assert engine.run(order(take=take, spender=now)).result(30).reused
+    assert engine.run(order(take=3, spender=now)).result(30).path.is_file()
+    with pytest.raises(BudgetReached):
+        engine.run(order(take=4, spender=now)).result(30)
+    assert len(sandbox.creates()) == 4
+
+
+def test_tasks_fetched_from_the_account_count_against_no_limit(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], tmp_path: Path
+) -> None:
+    other = engines(home=tmp_path / "other", results=tmp_path / "other-results")
+    tasks = [other.run(order(take=take)).result(30).attempt.task_id for take in range(3)]
+    engine = engines(max_units_per_day=Decimal(2))
+    for task_id in tasks:
+        assert engine.fetch(Wanted(task_id, Service.SANDBOX)).result(30).path.is_file()
+
+    assert engine.run(order(take=3)).result(30).path.is_file()
+
+
+def test_a_task_fetched_while_its_create_is_unknown_counts_once(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    engine = engines(max_units_per_day=Decimal(3), settle_seconds=0.1)
+    sandbox.script("create", "reset-after-accept")
+    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
+    with pytest.raises(Exception, match="not known whether"):
+        engine.run(order()).result(30)
+    sandbox.script("get")
+    name = ledger_file.rows()[0]["external_id"]
+    engine.fetch(Wanted(name, Service.SANDBOX, by_external_id=True)).result(30)
+
+    assert engine.run(order(take=1)).result(30).path.is_file()
+    with pytest.raises(BudgetReached):
+        engine.run(order(take=2)).result(30)
+
+
+def test_a_process_killed_before_its_create_holds_no_units(
+    sandbox: SandboxControl,
+    run_cli: Callable[..., Process],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    limit = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "2"}
+    sandbox.script("get", "ok", "ok", "ok", "stall-60")
+    process = run_cli(**limit)
+    eventually(lambda: sandbox.met() == ["stall-60"], "the look before the create")
+    process.kill()
+    ledger_file.change(lease_until=0)
+
+    assert run_cli("--take", "1", **limit).end().code == 0
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_process_stopped_before_its_create_reserves_again_when_its_units_went_to_another(
+    sandbox: SandboxControl,
+    run_cli: Callable[..., Process],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    """Its lease ran out meanwhile, and nobody took its attempt over."""
+    limit = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "2"}
+    sandbox.script("get", "ok", "ok", "ok", "stall-1")
+    stopped = run_cli(**limit)
+    eventually(lambda: sandbox.met() == ["stall-1"], "the look before the create")
+    stopped.signal(signal.SIGSTOP)
+    ledger_file.change(lease_until=0)
+    assert run_cli("--take", "1", **limit).end().code == 0
+
+    stopped.signal(signal.SIGCONT)
+    woken = stopped.end()
+
+    assert woken.code == 1
+    assert woken.json["error"] == "BudgetReached"
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
+
+
+def test_what_a_wrong_clock_dated_far_ahead_does_not_count_today(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    engine = engines(max_units_per_day=Decimal(2))
+    engine.run(order()).result(30)
+    ledger_file.execute("UPDATE attempts SET created_at = created_at + 20 * 86400000")
+
+    assert engine.run(order(take=1, spender=Spender("another"))).result(30).path.is_file()
+    with pytest.raises(BudgetReached):
+        engine.run(order(take=2, spender=Spender("third"))).result(30)

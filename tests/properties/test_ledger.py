@@ -180,9 +180,32 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(attempt_id=attempts, owner=st.integers(0, OWNERS - 1))
     def post(self, attempt_id: int, owner: int) -> None:
-        attempt = self.current(attempt_id)
-        if attempt.state is S.INTENT:
-            self.changed(attempt, owner, {"posted_at": self.clock.now(), "posts": attempt.posts + 1})
+        """Send a create: who holds the attempt reserves again what it gave back; nobody else may."""
+        attempt, ledger = self.current(attempt_id), self.ledgers[owner]
+        if attempt.state is not S.INTENT:
+            return
+        if attempt.units_reserved is None or not self.holds(owner, attempt_id):
+            with pytest.raises(LeaseLost):
+                ledger.post(attempt)
+            assert self.current(attempt_id) == attempt, "nothing is sent without units"
+            if not self.holds(owner, attempt_id):
+                return
+            job = next(job for job in map(job_of, range(4)) if job.key == attempt.job_key)
+            try:
+                ledger.reserve(attempt, job, SENDER, RESERVATION)
+            except BudgetReached:
+                return
+        posted = ledger.post(attempt)
+        assert posted.posts == attempt.posts + 1
+        self.holder[attempt_id] = owner, self.until()
+
+    @rule(number=st.integers(0, 3))
+    def abandon(self, number: int) -> None:
+        """Fall silent after an intent: another order finds its units free, and no limit is passed."""
+        for attempt in self.ledgers[0].attempts_of(job_of(number).key):
+            if attempt.state is S.INTENT and attempt.posted_at is None:
+                self.wait(LEASE_SECONDS + 1)
+                self.begin(0, (number + 1) % 4)
 
     @rule(number=st.integers(0, 3), owner=st.integers(0, OWNERS - 1), other=st.integers(0, OWNERS - 1))
     def stop_in_mid_create(self, number: int, owner: int, other: int) -> None:
