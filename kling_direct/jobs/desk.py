@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import (
+    Busy,
     HostingError,
     KlingDirectError,
     LeaseLost,
@@ -33,7 +34,7 @@ from .remember import remember_result, remember_tasks
 from .settle import settle
 from .submit import submit
 from .uploads import removable, sweep
-from .work import Work
+from .work import NobodyWaits, Work
 
 if TYPE_CHECKING:
     from ..clock import Clock
@@ -91,7 +92,7 @@ class Desk:
                 self.ledger,
                 self.media,
             )
-            attempt = await self._begin(job, preparation)
+            attempt = await self._begin(job, flight, preparation)
             await asyncio.to_thread(keep_picture, job, self.settings.home)
             await asyncio.to_thread(show_again, self.ledger.database, job.key)
             try:
@@ -156,13 +157,13 @@ class Desk:
             notes=prepared.notes if prepared else (),
         )
 
-    async def _begin(self, job: Job, preparation: Preparation) -> Attempt:
+    async def _begin(self, job: Job, flight: Flight, preparation: Preparation) -> Attempt:
         """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
         step = await asyncio.to_thread(self.ledger.step, job)
         if job.order.kept_only:
             return await self._kept(job, step)
         if isinstance(step, Open):
-            await self._remember(job, preparation)
+            await self._remember(job, flight, preparation)
             step = await asyncio.to_thread(self.ledger.step, job)
         if isinstance(step, Refuse):
             raise step.error
@@ -194,7 +195,7 @@ class Desk:
         await asyncio.to_thread(self.ledger.reopen_collection, attempt)
         return await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
 
-    async def _remember(self, job: Job, preparation: Preparation) -> None:
+    async def _remember(self, job: Job, flight: Flight, preparation: Preparation) -> None:
         """Find what a lost ledger forgot; inputs that break a limit are refused before anybody is asked."""
         if await remember_result(job, self.store, self.ledger):
             return
@@ -202,7 +203,16 @@ class Desk:
         account = await self._account(job)
         client = await self.connections.client(account)
         pause = self.settings.pace(client.origin).poll_seconds
-        await remember_tasks(job, account, client, self.ledger, self.clock, pause_seconds=pause)
+        while flight.wanted:
+            try:
+                await remember_tasks(job, account, client, self.ledger, self.clock, pause_seconds=pause)
+            except Busy as error:
+                text = f"the account is full ({error.code}); waiting to ask for the job's tasks"
+                flight.tell(Progress(Stage.QUEUE, text, job.key))
+                await self.clock.sleep(pause)
+            else:
+                return
+        raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
 
     async def _hints(self, service: Service) -> Hints | None:
         """Return where callbacks are heard; a gateway that cannot run must not keep a paid result away."""

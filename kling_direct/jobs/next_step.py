@@ -88,11 +88,11 @@ def _after(last: Attempt, *, again: bool) -> Step:
         return Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
         stop = last.reason_code in MODERATION_CODES and not again
-        return Refuse(_again_failed(last, "was refused")) if stop else Reopen(last)
+        return Refuse(again_failed(last, "was refused")) if stop else Reopen(last)
     if last.shows_charge and not again:
-        return Refuse(_again_failed(last, "failed and was charged"))
+        return Refuse(again_failed(last, "failed and was charged"))
     if is_input_failure(last.reason) and not again:
-        return Refuse(_again_failed(last, "failed because of its input"))
+        return Refuse(again_failed(last, "failed because of its input"))
     return _open_next(last)
 
 
@@ -120,7 +120,8 @@ def _open_next(last: Attempt) -> Step:
     return Open(last.number + 1)
 
 
-def _again_failed(last: Attempt, what: str) -> TaskFailed:
+def again_failed(last: Attempt, what: str) -> TaskFailed:
+    """Return what people are told who order again what failed or was refused."""
     when = f" on {last.ended_at:%Y-%m-%d %H:%M} UTC" if last.ended_at else ""
     charge = f" Charge: {charge_text(last)}." if last.shows_charge else ""
     return TaskFailed(

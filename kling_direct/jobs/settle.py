@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import ApiError, KlingDirectError, OutcomeUnknown, TransportError
 from .attempt import AttemptState
+from .next_step import MODERATION_CODES, again_failed
 from .progress import Stage
 from .work import Work, is_ours, look_up
 
@@ -18,32 +19,54 @@ logger = logging.getLogger(__name__)
 MAX_POSTS: Final = 3
 """The first create of an attempt, and two more after it was proven absent."""
 LIST_PAGE_SIZE: Final = 100
+CLEAR_LOOKS: Final = 3
+"""How many looks in a row must say that there is no such task before it counts as absent."""
 
 
 async def settle(work: Work) -> None:
     """Bring an unknown attempt to submitted, or back to intent once its task is proven absent.
 
+    That is: the time of settling is over, the last three looks in a row, a poll apart, said that there is
+    no such task, and the list does not show it either. One that Kling's moderation has refused since is
+    rejected then, instead of sent again.
+
     Raises:
         OutcomeUnknown: the vendor gave no clear answer; the attempt stays unknown and is settled again
             when the job is queued again.
+        TaskFailed: Kling's moderation had refused it.
         LeaseLost: another process took over.
     """
-    until = work.clock.monotonic() + _patience(work)
     work.say(Stage.SETTLE, "the answer was lost; looking for the task")
-    while True:
-        task, doubt = await _look(work)
-        if task is None and (left := until - work.clock.monotonic()) > 0:
-            await work.clock.sleep(min(work.pace.poll_seconds, left))
-            continue
-        break
+    task, doubt = await _look_until_clear(work)
     if task is None and doubt is None:
         task, doubt = await _look_in_list(work)
     if task is not None:
         await work.adopt(task)
         return
+    if doubt is None and work.attempt.reason_code in MODERATION_CODES:
+        await work.change(state=AttemptState.REJECTED, ended_at=work.clock.now(), units_reserved=None)
+        raise again_failed(work.attempt, "was refused")
     _refuse_to_guess(work, doubt)
     logger.info("No task was made for %s; it is sent once more.", work.attempt.external_id)
-    await work.change(state=AttemptState.INTENT, posted_at=None, unknown_since=None)
+    await work.change(
+        state=AttemptState.INTENT, posted_at=None, unknown_since=None, reason=None, reason_code=None
+    )
+
+
+async def _look_until_clear(work: Work) -> tuple[Task | None, KlingDirectError | None]:
+    """Look until the task shows, or its absence is clear; after the time of settling one doubt ends it.
+
+    A settling that is resumed late has no time left, and still takes as many looks.
+    """
+    until = work.clock.monotonic() + _patience(work)
+    clear_looks = 0
+    while True:
+        task, doubt = await _look(work)
+        clear_looks = 0 if doubt else clear_looks + 1
+        left = until - work.clock.monotonic()
+        if task is not None or (left <= 0 and (doubt or clear_looks >= CLEAR_LOOKS)):
+            return task, doubt
+        await work.clock.sleep(min(work.pace.poll_seconds, left) if left > 0 else work.pace.poll_seconds)
 
 
 def _patience(work: Work) -> float:

@@ -42,7 +42,7 @@ async def submit(work: Work) -> None:
         SubmissionsHeld: live submissions are on hold; nothing was sent.
         LedgerTooNew: a newer version wrote the ledger; nothing was sent.
         NeverSent, HostingError, CredentialsError: nothing was sent; the intent stays for another time.
-        ApiError: the vendor refused; no task was made.
+        ApiError: the vendor refused; where an earlier create may have made a task, the attempt is unknown.
         LeaseLost: another process took over before the create.
     """
     with work.line.place() as place:
@@ -50,14 +50,17 @@ async def submit(work: Work) -> None:
         while work.attempt.state is AttemptState.INTENT:
             work.say(Stage.QUEUE, "waiting for a place")
             await _turn(work, place)
-            if await _adopt_existing(work):
-                return
+            try:
+                if await _adopt_existing(work):
+                    return
+            except Busy as error:
+                await _full(work, place, error)
+                continue
             try:
                 await _post(work)
             except Busy as error:
                 await _never_counted(work)
-                work.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
-                await place.refused(min(1.0, work.pace.poll_seconds))
+                await _full(work, place, error)
             except NeverSent:
                 await _never_counted(work)
                 refused_connections += 1
@@ -69,6 +72,11 @@ async def submit(work: Work) -> None:
 async def _never_counted(work: Work) -> None:
     work.posted = False
     await work.change(posted_at=None, posts=work.attempt.posts - 1)
+
+
+async def _full(work: Work, place: Place, error: Busy) -> None:
+    work.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
+    await place.refused(min(1.0, work.pace.poll_seconds))
 
 
 async def _turn(work: Work, place: Place) -> None:
@@ -119,14 +127,11 @@ async def _post(work: Work) -> None:
         answer = await work.client.create(request)
     except (Busy, NeverSent):
         raise
-    except InvalidValue as error:
-        await _after_invalid_value(work, error)
     except (AnswerLost, UnreadableAnswer, ServerFault) as error:
         logger.warning("The answer to a create is lost: %s", error.message)
         await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())
     except ApiError as error:
-        await work.reject(error)
-        raise
+        await _refused(work, error)
     else:
         await _accepted(work, answer)
 
@@ -141,22 +146,34 @@ async def _accepted(work: Work, answer: Answer[Task]) -> None:
         raise
 
 
-async def _after_invalid_value(work: Work, error: InvalidValue) -> None:
-    """1201 may mean that the id exists already: found means that the task is ours.
+async def _refused(work: Work, error: ApiError) -> None:
+    """End an attempt whose create was refused, unless its id has a task all the same.
 
-    After an earlier create whose answer was lost, "not found" proves nothing: that one may be the id's.
+    1201 may mean that the id exists already: found means that the task is ours. And the task of an
+    earlier create whose answer was lost may show late: "not found" proves nothing then, and the attempt
+    stays unknown, with its units reserved.
     """
+    is_first = work.attempt.posts == 1
+    if is_first and not isinstance(error, InvalidValue):
+        await work.reject(error)
+        raise error
     try:
         found = await look_up(work.client, work.attempt.external_id)
     except (ApiError, TransportError):
         found = None
         is_clear = False
     else:
-        is_clear = work.attempt.posts == 1
+        is_clear = is_first
     if found is not None and is_ours(found.value, work.attempt):
         await work.adopt(found.value)
-    elif is_clear:
+        return
+    if is_clear:
         await work.reject(error)
         raise error
-    else:
-        await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())
+    unknown = {"state": AttemptState.UNKNOWN, "unknown_since": work.clock.now()}
+    if isinstance(error, InvalidValue):
+        await work.change(**unknown)
+        return
+    refusal = {"posts": work.attempt.posts - 1, "reason": error.message, "reason_code": error.code}
+    await work.change(**unknown, **refusal)
+    raise error

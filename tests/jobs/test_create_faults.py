@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import ApiError, KlingDirectError, NeverSent, OutcomeUnknown
+from kling_direct.errors import ApiError, KlingDirectError, NeverSent, OutcomeUnknown, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile
 
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 """Ids 1 to 3 in case the ledger was lost, then the intent's own."""
@@ -251,3 +252,114 @@ def test_a_refused_attempt_may_be_sent_again_under_the_same_id(
     assert outcome.attempt.external_id.endswith("-1")
     assert len(sandbox.creates()) == 2
     assert len(sandbox.tasks()) == 1
+
+
+@pytest.mark.parametrize("code", [1002, 1102, 1200, 1301])
+def test_a_refusal_after_a_lost_create_does_not_give_up_a_task_that_shows_late(
+    code: int,
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    engine = engines(settle_seconds=0.1)
+    sandbox.script("create", "accept-late-2.5", f"code-{code}")
+
+    with pytest.raises(ApiError, match=str(code)):
+        engine.run(order()).result(30)
+
+    (row,) = ledger_file.rows()
+    assert row["state"] == "unknown"
+    assert row["units_reserved"] is not None
+    eventually(sandbox.tasks, "the task that shows late")
+    outcome = engine.run(order()).result(30)
+    assert [task["task_id"] for task in sandbox.tasks()] == [outcome.attempt.task_id]
+    assert len(sandbox.creates()) == 2
+
+
+def test_a_refusal_after_a_lost_create_whose_task_shows_by_then_adopts_it(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(settle_seconds=0.01)
+    sandbox.script("create", "accept-late-1.5", "code-1102")
+    sandbox.script("get", *LOOKS_BEFORE_CREATE, *["ok"] * 4, "stall-2")
+
+    outcome = engine.run(order()).result(30)
+
+    assert [task["task_id"] for task in sandbox.tasks()] == [outcome.attempt.task_id]
+    assert not sandbox.pending()
+
+
+def test_a_refusal_after_a_lost_create_may_come_as_often_as_the_user_asks(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    """A refused create is no lost one: it does not use up what may be sent."""
+    engine = engines(settle_seconds=0.1)
+    sandbox.script("create", "reset-before-accept", *["code-1102"] * 4)
+    for _ in range(4):
+        with pytest.raises(ApiError, match="1102"):
+            engine.run(order()).result(30)
+
+    assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.tasks()) == 1
+    assert not sandbox.pending()
+
+
+def test_a_moderation_refusal_after_a_lost_create_is_sent_again_only_when_asked_to(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(settle_seconds=0.1)
+    sandbox.script("create", "reset-before-accept", "code-1301")
+    with pytest.raises(ApiError, match="1301"):
+        engine.run(order()).result(30)
+
+    for _ in range(2):
+        with pytest.raises(TaskFailed, match="nothing was submitted again"):
+            engine.run(order()).result(30)
+    assert len(sandbox.creates()) == 2
+    assert engine.run(order(again=True)).result(30).path.is_file()
+    assert len(sandbox.tasks()) == 1
+
+
+def looks_between_the_creates(sandbox: SandboxControl) -> list[int]:
+    """Return the HTTP status of every look at the attempt's id; the last is right before the create."""
+    calls = [call for call in sandbox.calls() if "pageNum" not in call["path"]]
+    first, second = [n for n, call in enumerate(calls) if call["method"] == "POST"]
+    return [call["status"] for call in calls[first + 1 : second] if call["path"].endswith("-1")]
+
+
+def test_a_create_is_sent_again_only_after_three_clear_answers_in_a_row(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(settle_seconds=1, poll_seconds=0.5)
+    sandbox.script("create", "reset-before-accept")
+    sandbox.script("get", *LOOKS_BEFORE_CREATE, "status-502", "status-502")
+
+    assert engine.run(order()).result(30).path.is_file()
+    assert looks_between_the_creates(sandbox) == [502, 502, *[400] * 3, 400]
+
+
+@pytest.mark.parametrize("looks", [(), ("ok",), ("ok", "ok")])
+def test_a_settling_resumed_late_does_not_send_again_on_fewer_than_three_clear_answers(
+    looks: tuple[str, ...],
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+) -> None:
+    engine = engines(settle_seconds=0.1)
+    sandbox.script("create", "reset-before-accept")
+    sandbox.script("get", *LOOKS_BEFORE_CREATE, *["status-502"] * 30)
+    with pytest.raises(OutcomeUnknown):
+        engine.run(order()).result(30)
+    ledger_file.execute("UPDATE attempts SET unknown_since = unknown_since - 86400000")
+    sandbox.script("get", *looks, "status-502")
+
+    with pytest.raises(OutcomeUnknown):
+        engine.run(order()).result(30)
+    assert len(sandbox.creates()) == 1
+
+    assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 2
+    assert looks_between_the_creates(sandbox)[-4:] == [400] * 4

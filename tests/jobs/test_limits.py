@@ -137,6 +137,30 @@ def test_a_busy_account_is_waited_for_and_nothing_is_counted_as_sent(
     assert not sandbox.pending()
 
 
+@pytest.mark.parametrize("place", [0, 3], ids=["after a lost ledger", "right before the create"])
+def test_an_account_too_busy_to_be_asked_is_waited_for(
+    place: int, sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    sandbox.script("get", *["ok"] * place, *["code-1302", "code-1303"] * 8)
+
+    assert engine.run(order()).result(60).path.is_file()
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
+    assert not sandbox.pending()
+
+
+def test_an_order_that_everybody_let_go_of_does_not_wait_for_a_busy_account(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    sandbox.script("get", *["code-1302"] * 500)
+    future = engine.run(order())
+    eventually(lambda: "full" in "".join(news.text for news in engine.under_way().values()), "the wait")
+
+    future.cancel()
+
+    eventually(lambda: not engine.under_way(), "the end of the order")
+    assert not sandbox.creates()
+
+
 def test_an_empty_pack_ends_at_once_with_advice_and_no_second_try(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
 ) -> None:
