@@ -21,7 +21,8 @@ class AttemptState(StrEnum):
            |          |-----> failed
            |          `-----> expired
            |-> rejected
-           `-> unknown -> submitted | rejected | intent
+           |-> unknown -> submitted | rejected | intent
+           `-> kept     (another ledger's result, in the same results folder)
     """
 
     INTENT = "intent"

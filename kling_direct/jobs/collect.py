@@ -265,14 +265,18 @@ async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
 
 
 def kept_columns(kept: KeptFile, facts: ClipFacts) -> dict[str, Any]:
-    """Return a kept file as ledger columns."""
+    """Return a file that has just been kept as ledger columns."""
+    seconds = Decimal(str(round(facts.duration_seconds, 3)))
+    return place_columns(kept) | {"result_seconds": seconds, "reason": None}
+
+
+def place_columns(kept: KeptFile) -> dict[str, Any]:
+    """Return where a kept file lies as ledger columns."""
     return {
         "state": AttemptState.KEPT,
         "result_path": kept.relative,
         "result_size_bytes": kept.size_bytes,
         "result_digest": kept.digest,
-        "result_seconds": Decimal(str(round(facts.duration_seconds, 3))),
-        "reason": None,
     }
 
 
@@ -284,12 +288,12 @@ def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
         external_task_id=attempt.external_id,
         service=label.service.value,
         profile=attempt.profile,
-        seconds=_text(attempt.seconds),
-        units_estimated=_text(attempt.units_estimated),
-        units_charged=_text(attempt.units_charged),
-        cash_charged=_text(attempt.cash_charged),
+        seconds=attempt.seconds,
+        units_estimated=attempt.units_estimated,
+        units_charged=attempt.units_charged,
+        cash_charged=attempt.cash_charged,
         currency=attempt.currency,
-        vendor_created_at=attempt.vendor_created_at.isoformat() if attempt.vendor_created_at else None,
+        vendor_created_at=attempt.vendor_created_at,
     )
 
 
@@ -310,7 +314,3 @@ def _task_id(attempt: Attempt) -> str:
     if attempt.task_id is None:
         raise ResultGone(f"Attempt {attempt.external_id} has no task.", hint="Run the job again.")
     return attempt.task_id
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import (
     Busy,
@@ -21,7 +21,7 @@ from ..errors import (
     TaskFailed,
 )
 from .attempt import Attempt, AttemptState
-from .collect import collect, failure, wait
+from .collect import collect, failure, place_columns, wait
 from .forget import show_again
 from .job import Service
 from .lease import renewed
@@ -57,6 +57,7 @@ STEPS_AT_KLING = {
     AttemptState.UNKNOWN: settle,
     AttemptState.SUBMITTED: wait,
 }
+VIDEO_EXISTED = frozenset({AttemptState.SUCCEEDED, AttemptState.KEPT, AttemptState.EXPIRED})
 
 
 @dataclass
@@ -160,45 +161,59 @@ class Desk:
     async def _begin(self, job: Job, flight: Flight, preparation: Preparation) -> Attempt:
         """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
         step = await asyncio.to_thread(self.ledger.step, job)
+        if not isinstance(step, Serve) and await remember_result(job, self.store, self.ledger):
+            step = await asyncio.to_thread(self.ledger.step, job)
         if job.order.kept_only:
             return await self._kept(job, step)
         if isinstance(step, Open):
-            await self._remember(job, flight, preparation)
+            await self._remember_tasks(job, flight, preparation)
             step = await asyncio.to_thread(self.ledger.step, job)
         if isinstance(step, Refuse):
             raise step.error
-        if isinstance(step, Serve):
+        if isinstance(step, (Serve, CarryOn)):
             return await self.served(step.attempt)
-        if isinstance(step, CarryOn):
-            return step.attempt
         reservation = await preparation.reservation()
         account = await self._account(job)
         return await asyncio.to_thread(self.ledger.begin, job, account.sender, reservation)
 
     async def _kept(self, job: Job, step: Step) -> Attempt:
         """Return a job's kept attempt without asking anybody outside."""
-        if not isinstance(step, Serve):
-            await remember_result(job, self.store, self.ledger)
-            step = await asyncio.to_thread(self.ledger.step, job)
-        if isinstance(step, Serve) and self.store.has(
-            step.attempt.result_path, step.attempt.result_size_bytes
-        ):
-            return step.attempt
+        if isinstance(step, (Serve, CarryOn)):
+            found = await asyncio.to_thread(self._found, step.attempt)
+            if found is not None:
+                return found
         raise SubmissionsHeld(job.order.kept_only, hint="What is kept already is still handed over.")
 
     async def served(self, attempt: Attempt) -> Attempt:
-        """Return a kept attempt as it is, or ready to be fetched again when its file is gone."""
-        if attempt.state is not AttemptState.KEPT:
-            return attempt
-        if await asyncio.to_thread(self.store.has, attempt.result_path, attempt.result_size_bytes):
-            return attempt
+        """Return an attempt as kept where its file is here, or ready to be fetched again where it is gone."""
+        found = await asyncio.to_thread(self._found, attempt)
+        if found is not None or attempt.state is not AttemptState.KEPT:
+            return found or attempt
         await asyncio.to_thread(self.ledger.reopen_collection, attempt)
         return await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
 
-    async def _remember(self, job: Job, flight: Flight, preparation: Preparation) -> None:
+    def _found(self, attempt: Attempt) -> Attempt | None:
+        """Return an attempt as kept if its file is here, also where it was moved or put back; blocking."""
+        if attempt.state not in VIDEO_EXISTED:
+            return None
+        columns: dict[str, Any] = {"state": AttemptState.KEPT}
+        if not self.store.has(attempt.result_path, attempt.result_size_bytes):
+            found = self.store.find_kept(attempt.job_key, attempt.task_id)
+            if found is None:
+                return None
+            columns = place_columns(found[0])
+        elif attempt.state is AttemptState.KEPT:
+            return attempt
+        try:
+            return self.ledger.keep_again(attempt, columns)
+        except LedgerError as error:
+            logger.warning(
+                "Task %s is here; the ledger could not note it: %s", attempt.task_id, error.message
+            )
+            return replace(attempt, **columns)
+
+    async def _remember_tasks(self, job: Job, flight: Flight, preparation: Preparation) -> None:
         """Find what a lost ledger forgot; inputs that break a limit are refused before anybody is asked."""
-        if await remember_result(job, self.store, self.ledger):
-            return
         await preparation.reservation()
         account = await self._account(job)
         client = await self.connections.client(account)

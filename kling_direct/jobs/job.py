@@ -159,7 +159,7 @@ class JobLabel:
     @property
     def short_key(self) -> str:
         """Return the 8 hex digits that appear in file names."""
-        return self.key[2:10]
+        return short_key(self.key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -184,6 +184,11 @@ class Job:
     def external_id(self, number: int) -> str:
         """Return the id under which attempt `number` is known to the vendor."""
         return f"kd-{self.key[2:34]}-{number}"
+
+
+def short_key(key: str) -> str:
+    """Return the 8 hex digits of a job key that appear in file names."""
+    return key[2:10]
 
 
 def _whole(name: str) -> str:

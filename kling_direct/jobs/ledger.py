@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ..errors import ExternalIdTaken, LeaseLost, LedgerTooNew
-from .attempt import Attempt, AttemptState, attempt_of, column_values, milliseconds
+from ..errors import LeaseLost, LedgerTooNew
+from .attempt import MAX_ATTEMPTS, Attempt, AttemptState, column_values, milliseconds
 from .database import Database, translated
 from .hold import require_released_in
 from .lease import LEASE, Owner
 from .next_step import CarryOn, Open, Refuse, Reopen, Serve, Step, next_step
+from .rows import (
+    add_attempt,
+    add_found,
+    attempt_row,
+    attempt_rows,
+    external_id_for,
+    id_holder,
+    sender_columns,
+    take_back,
+)
 from .spending import give_back_abandoned, spent_so_far
-from .tables import attempts, jobs
+from .tables import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,14 +82,13 @@ class Ledger:
 
     def attempts_of(self, job_key: str) -> list[Attempt]:
         """Return a job's attempts in the order of their numbers."""
-        query = sa.select(attempts).where(attempts.c.job_key == job_key).order_by(attempts.c.number)
         with self.database.read() as connection:
-            return [attempt_of(row) for row in connection.execute(query)]
+            return attempt_rows(connection, job_key)
 
     def attempt(self, attempt_id: int) -> Attempt:
         """Return one attempt."""
         with self.database.read() as connection:
-            return _attempt(connection, attempt_id)
+            return attempt_row(connection, attempt_id)
 
     def step(self, job: Job) -> Step:
         """Return what queueing this job means now, without changing anything."""
@@ -100,53 +109,62 @@ class Ledger:
         """
         order = job.order
         with self.database.write() as connection:
-            rows = connection.execute(
-                sa.select(attempts).where(attempts.c.job_key == job.key).order_by(attempts.c.number)
-            )
-            step = next_step([attempt_of(row) for row in rows], again=order.again)
+            step = next_step(attempt_rows(connection, job.key), again=order.again)
             if isinstance(step, Refuse):
                 raise step.error
             if isinstance(step, (Serve, CarryOn)):
                 return step.attempt
             self.require_writable()
             require_released_in(connection, order.service)
-            self._add_job(connection, job)
             number = step.attempt.number if isinstance(step, Reopen) else step.number
-            external_id = self._external_id(connection, job, sender.profile, number)
+            external_id = external_id_for(connection, job, sender.profile, number)
             values = self._new_values(connection, job, sender, reservation) | {"external_id": external_id}
             if isinstance(step, Open):
-                inserted = connection.execute(
-                    sa.insert(attempts).values(
-                        job_key=job.key, number=number, posts=0, **column_values(values)
-                    )
-                )
-                return _attempt(connection, inserted.lastrowid)
+                return attempt_row(connection, add_attempt(connection, job, number, values))
             connection.execute(
                 sa.update(attempts)
                 .where(attempts.c.attempt_id == step.attempt.attempt_id)
                 .values(column_values(_REOPENED | values))
             )
-            return _attempt(connection, step.attempt.attempt_id)
+            return attempt_row(connection, step.attempt.attempt_id)
 
     def adopt(self, job: Job, found: Iterable[tuple[int, Sender, dict[str, Any]]]) -> None:
         """Write down attempts that a lost ledger forgot; a number that is there already stays as it is."""
         self.require_writable()
         with self.database.write() as connection:
-            self._add_job(connection, job)
+            known = {attempt.number for attempt in attempt_rows(connection, job.key)}
             for number, sender, changes in found:
-                values = (
-                    self._named(job, sender)
-                    | {
-                        "external_id": job.external_id(number),
-                        "own_external_id": False,
-                        "created_at": self.clock.now(),
-                    }
-                    | changes
-                )
-                statement = sa.insert(attempts).prefix_with("OR IGNORE")
-                connection.execute(
-                    statement.values(job_key=job.key, number=number, posts=0, **column_values(values))
-                )
+                if number not in known:
+                    add_found(connection, job, number, sender, self.clock.now(), changes)
+
+    def adopt_kept(self, job: Job, sender: Sender, external_id: str, columns: dict[str, Any]) -> None:
+        """Write down a result that lies in the results folder; the job is served from here on.
+
+        It goes to the row of its task, whoever works on that; else it is one more attempt of the job.
+        """
+        with self.database.write() as connection:
+            rows = attempt_rows(connection, job.key)
+            known = next((row for row in rows if row.task_id == columns["task_id"]), None)
+            if known is not None:
+                take_back(connection, known, columns)
+                return
+            self.require_writable()
+            numbers = {row.number for row in rows}
+            ours = next((n for n in range(1, MAX_ATTEMPTS + 1) if job.external_id(n) == external_id), None)
+            number = ours or 1
+            if number in numbers:
+                number = max(numbers) + 1
+            named = {"external_id": external_id, "own_external_id": ours is None}
+            if id_holder(connection, job.realm, sender.profile, external_id):
+                # another account's task may carry the same id
+                named = {"external_id": columns["task_id"], "own_external_id": False}
+            add_found(connection, job, number, sender, self.clock.now(), named | columns)
+
+    def keep_again(self, attempt: Attempt, columns: dict[str, Any]) -> Attempt:
+        """Write down that an attempt's video is here, whoever was about to fetch it."""
+        with self.database.write() as connection:
+            take_back(connection, attempt, columns)
+            return attempt_row(connection, attempt.attempt_id)
 
     def reserve(self, attempt: Attempt, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
         """Reserve units again for an intent that had given them back; the present order pays.
@@ -165,7 +183,7 @@ class Ledger:
                 for name in ("realm", "origin", "profile", "fingerprint", "own_external_id"):
                     del changes[name]
             else:
-                changes["external_id"] = self._external_id(connection, job, sender.profile, attempt.number)
+                changes["external_id"] = external_id_for(connection, job, sender.profile, attempt.number)
             return self._changed(connection, attempt, changes)
 
     def claim(self, attempt: Attempt) -> Attempt | None:
@@ -183,7 +201,7 @@ class Ledger:
             attempts.c.owner == attempt.owner if dead else sa.false(),
         )
         with self.database.write() as connection:
-            current = _attempt(connection, attempt.attempt_id)
+            current = attempt_row(connection, attempt.attempt_id)
             changes: dict[str, Any] = {"owner": self.owner.name, "lease_until": now + LEASE}
             if current.state is AttemptState.INTENT and current.posted_at:
                 changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
@@ -194,7 +212,7 @@ class Ledger:
                 .where(attempts.c.attempt_id == attempt.attempt_id, free)
                 .values(column_values(changes))
             )
-            return _attempt(connection, attempt.attempt_id) if taken.rowcount else None
+            return attempt_row(connection, attempt.attempt_id) if taken.rowcount else None
 
     def renew(self, attempt: Attempt) -> bool:
         """Extend this process's lease; False when somebody else holds it."""
@@ -264,7 +282,7 @@ class Ledger:
         )
         if not written.rowcount:
             raise LeaseLost("Another process has taken this attempt over.")
-        return _attempt(connection, attempt.attempt_id)
+        return attempt_row(connection, attempt.attempt_id)
 
     def require_writable(self) -> None:
         """Pass unless a newer version wrote this ledger.
@@ -279,42 +297,6 @@ class Ledger:
                 hint=f"Nothing new is submitted. Install Kling Direct {newer} or newer.",
             )
 
-    def _add_job(self, connection: sa.Connection, job: Job) -> None:
-        order, motion = job.order, job.order.motion
-        connection.execute(
-            sa.insert(jobs)
-            .prefix_with("OR IGNORE")
-            .values(
-                job_key=job.key,
-                service=order.service.value,
-                realm=job.realm,
-                project=order.project,
-                model=motion.model,
-                mode=motion.mode,
-                character_orientation=motion.character_orientation,
-                keep_original_sound=motion.keep_original_sound,
-                prompt=motion.prompt,
-                element_id=motion.element_id,
-                watermark=motion.watermark,
-                take=motion.take,
-                image_name=order.shown_image_name,
-                video_name=order.shown_video_name,
-                image_digest=job.image_digest,
-                video_digest=job.video_digest,
-                created_at=milliseconds(self.clock.now()),
-            )
-        )
-
-    def _named(self, job: Job, sender: Sender) -> dict[str, Any]:
-        return {
-            "realm": job.realm,
-            "origin": job.origin,
-            "profile": sender.profile,
-            "fingerprint": sender.fingerprint,
-            "prompt_id": job.order.spender.prompt_id,
-            "node_id": job.order.spender.node_id,
-        }
-
     def _new_values(
         self, connection: sa.Connection, job: Job, sender: Sender, reservation: Reservation
     ) -> dict[str, Any]:
@@ -322,7 +304,7 @@ class Ledger:
         give_back_abandoned(connection, now)
         spent = spent_so_far(connection, order.service.value, order.spender, now)
         reservation.budget.check(spent, reservation.units_at_most)
-        return self._named(job, sender) | {
+        return sender_columns(job, sender) | {
             "state": AttemptState.INTENT,
             "own_external_id": bool(order.external_task_id),
             "created_at": now,
@@ -332,34 +314,3 @@ class Ledger:
             "owner": self.owner.name,
             "lease_until": now + LEASE,
         }
-
-    def _external_id(self, connection: sa.Connection, job: Job, profile: str, number: int) -> str:
-        wanted = job.order.external_task_id
-        if not wanted:
-            return job.external_id(number)
-        if number > 1:
-            raise ExternalIdTaken(
-                f"The task id {wanted!r} of your own named this job's first attempt.",
-                hint="Leave external_task_id empty, or give another one, to try again.",
-            )
-        holder = connection.execute(
-            sa.select(attempts.c.job_key, attempts.c.task_id).where(
-                attempts.c.realm == job.realm,
-                attempts.c.profile == profile,
-                attempts.c.external_id == wanted,
-                attempts.c.job_key != job.key,
-            )
-        ).one_or_none()
-        if holder:
-            raise ExternalIdTaken(
-                f"The task id {wanted!r} of your own belongs to another job, {holder.job_key[:10]}.",
-                hint="Give another external_task_id, or leave it empty.",
-                task_id=holder.task_id,
-            )
-        return wanted
-
-
-def _attempt(connection: sa.Connection, attempt_id: int) -> Attempt:
-    return attempt_of(
-        connection.execute(sa.select(attempts).where(attempts.c.attempt_id == attempt_id)).one()
-    )

@@ -79,8 +79,8 @@ def next_step(attempts: Sequence[Attempt], *, again: bool) -> Step:
         return Serve(kept[-1])
     if not attempts:
         return Open(1)
-    last = attempts[-1]
-    return _after(last, again=again) if last.has_ended else CarryOn(last)
+    under_way = [attempt for attempt in attempts if not attempt.has_ended]
+    return CarryOn(under_way[-1]) if under_way else _after(attempts[-1], again=again)
 
 
 def _after(last: Attempt, *, again: bool) -> Step:
@@ -134,9 +134,13 @@ def again_failed(last: Attempt, what: str) -> TaskFailed:
 def gone(last: Attempt) -> ResultGone:
     """Return what people are told of a result that the vendor no longer has."""
     made = f" of {last.vendor_created_at:%Y-%m-%d}" if last.vendor_created_at else ""
+    here, hint = "was not kept here", ""
+    if last.result_path:
+        here = f"its file {last.result_path} is not in the results folder any more"
+        hint = "Put the file back, or name the folder that holds it in KLING_DIRECT_RESULTS. "
     return ResultGone(
-        f"The result{made} ({charge_text(last)}) is past the 30 days that Kling keeps it,"
-        " and was not kept here.",
-        hint="Only a new take makes it again, and is paid again: raise take.",
+        f"The result{made} ({charge_text(last)}) is past the 30 days that Kling keeps it, and {here}.",
+        hint=f"{hint}A copy of the video is taken by 'kling-direct collect {last.task_id} --from-file PATH'."
+        " Only a new take makes it again, and is paid again: raise take.",
         task_id=last.task_id,
     )

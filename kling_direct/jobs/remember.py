@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +10,13 @@ from ..api.models import TaskStatus
 from ..api.retry import read_again
 from ..errors import OutcomeUnknown, vendor_text
 from .attempt import MAX_ATTEMPTS, AttemptState
-from .collect import charge_of
+from .collect import charge_of, place_columns
 from .job import Sender
 from .work import look_up
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ..api.client import KlingClient
     from ..api.models import Task
     from ..clock import Clock
@@ -27,11 +27,21 @@ if TYPE_CHECKING:
 
 
 async def remember_result(job: Job, store: ResultStore, ledger: Ledger) -> bool:
-    """Write down a kept result whose sidecar is on disk; tell whether there was one."""
-    found = await asyncio.to_thread(store.find_kept, job.label)
+    """Write down a kept result whose sidecar is on disk; tell whether there was one, which is served now.
+
+    The ledger may have lost it, or a ledger of another machine bought it into the same folder.
+    """
+    found = await asyncio.to_thread(store.find_kept, job.key)
     if found is None:
         return False
-    await asyncio.to_thread(ledger.adopt, job, [_kept(job, *found)])
+    sidecar = found[1]
+    await asyncio.to_thread(
+        ledger.adopt_kept,
+        job,
+        Sender(sidecar.profile, ""),
+        sidecar.external_task_id,
+        found_columns(*found),
+    )
     return True
 
 
@@ -55,27 +65,18 @@ async def remember_tasks(
         await asyncio.to_thread(ledger.adopt, job, found)
 
 
-def _kept(job: Job, kept: KeptFile, sidecar: Sidecar) -> tuple[int, Sender, dict[str, Any]]:
-    number = next(
-        (n for n in range(1, MAX_ATTEMPTS + 1) if job.external_id(n) == sidecar.external_task_id), 1
-    )
-    changes = {
-        "state": AttemptState.KEPT,
-        "external_id": sidecar.external_task_id,
-        "own_external_id": sidecar.external_task_id != job.external_id(number),
+def found_columns(kept: KeptFile, sidecar: Sidecar) -> dict[str, Any]:
+    """Return a kept result that the ledger does not know as ledger columns."""
+    return place_columns(kept) | {
         "task_id": sidecar.task_id,
         "task_status": TaskStatus.SUCCEED,
-        "seconds": _amount(sidecar.seconds),
-        "units_estimated": _amount(sidecar.units_estimated),
-        "units_charged": _amount(sidecar.units_charged),
-        "cash_charged": _amount(sidecar.cash_charged),
+        "seconds": sidecar.seconds,
+        "units_estimated": sidecar.units_estimated,
+        "units_charged": sidecar.units_charged,
+        "cash_charged": sidecar.cash_charged,
         "currency": sidecar.currency,
-        "vendor_created_at": _moment(sidecar.vendor_created_at),
-        "result_path": kept.relative,
-        "result_size_bytes": kept.size_bytes,
-        "result_digest": kept.digest,
+        "vendor_created_at": sidecar.vendor_created_at,
     }
-    return number, Sender(sidecar.profile, ""), changes
 
 
 def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, Any]:
@@ -96,11 +97,3 @@ def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, An
         changes |= {"state": AttemptState.FAILED, "ended_at": now, "reason": reason}
         changes |= charge_of(task, job.realm)
     return changes
-
-
-def _amount(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

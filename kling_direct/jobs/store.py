@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import shutil
 import tempfile
 import unicodedata
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
+from pydantic import AwareDatetime, BaseModel
 
 from ..errors import DiskFull
-from .job import JobLabel, Service
+from .job import JobLabel, Service, short_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from decimal import Decimal
-
     from ..clock import Clock
 
 NAME_MAX_CHARACTERS: Final = 80
@@ -47,8 +45,7 @@ def safe_name(text: str, most: int) -> str:
     return f"_{shown}"[:most] if WINDOWS_DEVICES.fullmatch(shown) else shown
 
 
-@dataclass(frozen=True, slots=True)
-class Sidecar:
+class Sidecar(BaseModel, frozen=True):
     """What lies beside a result, so that a lost ledger does not buy it again."""
 
     job_key: str
@@ -56,13 +53,13 @@ class Sidecar:
     external_task_id: str
     service: str
     profile: str
-    seconds: str | None
+    seconds: Decimal | None
     """Of the reference video."""
-    units_estimated: str | None
-    units_charged: str | None
-    cash_charged: str | None
+    units_estimated: Decimal | None
+    units_charged: Decimal | None
+    cash_charged: Decimal | None
     currency: str | None
-    vendor_created_at: str | None
+    vendor_created_at: AwareDatetime | None
     digest: str = ""
     """blake3 of the video file, in hex."""
     size_bytes: int = 0
@@ -163,35 +160,34 @@ class ResultStore:
                 return kept
 
     def _describe(self, label: JobLabel, part: Path, sidecar: Sidecar) -> KeptFile:
-        target = self._free_target(label)
+        target = self._free_target(label, sidecar.task_id)
         kept = KeptFile(target.relative_to(self.root).as_posix(), part.stat().st_size, file_digest(part))
-        sidecar = replace(sidecar, digest=kept.digest, size_bytes=kept.size_bytes)
+        sidecar = sidecar.model_copy(update={"digest": kept.digest, "size_bytes": kept.size_bytes})
         temporary = target.with_suffix(f".json.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(asdict(sidecar), indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(sidecar.model_dump_json(indent=1) + "\n", encoding="utf-8")
         temporary.replace(target.with_suffix(".json"))
         return kept
 
-    def find_kept(self, label: JobLabel) -> tuple[KeptFile, Sidecar] | None:
-        """Return a job's result if its sidecar is here and the video is the one it names."""
-        for path in self._sidecars(label):
+    def find_kept(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
+        """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
+        for path in sorted(self.root.rglob(f"*_{short_key(job_key)}*.json")):
             sidecar = _read_sidecar(path)
-            video = path.with_suffix(".mp4")
-            if sidecar is None or sidecar.job_key != label.key or not video.is_file():
+            if sidecar is None or sidecar.job_key != job_key or task_id not in {None, sidecar.task_id}:
                 continue
-            if file_digest(video) == sidecar.digest:
+            video = path.with_suffix(".mp4")
+            if _holds(video, sidecar):
                 relative = video.relative_to(self.root).as_posix()
                 return KeptFile(relative, video.stat().st_size, sidecar.digest), sidecar
         return None
 
-    def _sidecars(self, label: JobLabel) -> Iterator[Path]:
-        yield from sorted(self.root.rglob(f"*_{label.short_key}*.json"))
-
-    def _free_target(self, label: JobLabel) -> Path:
+    def _free_target(self, label: JobLabel, task_id: str) -> Path:
+        """Return where a task's video goes: never over another task's, nor over one that was edited."""
         folder, name = self.folder_of(label), self.name_of(label)
         for number in range(1, 1000):
             target = folder / (f"{name}.mp4" if number == 1 else f"{name}_{number}.mp4")
             sidecar = _read_sidecar(target.with_suffix(".json"))
-            if not target.exists() or (sidecar is not None and sidecar.job_key == label.key):
+            is_taken = sidecar is not None and sidecar.task_id != task_id
+            if not is_taken and (not target.exists() or (sidecar is not None and _holds(target, sidecar))):
                 return target
         raise DiskFull(f"{folder} holds a thousand files named {name}.", hint="Move some of them away.")
 
@@ -207,11 +203,18 @@ def _replace_durably(source: Path, target: Path) -> None:
     source.replace(target)
 
 
+def _holds(video: Path, sidecar: Sidecar) -> bool:
+    """Tell whether a file is there, and is the video that its sidecar names."""
+    try:
+        return video.is_file() and file_digest(video) == sidecar.digest
+    except OSError:
+        return False
+
+
 def _read_sidecar(path: Path) -> Sidecar | None:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Sidecar(**{field.name: values[field.name] for field in fields(Sidecar)})
-    except (OSError, ValueError, TypeError, KeyError):
+        return Sidecar.model_validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 

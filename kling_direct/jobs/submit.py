@@ -23,6 +23,7 @@ from ..errors import (
 from .attempt import AttemptState
 from .hold import require_released
 from .progress import Stage
+from .remember import found_columns
 from .work import NobodyWaits, Work, is_ours, look_up
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ CONNECT_ATTEMPTS: Final = 3
 
 
 async def submit(work: Work) -> None:
-    """Bring an intent to submitted, unknown or rejected.
+    """Bring an intent to submitted, unknown or rejected; or to kept, where the result turns up meanwhile.
 
     Raises:
         NobodyWaits: everybody let go; nothing was sent.
@@ -50,6 +51,8 @@ async def submit(work: Work) -> None:
         while work.attempt.state is AttemptState.INTENT:
             work.say(Stage.QUEUE, "waiting for a place")
             await _turn(work, place)
+            if await _take_kept(work):
+                return
             try:
                 if await _adopt_existing(work):
                     return
@@ -83,6 +86,15 @@ async def _turn(work: Work, place: Place) -> None:
     await place.turn(look_seconds=1.0)
     if not work.wanted():
         raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
+
+
+async def _take_kept(work: Work) -> bool:
+    """Look for a result that another ledger has kept in the same folder while this one waited."""
+    found = await asyncio.to_thread(work.store.find_kept, work.label.key)
+    if found is None:
+        return False
+    await work.change(**found_columns(*found), units_reserved=None)
+    return True
 
 
 async def _adopt_existing(work: Work) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import TaskFailed
+from kling_direct.errors import AccountError, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,3 +226,133 @@ def test_another_take_is_bought_on_purpose(
 
     assert second.path != first.path
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 2
+
+
+def test_a_ledger_put_back_from_an_old_copy_serves_what_an_own_id_named(
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    tmp_path: Path,
+) -> None:
+    """The copy knows of a refusal alone; the task of that name was made afterwards."""
+    sandbox.script("create", "code-1102")
+    with pytest.raises(AccountError):
+        run(order(external_task_id="shot-12"))
+    copy = shutil.copy(ledger_file.path, tmp_path / "copy.db")
+    kept = run(order(external_task_id="shot-12"))
+    ledger_file.lose()
+    shutil.copy(copy, ledger_file.path)
+
+    again = run(order(external_task_id="shot-12"))
+
+    assert again.path == kept.path
+    assert again.attempt.task_id == kept.attempt.task_id
+    assert len(sandbox.tasks()) == 1
+
+
+def test_a_ledger_put_back_from_an_old_copy_serves_what_was_under_way_then(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    sandbox.move(policy="polls", polls=100_000)
+    engine = engines()
+    engine.run(order())
+    eventually(lambda: ledger_file.states() == ["submitted"], "the task")
+    engine.close()
+    copy = shutil.copy(ledger_file.path, tmp_path / "copy.db")
+    sandbox.move(policy="at once")
+    kept = run(order())
+    ledger_file.lose()
+    shutil.copy(copy, ledger_file.path)
+    calls = len(sandbox.calls())
+
+    again = run(order())
+
+    assert again.path == kept.path
+    assert again.units == kept.units
+    assert ledger_file.states() == ["kept"]
+    assert len(sandbox.calls()) == calls, "a kept job needs nobody"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": "abc"},
+        {"units_charged": "NaN"},
+        {"vendor_created_at": "yesterday"},
+        {"vendor_created_at": "2026-11-22T09:30:00"},
+        {"profile": None},
+        {"task_id": 7},
+    ],
+)
+def test_a_sidecar_that_makes_no_sense_is_no_sidecar(
+    change: dict[str, Any],
+    sandbox: SandboxControl,
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+) -> None:
+    first = run(order())
+    sidecar = first.path.with_suffix(".json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | change))
+    ledger_file.lose()
+
+    again = run(order())
+
+    assert again.attempt.task_id == first.attempt.task_id
+    assert again.path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+def test_a_moved_result_is_found_with_its_ledger_as_well(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    run: Callable[..., Outcome],
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+    results: Path,
+) -> None:
+    first = run(order(project="old"))
+    (results / "sandbox" / "old").rename(results / "sandbox" / "sorted by hand")
+    calls = len(sandbox.calls())
+
+    again = run(order(project="old"))
+    kept_only = engines().run(order(project="old", kept_only="API nodes are off.")).result(30)
+
+    assert again.path == kept_only.path
+    assert again.path.parent.name == "sorted by hand"
+    assert again.attempt.task_id == first.attempt.task_id
+    assert ledger_file.rows()[0]["result_path"] == f"sandbox/sorted by hand/{first.path.name}"
+    assert len(sandbox.calls()) == calls, "a kept job needs nobody"
+
+
+def test_a_moved_result_is_handed_over_where_only_kept_ones_are(
+    run: Callable[..., Outcome], order: Callable[..., Any], results: Path
+) -> None:
+    run(order(project="old"))
+    (results / "sandbox" / "old").rename(results / "sandbox" / "sorted by hand")
+
+    again = run(order(project="old", kept_only="API nodes are off."))
+
+    assert again.path.parent.name == "sorted by hand"
+
+
+def test_an_edited_result_is_not_written_over(
+    sandbox: SandboxControl, run: Callable[..., Outcome], order: Callable[..., Any]
+) -> None:
+    first = run(order())
+    first.path.write_bytes(b"cut by the user")
+
+    again = run(order())
+
+    assert first.path.read_bytes() == b"cut by the user"
+    assert again.path == first.path.with_name(first.path.name.replace(".mp4", "_2.mp4"))
+    assert again.path.stat().st_size == again.attempt.result_size_bytes
+    assert len(sandbox.creates()) == 1
+    assert run(order()).path == again.path

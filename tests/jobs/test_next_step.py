@@ -10,7 +10,16 @@ import pytest
 
 from kling_direct.errors import ResultGone, TaskFailed
 from kling_direct.jobs.attempt import Attempt, AttemptState
-from kling_direct.jobs.next_step import CarryOn, Open, Refuse, Reopen, Serve, is_input_failure, next_step
+from kling_direct.jobs.next_step import (
+    CarryOn,
+    Open,
+    Refuse,
+    Reopen,
+    Serve,
+    gone,
+    is_input_failure,
+    next_step,
+)
 
 MOMENT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -55,6 +64,8 @@ BODY = "Image recognition failed. No complete upper body detected in the image"
         ([attempt(S.FAILED, cash_charged=Decimal("0.2"))], False, TaskFailed),
         ([attempt(S.FAILED), attempt(S.FAILED, 2)], False, Open(3)),
         ([attempt(S.FAILED), attempt(S.SUBMITTED, 2)], False, CarryOn),
+        ([attempt(S.SUCCEEDED), attempt(S.FAILED, 2)], True, CarryOn),
+        ([attempt(S.UNKNOWN), attempt(S.REJECTED, 2)], True, CarryOn),
         ([attempt(S.FAILED), attempt(S.FAILED, 2), attempt(S.FAILED, 3)], False, TaskFailed),
         ([attempt(S.FAILED), attempt(S.FAILED, 2), attempt(S.FAILED, 3)], True, TaskFailed),
     ],
@@ -108,3 +119,14 @@ def test_reasons_that_lie_in_the_input_are_known(reason: str) -> None:
 @pytest.mark.parametrize("reason", [None, "", "Task failed due to an internal error", "Service busy"])
 def test_other_reasons_do_not_lie_in_the_input(reason: str | None) -> None:
     assert not is_input_failure(reason)
+
+
+def test_a_result_that_was_kept_here_is_not_said_never_to_have_been() -> None:
+    kept = attempt(S.EXPIRED, vendor_created_at=MOMENT, task_id="8", result_path="film/figure_walk.mp4")
+    never = attempt(S.EXPIRED, vendor_created_at=MOMENT, task_id="8")
+
+    assert "film/figure_walk.mp4 is not in the results folder any more" in gone(kept).message
+    assert "was not kept here" in gone(never).message
+    for error in (gone(kept), gone(never)):
+        assert "collect 8 --from-file PATH" in error.hint
+        assert "raise take" in error.hint

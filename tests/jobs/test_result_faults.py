@@ -254,6 +254,66 @@ class TestAfterThirtyDays:
 
         assert engine.run(order()).result(30).path == first.path
 
+    def test_a_result_moved_within_the_results_folder_is_not_gone(
+        self,
+        sandbox: SandboxControl,
+        engine: Any,
+        order: Callable[..., Any],
+        sandbox_time: MovableTime,
+        results: Path,
+    ) -> None:
+        first = engine.run(order(project="old")).result(30)
+        (results / "sandbox" / "old").rename(results / "sandbox" / "sorted by hand")
+        sandbox_time.ahead = timedelta(days=31)
+
+        again = engine.run(order(project="old")).result(30)
+        collected = engine.collect(first.attempt.task_id).result(30)
+
+        assert again.path == collected.path
+        assert again.path.parent.name == "sorted by hand"
+
+    def test_a_result_in_another_results_folder_is_named_and_can_be_handed_over(
+        self,
+        sandbox: SandboxControl,
+        engines: Callable[..., Any],
+        order: Callable[..., Any],
+        sandbox_time: MovableTime,
+        tmp_path: Path,
+    ) -> None:
+        """ComfyUI and the command line share a ledger, and may keep results in a folder each."""
+        first = engines(results=tmp_path / "output").run(order()).result(30)
+        sandbox_time.ahead = timedelta(days=31)
+        engine = engines(results=tmp_path / "of the command line")
+
+        with pytest.raises(ResultGone) as caught:
+            engine.run(order()).result(30)
+
+        assert first.attempt.result_path in caught.value.message
+        assert "not kept" not in caught.value.message
+        assert "KLING_DIRECT_RESULTS" in caught.value.hint
+        assert f"collect {first.attempt.task_id} --from-file" in caught.value.hint
+        assert engine.keep_file(first.attempt.task_id, first.path).result(30).path.is_file()
+        assert engine.run(order()).result(30).reused
+
+    def test_a_result_never_fetched_is_served_once_its_file_is_handed_over(
+        self,
+        sandbox: SandboxControl,
+        engine: Any,
+        order: Callable[..., Any],
+        sandbox_time: MovableTime,
+        small_clip: Path,
+    ) -> None:
+        sandbox.script("result", "not-a-video")
+        with pytest.raises(DownloadBroken) as broken:
+            engine.run(order()).result(30)
+        sandbox_time.ahead = timedelta(days=31)
+        with pytest.raises(ResultGone, match="was not kept here") as caught:
+            engine.run(order()).result(30)
+
+        assert f"collect {broken.value.task_id} --from-file" in caught.value.hint
+        kept = engine.keep_file(broken.value.task_id, small_clip).result(30)
+        assert engine.run(order()).result(30).path == kept.path
+
     def test_a_result_never_fetched_is_gone(
         self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
     ) -> None:
@@ -292,6 +352,58 @@ class TestAfterThirtyDays:
         assert engine.run(order()).result(30).path.is_file()
         assert len(sandbox.creates()) == 1
         assert not sandbox.pending()
+
+
+@pytest.fixture
+def put_away(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
+) -> Callable[[], Path]:
+    """Keep a result, take the drive with it away, order it while Kling refuses the key, and put it back."""
+
+    def put() -> Path:
+        first = engine.run(order()).result(30)
+        away = first.path.with_suffix(".away")
+        first.path.rename(away)
+        sandbox.script("get", *["code-1002"] * 8)
+        with pytest.raises(KlingDirectError, match="1002"):
+            engine.run(order()).result(30)
+        assert ledger_file.states() == ["succeeded"]
+        away.rename(first.path)
+        sandbox.script("get", *["reset"] * 60)
+        return first.path
+
+    return put
+
+
+@pytest.mark.parametrize("kept_only", ["", "API nodes are off."])
+@pytest.mark.parametrize("with_sidecar", [True, False], ids=["sidecar here", "sidecar gone"])
+def test_a_result_that_could_not_be_fetched_again_is_served_once_it_is_back(
+    kept_only: str,
+    with_sidecar: bool,
+    put_away: Callable[[], Path],
+    sandbox: SandboxControl,
+    engine: Any,
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+) -> None:
+    path = put_away()
+    if not with_sidecar:
+        path.with_suffix(".json").unlink()
+    calls = len(sandbox.calls())
+
+    assert engine.run(order(kept_only=kept_only)).result(30).path == path
+    assert ledger_file.states() == ["kept"]
+    assert len(sandbox.calls()) == calls, "a kept job needs nobody"
+
+
+def test_a_result_that_could_not_be_fetched_again_is_collected_once_it_is_back(
+    put_away: Callable[[], Path], sandbox: SandboxControl, engine: Any, ledger_file: LedgerFile
+) -> None:
+    path = put_away()
+    (row,) = ledger_file.rows()
+
+    assert engine.collect(row["task_id"]).result(30).path == path
+    assert ledger_file.states() == ["kept"]
 
 
 @pytest.mark.parametrize(
