@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from .encode import checked_shape, encode_frames
+from .plan import CROPPED
 from .types import ClipFacts, Frames
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def write_frames(
 def told(frames: Frames, plan: ClipPlan) -> tuple[str, ...]:
     """Return the report of frames that were written as a clip."""
     count = f"{plan.frame_count} of {len(frames.frames)} frames"
-    return (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report)
+    cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
+    return (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)
 
 
 def _sound_from(audio: dict[str, Any] | None, start: Fraction) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ SPARE_SECONDS = Fraction(4, 100)
 """A trimmed clip ends this much before the limit: its container is a little longer than its frames."""
 MOST_TRIMMED_SECONDS = Fraction(1, 2)
 """What `auto` may cut away."""
+CROPPED = "The last odd row or column was cut off, since H.264 needs even sides."
 _PLAIN_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 _PLAIN_SOUND = frozenset({"aac", "mp3"})
 _MOST_VARIABLE_RATE = Fraction(60)
@@ -89,15 +90,17 @@ def plan_clip(
         reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {canvas.content} px.")
     if canvas.is_padded:
         reasons.append(f"Black bars fill it up to {canvas.width_px} x {canvas.height_px} px.")
-    if canvas.is_cropped and reasons:
-        reasons.append("The last odd row or column was cut off, since H.264 needs even sides.")
+    if canvas.is_cropped and not (mode is ConformMode.OFF and part.is_whole):
+        reasons.append(CROPPED)
     frame_count = max(1, round(seconds * rate) if not report else math.floor(seconds * rate))
     if frame_count / rate < bounds.min_duration_seconds <= part.strict_seconds:
         frame_count += 1
+    if frame_count / rate > bounds.max_duration_seconds >= part.strict_seconds:
+        frame_count -= 1  # 10 s at 29.97 fps: 300 frames would last 10.01 s
     sound_seconds = frame_count / rate
     if part.is_whole and sound_seconds < bounds.min_duration_seconds:
         sound_seconds = Fraction(part.strict_seconds)
-    if reasons or report or not part.is_whole or (canvas.is_cropped and mode is not ConformMode.OFF):
+    if reasons or report or not part.is_whole:
         work = Work.REENCODE
         report = [*([] if part.is_whole else [_window_told(part)]), *report, *reasons]
     else:

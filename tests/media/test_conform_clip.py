@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +11,10 @@ import pytest
 
 from kling_direct.errors import MediaStopped, UnreadableMedia
 from kling_direct.media.conform import conform_clip
-from kling_direct.media.types import ClipBounds, ConformedClip, ConformMode, TrimWindow
+from kling_direct.media.conform_frames import facts_of_frames
+from kling_direct.media.plan import CROPPED, plan_clip
+from kling_direct.media.probe import probe_clip
+from kling_direct.media.types import ClipBounds, ConformedClip, ConformMode, Frames, TrimWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +44,7 @@ CORPUS: dict[str, tuple[str, float, tuple[str, ...], dict[str, str]]] = {
     "50_fps": ("mkv", 3, X265, {"rate": "50"}),
     "59.94_fps": ("mkv", 3.1, X265, {"rate": "60000/1001"}),
     "120_fps": ("mkv", 3, X265, {"rate": "120", "size": "360x360"}),
-    "odd_sides": ("mov", 3, ("-c:v", "prores_ks"), {"size": "641x481"}),
+    "odd_sides": ("mov", 3, ("-c:v", "prores_ks", "-vf", "format=yuv444p10le,scale=641:481"), {}),
     "200_px": ("mp4", 3, X264, {"size": "200x200"}),
     "8k": ("mp4", 3, X264, {"size": "7680x4320", "rate": "2"}),
     "very_wide": ("mp4", 3, X264, {"size": "2000x100"}),
@@ -179,6 +184,53 @@ def test_a_trim_window_is_always_cut_out(
     flash, beep = clips.flash_and_beep(made.path)
     assert flash == pytest.approx(0.4, abs=0.041)
     assert beep == pytest.approx(0.4, abs=0.02)
+
+
+RATES = ("24000/1001", "24", "25", "30000/1001", "30", "48", "50", "60000/1001", "60", "120000/1001", "120")
+
+
+@pytest.mark.parametrize("longest", [10, 30])
+@pytest.mark.parametrize("start", [0, 0.51])
+@pytest.mark.parametrize("rate", RATES)
+def test_a_cut_of_the_longest_length_keeps_to_the_limit_at_every_rate(
+    rate: str, start: float, longest: int, video_bounds: ClipBounds
+) -> None:
+    bounds = replace(video_bounds, max_duration_seconds=longest)
+    frames = np.broadcast_to(np.float32(0), (int(Fraction(rate) * 40), 400, 400, 3))
+    facts = facts_of_frames(Frames(frames, Fraction(rate)))
+    plan = plan_clip(facts, bounds, ConformMode.AUTO, TrimWindow(start, longest))
+    assert plan.violations == ()
+    assert longest - 1 / Fraction(rate) < plan.seconds <= longest
+
+
+@pytest.mark.parametrize("rate", ["24000/1001", "30000/1001"])
+@pytest.mark.parametrize("start", [0, 0.51])
+def test_ten_seconds_of_a_broadcast_rate_are_accepted(
+    rate: str, start: float, clips: Any, tmp_path: Path, image_bounds: ClipBounds
+) -> None:
+    source = clips.pattern(f"broadcast_{rate.replace('/', '_')}.mp4", 12, *X264, rate=rate, size="400x400")
+    window = TrimWindow(start, 10)
+    made = conform_clip(source, tmp_path, image_bounds, mode=ConformMode.AUTO, window=window)
+    assert assert_fits(clips, made, image_bounds).duration_seconds == pytest.approx(10, abs=0.06)
+
+
+def test_an_odd_row_that_is_cut_off_is_told(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
+    source = clips.pattern("odd.mp4", 3, *X264, "-pix_fmt", "yuv444p", "-vf", "format=yuv444p,scale=641:481")
+    plain = replace(probe_clip(source), pixel_format="yuv420p")  # as a recorder of the screen writes it
+    assert plan_clip(plain, video_bounds, ConformMode.AUTO).report == (CROPPED,)
+    assert plan_clip(plain, video_bounds, ConformMode.OFF).report == ()
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    probe = assert_fits(clips, made, video_bounds)
+    assert (probe.width_px, probe.height_px, CROPPED in made.report) == (640, 480, True)
+
+
+@pytest.mark.parametrize("mode", list(ConformMode))
+def test_an_odd_row_of_frames_that_is_cut_off_is_told(
+    mode: ConformMode, tmp_path: Path, video_bounds: ClipBounds
+) -> None:
+    frames = Frames(np.zeros((30, 361, 360, 3), np.float32), Fraction(10))
+    made = conform_clip(frames, tmp_path, video_bounds, mode=mode)
+    assert [sentence for sentence in made.report if "odd row" in sentence] == [CROPPED]
 
 
 def test_a_clip_over_100_mb_gets_smaller(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
