@@ -21,6 +21,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 
 from ..errors import HostingError
 from ..settings import url_parts
+from .daemon_thread import in_daemon_thread
 from .fetch_check import Hop, check_fetch
 from .kept_value import kept_value
 from .leftover import Leftover, checked_digest
@@ -43,10 +44,11 @@ LONGEST_LIFETIME = timedelta(days=7)
 PART_BYTES = 8 * 2**20
 PARTS_AT_ONCE = 4
 """Together the upload's memory, whatever the clip's size; a line of 0.5 Mbit/s will do."""
-REQUEST_SECONDS = 600
-CLIENT_CONFIG: dict[str, Any] = {"timeout": f"{REQUEST_SECONDS}s", "connect_timeout": "10s"}
-"""As `config`, not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin."""
-RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)}
+UPLOAD_SECONDS = 600
+LOOK_SECONDS = 15
+"""For everything but uploads: looking, listing and deleting are small requests."""
+ABORT_SECONDS = 5.0
+"""How long an upload that is called off may take to remove the parts that are there already."""
 
 STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 STORE_FAILURES = (BaseError, OSError, ValueError, TypeError)
@@ -118,7 +120,7 @@ class ObjectStore(MediaHost):
         """
         self._address = StoreAddress.parse(settings.store_url or "")
         self._home = settings.home
-        self._store: S3Store | GCSStore | AzureStore | None = None
+        self._stores: dict[int, S3Store | GCSStore | AzureStore] = {}
         self._uploads = SingleFlight()
 
     def location(self, file: HostedFile) -> str:
@@ -139,7 +141,7 @@ class ObjectStore(MediaHost):
         expires = checked_lifetime(lifetime_seconds, LONGEST_LIFETIME)
         key = self._key(location)
         try:
-            return await asyncio.to_thread(lambda: obstore.sign(self._opened(), "GET", key, expires))
+            return await in_daemon_thread(lambda: obstore.sign(self._opened(), "GET", key, expires))
         except STORE_FAILURES as error:
             raise store_error(error, "Signing the clip's link", str(self._address)) from None
 
@@ -160,7 +162,7 @@ class ObjectStore(MediaHost):
         """Delete the object; one that is already gone is no error."""
         key = self._key(location)
         try:
-            await asyncio.to_thread(lambda: obstore.delete(self._opened(), key))
+            await in_daemon_thread(lambda: obstore.delete(self._opened(), key))
         except FileNotFoundError:
             return
         except STORE_FAILURES as error:
@@ -173,7 +175,7 @@ class ObjectStore(MediaHost):
             HostingError: the store does not answer or denies listing.
         """
         try:
-            return await asyncio.to_thread(self._listed)
+            return await in_daemon_thread(self._listed)
         except STORE_FAILURES as error:
             raise store_error(error, "Listing our clips", str(self._address)) from None
 
@@ -188,20 +190,23 @@ class ObjectStore(MediaHost):
 
     async def _upload(self, key: str, file: HostedFile) -> None:
         stopped = threading.Event()
+        sending = asyncio.ensure_future(in_daemon_thread(self._send, key, file, stopped))
         try:
-            await asyncio.to_thread(self._send, key, file, stopped)
+            await asyncio.shield(sending)
         except STORE_FAILURES as error:
             raise store_error(error, "Uploading the clip", str(self._address)) from None
-        finally:
+        except asyncio.CancelledError:
             stopped.set()
+            done, _ = await asyncio.wait({sending}, timeout=ABORT_SECONDS)
+            _ = [ended.exception() for ended in done]  # marks it as seen
+            raise
 
     def _send(self, key: str, file: HostedFile, stopped: threading.Event) -> None:
-        store = self._opened()
-        if self._size(store, key) == file.size_bytes:
+        if self._size(key) == file.size_bytes:
             return
         with StoppableFile(file, stopped) as reader:
             obstore.put(
-                store,
+                self._opened(UPLOAD_SECONDS),
                 key,
                 reader,
                 attributes={"Content-Type": file.content_type},
@@ -209,9 +214,9 @@ class ObjectStore(MediaHost):
                 max_concurrency=PARTS_AT_ONCE,
             )
 
-    def _size(self, store: S3Store | GCSStore | AzureStore, key: str) -> int | None:
+    def _size(self, key: str) -> int | None:
         try:
-            return obstore.head(store, key)["size"]
+            return obstore.head(self._opened(), key)["size"]
         except FileNotFoundError:
             return None
 
@@ -231,9 +236,13 @@ class ObjectStore(MediaHost):
             )
         return self._folder() + name
 
-    def _opened(self) -> S3Store | GCSStore | AzureStore:
-        store = self._store
-        if store is None:
+    def _opened(self, seconds: int = 0) -> S3Store | GCSStore | AzureStore:
+        """Return the store whose requests may take that long; 0 is LOOK_SECONDS."""
+        seconds = seconds or LOOK_SECONDS
+        if seconds not in self._stores:
             kind: Any = STORES[self._address.scheme]
-            store = self._store = kind(self._address.bucket, config=CLIENT_CONFIG, retry_config=RETRIES)
-        return store
+            # Not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin.
+            config = {"timeout": f"{seconds}s", "connect_timeout": "10s"}
+            retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=seconds)}
+            self._stores[seconds] = kind(self._address.bucket, config=config, retry_config=retries)
+        return self._stores[seconds]

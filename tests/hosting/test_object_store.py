@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -248,6 +249,57 @@ async def test_a_digest_that_is_none_cannot_become_a_name(
 ) -> None:
     with pytest.raises(HostingError, match="64 hex digits"):
         await store.publish(HostedFile(make_clip().path, "../../x", 300_000))
+
+
+@pytest.fixture
+def silent_server(s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server that accepts connections and never says a word, as the store's endpoint."""
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+        yield url
+
+
+async def test_calls_that_a_silent_store_holds_keep_nobody_else_waiting(
+    silent_server: str, store: ObjectStore, make_clip: Callable[..., HostedFile]
+) -> None:
+    location = store.location(make_clip())
+    for _ in range(50):  # more than asyncio has shared threads on any machine
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(store.withdraw(location), 0.01)
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "written"), 5) == "written"
+
+
+async def test_a_silent_store_is_given_up_soon_by_everything_but_an_upload(
+    silent_server: str,
+    store: ObjectStore,
+    make_clip: Callable[..., HostedFile],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kling_direct.hosting.object_store.LOOK_SECONDS", 1)
+    clip = make_clip()
+    async with asyncio.timeout(30):
+        for doing in (store.withdraw(store.location(clip)), store.leftovers(), store.publish(clip)):
+            with pytest.raises(HostingError, match="does not answer in time"):
+                await doing
+
+
+def test_a_silent_store_does_not_keep_a_process_from_ending(
+    silent_server: str, run_python: Callable[..., subprocess.Popen[str]]
+) -> None:
+    code = (
+        "import asyncio; from kling_direct.settings import load_settings\n"
+        "from kling_direct.hosting.object_store import ObjectStore\n"
+        "store = ObjectStore(load_settings(store_url='s3://clips'))\n"
+        "async def look():\n"
+        "    try: await asyncio.wait_for(store.leftovers(), 0.2)\n"
+        "    except TimeoutError: print('let go', flush=True)\n"
+        "asyncio.run(look())"
+    )
+    process = run_python(code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "let go\n"
+    assert process.wait(timeout=10) == 0
 
 
 def test_two_processes_that_start_at_once_agree_on_one_install_id(
