@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..api.prices import Price
+    from ..media.types import Stop
     from ..settings import Settings
     from .job import Order
     from .ledger import Ledger
@@ -54,12 +55,18 @@ def check_order(
     *,
     has_host: bool,
     write_to: Path | None = None,
+    stop: Stop | None = None,
 ) -> Checked:
-    """Check an order; blocking. Nothing is sent, and nothing is written but temporary files."""
-    job, unreadable = read_job(order, origin)
+    """Check an order; blocking. Nothing is sent, and nothing is written but temporary files.
+
+    Raises:
+        MediaStopped: `stop` said so.
+        DiskFull: `write_to` or the folder for temporary files cannot be written.
+    """
+    job, unreadable = read_job(order, origin, stop)
     china = realm_of(order.service, origin) == "china"
     with tempfile.TemporaryDirectory(prefix="kling-direct-", ignore_cleanup_errors=True) as folder:
-        prepared = prepare(order, Path(folder), china=china)
+        prepared = prepare(order, Path(folder), china=china, stop=stop)
         written = _written(prepared, order, write_to) if write_to else ()
     found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
     known = {violation.field for violation in prepared.violations}

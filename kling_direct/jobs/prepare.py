@@ -64,7 +64,7 @@ def prepare(
         DiskFull: `folder` cannot take what has to be written.
     """
     orientation = _known(Orientation, order.motion.character_orientation) or Orientation.VIDEO
-    image, image_report, image_broken = _image(order)
+    image, image_report, image_broken = _image(order, stop)
     seconds: Any = VIDEO_MAX_SECONDS[orientation]
     clip, video_report, video_broken = None, (), ()
     if not isinstance(order.video, VideoUrl):
@@ -83,9 +83,11 @@ def prepare(
     )
 
 
-def _image(order: Order) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]:
+def _image(order: Order, stop: Stop | None) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]:
     try:
-        conformed = conform_picture(order.image, picture_bounds(), mode=order.conform)
+        conformed = conform_picture(order.image, picture_bounds(), mode=order.conform, stop=stop)
+    except MediaStopped:
+        raise
     except MediaError as error:
         return b"", (), (unreadable_violation("image", error),)
     return conformed.data, conformed.report, conformed.violations

@@ -28,7 +28,7 @@ def read_job(order: Order, origin: str, stop: Stop | None = None) -> tuple[Job |
     broken: list[Violation] = []
     image_digest = video_digest = ""
     try:
-        image_digest = picture_digest(order.image)
+        image_digest = picture_digest(order.image, stop=stop)
     except MediaStopped:
         raise
     except MediaError as error:

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from .bounds import picture_violations
+from .container import check_stop
 from .encode import encode_pixels
 from .picture import PictureSource, file_bytes, is_file, open_picture, rgb_of, rgb_pixels
 from .probe import probe_picture
 from .types import ConformedPicture, ConformMode
 
 if TYPE_CHECKING:
-    from .types import PictureBounds, PictureFacts
+    from .types import PictureBounds, PictureFacts, Stop
 
 _PLAIN_MODES = frozenset({"RGB", "L"})
+_COLOR_MODES = frozenset({"RGB", "RGBA", "P"})
+"""Their colour profile is one of RGB, and holds for what is made of them."""
 _LOSSY_FORMATS = frozenset({"JPEG", "WEBP", "MPO", "AVIF"})
 _EIGHT_BITS = 8
 
 
 def conform_picture(
-    source: PictureSource, bounds: PictureBounds, *, mode: ConformMode = ConformMode.AUTO
+    source: PictureSource,
+    bounds: PictureBounds,
+    *,
+    mode: ConformMode = ConformMode.AUTO,
+    stop: Stop | None = None,
 ) -> ConformedPicture:
     """Return a picture file that fits `bounds`, or the violations that stay when `mode` is off.
 
     A file that fits and that every reader understands alike comes back byte for byte. Raises
-    `UnreadableMedia`.
+    `UnreadableMedia`, and `MediaStopped` when `stop` says so.
     """
     if not is_file(source):
-        return _conform_pixels(rgb_pixels(source), bounds, ConformMode(mode), [])
+        return _conform_pixels(rgb_pixels(source), bounds, ConformMode(mode), [], stop)
+    source = Path(source) if isinstance(source, str) else source
+    facts = probe_picture(source, stop=stop)  # before all of it is read: it may be a video
     data = file_bytes(source)
-    facts = probe_picture(data)
     violations = picture_violations(facts, bounds)
     report = _peculiarities(facts)
     if mode == ConformMode.OFF or not (violations or report):
         return ConformedPicture(data, facts, (), violations)
-    with open_picture(data) as image:
-        pixels = rgb_of(image)
-        profile = image.info.get("icc_profile") if image.mode != "CMYK" else None
+    with open_picture(data, stop) as image:
+        pixels = rgb_of(image, stop)
+        profile = image.info.get("icc_profile") if image.mode in _COLOR_MODES else None
     if facts.format not in bounds.formats:
         report.append(f"Converted from {facts.format}.")
     lossy = facts.format in _LOSSY_FORMATS
-    return _conform_pixels(pixels, bounds, ConformMode(mode), report, lossy=lossy, profile=profile)
+    return _conform_pixels(pixels, bounds, ConformMode(mode), report, stop, lossy=lossy, profile=profile)
 
 
 def _peculiarities(facts: PictureFacts) -> list[str]:
@@ -68,15 +77,17 @@ def _conform_pixels(
     bounds: PictureBounds,
     mode: ConformMode,
     report: list[str],
+    stop: Stop | None,
     *,
     lossy: bool = False,
     profile: bytes | None = None,
 ) -> ConformedPicture:
     if mode is not ConformMode.OFF:
+        check_stop(stop)
         pixels = _fitted(pixels, bounds, report)
     limit = bounds.max_encoded_bytes
-    encoded = encode_pixels(pixels, max_encoded_bytes=limit, lossy=lossy, profile=profile)
-    facts = probe_picture(encoded.data)
+    encoded = encode_pixels(pixels, max_encoded_bytes=limit, lossy=lossy, profile=profile, stop=stop)
+    facts = probe_picture(encoded.data, stop=stop)
     return ConformedPicture(
         encoded.data, facts, (*report, *encoded.report), picture_violations(facts, bounds)
     )

@@ -67,7 +67,8 @@ def open_clip(path: Path) -> Iterator[InputContainer]:
     with translating(path):
         if path.is_file() and path.stat().st_size == 0:
             raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
-        with av.open(str(path), mode="r", metadata_errors="ignore") as container:
+        # FFmpeg takes "take:1.mp4" for a protocol
+        with av.open(str(path.absolute()), mode="r", metadata_errors="ignore") as container:
             yield container
 
 
@@ -92,7 +93,9 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
         (
             stream
             for stream in container.streams.audio
-            if stream.codec_context is not None and stream.codec_context.sample_rate
+            if stream.codec_context is not None
+            and stream.codec_context.sample_rate
+            and stream.codec_context.layout.nb_channels
         ),
         None,
     )

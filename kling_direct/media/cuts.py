@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av.filter.context import FilterContext
     from av.video.stream import VideoStream
 
-    from .types import Stop, TrimWindow
+    from .types import Stop
 
 _WIDTH_PX, _HEIGHT_PX = 64, 36
 MOST_DECODERS = 2  # each holds frames of full size, and more than two hardly help
@@ -45,28 +45,25 @@ class _Shots:
     changes: set[Fraction] = field(default_factory=set)
 
 
-def find_cuts(path: Path, *, window: TrimWindow | None = None, stop: Stop | None = None) -> tuple[float, ...]:
+def find_cuts(path: Path, *, stop: Stop | None = None) -> tuple[float, ...]:
     """Return the seconds after the clip's first frame at which a new shot begins.
 
-    Only cuts inside `window` are looked for. FFmpeg's scene score names the candidates; a flash after
-    which the old shot goes on, a change of light and fast motion are no cuts. Slow dissolves are not
-    found. Raises `UnreadableMedia` and `MediaStopped`.
+    FFmpeg's scene score names the candidates; a flash after which the old shot goes on, a change of light
+    and fast motion are no cuts. Slow dissolves are not found. Raises `UnreadableMedia` and `MediaStopped`.
     """
     path = Path(path)
     with open_clip(path) as container:
         video = picture_stream(container, path)
         video.codec_context.thread_type = "AUTO"
         video.codec_context.thread_count = min(threads(), MOST_DECODERS)
-        shots, first = _watch(container, video, window, stop)
+        shots, first = _watch(container, video, stop)
     if not shots.times:
-        raise UnreadableMedia(f"No picture of that part of {path.name} can be decoded.")
+        raise UnreadableMedia(f"No picture of {path.name} can be decoded.")
     numbers = (number for number, time in enumerate(shots.times) if time in shots.changes)
     return tuple(float(shots.times[n] - first) for n in numbers if _is_cut(shots.pictures, n))
 
 
-def _watch(
-    container: InputContainer, video: VideoStream, window: TrimWindow | None, stop: Stop | None
-) -> tuple[_Shots, Fraction]:
+def _watch(container: InputContainer, video: VideoStream, stop: Stop | None) -> tuple[_Shots, Fraction]:
     shots = _Shots()
     graph: _SceneGraph | None = None
     first: Fraction | None = None
@@ -74,12 +71,6 @@ def _watch(
     for frame in _frames(container, video, stop):
         time = (frame.pts or 0) * base
         first = time if first is None else first
-        if window is not None and time - first < Fraction(window.start_seconds):
-            continue
-        if window is not None and window.duration_seconds:
-            end = Fraction(window.start_seconds) + Fraction(window.duration_seconds)
-            if time - first >= end:
-                break
         if graph is None or not graph.takes(frame):
             graph = _SceneGraph(frame, base)
         graph.look(frame, shots)

@@ -21,7 +21,7 @@ from .container import check_stop, open_clip, picture_stream, sound_stream
 from .memory import require_memory
 from .probe import probe_clip
 from .rotation import Turn
-from .sound import SoundFormat, SoundReader
+from .sound import SoundFormat, SoundReader, longest_sound, sound_memory_bytes
 from .types import ClipFacts, Frames
 from .writer import threads
 
@@ -105,13 +105,14 @@ def decode_clip(
         every_nth=every_nth,
         longest_side_px=longest_side_px,
     )
+    sound_seconds = _sound_seconds(facts, wanted, cut=bool(count))
     require_memory(
-        needed,
+        needed + sound_memory_bytes(facts, sound_seconds),
         f"{wanted.room} frames of {wanted.width_px} x {wanted.height_px} px",
         "Take fewer frames (count, every n-th) or smaller ones (longest side), or use the video output.",
     )
     with open_clip(path) as container:
-        decoding = _Decoding(container, path, facts, wanted, cut_sound=bool(count), stop=stop)
+        decoding = _Decoding(container, path, facts, wanted, sound_seconds, stop)
         return decoding.run(on_progress)
 
 
@@ -136,6 +137,12 @@ def _selection(
     return _Selection(start, min(room, count) if count else room, every_nth, width_px, height_px)
 
 
+def _sound_seconds(facts: ClipFacts, wanted: _Selection, *, cut: bool) -> Fraction:
+    if cut:
+        return wanted.room * wanted.every_nth / facts.frame_rate
+    return max(Fraction(0), longest_sound(facts) - wanted.start)
+
+
 class _Decoding:
     """One run over one clip."""
 
@@ -145,8 +152,7 @@ class _Decoding:
         path: Path,
         facts: ClipFacts,
         wanted: _Selection,
-        *,
-        cut_sound: bool,
+        sound_seconds: Fraction,
         stop: Stop | None,
     ) -> None:
         self.path, self.facts, self.wanted, self.stop = path, facts, wanted, stop
@@ -156,7 +162,7 @@ class _Decoding:
         self.video.codec_context.thread_count = threads()
         self.first = Fraction(facts.picture_start_seconds).limit_denominator(1_000_000)
         self.turn = Turn(facts.rotation_degrees, facts.is_mirrored)
-        self.reader = self._reader(cut_sound=cut_sound)
+        self.reader = self._reader(sound_seconds)
         self.waves: list[np.ndarray] = []
         # numpy asks for huge pages; torch.empty does not and takes nearly twice the time to fill
         self.frames = np.empty((wanted.room, wanted.height_px, wanted.width_px, _CHANNELS), np.float32)
@@ -221,17 +227,18 @@ class _Decoding:
             self.container.seek(int(begin / base), stream=self.video, backward=True)
         return self.container.demux(*streams)
 
-    def _reader(self, *, cut_sound: bool) -> SoundReader | None:
+    def _reader(self, seconds: Fraction) -> SoundReader | None:
         stream = sound_stream(self.container)
         if stream is None or self.facts.sound is None:
             return None
-        seconds = self.wanted.room * self.wanted.every_nth / self.facts.frame_rate if cut_sound else None
         origin = self.first + self.wanted.start
         return SoundReader(stream, sound_format(stream), origin=origin, seconds=seconds)
 
     def _hear(self, packet: Packet) -> None:
         if self.reader is not None and not self.reader.is_done:
-            self.waves.extend(self.reader.read(packet))
+            for wave in self.reader.read(packet):
+                check_stop(self.stop)
+                self.waves.append(wave)
 
     def _audio(self) -> dict[str, Any] | None:
         if self.reader is None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from .container import check_stop, open_clip, sound_stream
 from .decode import sound_format
+from .memory import require_memory
 from .probe import probe_clip
-from .sound import SoundReader
+from .sound import SoundReader, longest_sound, sound_memory_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,11 +33,21 @@ def decode_sound(path: Path, *, stop: Stop | None = None) -> dict[str, Any] | No
         if stream is None:
             return None
         origin = Fraction(facts.picture_start_seconds).limit_denominator(1_000_000)
-        reader = SoundReader(stream, sound_format(stream), origin=origin, seconds=None)
+        seconds = longest_sound(facts)
+        require_memory(
+            sound_memory_bytes(facts, seconds),
+            f"{float(seconds):.0f} s of sound",
+            "Cut the clip, or use the video output.",
+        )
+        reader = SoundReader(stream, sound_format(stream), origin=origin, seconds=seconds)
         waves: list[np.ndarray] = []
         for packet in container.demux(stream):
             check_stop(stop)
-            waves.extend(reader.read(packet))
+            for wave in reader.read(packet):
+                check_stop(stop)
+                waves.append(wave)
+            if reader.is_done:
+                break
         waves.extend(reader.finish())
     if not waves:
         return None

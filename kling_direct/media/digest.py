@@ -22,12 +22,13 @@ _CHUNK_BYTES = 1 << 22
 _MICROSECONDS = 1_000_000
 
 
-def picture_digest(source: PictureSource) -> str:
+def picture_digest(source: PictureSource, *, stop: Stop | None = None) -> str:
     """Return the digest of a picture's 8-bit RGB pixels and shape: upright, transparency on white.
 
-    The same for a PNG file and for the tensor that ComfyUI loads from it. Raises `UnreadableMedia`.
+    The same for a PNG file and for the tensor that ComfyUI loads from it. Raises `UnreadableMedia`, and
+    `MediaStopped` when `stop` says so.
     """
-    pixels = rgb_pixels(source)
+    pixels = rgb_pixels(source, stop)
     hasher = blake3(f"picture {pixels.shape}\n".encode())
     hasher.update(np.ascontiguousarray(pixels).data)
     return hasher.hexdigest()

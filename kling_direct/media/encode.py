@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -19,7 +19,6 @@ from ..errors import UnreadableMedia
 from . import sws
 from .bounds import encoded_bytes
 from .container import check_stop
-from .picture import PictureSource, rgb_pixels
 from .pixels import BATCH_AXES, as_array, to_8_bit
 from .sound import SoundFormat, waveform, waveform_chunks
 from .types import EncodedPicture, Frames
@@ -43,41 +42,41 @@ TO_420 = sws.AREA | sws.ACCURATE | sws.FULL_CHROMA_INPUT
 """Pixels to 4:2:0: chroma is averaged over the pixels it stands for."""
 
 
-def encode_picture(source: PictureSource, *, max_encoded_bytes: int) -> EncodedPicture:
-    """Return a picture as a PNG, or as a JPEG (4:4:4) where a PNG would be too large.
-
-    `max_encoded_bytes` counts the base64 text. JPEG quality goes down from 95 to 80 only as needed,
-    then the pixels get fewer. Raises `UnreadableMedia`.
-    """
-    return encode_pixels(rgb_pixels(source), max_encoded_bytes=max_encoded_bytes)
-
-
 def encode_pixels(
-    pixels: np.ndarray, *, max_encoded_bytes: int, lossy: bool = False, profile: bytes | None = None
+    pixels: np.ndarray,
+    *,
+    max_encoded_bytes: int,
+    lossy: bool = False,
+    profile: bytes | None = None,
+    stop: Stop | None = None,
 ) -> EncodedPicture:
-    """Encode (H, W, 3) uint8; `lossy` skips the attempt at PNG, for pixels that came from a JPEG.
+    """Return (H, W, 3) uint8 as a PNG, or as a JPEG (4:4:4) where a PNG would be too large.
 
-    `profile` is the ICC profile that says what the numbers mean; None is sRGB.
+    `max_encoded_bytes` counts the base64 text. JPEG quality goes down from 95 to 80 only as needed, then
+    the pixels get fewer. `lossy` skips the attempt at PNG, for pixels that came from a JPEG. `profile` is
+    the ICC profile that says what the numbers mean; None is sRGB. Raises `MediaStopped`.
     """
+    check_stop(stop)
     image = Image.fromarray(pixels)
     if profile:
         image.info["icc_profile"] = profile
     most_bytes = max_encoded_bytes // 4 * 3
     if not lossy and pixels.nbytes * _LIKELY_PNG_RATIO <= 4 * most_bytes:
-        data = _saved(image, "PNG", compress_level=4)
+        data = _saved(image, "PNG", stop, compress_level=4)
         if encoded_bytes(len(data)) <= max_encoded_bytes:
             return EncodedPicture(data, "PNG", ())
     original = image.size
     while True:
         data = b""
         for quality in _JPEG_QUALITIES:
-            data = _saved(image, "JPEG", quality=quality, subsampling=0)
+            data = _saved(image, "JPEG", stop, quality=quality, subsampling=0)
             if encoded_bytes(len(data)) <= max_encoded_bytes:
                 return EncodedPicture(data, "JPEG", _told(quality, original, image.size))
             if len(data) > 4 * most_bytes:
                 break  # lower quality cannot make up for that
         scale = min(_SHRINK, (most_bytes / len(data)) ** 0.5)
         width, height = (max(1, round(side * scale)) for side in image.size)
+        check_stop(stop)
         image = image.resize((width, height), Image.Resampling.LANCZOS)  # keeps its ICC profile
 
 
@@ -89,8 +88,20 @@ def _told(quality: int, before: tuple[int, int], after: tuple[int, int]) -> tupl
     return (f"Scaled from {sizes} to stay under the size limit.", saved)
 
 
-def _saved(image: Image.Image, form: str, **options: int) -> bytes:
-    buffer = io.BytesIO()
+class _Watched(io.BytesIO):
+    """Memory whose writing ends when asked to; Pillow encodes as it writes, piece by piece."""
+
+    def __init__(self, stop: Stop | None) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def write(self, data: Any, /) -> int:
+        check_stop(self._stop)
+        return super().write(data)
+
+
+def _saved(image: Image.Image, form: str, stop: Stop | None, **options: int) -> bytes:
+    buffer = _Watched(stop)
     image.save(buffer, form, icc_profile=image.info.get("icc_profile"), **options)
     return buffer.getvalue()
 

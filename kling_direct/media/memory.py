@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import NotEnoughMemory
 
 GIGABYTE = 1_000_000_000
-_CGROUPS = (  # limit, use, and the line of memory.stat that counts file pages the kernel would give back
+_CGROUPS = (  # limit and use
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
 )

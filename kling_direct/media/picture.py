@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import UnreadableMedia
+from ..errors import MediaError, UnreadableMedia
+from .container import check_stop
 from .pixels import flatten_alpha, frame_array, to_8_bit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .types import Stop
 
 PictureSource: TypeAlias = Path | bytes | Any
 """A file, its bytes, or a picture as (H, W, C) or (1, H, W, C) float32 in 0..1, tensor or array."""
@@ -24,6 +28,11 @@ PictureSource: TypeAlias = Path | bytes | Any
 ORIENTATION_TAG = 0x0112
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 _OPENING = threading.Lock()
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error),
+    *(LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
+)
+"""What Pillow's readers of formats and of EXIF raise for malformed files."""
 
 
 def is_file(source: PictureSource) -> bool:
@@ -49,14 +58,18 @@ def name_of(source: PictureSource) -> str:
 
 
 @contextmanager
-def open_picture(source: PictureSource) -> Iterator[Image.Image]:
-    """Open a picture file with its first frame decoded; Pillow's errors become `UnreadableMedia`."""
+def open_picture(source: PictureSource, stop: Stop | None = None) -> Iterator[Image.Image]:
+    """Open a picture file with its first frame decoded; Pillow's errors become `UnreadableMedia`.
+
+    Raises `MediaStopped` when `stop` says so.
+    """
     name = name_of(source)
     try:
-        image = _open(source)
-        with image:
+        with _file(source, stop) as file, _identified(file) as image:
             image.load()
             yield image
+    except MediaError:
+        raise
     except FileNotFoundError as error:
         raise UnreadableMedia(f"{name} does not exist.", hint="Choose the file again.") from error
     except UnidentifiedImageError as error:
@@ -67,40 +80,60 @@ def open_picture(source: PictureSource) -> Iterator[Image.Image]:
         raise UnreadableMedia(
             f"{name} has more than 178 million pixels.", hint="Make it smaller; 4096 px a side is plenty."
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
         raise UnreadableMedia(
             f"{name} is damaged or cut off.", hint="Open it in an image editor and save it again."
         ) from error
 
 
-def rgb_pixels(source: PictureSource) -> np.ndarray:
+def rgb_pixels(source: PictureSource, stop: Stop | None = None) -> np.ndarray:
     """Return (H, W, 3) uint8: upright, 8-bit, transparency laid on white.
 
     A PNG without transparency and the tensor that ComfyUI loads from it give the same array.
-    Raises `UnreadableMedia`.
+    Raises `UnreadableMedia`, and `MediaStopped` when `stop` says so.
     """
     if not is_file(source):
         return to_8_bit(frame_array(source))
-    with open_picture(source) as image:
-        return rgb_of(image)
+    with open_picture(source, stop) as image:
+        return rgb_of(image, stop)
 
 
-def rgb_of(image: Image.Image) -> np.ndarray:
+def rgb_of(image: Image.Image, stop: Stop | None = None) -> np.ndarray:
     """Return (H, W, 3) uint8 of an opened picture's first frame: upright, transparency laid on white."""
+    check_stop(stop)
     if image.mode in _SIXTEEN_BIT_MODES:
         image = _eight_bit_grey(image)
     upright = ImageOps.exif_transpose(image) or image
+    check_stop(stop)
     if upright.has_transparency_data:
-        return flatten_alpha(np.asarray(upright.convert("RGBA")))
-    return np.array(upright.convert("RGB"))
+        upright = upright if upright.mode == "RGBA" else upright.convert("RGBA")
+        return flatten_alpha(np.asarray(upright), stop)
+    return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
-def _open(source: PictureSource) -> Image.Image:
-    data = source if isinstance(source, Path | str) else io.BytesIO(bytes(source))
+class _Watched(io.BufferedReader):
+    """A file whose reading ends when asked to; Pillow decodes as it reads, piece by piece."""
+
+    def __init__(self, raw: io.RawIOBase, stop: Stop | None) -> None:
+        super().__init__(raw)
+        self._stop = stop
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        check_stop(self._stop)
+        return super().read(size)
+
+
+def _file(source: PictureSource, stop: Stop | None) -> _Watched:
+    if isinstance(source, Path | str):
+        return _Watched(io.FileIO(source), stop)
+    return _Watched(cast("io.RawIOBase", io.BytesIO(bytes(source))), stop)
+
+
+def _identified(file: _Watched) -> Image.Image:
     # Pillow warns from 89 million pixels on and refuses from 178 million; a 12000 x 9000 scan is no bomb.
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(data)
+        return Image.open(file)
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import UnreadableMedia
+from .container import check_stop
+
+if TYPE_CHECKING:
+    from .types import Stop
 
 PICTURE_AXES = 3
 BATCH_AXES = 4
@@ -68,10 +72,14 @@ def _rounded(picture: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def flatten_alpha(picture: np.ndarray) -> np.ndarray:
+def flatten_alpha(picture: np.ndarray, stop: Stop | None = None) -> np.ndarray:
     """Return (H, W, 3) uint8 of (H, W, 4) uint8 laid on white."""
-    alpha = picture[..., 3:].astype(np.uint16)
-    if alpha.min() == 255:  # noqa: PLR2004 - opaque
+    if picture[..., 3].min() == 255:  # noqa: PLR2004 - opaque
         return np.ascontiguousarray(picture[..., :3])
-    color = picture[..., :3].astype(np.uint16)
-    return ((color * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    flat = np.empty((*picture.shape[:2], 3), np.uint8)
+    for top in range(0, len(picture), _ROWS):
+        check_stop(stop)
+        rows = picture[top : top + _ROWS]
+        alpha, color = rows[..., 3:].astype(np.uint16), rows[..., :3].astype(np.uint16)
+        flat[top : top + _ROWS] = (color * alpha + 255 * (255 - alpha) + 127) // 255
+    return flat

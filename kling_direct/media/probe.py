@@ -36,13 +36,13 @@ _MAY_END_EARLY_SECONDS = 1.0
 _STOP_EVERY = 64  # packets
 
 
-def probe_picture(source: Path | bytes) -> PictureFacts:
+def probe_picture(source: Path | bytes, *, stop: Stop | None = None) -> PictureFacts:
     """Measure a picture file; all of its first frame is decoded, so damage shows.
 
-    Raises `UnreadableMedia` for anything that is not an intact picture.
+    Raises `UnreadableMedia` for anything that is not an intact picture, `MediaStopped`.
     """
     size_bytes = len(source) if isinstance(source, bytes) else _file_size(Path(source))
-    with open_picture(source) as image:
+    with open_picture(source, stop) as image:
         orientation = int(image.getexif().get(ORIENTATION_TAG) or 1)
         orientation = orientation if orientation in range(1, 9) else 1
         width_px, height_px = reversed(image.size) if orientation in _TURNED else image.size

@@ -57,6 +57,7 @@ def reencode(
         )
         with writer:
             for picture in run.pictures(writer):
+                check_stop(stop)  # one picture may be held for any time, between two packets
                 writer.picture(picture)
                 if on_progress:
                     on_progress(writer.frames_written, plan.frame_count)

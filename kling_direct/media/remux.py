@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import av
 
 from .container import check_stop, open_clip, picture_stream, sound_stream, translating
-from .sound import SoundFormat, SoundReader
+from .sound import SoundFormat, SoundReader, longest_sound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def remux(source: Path, target: Path, facts: ClipFacts, *, stop: Stop | None = N
             container = stack.enter_context(open_clip(source))
             stack.enter_context(translating(target))
             options = {"movflags": "+faststart"}
-            output = stack.enter_context(av.open(str(target), "w", format="mp4", options=options))
+            output = stack.enter_context(av.open(str(target.absolute()), "w", format="mp4", options=options))
             _Copy(container, output, source, facts).run(stop)
     except BaseException:
         target.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ class _Copy:
             self.copies[self.audio.index] = output.add_stream_from_template(self.audio)
         else:
             form = SoundFormat.for_aac(facts.sound.sample_rate_hz, facts.sound.channels)
-            self.reader = SoundReader(self.audio, form, origin=self.origin, seconds=None)
+            self.reader = SoundReader(self.audio, form, origin=self.origin, seconds=longest_sound(facts))
             self.encoder = output.add_stream("aac", rate=form.rate_hz)
             self.encoder.codec_context.layout = form.layout
             self.encoder.codec_context.format = "fltp"

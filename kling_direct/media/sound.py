@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.packet import Packet
 
+    from .types import ClipFacts
+
 AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 """The sample rates of AAC that every player knows (ISO 14496-3)."""
 USUAL_RATE_HZ = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _TOLERANCE_SECONDS = Fraction(1, 100)  # rounded time stamps; a real gap is longer
+_BEYOND_SECONDS = 1  # an encoder's padding
 _WAVE_AXES = 3
 _MOST_PLANES = 7  # PyAV miscounts the planes of a frame with eight channels
 
@@ -140,6 +144,19 @@ class SoundReader:
             self.position += part
             samples -= part
             yield np.zeros((self.form.channels, part), np.float32)
+
+
+def longest_sound(facts: ClipFacts) -> Fraction:
+    """Return the seconds that a clip's sound can last; a time stamp far beyond is no reason for silence."""
+    sound_seconds = facts.sound.duration_seconds if facts.sound else 0.0
+    return Fraction(max(facts.duration_seconds, sound_seconds)) + _BEYOND_SECONDS
+
+
+def sound_memory_bytes(facts: ClipFacts, seconds: Fraction) -> int:
+    """Return the bytes that so much of a clip's sound takes, once in pieces and once as a whole."""
+    if facts.sound is None:
+        return 0
+    return math.ceil(seconds * facts.sound.sample_rate_hz) * facts.sound.channels * 4 * 2
 
 
 def waveform(audio: dict[str, Any]) -> tuple[np.ndarray, int]:

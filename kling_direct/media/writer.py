@@ -65,7 +65,7 @@ class ClipWriter:
         try:
             with translating(self.path):
                 options = {"movflags": "+faststart"}
-                self._container = av.open(str(self.path), "w", format="mp4", options=options)
+                self._container = av.open(str(self.path.absolute()), "w", format="mp4", options=options)
                 self._open_streams(self._container)
         except BaseException:
             self._discard()

@@ -1,22 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from kling_direct.errors import UnreadableMedia
 from kling_direct.media.bounds import encoded_bytes
 from kling_direct.media.conform import conform_picture
-from kling_direct.media.encode import encode_picture
-from kling_direct.media.types import ConformMode
+from kling_direct.media.digest import picture_digest
+from kling_direct.media.encode import encode_pixels
+from kling_direct.media.types import ConformMode, PictureBounds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.media.types import ConformedPicture, PictureBounds
+    from kling_direct.media.types import ConformedPicture
 
 
 def saved(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
@@ -135,21 +141,21 @@ def test_108_million_pixels(picture_bounds: PictureBounds, astronaut: np.ndarray
 
 def test_quality_is_lowered_only_as_needed() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (1500, 1500, 3), np.uint8)
-    plenty = encode_picture(noise.astype(np.float32) / 255, max_encoded_bytes=10_000_000)
+    plenty = encode_pixels(noise, max_encoded_bytes=10_000_000)
     assert plenty.format == "PNG"
     assert (pixels(plenty.data) == noise).all()
-    less = encode_picture(noise, max_encoded_bytes=5_000_000)
+    less = encode_pixels(noise, max_encoded_bytes=5_000_000)
     assert less.format == "JPEG"
     assert encoded_bytes(len(less.data)) <= 5_000_000
     assert Image.open(io.BytesIO(less.data)).size == (1500, 1500)
-    tiny = encode_picture(noise, max_encoded_bytes=300_000)
+    tiny = encode_pixels(noise, max_encoded_bytes=300_000)
     assert encoded_bytes(len(tiny.data)) <= 300_000
     assert "Scaled from 1500 x 1500" in tiny.report[0]
 
 
 def test_jpeg_keeps_full_color_resolution() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (900, 900, 3), np.uint8)
-    image = Image.open(io.BytesIO(encode_picture(noise, max_encoded_bytes=2_500_000).data))
+    image = Image.open(io.BytesIO(encode_pixels(noise, max_encoded_bytes=2_500_000).data))
     assert [layer[1:3] for layer in getattr(image, "layer")] == [(1, 1)] * 3  # noqa: B009 - JPEG's own
 
 
@@ -190,3 +196,73 @@ def test_a_broken_picture_is_never_a_pass(tmp_path: Path, picture_bounds: Pictur
     for mode in ConformMode:
         with pytest.raises(UnreadableMedia):
             conform_picture(path, picture_bounds, mode=mode)
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        pytest.param(lambda data: data[:2] + b"\xff\xe1\x00\x00" + data[2:], id="a segment without length"),
+        pytest.param(lambda data: data[:2] + b"\xff\xc0\x00\x03\x08" + data[2:], id="a short frame header"),
+        pytest.param(lambda data: data[:2] + b"\xff\xe1\x00\x0aExif\x00\x00MM" + data[2:], id="short EXIF"),
+        pytest.param(lambda data: data.replace(b"\x01\x12", b"\x92\x86"), id="EXIF of another tag"),
+    ],
+)
+@pytest.mark.parametrize("mode", list(ConformMode))
+def test_a_malformed_photo_is_measured_or_refused_in_words(
+    mode: ConformMode,
+    breaks: Callable[[bytes], bytes],
+    astronaut: np.ndarray,
+    picture_bounds: PictureBounds,
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = saved(Image.fromarray(astronaut), "JPEG", exif=exif)
+    with contextlib.suppress(UnreadableMedia):
+        conform_picture(breaks(data), picture_bounds, mode=mode)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, of EXIF
+@given(
+    place=st.integers(0, 400), bits=st.integers(1, 255), form=st.sampled_from(["JPEG", "PNG", "TIFF", "GIF"])
+)
+@settings(max_examples=100, deadline=None)
+def test_no_damage_near_the_start_of_a_file_is_a_traceback(place: int, bits: int, form: str) -> None:
+    data = bytearray(small_photos()[form])
+    data[place % len(data)] ^= bits
+    bounds = PictureBounds(min_side_px=4, max_side_px=65536, max_ratio=2.5, max_encoded_bytes=10_000_000)
+    with contextlib.suppress(UnreadableMedia):
+        conform_picture(bytes(data), bounds)
+    with contextlib.suppress(UnreadableMedia):
+        picture_digest(bytes(data))
+
+
+@cache
+def small_photos() -> dict[str, bytes]:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (16, 16, 3), np.uint8))
+    return {form: saved(image, form, exif=exif) for form in ("JPEG", "PNG", "TIFF")} | {
+        "GIF": saved(image, "GIF", save_all=True, append_images=[image.rotate(90)])
+    }
+
+
+def test_a_video_for_a_picture_is_refused_without_being_read(
+    tmp_path: Path, picture_bounds: PictureBounds
+) -> None:
+    path = tmp_path / "clip.mp4"
+    with path.open("wb") as file:
+        file.write(b"\x00\x00\x00\x18ftypmp42")
+        file.truncate(50_000_000_000)  # far more than there is memory; the file system stores a few bytes
+    with pytest.raises(UnreadableMedia, match=r"clip\.mp4 is not a picture"):
+        conform_picture(path, picture_bounds)
+
+
+def test_a_grey_profile_is_not_put_into_a_color_picture(
+    astronaut: np.ndarray, picture_bounds: PictureBounds
+) -> None:
+    grey = Image.fromarray(astronaut).convert("L").resize((200, 200))
+    profile = bytearray(128)
+    profile[16:20] = b"GRAY"
+    made = conform_picture(saved(grey, "PNG", icc_profile=bytes(profile)), picture_bounds)
+    image = Image.open(io.BytesIO(made.data))
+    assert (image.mode, image.info.get("icc_profile")) == ("RGB", None)

@@ -6,7 +6,6 @@ import pytest
 
 from kling_direct.errors import MediaStopped
 from kling_direct.media.cuts import find_cuts
-from kling_direct.media.types import TrimWindow
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,11 +31,6 @@ def three_cuts(clips: Any, real_clips: Path) -> Path:
 
 def test_three_cuts_are_found_exactly(three_cuts: Path) -> None:
     assert find_cuts(three_cuts) == pytest.approx((1.6, 2.8, 4.0))
-
-
-def test_only_cuts_inside_the_window_count(three_cuts: Path) -> None:
-    assert find_cuts(three_cuts, window=TrimWindow(2, 1.5)) == pytest.approx((2.8,))
-    assert find_cuts(three_cuts, window=TrimWindow(1.6, 1)) == ()
 
 
 def test_a_real_shot_has_none(real_clips: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,11 +17,13 @@ from kling_direct.media import decode as decoding
 from kling_direct.media import memory
 from kling_direct.media.conform import conform_clip
 from kling_direct.media.decode import decode_clip, frames_memory_bytes
+from kling_direct.media.decode_sound import decode_sound
 from kling_direct.media.encode import encode_frames
 from kling_direct.media.probe import probe_clip
 from kling_direct.media.types import ConformMode, Frames, TrimWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from kling_direct.media.types import ClipBounds
@@ -193,6 +196,42 @@ def test_too_little_memory_is_said_before_anything_is_allocated(
     facts = probe_clip(path)
     assert frames_memory_bytes(facts) == 132 * 1280 * 720 * 12
     assert frames_memory_bytes(facts, start_seconds=2, count=10, longest_side_px=640) == 10 * 640 * 360 * 12
+
+
+@pytest.fixture
+def gap_in_the_sound(tmp_path: Path) -> Path:
+    """One second of picture; the second packet of its sound says that it belongs ten hours later."""
+    path = tmp_path / "gap.mkv"
+    with av.open(str(path), "w") as output:
+        video: Any = output.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = output.add_stream("pcm_s16le", rate=48000)
+        sound.layout = "mono"
+        for _ in range(25):
+            output.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((72, 64), np.uint8), "yuv420p")))
+        output.mux(video.encode(None))
+        for at_seconds in (0, 36_000):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 4800), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.time_base, frame.pts = 48000, Fraction(1, 48000), at_seconds * 48000
+            output.mux(sound.encode(frame))
+        output.mux(sound.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("decode", [decode_clip, decode_sound])
+def test_ten_hours_of_silence_are_counted_before_they_are_allocated(
+    decode: Callable[..., object], gap_in_the_sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: 1_000_000_000)
+    with pytest.raises(NotEnoughMemory, match=r"need 13\.8 GB of memory; 1\.0 GB are free"):
+        decode(gap_in_the_sound)
+
+
+def test_a_silence_of_hours_may_be_stopped(gap_in_the_sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free_memory_bytes", lambda: None)
+    answers = iter([False] * 50)
+    with pytest.raises(MediaStopped):
+        decode_sound(gap_in_the_sound, stop=lambda: next(answers, True))
 
 
 def test_free_memory_is_known_here() -> None:

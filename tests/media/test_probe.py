@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 from PIL import Image
 
 from kling_direct.errors import MediaStopped, UnreadableMedia
+from kling_direct.media.conform import conform_clip
 from kling_direct.media.probe import probe_clip, probe_picture
+from kling_direct.media.types import ConformMode
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from kling_direct.media.types import ClipBounds
 
 
 def png(image: Image.Image, **options: Any) -> bytes:
@@ -62,6 +65,18 @@ def test_what_an_edit_list_hides_does_not_count(clips: Any) -> None:
     cut = clips.make("edit.mp4", "-ss", "1.5", "-i", str(path), "-c", "copy")
     facts = probe_clip(cut)
     assert facts.picture_duration_seconds == pytest.approx(4.5, abs=0.05)
+
+
+def test_a_name_with_a_colon_is_no_protocol(
+    clips: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, video_bounds: ClipBounds
+) -> None:
+    source = clips.pattern("colon.mkv", 3.04, size="400x400")
+    (tmp_path / "Take:1.mkv").write_bytes(source.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    path = Path("Take:1.mkv")
+    assert probe_clip(path).width_px == 400
+    made = conform_clip(path, Path("out:put"), video_bounds, mode=ConformMode.AUTO)
+    assert (made.violations, made.is_original) == ((), False)
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
