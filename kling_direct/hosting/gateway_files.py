@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import filelock
@@ -62,18 +62,25 @@ class GatewayFiles:
                 raise HostingError(f"The gateway's copy cannot be deleted: {error.strerror}.") from None
 
     def held(self) -> dict[str, tuple[int, float]]:
-        """Return size in bytes and time of change (Unix seconds) of everything in the folder, by digest."""
+        """Return size in bytes and time of change (Unix seconds) of everything in the folder, by digest.
+
+        Raises:
+            HostingError: the folder cannot be read.
+        """
         found: dict[str, tuple[int, float]] = {}
-        for path in self._folder.iterdir():
-            digest = path.name[:64]
-            if not DIGEST.fullmatch(digest):
-                continue
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue
-            size_bytes, modified = found.get(digest, (0, 0.0))
-            found[digest] = (size_bytes + stat.st_size, max(modified, stat.st_mtime))
+        try:
+            for path in self._folder.iterdir():
+                digest = path.name[:64]
+                if not DIGEST.fullmatch(digest):
+                    continue
+                with suppress(FileNotFoundError):
+                    stat = path.stat()
+                    size_bytes, modified = found.get(digest, (0, 0.0))
+                    found[digest] = (size_bytes + stat.st_size, max(modified, stat.st_mtime))
+        except OSError as error:
+            raise HostingError(
+                f"The gateway's folder {self._folder} cannot be read: {error.strerror}."
+            ) from None
         return found
 
     def _copy_in(self, file: HostedFile, digest: str) -> None:
@@ -93,11 +100,18 @@ class GatewayFiles:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the folder against every other process and thread that copies or deletes."""
+        lock = filelock.FileLock(self._folder.with_name("files.lock"), timeout=LOCK_SECONDS)
         try:
-            with filelock.FileLock(self._folder.with_name("files.lock"), timeout=LOCK_SECONDS):
-                yield
+            lock.acquire()
         except filelock.Timeout:
             raise HostingError("Another process keeps the gateway's folder locked; run again.") from None
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or "its file system knows no locks"
+            raise HostingError(f"The gateway's folder {self._folder} cannot be locked: {reason}.") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _path(self, digest: str) -> Path:
         return self._folder / f"{digest}.mp4"

@@ -106,7 +106,8 @@ class ObjectStore(MediaHost):
 
     Objects are named `<prefix>kling-direct/<install id>/<digest>.mp4`, and nothing outside
     `kling-direct/<install id>/` is ever listed, written or deleted. Publishing the same clip several times at
-    once through one instance is one upload. A link signed with temporary credentials ends with them,
+    once through one instance is one upload; of two processes that begin at the same moment each uploads it,
+    and one object is left. A link signed with temporary credentials ends with them,
     whatever lifetime was asked for.
     """
 

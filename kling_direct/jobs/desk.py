@@ -33,7 +33,7 @@ from .progress import Progress, Stage
 from .remember import remember_result, remember_tasks
 from .settle import settle
 from .submit import submit
-from .uploads import removable, sweep
+from .tidying import Tidying
 from .work import NobodyWaits, Work
 
 if TYPE_CHECKING:
@@ -72,9 +72,11 @@ class Desk:
     connections: Connections
     media: MediaThreads
     _slots: asyncio.Semaphore = field(init=False)
+    _tidying: Tidying = field(init=False)
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.settings.max_parallel)
+        self._tidying = Tidying(self.ledger.database, self.connections, self.clock)
 
     async def fulfil(self, job: Job, flight: Flight) -> Outcome:
         """Return the job's video: the kept one, the one under way, or a new one.
@@ -99,7 +101,7 @@ class Desk:
             try:
                 posted, attempt = await self.carry(attempt, job.label, flight, preparation)
             finally:
-                await self._tidy(job.order.service)
+                await self.tidy(job.order.service)
             prepared = preparation.prepared if posted else None
             return self.outcome(job.label, attempt, reused=not posted, prepared=prepared)
 
@@ -237,18 +239,10 @@ class Desk:
             logger.info("Callbacks are not heard: %s", error.message)
             return None
 
-    async def _tidy(self, service: Service) -> None:
+    async def tidy(self, service: Service) -> None:
         """Remove reference videos that nobody needs any more from the host that this process uses."""
-        if service is not Service.KLING:
-            return
-        try:
-            if not await asyncio.to_thread(removable, self.ledger.database, self.clock.now()):
-                return
-            host = await self.connections.public_host()
-            if host is not None:
-                await sweep(self.ledger.database, host, self.clock.now())
-        except KlingDirectError as error:
-            logger.warning("Old reference videos could not be removed: %s", error.message)
+        if service is Service.KLING:
+            await self._tidying.tidy()
 
     async def _account(self, job: Job) -> Account:
         return await asyncio.to_thread(self.accounts.account, job.order.service, job.order.profile)

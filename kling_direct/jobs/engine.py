@@ -208,7 +208,10 @@ class Engine:
 
         async def work(flight: Flight) -> Outcome:
             current = await desk.served(attempt)
-            _posted, ended = await desk.carry(current, label, flight)
+            try:
+                _posted, ended = await desk.carry(current, label, flight)
+            finally:
+                await desk.tidy(label.service)
             return desk.outcome(label, ended, reused=True)
 
         return await self._fly(attempt.job_key, work, wait_minutes, listener)

@@ -6,7 +6,7 @@ import asyncio
 import base64
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..api.limits import Mode, Model, Orientation
 from ..api.models import CreateRequest
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..hosting.media_host import HostedFile, MediaHost
     from .database import Database
     from .prepare import Prepared
+
+SHORTEST_MINUTES: Final = 60.0
+"""How long a link lives at least: the task goes on at Kling when nobody waits for it here."""
 
 
 @dataclass
@@ -74,7 +77,7 @@ class Sending:
             return video.url
         if host is None or clip is None:
             raise no_host_error()
-        lifetime = timedelta(minutes=max(self.order.wait_minutes, 1))
+        lifetime = timedelta(minutes=max(self.order.wait_minutes, SHORTEST_MINUTES))
         url = await self._published(host, clip, placed, lifetime)
         try:
             await host.verify(url, clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -13,8 +14,6 @@ from .attempt import ENDED, AttemptState, milliseconds
 from .tables import attempts, uploads
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from ..hosting.media_host import MediaHost
     from .database import Database
 
@@ -78,29 +77,47 @@ def forget_upload(database: Database, location: str) -> None:
         connection.execute(sa.delete(uploads).where(uploads.c.location == location))
 
 
+def next_expiry(database: Database, now: datetime) -> datetime | None:
+    """Return when the next link of those that still live ends; blocking."""
+    query = sa.select(sa.func.min(uploads.c.signed_until)).where(uploads.c.signed_until >= milliseconds(now))
+    with database.read() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else datetime.fromtimestamp(found / 1000, UTC)
+
+
 async def sweep(database: Database, host: MediaHost, now: datetime) -> int:
     """Remove from a host what may go and return how much that was; a host that refuses is asked next time.
 
     Ends after some seconds in any case: a paid result waits for this.
     """
     removed = 0
+    problems: dict[str, int] = {}
     try:
         async with asyncio.timeout(SWEEP_SECONDS):
             for location in await asyncio.to_thread(removable, database, now, host.kind):
-                removed += await _removed(database, host, location)
+                # Asked again: since then another process may have handed the same clip over.
+                if not await asyncio.to_thread(_is_removable, database, location, now):
+                    continue
+                try:
+                    await host.withdraw(location)
+                except HostingError as error:
+                    problems[error.message] = problems.get(error.message, 0) + 1
+                    continue
+                await asyncio.to_thread(forget_upload, database, location)
+                removed += 1
     except TimeoutError:
         logger.warning("Reference videos could not be removed from their host: it does not answer in time.")
+    for message, count in problems.items():
+        logger.warning("Reference videos that could not be removed from their host: %d. %s", count, message)
     return removed
 
 
-async def _removed(database: Database, host: MediaHost, location: str) -> bool:
-    try:
-        await host.withdraw(location)
-    except HostingError as error:
-        logger.warning("A reference video could not be removed from its host: %s", error.message)
-        return False
-    await asyncio.to_thread(forget_upload, database, location)
-    return True
+def _is_removable(database: Database, location: str, now: datetime) -> bool:
+    query = sa.select(uploads.c.signed_until).where(uploads.c.location == location)
+    with database.read() as connection:
+        signed_until = connection.execute(query).scalar()
+    is_over = signed_until is not None and signed_until < milliseconds(now)
+    return is_over and location not in needed(database, now)
 
 
 async def clean(database: Database, host: MediaHost, before: datetime) -> tuple[int, int]:
@@ -112,9 +129,13 @@ async def clean(database: Database, host: MediaHost, before: datetime) -> tuple[
         HostingError: the host cannot be listed.
     """
     found = await host.leftovers()
-    in_use = await asyncio.to_thread(needed, database, before)
-    old = [item for item in found if item.last_modified < before and item.location not in in_use]
-    for item in old:
-        await host.withdraw(item.location)
-        await asyncio.to_thread(forget_upload, database, item.location)
-    return len(old), len(found) - len(old)
+    removed = 0
+    for item in found:
+        # Asked for each: meanwhile another process may have handed the same clip over.
+        if item.last_modified < before and item.location not in await asyncio.to_thread(
+            needed, database, before
+        ):
+            await host.withdraw(item.location)
+            await asyncio.to_thread(forget_upload, database, item.location)
+            removed += 1
+    return removed, len(found) - removed

@@ -135,3 +135,19 @@ def test_folder_and_secret_are_the_users_alone(settings: Settings) -> None:
     folder = settings.home / "gateway"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "secret").stat().st_mode) == 0o600
+
+
+async def test_a_folder_that_cannot_be_locked_or_read_is_said_in_words(
+    gateway: Gateway, settings: Settings, make_clip: Callable[..., HostedFile]
+) -> None:
+    clip = make_clip()
+    location = await gateway.publish(clip)
+    folder = settings.home / "gateway"
+    (folder / "files.lock").unlink(missing_ok=True)
+    (folder / "files.lock").mkdir()
+    for doing in (gateway.publish(make_clip(seed=2)), gateway.withdraw(location)):
+        with pytest.raises(HostingError, match="cannot be locked"):
+            await doing
+    (folder / "files").rename(folder / "elsewhere")
+    with pytest.raises(HostingError, match="cannot be read: No such file"):
+        await gateway.leftovers()

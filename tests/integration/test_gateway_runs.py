@@ -310,3 +310,19 @@ def signed_headers(secret: str, body: bytes) -> dict[str, str]:
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": signature,
     }
+
+
+def test_a_gateway_folder_that_cannot_be_locked_keeps_no_kept_result_away(
+    vendor: Any,
+    tunnel: Any,
+    clock: Any,
+    engines: Callable[..., Any],
+    live_order: Callable[..., Any],
+    home: Path,
+) -> None:
+    engine = engines(clock)
+    engine.run(live_order()).result()
+    clock.ahead = timedelta(hours=2)
+    (home / "gateway" / "files.lock").unlink(missing_ok=True)
+    (home / "gateway" / "files.lock").mkdir()
+    assert engine.run(live_order()).result().reused

@@ -10,7 +10,7 @@ import pytest
 
 from kling_direct.errors import HostingError, StillRunning
 from kling_direct.hosting.object_store import install_id
-from kling_direct.jobs import uploads
+from kling_direct.jobs import tidying, uploads
 from kling_direct.jobs.job import VideoFile
 
 boto_auth = pytest.importorskip("botocore.auth")
@@ -108,7 +108,7 @@ def test_two_jobs_with_one_clip_are_one_upload_and_the_clip_stays_until_the_seco
     assert bucket.uploads() == 1
 
 
-def test_two_processes_with_one_clip_are_one_upload_and_both_end_well(
+def test_two_processes_with_one_clip_leave_one_object_and_both_end_well(
     vendor: Any, bucket: Any, command: Callable[..., Any], small_picture: Path, small_clip: Path
 ) -> None:
     vendor.move(policy="polls", polls=20)
@@ -120,6 +120,16 @@ def test_two_processes_with_one_clip_are_one_upload_and_both_end_well(
     assert {create["status"] for create in vendor.creates()} == {200}
     assert len(vendor.creates()) == 2
     assert len(bucket.objects()) == 1
+    assert bucket.uploads() <= 2  # each looks first; two that look at the same moment both upload
+
+
+def test_a_process_that_comes_later_uploads_nothing_again(
+    vendor: Any, bucket: Any, command: Callable[..., Any], small_picture: Path, small_clip: Path
+) -> None:
+    run = ("run", small_picture, small_clip, "--service", "kling", "--json", "--take")
+    assert [command(*run, take).end().code for take in (0, 1)] == [0, 0]
+    assert len(vendor.creates()) == 2
+    assert bucket.uploads() == 1
 
 
 def test_a_clip_stays_while_a_link_to_it_lives_and_goes_with_the_first_run_afterwards(
@@ -255,19 +265,63 @@ def test_a_store_that_falls_silent_does_not_keep_a_kept_result_away(
     assert engine.run(live_order()).result(timeout=20).reused
 
 
-def test_another_bucket_than_before_never_fails_a_job(
+def test_another_bucket_than_before_never_fails_a_job_and_is_told_once(
     vendor: Any,
     bucket: Any,
     clock: Any,
     engines: Callable[..., Any],
     live_order: Callable[..., Any],
+    other_clip: VideoFile,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    engines(clock).run(live_order(take=0)).result()
+    before = engines(clock)
+    before.run(live_order(take=0)).result()
+    before.run(live_order(take=0, video=other_clip)).result()
+    before.close()
     clock.ahead = AFTER_THE_LINK
     moved = engines(clock, store_url=f"s3://{bucket.name}/elsewhere")
     moved.run(live_order(take=1)).result()
-    assert len(bucket.objects()) == 2
-    assert [create["status"] for create in vendor.creates()] == [200, 200]
+    assert len(bucket.objects()) == 3
+    told = [record.getMessage() for record in caplog.records if "could not be removed" in record.getMessage()]
+    assert len(told) == 1
+    assert "their host: 2. The clip was put into another bucket" in told[0]
+    assert {create["status"] for create in vendor.creates()} == {200}
+
+
+def test_a_link_lives_an_hour_where_nobody_waits(
+    vendor: Any, bucket: Any, engines: Callable[..., Any], live_order: Callable[..., Any]
+) -> None:
+    vendor.move(policy="seconds", seconds=600)
+    with pytest.raises(StillRunning):
+        engines().run(live_order(wait_minutes=0)).result()
+    (create,) = vendor.creates()
+    (expires,) = parse_qs(urlsplit(create["body"]["video_url"]).query)["X-Amz-Expires"]
+    assert int(expires) >= 3600
+
+
+def test_a_clip_goes_when_its_link_ends_and_no_other_job_comes(
+    vendor: Any,
+    bucket: Any,
+    clock: Any,
+    engines: Callable[..., Any],
+    live_order: Callable[..., Any],
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tidying, "LOOK_SECONDS", 0.05)
+    engines(clock).run(live_order()).result()
+    assert len(bucket.objects()) == 1
+    clock.ahead = AFTER_THE_LINK
+    eventually(lambda: not bucket.objects(), "the end of the clip")
+
+
+def test_collecting_tidies_too(
+    vendor: Any, bucket: Any, clock: Any, engines: Callable[..., Any], live_order: Callable[..., Any]
+) -> None:
+    key = engines(clock).run(live_order()).result().attempt.job_key
+    clock.ahead = AFTER_THE_LINK
+    assert engines(clock).collect(key).result().reused
+    assert bucket.objects() == []
 
 
 def test_store_clean_removes_ours_alone_by_age_and_never_what_a_task_may_need(
