@@ -49,8 +49,8 @@ class CheckMotionControl(io.ComfyNode):
         """Run the node."""
         order = await order_of(cls, inputs)
         engine = await host.engine()
-        folder = await host.in_thread(host.fresh_folder, "check")
-        checked = await host.watched(engine.check(order, folder))
+        folder = await host.in_thread(host.temp_folder)
+        checked = await host.watched(engine.check(order, folder, by_content=True))
         shown = await host.in_thread(preview, checked)
         return io.NodeOutput(*shown, ui=ui.PreviewText(shown[0]))
 

@@ -31,6 +31,7 @@ LANES = {
     "tests/integration/": "process",
     "tests/jobs/test_killed.py": "process",
     "tests/jobs/test_takeover.py": "process",
+    "test_what_a_killed_run_was_making_goes_with_the_next_run": "process",
     "tests/jobs/test_limits.py": "process",
     "tests/test_privacy.py": "process",
     "tests/routes/test_openapi.py": "process",

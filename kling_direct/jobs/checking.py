@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blake3 import blake3
+
 from ..errors import DiskFull, LedgerError, Violation
 from .check import order_violations
-from .job import realm_of
+from .job import VideoFile, realm_of
 from .next_step import Serve
 from .prepare import Prepared, prepare
 from .reading import read_job
 from .store import safe_name
+from .work_places import clip_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .job import Order
     from .ledger import Ledger
+    from .work_places import WorkPlaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,10 @@ def check_order(
     settings: Settings,
     ledger: Callable[[], Ledger],
     *,
+    places: WorkPlaces,
     has_host: bool,
     write_to: Path | None = None,
+    by_content: bool = False,
     stop: Stop | None = None,
 ) -> Checked:
     """Check an order; blocking. Nothing is sent, and nothing is written but temporary files.
@@ -65,9 +72,12 @@ def check_order(
     """
     job, unreadable = read_job(order, origin, stop)
     china = realm_of(order.service, origin) == "china"
-    with tempfile.TemporaryDirectory(prefix="kling-direct-", ignore_cleanup_errors=True) as folder:
-        prepared = prepare(order, Path(folder), china=china, stop=stop)
-        written = _written(prepared, order, write_to) if write_to else ()
+    place = places.take(clip_key(job) if job else None)
+    try:
+        prepared = prepare(order, place, china=china, stop=stop)
+        written = _written(prepared, order, write_to, by_content=by_content) if write_to else ()
+    finally:
+        places.leave(place)
     found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
     known = {violation.field for violation in prepared.violations}
     kept = False
@@ -87,19 +97,39 @@ def check_order(
     )
 
 
-def _written(prepared: Prepared, order: Order, folder: Path) -> tuple[Path, ...]:
-    """Copy what would be sent into a folder."""
+def _written(prepared: Prepared, order: Order, folder: Path, *, by_content: bool) -> tuple[Path, ...]:
+    """Leave what would be sent in a folder; by content, what is there already is used again."""
+    written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        written = []
         if prepared.image:
             ending = ".png" if prepared.image.startswith(b"\x89PNG") else ".jpg"
-            written.append(folder / f"{safe_name(order.shown_image_name, 40)}_sent{ending}")
-            written[-1].write_bytes(prepared.image)
-        if prepared.clip is not None:
-            ending = prepared.clip.path.suffix or ".mp4"
-            written.append(folder / f"{safe_name(order.shown_video_name, 40)}_sent{ending}")
-            shutil.copyfile(prepared.clip.path, written[-1])
+            name = blake3(prepared.image).hexdigest() if by_content else _shown(order.shown_image_name)
+            written.append(folder / f"{name}{ending}")
+            _put(written[-1], lambda part: part.write_bytes(prepared.image), by_content=by_content)
+        if (clip := prepared.clip) is not None:
+            if by_content and isinstance(order.video, VideoFile) and clip.path == order.video.path:
+                return (*written, clip.path)
+            name = clip.digest if by_content else _shown(order.shown_video_name)
+            written.append(folder / f"{name}{clip.path.suffix or '.mp4'}")
+            _put(written[-1], lambda part: shutil.copyfile(clip.path, part), by_content=by_content)
     except OSError as error:
         raise DiskFull(f"{folder} cannot be written: {error.strerror}.") from None
     return tuple(written)
+
+
+def _shown(name: str) -> str:
+    return f"{safe_name(name, 40)}_sent"
+
+
+def _put(path: Path, write: Callable[[Path], object], *, by_content: bool) -> None:
+    """Write a file that appears whole."""
+    if by_content and path.exists():
+        return
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    os.close(handle)
+    try:
+        write(Path(part))
+        Path(part).replace(path)
+    finally:
+        Path(part).unlink(missing_ok=True)

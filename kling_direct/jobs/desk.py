@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import tempfile
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import (
@@ -35,6 +33,7 @@ from .settle import settle
 from .submit import submit
 from .tidying import Tidying
 from .work import NobodyWaits, Work
+from .work_places import WorkPlaces, clip_key
 
 if TYPE_CHECKING:
     from ..clock import Clock
@@ -71,6 +70,7 @@ class Desk:
     accounts: Accounts
     connections: Connections
     media: MediaThreads
+    places: WorkPlaces
     _slots: asyncio.Semaphore = field(init=False)
     _tidying: Tidying = field(init=False)
 
@@ -84,11 +84,12 @@ class Desk:
         Raises:
             KlingDirectError: as `carry`, or before anything was submitted.
         """
-        with tempfile.TemporaryDirectory(prefix="kling-direct-", ignore_cleanup_errors=True) as folder:
+        place = await asyncio.to_thread(self.places.take, clip_key(job))
+        try:
             preparation = Preparation(
                 job,
                 flight,
-                Path(folder),
+                place,
                 self.settings,
                 self.connections,
                 self.store,
@@ -104,6 +105,8 @@ class Desk:
                 await self.tidy(job.order.service)
             prepared = preparation.prepared if posted else None
             return self.outcome(job.label, attempt, reused=not posted, prepared=prepared)
+        finally:
+            await asyncio.shield(asyncio.to_thread(self.places.leave, place))
 
     async def carry(
         self, attempt: Attempt, label: JobLabel, flight: Flight, preparation: Preparation | None = None

@@ -36,6 +36,7 @@ from .store import ResultStore
 from .uploads import clean
 from .watchers import Watchers
 from .work import NobodyWaits
+from .work_places import WorkPlaces
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -76,6 +77,7 @@ class Engine:
         self.accounts = Accounts(settings, self.clock, self.ledger)
         self.store = ResultStore(settings.results_folder, self.clock)
         self._media = MediaThreads()
+        self._places = WorkPlaces(settings.home)
         self._flights: dict[str, Flight] = {}
         self._starting = threading.Lock()
         self._opening = threading.Lock()
@@ -108,12 +110,15 @@ class Engine:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
         return self._call(self._collect(name, listener, wait_minutes))
 
-    def check(self, order: Order, write_to: Path | None = None) -> concurrent.futures.Future[Checked]:
+    def check(
+        self, order: Order, write_to: Path | None = None, *, by_content: bool = False
+    ) -> concurrent.futures.Future[Checked]:
         """Find everything wrong with an order, and what it would cost; spends nothing, sends nothing.
 
-        What would be sent is left in the folder `write_to`, if one is given.
+        What would be sent is left in the folder `write_to`, if one is given; with `by_content` under names
+        that tell its content, each once, and a clip that is sent as it is stays where it is.
         """
-        return self._call(self._check(order, write_to))
+        return self._call(self._check(order, write_to, by_content=by_content))
 
     def list_tasks(
         self, service: Service, profile: str, page: int, page_size: int
@@ -176,6 +181,7 @@ class Engine:
             if not thread.is_alive():
                 loop.close()
         self._media.close()
+        self._places.close()
         if self._ledger is not None:
             self._ledger.close()
             self._ledger = None
@@ -258,11 +264,21 @@ class Engine:
                 return job
         raise error
 
-    async def _check(self, order: Order, write_to: Path | None = None) -> Checked:
+    async def _check(
+        self, order: Order, write_to: Path | None = None, *, by_content: bool = False
+    ) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         has_host = (await self._open_connections()).has_host(order.service)
         return await self._media.run(
-            check_order, order, origin, self.settings, self.ledger, has_host=has_host, write_to=write_to
+            check_order,
+            order,
+            origin,
+            self.settings,
+            self.ledger,
+            places=self._places,
+            has_host=has_host,
+            write_to=write_to,
+            by_content=by_content,
         )
 
     async def _list(
@@ -312,7 +328,14 @@ class Engine:
             ledger = await asyncio.to_thread(self.ledger)
             connections = await self._open_connections()
             self._desk = self._desk or Desk(
-                self.settings, self.clock, ledger, self.store, self.accounts, connections, self._media
+                self.settings,
+                self.clock,
+                ledger,
+                self.store,
+                self.accounts,
+                connections,
+                self._media,
+                self._places,
             )
         return self._desk
 

@@ -17,14 +17,13 @@ from .result_memory import require_memory_for_result
 from .sending import Sending
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..settings import Settings
     from .connections import Connections
     from .flight import Flight
     from .job import Job
     from .media_threads import MediaThreads
     from .store import ResultStore
+    from .work_places import WorkPlace
 
 
 class Preparation:
@@ -34,7 +33,7 @@ class Preparation:
         self,
         job: Job,
         flight: Flight,
-        folder: Path,
+        place: WorkPlace,
         settings: Settings,
         connections: Connections,
         store: ResultStore,
@@ -44,7 +43,7 @@ class Preparation:
         self.job = job
         self.prepared: Prepared | None = None
         self._flight = flight
-        self._folder = folder
+        self._place = place
         self._settings = settings
         self._connections = connections
         self._store = store
@@ -104,7 +103,7 @@ class Preparation:
             prepared = await self._media.run(
                 prepare,
                 self.job.order,
-                self._folder,
+                self._place,
                 china=self.job.realm == "china",
                 stop=self._is_unwanted,
                 on_progress=self._tell_frames,

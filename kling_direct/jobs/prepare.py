@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
@@ -18,6 +18,7 @@ from ..media.cuts import find_cuts
 from ..media.digest import clip_digest
 from .check import clip_bounds, order_notes, picture_bounds
 from .job import Cuts, Order, VideoFile, VideoUrl, billed_seconds
+from .work_places import MadeClip, WorkPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ class Prepared:
 
 def prepare(
     order: Order,
-    folder: Path,
+    place: WorkPlace,
     *,
     china: bool = False,
     stop: Stop | None = None,
@@ -56,22 +57,25 @@ def prepare(
 ) -> Prepared:
     """Read, measure, conform and price an order's media; blocking.
 
-    `folder` takes what has to be written. An unknown orientation is measured as `video`; its own
-    violation is found by `order_violations`.
+    `place` takes what has to be written, and what was made there is used again. An unknown orientation is
+    measured as `video`; its own violation is found by `order_violations`.
 
     Raises:
         MediaStopped: `stop` said so.
-        DiskFull: `folder` cannot take what has to be written.
+        DiskFull: `place` cannot take what has to be written.
     """
     orientation = _known(Orientation, order.motion.character_orientation) or Orientation.VIDEO
     image, image_report, image_broken = _image(order, stop)
     seconds: Any = VIDEO_MAX_SECONDS[orientation]
     clip, video_report, video_broken = None, (), ()
     if not isinstance(order.video, VideoUrl):
-        conformed, video_broken = _video(order, orientation, folder, stop, on_progress)
+        made = place.clip(lambda: _video(order, orientation, place.folder, stop, on_progress), stop)
+        clip, conformed, video_broken = made.hosted, made.conformed, made.violations
         seconds = billed_seconds(conformed.facts.duration_seconds) if conformed else None
-        if conformed and not video_broken:
-            clip, video_report = _hosted(conformed), conformed.report
+        if conformed and clip:
+            video_report = conformed.report
+            if conformed.is_original and isinstance(order.video, VideoFile):
+                clip = replace(clip, path=order.video.path)  # of equal files each order has its own
     model, mode = _known(Model, order.motion.model), _known(Mode, order.motion.mode)
     return Prepared(
         image=image,
@@ -99,7 +103,7 @@ def _video(
     folder: Path,
     stop: Stop | None,
     on_progress: Callable[[int, int], None] | None,
-) -> tuple[ConformedClip | None, tuple[Violation, ...]]:
+) -> MadeClip:
     video = order.video
     is_file = isinstance(video, VideoFile)
     try:
@@ -112,13 +116,14 @@ def _video(
             stop=stop,
             on_progress=on_progress,
         )
-        if conformed.violations or order.cuts is Cuts.SEND:
-            return conformed, conformed.violations
-        return conformed, _cuts(_found_cuts(conformed.path, stop))
+        violations = conformed.violations
+        if not violations and order.cuts is not Cuts.SEND:
+            violations = _cuts(_found_cuts(conformed.path, stop))
+        return MadeClip(conformed, violations, None if violations else _hosted(conformed))
     except MediaStopped:
         raise
     except MediaError as error:
-        return None, (unreadable_violation("video", error),)
+        return MadeClip(None, (unreadable_violation("video", error),))
 
 
 _known_cuts: OrderedDict[str, tuple[float, ...]] = OrderedDict()

@@ -24,6 +24,7 @@ from pathlib import Path
 import av, numpy, PIL.Image
 from kling_direct.jobs.job import Order, VideoFile
 from kling_direct.jobs.prepare import prepare
+from kling_direct.jobs.work_places import WorkPlace
 
 def highest_mb():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -32,7 +33,7 @@ def highest_mb():
 order = Order(image=Path(sys.argv[1]), video=VideoFile(Path(sys.argv[2])))
 before = highest_mb()
 with tempfile.TemporaryDirectory() as folder:
-    prepared = prepare(order, Path(folder))
+    prepared = prepare(order, WorkPlace(Path(folder), None))
 print(json.dumps({
     "added_mb": highest_mb() - before,
     "report": prepared.report,
