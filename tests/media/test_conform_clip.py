@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,8 @@ def test_a_clip_of_any_kind_fits_afterwards(
     before = clips.measure(source)
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
     probe = assert_fits(clips, made, video_bounds)
+    if name != "variable_rate":
+        assert Fraction(probe.video["r_frame_rate"]) == Fraction(pattern.get("rate", "25"))
     assert probe.duration_seconds == pytest.approx(before.duration_seconds, abs=0.15)
     assert (probe.audio is None) == (name == "no_sound")
     assert bool(made.report) != made.is_original
@@ -262,6 +265,9 @@ SOUND = {
     "variable_rate": ("mp4", (*X264, "-vf", "select='lt(t,4)+not(mod(n,3))'", "-vsync", "vfr")),
     "60_fps": ("mkv", (*X265, "-r", "60")),
     "8_khz": ("mkv", (*X265, "-ac", "1", "-ar", "8000")),
+    "5.1": ("mkv", (*X265, "-ac", "6")),
+    "sound_longer": ("mkv", (*X265, "-vf", "trim=end=4")),
+    "sound_shorter": ("mkv", (*X265, "-af", "atrim=end=2")),
 }
 
 
@@ -360,15 +366,30 @@ def test_colors_stay(
     assert np.abs(chart_patches(clips.frame(made.path, 1)) - chart_colors).max() <= 3
 
 
-def test_mjpeg_colors_stay(
+CODECS = {
+    "mjpeg": ("avi", ("-c:v", "mjpeg", "-q:v", "1", "-pix_fmt", "yuvj444p")),
+    "prores": ("mov", ("-c:v", "prores_ks", "-profile:v", "4", "-pix_fmt", "yuv444p10le")),
+    "vp9": ("webm", ("-c:v", "libvpx-vp9", "-crf", "4", "-b:v", "0", "-deadline", "realtime")),
+    "av1": ("mkv", ("-c:v", "libaom-av1", "-crf", "4", "-usage", "realtime", "-cpu-used", "8")),
+    "h264_scaled": ("mp4", (*X264, "-crf", "1", "-s", "320x256")),
+}
+"""Untagged; MJPEG is of full range, the others of limited."""
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_colors_of_every_codec_stay(
+    name: str,
     clips: Any,
     tmp_path: Path,
     video_bounds: ClipBounds,
     chart_patches: Callable[[np.ndarray], np.ndarray],
     chart_colors: np.ndarray,
 ) -> None:
-    source = clips.chart("chart_mjpeg.avi", "-c:v", "mjpeg", "-q:v", "1", "-pix_fmt", "yuvj444p")
+    suffix, options = CODECS[name]
+    source = clips.chart(f"chart_of_{name}.{suffix}", *options)
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert_fits(clips, made, video_bounds)
+    assert not made.is_original
     assert np.abs(chart_patches(clips.frame(made.path, 1)) - chart_colors).max() <= 3
 
 
@@ -393,6 +414,28 @@ def test_a_rotated_clip_comes_out_upright(
     assert np.median(difference) <= 3
     assert difference.mean() < 4
     assert any("upright" in sentence for sentence in made.report)
+
+
+def test_a_mirrored_clip_comes_out_as_a_player_shows_it(
+    clips: Any,
+    tmp_path: Path,
+    video_bounds: ClipBounds,
+    chart_patches: Callable[[np.ndarray], np.ndarray],
+    chart_colors: np.ndarray,
+) -> None:
+    data = bytearray(clips.chart("chart_plain.mp4", *X264).read_bytes())
+    matrix = data.index(b"tkhd") + 44
+    data[matrix : matrix + 4] = struct.pack(">i", -1 << 16)  # left is right,
+    data[matrix + 24 : matrix + 28] = struct.pack(">i", 640 << 16)  # and back into view
+    source = tmp_path / "mirrored.mp4"
+    source.write_bytes(data)
+    assert probe_clip(source).is_mirrored
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert_fits(clips, made, video_bounds)
+    assert made.path != source
+    mirrored = chart_colors.reshape(2, 5, 3)[:, ::-1].reshape(10, 3)
+    assert np.abs(chart_patches(clips.frame(made.path, 1)) - mirrored).max() <= 6
+    assert any("Mirrored" in sentence for sentence in made.report)
 
 
 def test_a_probe_that_fails_is_never_a_pass(clips: Any, tmp_path: Path, video_bounds: ClipBounds) -> None:
