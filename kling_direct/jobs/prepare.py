@@ -15,7 +15,6 @@ from ..hosting.media_host import HostedFile
 from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip, conform_picture
 from ..media.cuts import find_cuts
-from ..media.digest import clip_digest
 from .check import clip_bounds, order_notes, picture_bounds
 from .job import Cuts, Order, VideoFile, VideoUrl, billed_seconds
 from .work_places import MadeClip, WorkPlace
@@ -116,10 +115,11 @@ def _video(
             stop=stop,
             on_progress=on_progress,
         )
-        violations = conformed.violations
-        if not violations and order.cuts is not Cuts.SEND:
-            violations = _cuts(_found_cuts(conformed.path, stop))
-        return MadeClip(conformed, violations, None if violations else _hosted(conformed))
+        if conformed.violations:
+            return MadeClip(conformed, conformed.violations)
+        hosted = _hosted(conformed)
+        violations = () if order.cuts is Cuts.SEND else _cuts(_found_cuts(hosted, stop))
+        return MadeClip(conformed, violations, None if violations else hosted)
     except MediaStopped:
         raise
     except MediaError as error:
@@ -130,11 +130,10 @@ _known_cuts: OrderedDict[str, tuple[float, ...]] = OrderedDict()
 """By the clip's digest: a list of pictures and one motion, or a check before the run, looks once."""
 
 
-def _found_cuts(path: Path, stop: Stop | None) -> tuple[float, ...]:
-    digest = clip_digest(path, stop=stop)
-    cuts = _known_cuts.get(digest)
+def _found_cuts(clip: HostedFile, stop: Stop | None) -> tuple[float, ...]:
+    cuts = _known_cuts.get(clip.digest)
     if cuts is None:
-        cuts = _known_cuts[digest] = find_cuts(path, stop=stop)
+        cuts = _known_cuts[clip.digest] = find_cuts(clip.path, stop=stop)
         while len(_known_cuts) > REMEMBERED_CLIPS:
             _known_cuts.popitem(last=False)
     return cuts
