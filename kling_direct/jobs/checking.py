@@ -70,6 +70,7 @@ def check_order(
         MediaStopped: `stop` said so.
         DiskFull: `write_to` or the folder for temporary files cannot be written.
     """
+    before = _state(order)
     job, unreadable = read_job(order, origin, stop)
     china = realm_of(order.service, origin) == "china"
     place = places.take(clip_key(job) if job else None)
@@ -77,6 +78,8 @@ def check_order(
         prepared = prepare(order, place, china=china, stop=stop)
         written = _written(prepared, order, write_to, by_content=by_content) if write_to else ()
     finally:
+        if _state(order) != before:
+            place.forget()
         places.leave(place)
     found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
     known = {violation.field for violation in prepared.violations}
@@ -95,6 +98,15 @@ def check_order(
         is_kept=kept,
         written=written,
     )
+
+
+def _state(order: Order) -> tuple[int, int] | None:
+    """Return what tells whether a clip's file was written since."""
+    try:
+        found = order.video.path.stat() if isinstance(order.video, VideoFile) else None
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns) if found else None
 
 
 def _written(prepared: Prepared, order: Order, folder: Path, *, by_content: bool) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ..errors import InputRefused
+from ..errors import InputChanged, InputRefused
 from .budget import budget_of
 from .check import order_violations
 from .job import VideoUrl
@@ -108,7 +108,11 @@ class Preparation:
                 stop=self._is_unwanted,
                 on_progress=self._tell_frames,
             )
-            await self._media.run(require_unchanged, self.job, stop=self._is_unwanted)
+            try:
+                await self._media.run(require_unchanged, self.job, stop=self._is_unwanted)
+            except InputChanged:
+                self._place.forget()
+                raise
             self.prepared = prepared
         has_host = self._connections.has_host(self.job.order.service)
         violations = [

@@ -55,6 +55,10 @@ class WorkPlace:
         finally:
             self._making.release()
 
+    def forget(self) -> None:
+        """Let nobody use again what was made here: its source changed while it was read."""
+        self.made = None
+
 
 def clip_key(job: Job) -> ClipKey:
     """Return all that decides what a job's clip is made into."""
