@@ -38,7 +38,7 @@ class WebServer:
 
             do_HEAD = do_GET  # noqa: N815 - the library's name
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
                 """Say nothing."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
