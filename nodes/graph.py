@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ApiPrompt = dict[str, dict[str, Any]]
-"""`{node id: {"class_type": ..., "inputs": {...}}}`"""
+"""`{node id: {"class_type": ..., "inputs": {...}}}`; what somebody queued in another form has no inputs."""
 
 LINK_PARTS = 2
 FILE_INPUTS = ("image", "file", "video", "audio")
@@ -25,26 +25,34 @@ def link_of(value: Any) -> tuple[str, int] | None:
     return None
 
 
+def takers_of(prompt: ApiPrompt, node_id: str, slot: int) -> list[str]:
+    """Return the nodes with an input that takes this output."""
+    wanted = (node_id, slot)
+    return [
+        name for name in prompt if any(link_of(value) == wanted for value in _inputs(prompt, name).values())
+    ]
+
+
 def is_wired(prompt: ApiPrompt, node_id: str, slot: int) -> bool:
     """Tell whether an input takes this output; True also when the prompt does not know the node."""
-    if node_id not in prompt:
-        return True
-    wanted = (node_id, slot)
-    return any(
-        link_of(value) == wanted for node in prompt.values() for value in node.get("inputs", {}).values()
-    )
+    return node_id not in prompt or bool(takers_of(prompt, node_id, slot))
+
+
+def class_of(prompt: ApiPrompt, node_id: str) -> Any:
+    """Return a node's class as the prompt names it."""
+    node = prompt.get(node_id)
+    return node.get("class_type") if isinstance(node, dict) else None
 
 
 def source_of(prompt: ApiPrompt, node_id: str, input_id: str) -> str | None:
     """Return the node that an input is linked to."""
-    link = link_of(prompt.get(node_id, {}).get("inputs", {}).get(input_id))
+    link = link_of(_inputs(prompt, node_id).get(input_id))
     return link[0] if link else None
 
 
 def file_name_of(prompt: ApiPrompt, node_id: str, input_id: str) -> str:
     """Return what to call the picture or clip that comes in: the file's name without folder and ending."""
-    source = source_of(prompt, node_id, input_id)
-    inputs = prompt.get(source or "", {}).get("inputs", {})
+    inputs = _inputs(prompt, source_of(prompt, node_id, input_id) or "")
     for name in FILE_INPUTS:
         value = inputs.get(name)
         if isinstance(value, str):
@@ -58,24 +66,42 @@ def signature(prompt: ApiPrompt, node_id: str, moment_of: Callable[[str], float 
     `moment_of` tells when the input file that a text names was changed, None when it names none.
     """
     known: dict[str, str] = {}
-
-    def of(current: str) -> str:
+    waiting = [node_id]
+    while waiting:  # no recursion: a chain may be longer than Python's stack
+        current = waiting[-1]
         if current not in known:
             known[current] = ""  # a loop ends here
-            node = prompt.get(current, {})
-            inputs = {name: described(value) for name, value in sorted(node.get("inputs", {}).items())}
-            text = json.dumps([node.get("class_type"), inputs], sort_keys=True, default=str)
-            known[current] = hashlib.sha256(text.encode()).hexdigest()
-        return known[current]
+            links = map(link_of, _sorted_inputs(prompt, current).values())
+            waiting += reversed([link[0] for link in links if link and link[0] not in known])
+            continue
+        waiting.pop()
+        known[current] = known[current] or _node_hash(prompt, current, known, moment_of)
+    return known[node_id]
 
+
+def _node_hash(
+    prompt: ApiPrompt, node_id: str, known: dict[str, str], moment_of: Callable[[str], float | None]
+) -> str:
     def described(value: Any) -> Any:
         link = link_of(value)
         if link is not None:
-            return ["link", of(link[0]), link[1]]
+            return ["link", known[link[0]], link[1]]
         if isinstance(value, float) and value.is_integer():
             return int(value)  # ComfyUI makes 0.0 of a page's 0 before it runs
         if isinstance(value, str) and (moment := moment_of(value)) is not None:
             return ["file", value, moment]
         return value
 
-    return of(node_id)
+    inputs = {name: described(value) for name, value in _sorted_inputs(prompt, node_id).items()}
+    text = json.dumps([class_of(prompt, node_id), inputs], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
+    node = prompt.get(node_id)
+    inputs = node.get("inputs") if isinstance(node, dict) else None
+    return inputs if isinstance(inputs, dict) else {}
+
+
+def _sorted_inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
+    return dict(sorted(_inputs(prompt, node_id).items()))

@@ -84,3 +84,28 @@ def test_the_signature_changes_with_a_file_that_is_named(graph: Any) -> None:
 def test_a_loop_in_a_prompt_ends(graph: Any) -> None:
     looped = {"1": {"class_type": "A", "inputs": {"x": ["1", 0]}}}
     assert len(graph.signature(looped, "1", never)) == 64
+
+
+def test_a_long_chain_has_a_signature(graph: Any) -> None:
+    chain = {
+        str(number): {"class_type": "A", "inputs": {"x": [str(number - 1), 0]}} for number in range(1, 5000)
+    }
+    assert len(graph.signature(chain, "4999", never)) == 64
+    assert graph.signature(chain, "4999", never) != graph.signature(chain, "4998", never)
+
+
+@pytest.mark.parametrize("odd", [None, "text", ["list"], 5, {"class_type": ["A"], "inputs": None}])
+def test_whatever_somebody_queued_is_read_without_an_error(graph: Any, odd: Any) -> None:
+    given = prompt() | {"1": odd, "5": odd, "6": {"class_type": {"a": 1}, "inputs": {"x": [{"b": 2}, 0]}}}
+    assert graph.is_wired(given, "3", 0)
+    assert not graph.is_wired(given, "5", 0)
+    assert graph.file_name_of(given, "3", "image") == ""
+    assert graph.source_of(given, "5", "image") is None
+    assert all(len(graph.signature(given, name, never)) == 64 for name in given)
+
+
+def test_a_node_is_asked_who_takes_its_output(graph: Any) -> None:
+    assert graph.takers_of(prompt(), "3", 0) == ["4"]
+    assert graph.takers_of(prompt(), "3", 1) == []
+    assert graph.class_of(prompt(), "4") == "SaveVideo"
+    assert graph.class_of({"4": None}, "4") is None
