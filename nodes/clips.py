@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+import threading
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..kling_direct.jobs.job import VideoFile, VideoFrames
 from ..kling_direct.media.types import Frames, TrimWindow
-from .host import InputImpl, temp_folder
+from .host import InputImpl, temp_folder, temp_folder_full
 
 if TYPE_CHECKING:
     import io
+    from collections.abc import Iterator
 
 LARGEST_DENOMINATOR = 1001
 """Of the frame rates that exist: 30000/1001 and the like."""
+_WRITING = threading.Lock()
+"""Items of a list, and nodes side by side, bring the same clip at the same time."""
 
 
 def clip_of(video: Any) -> VideoFile | VideoFrames:
@@ -24,10 +30,11 @@ def clip_of(video: Any) -> VideoFile | VideoFrames:
     if isinstance(video, InputImpl.VideoFromComponents):
         parts = video.get_components()
         return VideoFrames(Frames(parts.images, Fraction(parts.frame_rate), parts.audio))
-    if not hasattr(video, "get_active_trim_window"):
-        return VideoFile(_saved(video))  # ComfyUI before 0.23: only saving honours a trim
     source = video.get_stream_source()
     path = Path(source) if isinstance(source, (str, os.PathLike)) else _written(source)
+    if not hasattr(video, "get_active_trim_window"):  # ComfyUI before 0.23: only saving honours a trim
+        is_whole = video.get_duration() == InputImpl.VideoFromFile(str(path)).get_duration()
+        return VideoFile(path if is_whole else _saved(video))
     start_seconds, duration_seconds = video.get_active_trim_window()
     if not start_seconds and not duration_seconds:
         return VideoFile(path)
@@ -42,16 +49,44 @@ def frames_clip(frames: Any, fps: float, audio: Any) -> VideoFrames:
 def _written(source: io.BytesIO) -> Path:
     """Write a clip in memory to a file named by its content; it stays until ComfyUI empties its folder."""
     with source.getbuffer() as data:
-        path = temp_folder() / f"clip_{hashlib.sha256(data).hexdigest()[:32]}.mp4"
-        if not path.is_file() or path.stat().st_size != len(data):
-            part = path.with_suffix(f".{os.getpid()}.part")
-            part.write_bytes(data)
-            part.replace(path)
+        digest = hashlib.sha256(data).hexdigest()
+        with _part() as part:
+            path = _named(part, digest)
+            if not path.is_file():
+                part.write_bytes(data)
+                part.replace(path)
     return path
 
 
 def _saved(video: Any) -> Path:
-    part = temp_folder() / f"clip_{id(video):x}_{os.getpid()}.part.mp4"
-    video.save_to(str(part))
-    digest = hashlib.sha256(part.read_bytes()).hexdigest()[:32]
-    return part.replace(part.with_name(f"clip_{digest}.mp4"))
+    with _part() as part:
+        video.save_to(str(part))
+        path = _named(part, hashlib.sha256(part.read_bytes()).hexdigest())
+        if not path.is_file():
+            part.replace(path)
+    return path
+
+
+def _named(part: Path, digest: str) -> Path:
+    return part.with_name(f"clip_{digest[:32]}.mp4")
+
+
+@contextmanager
+def _part() -> Iterator[Path]:
+    """Give a new file to write a clip to, one at a time; gone afterwards unless it was renamed.
+
+    Raises:
+        DiskFull: the temp folder takes no more.
+    """
+    with _WRITING:
+        part = None
+        try:
+            handle, name = tempfile.mkstemp(".part.mp4", "clip_", temp_folder())
+            os.close(handle)
+            part = Path(name)
+            yield part
+        except OSError as error:
+            raise temp_folder_full(error) from None
+        finally:
+            if part is not None:
+                part.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from .inputs import (
     wait_minutes_input,
 )
 from .running import HIDDEN, Running, explained, fingerprint
+from .values import number
 
 
 class CollectMotionControl(io.ComfyNode):
@@ -42,11 +43,9 @@ class CollectMotionControl(io.ComfyNode):
 
     @classmethod
     @explained
-    async def execute(
-        cls, job: dict[str, Any], wait_minutes: float = 60.0, on_failure: str = "stop"
-    ) -> Any:  # `on_failure` is read by `explained`
+    async def execute(cls, job: dict[str, Any], **inputs: Any) -> Any:
         """Run the node."""
-        del on_failure
+        wait_minutes = number(inputs, "wait_minutes", 60.0)
         running = Running.of(cls)
         outcome = await running.follow(
             lambda engine, listen: engine.collect(job["job_key"], listen, wait_minutes=wait_minutes)
@@ -56,4 +55,4 @@ class CollectMotionControl(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
         """Run again when an output is wired later, and after something has gone wrong with the job."""
-        return fingerprint((FRAMES_SLOT, AUDIO_SLOT), through="job")
+        return fingerprint((FRAMES_SLOT, AUDIO_SLOT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import host
-from .host import InputImpl, io
+from .host import InputImpl, io, ui
 from .inputs import AUDIO_SLOT, FRAMES_SLOT
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ async def delivered(running: Running, outcome: Outcome) -> Any:
     path, attempt = outcome.path, outcome.attempt
     frames = audio = None
     if running.is_wired(FRAMES_SLOT):
-        decoded = await host.decoding(_decoded, path)
+        decoded = await running.decode(_decoded, path)
         frames, audio, fps = decoded.frames, decoded.audio, float(decoded.fps)
     else:
         if running.is_wired(AUDIO_SLOT):
-            audio = await host.decoding(_sound, path)
+            audio = await running.decode(_sound, path)
         fps = await host.in_thread(_frame_rate, path)
     units = attempt.units_charged if attempt.units_charged is not None else attempt.units_estimated
     return io.NodeOutput(
@@ -42,7 +42,17 @@ async def delivered(running: Running, outcome: Outcome) -> Any:
         attempt.watermark_url or "",
         float(units or 0),
         outcome.report(),
+        ui=_preview(path),
     )
+
+
+def _preview(path: Path) -> Any:
+    """Return what the page plays on the node; nothing for a file that ComfyUI does not serve."""
+    folder = host.output_folder()
+    if not path.is_relative_to(folder):
+        return None
+    subfolder = path.parent.relative_to(folder).as_posix()
+    return ui.PreviewVideo([ui.SavedResult(path.name, subfolder, io.FolderType.output)])
 
 
 def _decoded(path: Path, *, stop: Any) -> Any:

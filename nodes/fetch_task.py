@@ -9,6 +9,7 @@ from .host import io
 from .inputs import CATEGORY, delivered_outputs, profile_input, project_input, service_input
 from .orders import off_text
 from .running import HIDDEN, Running, explained, fingerprint_of_this_queueing
+from .values import choice, text
 
 
 class FetchTask(io.ComfyNode):
@@ -49,12 +50,12 @@ class FetchTask(io.ComfyNode):
         from ..kling_direct.jobs.job import Service  # noqa: PLC0415 - likewise
 
         running = Running.of(cls)
-        service = Service(inputs.get("service", "sandbox"))
+        service = choice(inputs, "service", Service.SANDBOX)
         wanted = Wanted(
-            name=str(inputs.get("id", "")).strip(),
+            name=text(inputs, "id").strip(),
             service=service,
-            profile=str(inputs.get("profile", "")),
-            project=str(inputs.get("project", "")),
+            profile=text(inputs, "profile"),
+            project=text(inputs, "project"),
             by_external_id=inputs.get("by") == "external_task_id",
             kept_only=off_text(service),
         )

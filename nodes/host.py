@@ -16,8 +16,11 @@ import comfy.model_management
 import folder_paths
 from comfy.cli_args import args
 from comfy_api import v0_0_2 as versioned
+from comfy_execution import graph_utils
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
+
+from ..kling_direct.errors import DiskFull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 ComfyAPI: Any = versioned.ComfyAPI
 ComfyExtension: Any = versioned.ComfyExtension
+ExecutionBlocker: Any = graph_utils.ExecutionBlocker
 InputImpl: Any = versioned.InputImpl
 io: Any = versioned.io
 ui: Any = versioned.ui
@@ -68,11 +72,13 @@ async def in_thread(work: Callable[..., Value], *values: Any, **named: Any) -> V
     return await watched(_THREADS.submit(functools.partial(work, *values, **named)))
 
 
-async def decoding(work: Callable[..., Value], *values: Any, **named: Any) -> Value:
+async def decoding(
+    work: Callable[..., Value], *values: Any, show: Callable[[], Awaitable[None]] | None = None
+) -> Value:
     """Run a decode that takes `stop` in its turn; on interrupt tell it to stop and let go of it."""
     gone = threading.Event()
     try:
-        return await watched(_DECODING.submit(functools.partial(work, *values, stop=gone.is_set, **named)))
+        return await watched(_DECODING.submit(functools.partial(work, *values, stop=gone.is_set)), show)
     finally:
         gone.set()
 
@@ -109,8 +115,23 @@ def temp_folder() -> Path:
 
 
 def fresh_folder(name: str) -> Path:
-    """Make a new folder for files of one run, which ComfyUI removes when it starts."""
-    return Path(tempfile.mkdtemp(prefix=f"{name}_", dir=temp_folder()))
+    """Make a new folder for files of one run, which ComfyUI removes when it starts.
+
+    Raises:
+        DiskFull: the temp folder takes no more.
+    """
+    try:
+        return Path(tempfile.mkdtemp(prefix=f"{name}_", dir=temp_folder()))
+    except OSError as error:
+        raise temp_folder_full(error) from None
+
+
+def temp_folder_full(error: OSError) -> DiskFull:
+    """Return what people are told when the temp folder takes no more."""
+    return DiskFull(
+        f"ComfyUI's temp folder cannot be written: {error.strerror or error}.",
+        hint="Nothing was submitted. Free some space on that disk.",
+    )
 
 
 def input_folder() -> Path:
@@ -147,6 +168,13 @@ def running_prompt(prompt_id: str) -> ApiPrompt:
             if item[1] == prompt_id:
                 return item[2]
     return {}
+
+
+def whole_prompt(dynamic: Any) -> ApiPrompt | None:
+    """Return the API prompt with the nodes that running ones have put in, None where that is not known."""
+    if dynamic is None:
+        return None
+    return {name: dynamic.get_node(name) for name in dynamic.all_node_ids()}
 
 
 async def show_progress(node_id: str, fraction: float, text: str) -> None:

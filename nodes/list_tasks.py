@@ -6,11 +6,12 @@ from typing import Any
 
 from ..kling_direct.errors import SubmissionsHeld
 from . import host
-from .host import io, ui
+from .host import ExecutionBlocker, io, ui
 from .inputs import CATEGORY, profile_input, service_input
 from .orders import off_text
 from .running import explained, fingerprint_of_this_queueing
 from .task_table import own_tasks, task_table
+from .values import choice, text, whole_number
 
 
 class ListTasks(io.ComfyNode):
@@ -51,19 +52,20 @@ class ListTasks(io.ComfyNode):
 
     @classmethod
     @explained
-    async def execute(
-        cls, page: int = 1, page_size: int = 30, service: str = "sandbox", profile: str = ""
-    ) -> Any:
+    async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
         from ..kling_direct.jobs.job import Service  # noqa: PLC0415 - nothing heavy before a node runs
 
-        if text := off_text(Service(service)):
-            raise SubmissionsHeld(text)
+        service = choice(inputs, "service", Service.SANDBOX)
+        page, page_size = whole_number(inputs, "page", 1), whole_number(inputs, "page_size", 30)
+        if off := off_text(service):
+            raise SubmissionsHeld(off)
         engine = await host.engine()
-        answer = await host.watched(engine.list_tasks(Service(service), profile, page, page_size))
+        answer = await host.watched(engine.list_tasks(service, text(inputs, "profile"), page, page_size))
         tasks = await host.in_thread(own_tasks, engine, answer.value)
         table = task_table(tasks)
-        return io.NodeOutput(table, [task.task_id for task in tasks], ui=ui.PreviewText(table))
+        ids = [task.task_id for task in tasks] or [ExecutionBlocker(None)]  # core fails on an empty list
+        return io.NodeOutput(table, ids, ui=ui.PreviewText(table))
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:

@@ -6,10 +6,11 @@ import asyncio
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ..kling_direct.errors import InputRefused, Violation
 from . import host
+from .graph import class_of, takers_of
 from .inputs import FRAMES_SLOT
 from .running import Running
+from .values import choice, number, refuse, text, whole_number
 
 if TYPE_CHECKING:
     from ..kling_direct.jobs.job import Order, ReferenceVideo, Service
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SIBLINGS_SECONDS = 0.2
 """ComfyUI starts all items of a list one after the other, far quicker than this."""
 OFF_TEXT = "This ComfyUI was started with --disable-api-nodes, so nothing is asked of Kling."
-_siblings: dict[tuple[str, str], set[int]] = {}
+COLLECT = "KlingDirect_CollectMotionControl"
 
 
 async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
@@ -33,30 +34,42 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
     running = Running.of(node)
     _require_one_picture(inputs["image"])
     video = await _reference_video(inputs["motion_source"])
-    service = job.Service(inputs.get("service", "sandbox"))
-    own_id = str(inputs.get("external_task_id", ""))
+    service = choice(inputs, "service", job.Service.SANDBOX)
+    own_id, is_decoded = text(inputs, "external_task_id"), _is_decoded(node, running)
+    if own_id or is_decoded:
+        await asyncio.sleep(SIBLINGS_SECONDS)
+    items = len(running.items)
     return job.Order(
         image=inputs["image"],
         video=video,
         motion=_motion(inputs),
         service=service,
-        project=str(inputs.get("project", "")),
-        profile=str(inputs.get("profile", "")),
-        conform=ConformMode(inputs.get("conform", "auto")),
-        cuts=job.Cuts(inputs.get("cuts", "refuse")),
-        max_units=Decimal(str(inputs.get("max_units", 0))),
-        wait_minutes=float(inputs.get("wait_minutes", 60.0)),
+        project=text(inputs, "project"),
+        profile=text(inputs, "profile"),
+        conform=choice(inputs, "conform", ConformMode.AUTO),
+        cuts=choice(inputs, "cuts", job.Cuts.REFUSE),
+        max_units=Decimal(str(number(inputs, "max_units", 0))),
+        wait_minutes=number(inputs, "wait_minutes", 60.0),
         external_task_id=own_id,
-        callback_url=str(inputs.get("callback_url", "")),
-        is_one_of_several=bool(own_id) and await _has_siblings(running),
+        callback_url=text(inputs, "callback_url"),
+        is_one_of_several=items > 1,
         image_name=running.file_name("image"),
         video_name=running.file_name("motion_source.video"),
         spender=job.Spender(running.prompt_id, running.node_id),
         graph=Graph(running.signature, running.workflow),
         kept_only=off_text(service),
-        wants_frames=len(node.RETURN_TYPES) > FRAMES_SLOT
-        and node.RETURN_TYPES[FRAMES_SLOT] == "IMAGE"
-        and running.is_wired(FRAMES_SLOT),
+        decoded_items=items if is_decoded else 0,
+    )
+
+
+def _is_decoded(node: Any, running: Running) -> bool:
+    """Tell whether something takes the frames of what is ordered, here or where it is collected."""
+    types = node.RETURN_TYPES
+    if len(types) > FRAMES_SLOT and types[FRAMES_SLOT] == "IMAGE":
+        return bool(takers_of(running.prompt, running.node_id, FRAMES_SLOT))
+    return any(
+        class_of(running.prompt, taker) == COLLECT and takers_of(running.prompt, taker, FRAMES_SLOT)
+        for taker in takers_of(running.prompt, running.node_id, 0)
     )
 
 
@@ -70,15 +83,20 @@ def _motion(inputs: dict[str, Any]) -> Any:
 
     usual = MotionControl()
     return MotionControl(
-        prompt=str(inputs.get("prompt", usual.prompt)),
-        model=str(inputs.get("model", usual.model)),
-        mode=str(inputs.get("mode", usual.mode)),
-        character_orientation=str(inputs.get("character_orientation", usual.character_orientation)),
-        keep_original_sound=bool(inputs.get("keep_original_sound", usual.keep_original_sound)),
-        element_id=str(inputs.get("element_id", usual.element_id)).strip(),
-        watermark=bool(inputs.get("watermark", usual.watermark)),
-        take=int(inputs.get("take", usual.take)),
+        prompt=text(inputs, "prompt"),
+        model=text(inputs, "model", usual.model),
+        mode=text(inputs, "mode", usual.mode),
+        character_orientation=text(inputs, "character_orientation", usual.character_orientation),
+        keep_original_sound=_yes(inputs, "keep_original_sound", usual=usual.keep_original_sound),
+        element_id=text(inputs, "element_id").strip(),
+        watermark=_yes(inputs, "watermark", usual=usual.watermark),
+        take=whole_number(inputs, "take", usual.take),
     )
+
+
+def _yes(inputs: dict[str, Any], name: str, *, usual: bool) -> bool:
+    value = inputs.get(name)
+    return usual if value is None else bool(value)
 
 
 async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
@@ -87,30 +105,30 @@ async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
 
     kind = source["motion_source"]
     if kind == "url":
-        return VideoUrl(str(source.get("url") or "").strip())
+        return VideoUrl(text(source, "url").strip())
+    if source.get(kind) is None:
+        refuse(kind, f"Nothing came over motion_source.{kind}.")
     if kind == "frames":
-        return frames_clip(source["frames"], source.get("fps") or 30.0, source.get("audio"))
+        return frames_clip(source["frames"], _fps(source), source.get("audio"))
     return await host.in_thread(clip_of, source["video"])
 
 
+def _fps(source: dict[str, Any]) -> float:
+    fps = number(source, "fps", 30.0)
+    if fps <= 0:
+        refuse("fps", f"fps is {fps:g}; it must be more than 0.")
+    return fps
+
+
 def _require_one_picture(image: Any) -> None:
+    if image is None:
+        refuse("image", "Nothing came over image.")
     count = int(image.shape[0])
-    if count == 1:
-        return
-    message = (
-        f"image is a batch of {count} pictures, and each would be a paid task. Put core's Rebatch Images"
-        " with batch_size 1 before it to order one video for each, or pick one picture of the batch."
-        if count
-        else "image is an empty batch."
-    )
-    raise InputRefused([Violation("image", "image.batch", message)])
-
-
-async def _has_siblings(running: Running) -> bool:
-    """Tell whether this run is one of several items of a list."""
-    place = (running.prompt_id, running.node_id)
-    seen = _siblings.setdefault(place, set())
-    seen.add(running.index)
-    await asyncio.sleep(SIBLINGS_SECONDS)
-    _siblings.pop(place, None)
-    return len(seen) > 1
+    if count == 0:
+        refuse("image", "image is an empty batch.")
+    if count > 1:
+        refuse(
+            "image",
+            f"image is a batch of {count} pictures, and each would be a paid task. Put core's Rebatch Images"
+            " with batch_size 1 before it to order one video for each, or pick one picture of the batch.",
+        )

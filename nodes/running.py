@@ -13,17 +13,19 @@ from ..kling_direct.errors import KlingDirectError
 from . import host
 from .graph import ApiPrompt, file_name_of, is_wired, signature, source_of
 from .host import io
-from .status import Items, Status, board
+from .status import Items, Status, items_of, taking_part
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from ..kling_direct.jobs.engine import Engine, Listener
 
 logger = logging.getLogger(__name__)
 
-HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo)
+HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.dynprompt, io.Hidden.extra_pnginfo)
+JOB_INPUT = "job"
 Value = TypeVar("Value")
 
 
@@ -32,14 +34,19 @@ def explained(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
 
     @functools.wraps(execute)
     async def explaining(cls: Any, **inputs: Any) -> Any:
-        try:
-            return await execute(cls, **inputs)
-        except KlingDirectError as error:
-            message = str(error)
-        if inputs.get("on_failure") == "skip":
-            note_event(Running.of(cls).signature)
-            return io.NodeOutput(None, block_execution=f"Skipped: {message}")
-        raise host.KlingDirectFailure(message)
+        running = Running.of(cls)
+        with taking_part(running.prompt_id, running.node_id, running.index) as status:
+            try:
+                return await execute(cls, **inputs)
+            except (KlingDirectError, host.KlingDirectFailure) as error:
+                message = str(error)
+            status.failed = True
+            if inputs.get("on_failure") == "skip":
+                logger.warning("Node %s, item %d is skipped: %s", running.node_id, running.index, message)
+                note_event(running.signature)
+                return io.NodeOutput(None, block_execution=f"Skipped: {message}")
+            running.items.stopped_by = running.items.stopped_by or message
+            raise host.KlingDirectFailure(message)
 
     return explaining
 
@@ -53,21 +60,26 @@ class Running:
     index: int
     """The item's place in a list input; 0 also without a list."""
     prompt: ApiPrompt
+    """With the nodes that others, loops for example, have put into it so far."""
     workflow: Any
     """As the page saved it, None for an API client."""
+    items: Items
+    """All that runs of this node in this prompt."""
 
     @classmethod
     def of(cls, node: Any) -> Running:
         """Return where a node class is running."""
         prompt_id, node_id, index = host.running_place()
         hidden = node.hidden
+        node_id = str(hidden.unique_id or node_id)
+        prompt = host.whole_prompt(hidden.dynprompt) or hidden.prompt or {}
         workflow = (hidden.extra_pnginfo or {}).get("workflow")
-        return cls(prompt_id, str(hidden.unique_id or node_id), index, hidden.prompt or {}, workflow)
+        return cls(prompt_id, node_id, index, prompt, workflow, items_of(prompt_id, node_id))
 
     @property
     def signature(self) -> str:
-        """Return the hash of the node and what leads to it."""
-        return signature(self.prompt, self.node_id, host.input_moment)
+        """Return the hash of the node that orders and of what leads to it."""
+        return ordering_signature(self.prompt, self.node_id)
 
     def is_wired(self, slot: int) -> bool:
         """Tell whether somebody takes an output."""
@@ -78,17 +90,38 @@ class Running:
         return file_name_of(self.prompt, self.node_id, input_id)
 
     async def follow(self, start: Callable[[Engine, Listener], Future[Value]]) -> Value:
-        """Start a job and wait for it, telling the page how it goes."""
-        engine = await host.engine()
-        with board(self.prompt_id, self.node_id) as items:
-            status = Status(engine)
-            items[self.index] = status
-            showing = functools.partial(self._show, items)
-            return await host.watched(start(engine, status.hear), showing)
+        """Start a job and wait for it, telling the page how it goes.
 
-    async def _show(self, items: Items) -> None:
-        if items.is_due():
-            await host.show_progress(self.node_id, items.fraction(), items.text())
+        Raises:
+            KlingDirectFailure: another item has ended the prompt; nothing is begun for this one any more.
+        """
+        engine = await host.engine()
+        self.items.go_on()
+        status = self._status(engine)
+        return await host.watched(start(engine, status.hear), self._show)
+
+    async def decode(self, work: Callable[..., Value], path: Path) -> Value:
+        """Decode something of a file, telling the page."""
+        self._status().is_decoding = True
+        return await host.decoding(work, path, show=self._show)
+
+    def _status(self, engine: Engine | None = None) -> Status:
+        status = self.items[self.index]
+        status.engine = engine or status.engine
+        return status
+
+    async def _show(self) -> None:
+        self.items.go_on()
+        if self.items.is_due():
+            try:
+                await host.show_progress(self.node_id, self.items.fraction(), self.items.text())
+            except Exception as error:  # noqa: BLE001 - a display must not end what may be paid
+                logger.debug("The page could not be told: %r", error)
+
+
+def ordering_signature(prompt: ApiPrompt, node_id: str) -> str:
+    """Return the signature of a node, or of the one that ordered the job that it takes."""
+    return signature(prompt, source_of(prompt, node_id, JOB_INPUT) or node_id, host.input_moment)
 
 
 _events: dict[str, int] = {}
@@ -101,18 +134,18 @@ def note_event(name: str) -> None:
         _events[name] = _events.get(name, 0) + 1
 
 
-def fingerprint(slots: Sequence[int] = (), *, through: str = "") -> str:
+def fingerprint(slots: Sequence[int] = ()) -> str:
     """Return what decides whether a node runs again although its inputs are the same. Never raises.
 
-    That is which of `slots` are wired, and what has gone wrong with the jobs of its graph. `through` is
-    an input that brings a job from the node that ordered it.
+    That is which of `slots` are wired, and what has gone wrong with the jobs of its graph.
     """
     try:
         prompt_id, node_id, _index = host.running_place()
         prompt = host.running_prompt(prompt_id)
         wired = [is_wired(prompt, node_id, slot) for slot in slots]
-        subject = source_of(prompt, node_id, through) or node_id
-        return json.dumps([wired, _troubles(signature(prompt, subject, host.input_moment))])
+        if node_id not in prompt:  # put in by another node, a loop for example: nothing is known of it
+            return json.dumps([wired])
+        return json.dumps([wired, _troubles(ordering_signature(prompt, node_id))])
     except Exception:
         logger.exception("The fingerprint of a node cannot be told; its outputs count as fresh.")
         return "unknown"

@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .host import KlingDirectFailure
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,8 +40,9 @@ _LOOKING = ThreadPoolExecutor(1, "kling-direct-estimate")
 class Status:
     """One item's news."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.is_decoding = self.has_ended = self.failed = False
         self._began = time.monotonic()
         self._accepted: float | None = None
         self._expected: Future[Expectation] | None = None
@@ -55,6 +58,8 @@ class Status:
 
     def fraction(self) -> float:
         """Return how far this item is, 0 to 1."""
+        if self.has_ended:
+            return 1.0
         if self.progress is None:
             return 0.0
         stage, done, total = self.progress.stage.value, self.progress.done, self.progress.total
@@ -73,8 +78,8 @@ class Status:
         progress = self.progress
         if progress is None:
             return "Kling Direct: starting"
-        phrase = PHRASES[progress.stage.value]
-        if progress.text and progress.text not in phrase:
+        phrase = "decoding" if self.is_decoding else PHRASES[progress.stage.value]
+        if progress.text and progress.text not in phrase and not self.is_decoding:
             phrase = f"{phrase} ({progress.text})"
         parts = [phrase, self._clock()]
         expected = self._expectation()
@@ -99,16 +104,28 @@ class Status:
     def _look(self, job_key: str) -> Expectation:
         from ..kling_direct.jobs.estimate import expectation  # noqa: PLC0415 - only when a node runs
 
-        return expectation(self._engine.ledger().database, job_key)
+        if self.engine is None:
+            raise RuntimeError("news came before the engine")
+        return expectation(self.engine.ledger().database, job_key)
 
 
 class Items(dict[int, Status]):
-    """The items of one node in one prompt that are under way or done."""
+    """The items of one node in one prompt, by their place in the list; ended ones too."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.under_way = 0
+        self.stopped_by = ""
+        """The message of the item whose failure ends the prompt."""
         self._shown = -math.inf
+
+    def go_on(self) -> None:
+        """Pass, unless the prompt ends: then its message is everybody's.
+
+        Raises:
+            KlingDirectFailure: an item has failed.
+        """
+        if self.stopped_by:
+            raise KlingDirectFailure(self.stopped_by)
 
     def is_due(self) -> bool:
         """Tell whether the page should be told again; at most one item does so each time."""
@@ -125,26 +142,33 @@ class Items(dict[int, Status]):
         """Return one line for one item; for several a sum and the first that are under way."""
         if len(self) == 1:
             return next(iter(self.values())).line()
-        active = {index: item for index, item in self.items() if item.fraction() < 1}
-        lines = [f"{len(self)} items: {len(self) - len(active)} done"]
+        active = {index: item for index, item in self.items() if not item.has_ended}
+        failed = sum(item.failed for item in self.values())
+        head = f"{len(self)} items: {len(self) - len(active) - failed} done"
+        lines = [f"{head}, {failed} failed" if failed else head]
         lines += [f"{index + 1}: {active[index].line()}" for index in sorted(active)[:LINES]]
         return "\n".join(lines)
 
 
-_boards: dict[tuple[str, str], Items] = {}
+_items: dict[tuple[str, str], Items] = {}
+
+
+def items_of(prompt_id: str, node_id: str) -> Items:
+    """Return the items of a node in a prompt."""
+    return _items.setdefault((prompt_id, node_id), Items())
 
 
 @contextmanager
-def board(prompt_id: str, node_id: str) -> Iterator[Items]:
-    """Give the items of a node; forgotten when the last one that is under way ends."""
-    items = _boards.setdefault((prompt_id, node_id), Items())
-    items.under_way += 1
+def taking_part(prompt_id: str, node_id: str, index: int) -> Iterator[Status]:
+    """Count an item from its start to its end; all are forgotten when the last one ends."""
+    items = items_of(prompt_id, node_id)
+    status = items[index] = Status()
     try:
-        yield items
+        yield status
     finally:
-        items.under_way -= 1
-        if not items.under_way:
-            _boards.pop((prompt_id, node_id), None)
+        status.has_ended = True
+        if all(item.has_ended for item in items.values()):
+            _items.pop((prompt_id, node_id), None)
 
 
 def _minutes(seconds: float) -> str:

@@ -8,6 +8,7 @@ from . import host
 from .host import io
 from .inputs import CATEGORY
 from .running import explained
+from .values import number, refuse, whole_number
 
 
 class VideoFrames(io.ComfyNode):
@@ -74,17 +75,17 @@ class VideoFrames(io.ComfyNode):
 
     @classmethod
     @explained
-    async def execute(
-        cls,
-        video: Any,
-        start_seconds: float = 0.0,
-        count: int = 0,
-        every_nth: int = 1,
-        longest_side: int = 0,
-    ) -> Any:
+    async def execute(cls, video: Any, **inputs: Any) -> Any:
         """Run the node."""
         from .picked_frames import Picked, picked_frames  # noqa: PLC0415 - nothing heavy before a node runs
 
-        picked = Picked(start_seconds, count, every_nth, longest_side)
+        if video is None:
+            refuse("video", "Nothing came over video.")
+        picked = Picked(
+            start_seconds=number(inputs, "start_seconds", 0.0),
+            count=whole_number(inputs, "count", 0),
+            every_nth=whole_number(inputs, "every_nth", 1),
+            longest_side_px=whole_number(inputs, "longest_side", 0),
+        )
         decoded = await host.decoding(picked_frames, video, picked)
         return io.NodeOutput(decoded.frames, decoded.audio, float(decoded.fps))

@@ -129,8 +129,9 @@ class Order:
     """The workflow that this comes from."""
     kept_only: str = ""
     """Why nothing but a kept result may be handed over; empty where the service may be called."""
-    wants_frames: bool = False
-    """The result is decoded to frames afterwards: they must fit into memory before money is spent."""
+    decoded_items: int = 0
+    """How many items of this node are decoded to frames afterwards, this one among them: all of these
+    frames must fit into memory before money is spent."""
 
     @property
     def shown_image_name(self) -> str:

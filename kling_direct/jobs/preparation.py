@@ -13,14 +13,16 @@ from .ledger import Ledger, Reservation
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
 from .reading import require_unchanged
-from .result_memory import require_memory_for_result
+from .result_memory import COMING
 from .sending import Sending
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from ..settings import Settings
     from .connections import Connections
     from .flight import Flight
-    from .job import Job
+    from .job import Job, Order
     from .media_threads import MediaThreads
     from .store import ResultStore
     from .work_places import WorkPlace
@@ -64,8 +66,8 @@ class Preparation:
         if prepared.price is None:
             raise InputRefused(list(prepared.violations))
         await asyncio.to_thread(self._store.require_space, prepared.price.seconds)
-        if order.wants_frames:
-            await asyncio.to_thread(require_memory_for_result, order.motion.mode, prepared.price.seconds)
+        if order.decoded_items:
+            await self._require_memory(order, prepared.price.seconds)
         return Reservation(
             seconds=None if isinstance(order.video, VideoUrl) else prepared.price.seconds,
             units_estimated=prepared.price.units,
@@ -96,6 +98,12 @@ class Preparation:
                 callback_url=gateway.callback_url() if gateway else "",
             )
         return self._sending
+
+    async def _require_memory(self, order: Order, seconds: Decimal) -> None:
+        COMING.count(order.spender, self.job.key, order.motion.mode, seconds * order.decoded_items)
+        if self._flight.task is not None:
+            self._flight.task.add_done_callback(lambda _task: COMING.forget(order.spender, self.job.key))
+        await asyncio.to_thread(COMING.require_memory, order.spender.prompt_id)
 
     async def _prepare(self) -> Prepared:
         if self.prepared is None:

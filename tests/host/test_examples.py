@@ -27,9 +27,9 @@ def prompt_of(name: str, take: int) -> dict[str, Any]:
     return prompt
 
 
-def saved(comfy: Any, ended: Any) -> list[Path]:
-    outputs = ended.entry["outputs"].values()
-    files = [item for output in outputs for item in output.get("images", []) if item["type"] == "output"]
+def saved(comfy: Any, ended: Any, prompt: dict[str, Any]) -> list[Path]:
+    nodes = [name for name, node in prompt.items() if node["class_type"] == "SaveVideo"]
+    files = [item for name in nodes for item in ended.entry["outputs"][name]["images"]]
     return [comfy.base / "output" / item["subfolder"] / item["filename"] for item in files]
 
 
@@ -42,7 +42,7 @@ def test_every_example_runs_to_the_end_and_its_video_plays(
     prompt = prompt_of(name, graphs.new_take())
     ended = comfy.run(prompt, 240, workflow)
     assert ended.ok, ended.messages
-    videos = [path for path in saved(comfy, ended) if path.suffix == ".mp4"]
+    videos = saved(comfy, ended, prompt)
     assert len(videos) == len([node for node in prompt.values() if node["class_type"] == "SaveVideo"])
     for path in videos:
         with av.open(str(path)) as container:

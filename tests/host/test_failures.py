@@ -138,6 +138,63 @@ def test_skip_blocks_one_item_and_delivers_the_others(comfy: Any, sandbox: Any, 
     assert len(sandbox.creates()) == before
 
 
+def test_a_failure_that_stops_lets_the_other_items_go_unsent(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.tasks_take(seconds=30)
+    sandbox.script("create", "ok", "code-1301")
+    before = len(sandbox.creates())
+    prompt = graphs.motion(image=["many", 0])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 20, "seed": graphs.new_take()}}
+    assert_plain(comfy.run(prompt, 25), wanted="moderation", task=False)
+    assert len(sandbox.creates()) <= before + 4, "3 at once, and the one that got the refused one's place"
+
+
+ODD = {
+    "max_units": ("nan", "max_units is 'nan'; it must be a number"),
+    "mode": ("text", "mode is 'no such thing'"),
+    "cuts": ("text", "cuts is 'no such thing'; it may be: refuse; send"),
+    "take": ("text", "take is 'no such thing'; it must be a number"),
+    "image": ("none", "Nothing came over image"),
+    "motion_source.video": ("none", "Nothing came over motion_source.video"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_wired_value_that_cannot_be_meant_is_answered_in_words(
+    comfy: Any, sandbox: Any, graphs: Any, name: str
+) -> None:
+    kind, wanted = ODD[name]
+    before = len(sandbox.creates())
+    prompt = graphs.motion(**{"motion_source": "video", "motion_source.video": ["clip", 0], name: ["odd", 0]})
+    prompt["odd"] = {"class_type": "Probe_Odd", "inputs": {"kind": kind}}
+    assert_plain(comfy.run(prompt), wanted=wanted, task=False)
+    assert len(sandbox.creates()) == before
+
+
+def test_nothing_wired_counts_as_the_default(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    names = ("prompt", "model", "service", "keep_original_sound", "max_units", "wait_minutes", "conform")
+    prompt = graphs.motion(**{name: ["odd", 0] for name in names})
+    prompt["odd"] = {"class_type": "Probe_Odd", "inputs": {"kind": "none"}}
+    comfy.succeed(prompt)
+    body = sandbox.creates()[-1]["body"]
+    assert not body.get("prompt")
+    assert (body["model_name"], body["keep_original_sound"]) == ("kling-v2-6", "yes")
+
+
+def test_frames_of_a_list_that_would_not_fit_are_refused_before_money_is_spent(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    before = len(sandbox.creates())
+    many = {"class_type": "Probe_Pictures", "inputs": {"count": 300, "seed": 1, "side": 300}}
+    direct = graphs.motion(image=["many", 0], mode="pro") | {"many": many, "show": graphs.show("motion", 1)}
+    later = graphs.motion(image=["many", 0], mode="pro") | {"many": many, "show": graphs.show("collect", 1)}
+    later["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
+    later["collect"] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
+    del later["save"]
+    for prompt in (direct, later):
+        assert_plain(comfy.run(prompt, 300), wanted="of memory", task=False)
+    assert len(sandbox.creates()) == before
+
+
 def test_disable_api_nodes_refuses_kling_and_leaves_the_sandbox_alone(own_comfy: Any, graphs: Any) -> None:
     comfy = own_comfy("--disable-api-nodes").start()
     live = graphs.motion(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,6 +57,32 @@ def test_a_result_file_that_is_deleted_is_fetched_again_free(comfy: Any, sandbox
     third = comfy.succeed(prompt)
     assert "motion" in third.messages["execution_cached"]["nodes"]
     assert creates(sandbox) == before
+
+
+def test_a_node_that_another_node_puts_in_is_paid_once_and_knows_its_wires(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    prompt = graphs.inputs()
+    inputs = {"image": ["image", 0], "video": ["clip", 0], "take": graphs.new_take()}
+    prompt["loop"] = {"class_type": "Probe_Expand", "inputs": inputs}
+    prompt["save"] = graphs.save("loop")
+    before = creates(sandbox)
+    comfy.succeed(prompt)
+    prompt["report"] = graphs.show("loop", 1)
+    comfy.succeed(prompt)
+    assert creates(sandbox) == before + 1
+    rows = signatures(comfy)
+    prompt["loop"]["inputs"]["take"] = graphs.new_take()
+    comfy.succeed(prompt)
+    assert len(signatures(comfy)) == len(rows) + 1, "two graphs are two graphs"
+
+
+def signatures(comfy: Any) -> set[str]:
+    ledger = Path(comfy.environment["KLING_DIRECT_HOME"]) / "ledger.db"
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+        found = {row[0] for row in connection.execute("SELECT signature FROM graphs")}
+    connection.close()
+    return found
 
 
 def test_killed_in_mid_wait_the_next_queueing_picks_the_task_up(

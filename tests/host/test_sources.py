@@ -78,6 +78,38 @@ def test_a_video_in_memory_is_the_same_job_as_its_file(comfy: Any, sandbox: Any,
     assert len(sandbox.creates()) == before
 
 
+def test_a_video_in_memory_serves_a_list_and_two_nodes_at_once(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    before = len(sandbox.creates())
+    source = {"motion_source": "video", "motion_source.video": ["bytes", 0]}
+    prompt = graphs.motion(image=["many", 0], **source)
+    other = graphs.motion(**source)
+    prompt |= {"motion2": other["motion"], "save2": graphs.save("motion2")}
+    prompt["bytes"] = {"class_type": "Probe_BytesVideo", "inputs": {"video": ["clip", 0]}}
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4, "seed": graphs.new_take()}}
+    for path in (comfy.base / "temp" / "kling_direct").glob("clip_*"):
+        path.unlink()
+    ended = comfy.succeed(prompt)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 4
+    assert len(sandbox.creates()) == before + 5
+    assert len(list((comfy.base / "temp" / "kling_direct").glob("clip_*"))) == 1, "no part is left"
+
+
+def test_a_video_of_an_older_comfyui_is_sent_as_it_is_unless_it_is_trimmed(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    source = {"motion_source": "video", "motion_source.video": ["old", 0]}
+    take = graphs.new_take()
+    comfy.succeed(graphs.motion(take=take))
+    before = len(sandbox.creates())
+    prompt = graphs.motion(take=take, **source)
+    prompt["old"] = {"class_type": "Probe_OldVideo", "inputs": {"video": ["clip", 0], "seconds": 0.0}}
+    comfy.succeed(prompt)
+    assert len(sandbox.creates()) == before, "the same job as the file itself"
+    prompt["old"]["inputs"]["seconds"] = 3.2
+    comfy.succeed(prompt)
+    assert clip_sent(sandbox)[2] == pytest.approx(3.2, abs=0.1)
+
+
 def test_a_phone_clip_turned_by_90_degrees_arrives_upright(comfy: Any, sandbox: Any, graphs: Any) -> None:
     path = comfy.base / "input" / "turned.mp4"
     write_turned(path)

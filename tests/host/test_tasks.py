@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from kling_direct.sandbox import DEFAULT_API_KEY
+from tests.host.conftest import eventually
 
 CREATE = "/v1/videos/motion-control"
 
@@ -68,6 +69,34 @@ def test_after_a_failed_task_queueing_again_makes_the_next_attempt(
     assert "Task failed" in comfy.run(prompt).error["exception_message"]
     comfy.succeed(prompt)
     assert len(sandbox.creates()) == before + 2
+
+
+def test_a_wait_that_is_skipped_is_picked_up_by_the_next_queueing(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.tasks_take(seconds=4)
+    prompt = submitted(graphs)
+    prompt["collect"]["inputs"] |= {"wait_minutes": 0.01, "on_failure": "skip"}
+    before = len(sandbox.creates())
+    assert "save" not in comfy.succeed(prompt).entry["outputs"]
+    assert "is skipped: The task is not done" in comfy.log, "those without a page read it there"
+    sandbox.tasks_take(polls=0)
+
+    def delivered() -> bool:
+        return "save" in comfy.succeed(prompt).entry["outputs"]
+
+    eventually(delivered, "the video is delivered", pause=1)
+    assert len(sandbox.creates()) == before + 1
+
+
+def test_a_list_of_no_tasks_runs_nothing_behind_it(comfy: Any, graphs: Any) -> None:
+    prompt = {
+        "list": {"class_type": "KlingDirect_ListTasks", "inputs": {"page": 1000, "page_size": 500}},
+        "ids": graphs.show("list", 1),
+    }
+    ended = comfy.succeed(prompt)
+    assert ended.entry["outputs"]["list"]["text"] == ["No tasks on this page."]
+    assert ended.seen("ids") == []
 
 
 def test_a_task_that_another_program_made_is_fetched_by_either_id(

@@ -8,11 +8,13 @@ import io as std_io
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from aiohttp import web
 from comfy_api.latest import ComfyExtension, InputImpl, io
+from comfy_execution.graph_utils import GraphBuilder
 from server import PromptServer
 
 
@@ -79,6 +81,53 @@ class BytesVideo(io.ComfyNode):
         return io.NodeOutput(InputImpl.VideoFromFile(std_io.BytesIO(data)))
 
 
+class OldVideo(io.ComfyNode):
+    """A clip as ComfyUI before 0.23 has it: only saving and its length know a trim."""
+
+    @classmethod
+    def define_schema(cls):
+        inputs = [io.Video.Input("video"), io.Float.Input("seconds", default=0.0)]
+        return io.Schema(node_id="Probe_OldVideo", inputs=inputs, outputs=[io.Video.Output()])
+
+    @classmethod
+    def execute(cls, video, seconds):
+        trimmed = InputImpl.VideoFromFile(video.get_stream_source(), duration=seconds)
+        names = ("get_stream_source", "get_duration", "save_to")
+        return io.NodeOutput(SimpleNamespace(**{name: getattr(trimmed, name) for name in names}))
+
+
+class Odd(io.ComfyNode):
+    """Values that no widget gives."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="Probe_Odd", inputs=[io.String.Input("kind")], outputs=[io.AnyType.Output()])
+
+    @classmethod
+    def execute(cls, kind):
+        return io.NodeOutput({"none": None, "nan": float("nan"), "text": "no such thing"}[kind])
+
+
+class Expand(io.ComfyNode):
+    """A node that puts another in its place, as packs with loops do."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="Probe_Expand",
+            inputs=[io.Image.Input("image"), io.Video.Input("video"), io.Int.Input("take")],
+            outputs=[io.Video.Output(), io.String.Output()],
+            enable_expand=True,
+        )
+
+    @classmethod
+    def execute(cls, image, video, take):
+        graph = GraphBuilder()
+        source = {"motion_source": "video", "motion_source.video": video}
+        node = graph.node("KlingDirect_MotionControl", image=image, take=take, mode="pro", **source)
+        return io.NodeOutput(node.out(0), node.out(8), expand=graph.finalize())
+
+
 class Show(io.ComfyNode):
     """Take anything and say what it is."""
 
@@ -121,7 +170,7 @@ async def modules(_request):
 
 class Probe(ComfyExtension):
     async def get_node_list(self):
-        return [FailAfter, Pictures, BytesVideo, Show]
+        return [FailAfter, Pictures, BytesVideo, OldVideo, Odd, Expand, Show]
 
 
 async def comfy_entrypoint():
