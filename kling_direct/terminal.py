@@ -116,6 +116,8 @@ def print_check(checked: Checked) -> None:
     """Print everything a check found."""
     for violation in checked.violations:
         out.print(f"[red]x[/red] {escape(violation.message)}")
+    for refusal in checked.refusals:
+        out.print(f"[red]x[/red] {escape(refusal)}")
     for line in (*checked.report, *checked.notes):
         out.print(f"- {escape(line)}")
     for path in checked.written:

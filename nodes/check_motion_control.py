@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..kling_direct.errors import InputRefused
 from . import host
 from .host import io, ui
 from .inputs import CATEGORY, motion_inputs, motion_source_problem
@@ -47,10 +48,16 @@ class CheckMotionControl(io.ComfyNode):
     @explained
     async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
-        order = await order_of(cls, inputs)
-        engine = await host.engine()
-        folder = await host.in_thread(host.temp_folder)
-        checked = await host.watched(engine.check(order, folder, by_content=True))
+        from ..kling_direct.jobs.checking import Checked  # noqa: PLC0415 - nothing heavy before a node runs
+
+        try:
+            order = await order_of(cls, inputs)
+        except InputRefused as refused:
+            checked = Checked(tuple(refused.violations), (), (), None, None, is_kept=False)
+        else:
+            engine = await host.engine()
+            folder = await host.in_thread(host.temp_folder)
+            checked = await host.watched(engine.check(order, folder, by_content=True))
         shown = await host.in_thread(preview, checked)
         return io.NodeOutput(*shown, ui=ui.PreviewText(shown[0]))
 

@@ -38,14 +38,15 @@ def preview(checked: Checked) -> tuple[Any, ...]:
 
 def checked_report(checked: Checked) -> str:
     """Return what a check found, one line each."""
-    if checked.ok:
+    if checked.is_kept:
+        lines = ["The result is kept here already: running this costs nothing."]
+    elif checked.ok:
         lines = ["Ready to send."]
     else:
         lines = ["Would be refused; nothing would be spent:"]
         lines += [f"- {violation.message}" for violation in checked.violations]
-    if checked.is_kept:
-        lines.append("The result is kept here already: running this costs nothing.")
-    elif checked.price is not None:
+        lines += [f"- {refusal}" for refusal in checked.refusals]
+    if checked.price is not None and not checked.is_kept:
         price = checked.price
         cost = f"up to {price.units.normalize():f} units ({price.cash.normalize():f} {price.currency})"
         lines.append(f"Price on Kling: {cost} for {float(price.seconds):.2f} s.")

@@ -17,6 +17,7 @@ from .job import VideoFile, realm_of
 from .next_step import Serve
 from .prepare import Prepared, prepare
 from .reading import read_job
+from .refusals import refusals
 from .store import safe_name
 from .work_places import clip_key
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..api.prices import Price
     from ..media.types import Stop
     from ..settings import Settings
+    from .accounts import Account
     from .job import Order
     from .ledger import Ledger
     from .work_places import WorkPlaces
@@ -43,13 +45,15 @@ class Checked:
     job_key: str | None
     is_kept: bool
     """The result is here already: running the order costs nothing."""
+    refusals: tuple[str, ...] = ()
+    """What else stands in the way: no key, a limit to spending, a task id that is taken."""
     written: tuple[Path, ...] = ()
     """The picture and the clip as they would be sent, when a folder was given."""
 
     @property
     def ok(self) -> bool:
-        """Tell whether the order would be sent."""
-        return not self.violations
+        """Tell whether the order would be sent, or its kept result handed over."""
+        return self.is_kept or not (self.violations or self.refusals)
 
 
 def check_order(
@@ -57,6 +61,7 @@ def check_order(
     origin: str,
     settings: Settings,
     ledger: Callable[[], Ledger],
+    account: Callable[[], Account],
     *,
     places: WorkPlaces,
     has_host: bool,
@@ -83,19 +88,21 @@ def check_order(
         places.leave(place)
     found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
     known = {violation.field for violation in prepared.violations}
-    kept = False
-    if job is not None:
-        try:
-            kept = isinstance(ledger().step(job), Serve)
-        except LedgerError:
-            kept = False
+    step, refused = None, ()
+    try:
+        opened = ledger()
+        step = opened.step(job) if job else None
+        refused = refusals(order, step, prepared.price, job, opened, settings, account)
+    except LedgerError as error:
+        refused = (str(error),)
     return Checked(
         violations=(*found, *(violation for violation in unreadable if violation.field not in known)),
         notes=prepared.notes,
         report=prepared.report,
         price=prepared.price,
         job_key=job.key if job else None,
-        is_kept=kept,
+        is_kept=isinstance(step, Serve),
+        refusals=refused,
         written=written,
     )
 

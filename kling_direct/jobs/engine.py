@@ -12,6 +12,7 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..clock import SystemClock
@@ -269,12 +270,14 @@ class Engine:
     ) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         has_host = (await self._open_connections()).has_host(order.service)
+        account = partial(self.accounts.account, order.service, order.profile)
         return await self._media.run(
             check_order,
             order,
             origin,
             self.settings,
             self.ledger,
+            account,
             places=self._places,
             has_host=has_host,
             write_to=write_to,

@@ -75,6 +75,7 @@ def checked_payload(checked: Checked) -> dict[str, Any]:
             {"field": violation.field, "rule": violation.rule, "message": violation.message}
             for violation in checked.violations
         ],
+        "refusals": list(checked.refusals),
         "notes": list(checked.notes),
         "report": list(checked.report),
         "seconds": number_of(price.seconds) if price else None,
