@@ -138,6 +138,11 @@ def motion_inputs(*, waits: bool = True) -> list[Any]:
 
 
 def _motion_source() -> Any:
+    """Return the choice of a motion source, each with exactly one widget.
+
+    It is required, so ComfyUI lists it second, and a saved workflow keeps widgets by their place: the
+    choice and its one widget come first, and all others after them, whatever is chosen.
+    """
     clip = io.Video.Input(
         "video",
         tooltip="Reference video: one continuous shot of one person, 3 to 30 s (10 s with orientation image),"

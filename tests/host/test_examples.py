@@ -11,6 +11,9 @@ from typing import Any
 
 import av
 import pytest
+from PIL import Image
+
+from kling_direct.sandbox.backdrop import output_size
 
 ROOT = Path(__file__).resolve().parents[2]
 QUEUED = Path(__file__).parent / "queued"
@@ -44,13 +47,15 @@ def test_every_example_runs_to_the_end_and_its_video_plays(
     assert ended.ok, ended.messages
     videos = saved(comfy, ended, prompt)
     assert len(videos) == len([node for node in prompt.values() if node["class_type"] == "SaveVideo"])
+    scale = next((node["inputs"]["scale_by"] for node in prompt.values() if "scale_by" in node["inputs"]), 1)
+    with Image.open(ROOT / "kling_direct" / "demo" / "character.png") as picture:
+        wanted = tuple(int(side * scale) for side in output_size(*picture.size, "std", quick=False))
     for path in videos:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             frames = sum(1 for _ in container.decode(stream))
             assert frames / float(stream.average_rate or 0) == pytest.approx(MOTION_SECONDS, abs=0.2)
-            short, long = sorted((stream.width, stream.height))
-            assert short * long >= 500_000
+            assert (stream.width, stream.height) == wanted
             assert container.streams.audio
             assert "workflow" in container.metadata
         assert KEY.encode() not in path.read_bytes()

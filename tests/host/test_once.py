@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.host.relay import Relay
+
 
 def creates(sandbox: Any) -> int:
     return len([call for call in sandbox.creates() if call["status"] == 200])
@@ -106,45 +108,118 @@ STAGES = {
     "check": "",
     "queue": "waiting for a place",
     "submit": "submitting",
+    "settle": "finding out what became of the submit",
     "wait": "waiting for Kling",
     "download": "downloading",
 }
+
+
+def interrupted_after(comfy: Any, prompt: Any, node: str, text: str, pause_seconds: float = 0.0) -> float:
+    """Interrupt when a node tells that text, or begins; return how long ComfyUI took to end the prompt."""
+    with comfy.listening() as listener:
+        comfy.queue(prompt, listener.client_id)
+        if text:
+            listener.wait_for("progress_text", lambda data: data[0] == node and text in data[1])
+        else:
+            listener.wait_for("executing", lambda data: data["node"] == node)
+            time.sleep(pause_seconds)
+        asked = time.monotonic()
+        comfy.post("/interrupt")
+        return listener.wait_for("execution_interrupted").at - asked
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_interrupt_ends_within_a_second_and_the_next_queueing_submits_once(
     comfy: Any, sandbox: Any, graphs: Any, stage: str
 ) -> None:
-    before = creates(sandbox)
-    blocking = None
     if stage == "submit":
         sandbox.script("create", "stall-3-after-accept")
+    elif stage == "settle":
+        sandbox.script("create", "accept-late-2")
     elif stage == "wait":
         sandbox.tasks_take(seconds=6)
     elif stage == "download":
         sandbox.script("result", "stall-6")
     elif stage == "queue":
         sandbox.tasks_take(seconds=6)
-        blocking = [graphs.motion() for _ in range(3)]
+        comfy.succeed(submits(graphs, 3))
+    before = len(sandbox.creates())
     prompt = graphs.motion()
-    if blocking:
-        for number, other in enumerate(blocking):
-            prompt[f"motion{number}"] = other["motion"]
-            prompt[f"save{number}"] = graphs.save(f"motion{number}")
-        prompt["motion"] = prompt.pop("motion")
-        prompt["save"] = prompt.pop("save")
-    with comfy.listening() as listener:
-        comfy.queue(prompt, listener.client_id)
-        if STAGES[stage]:
-            listener.wait_for("progress_text", lambda data: STAGES[stage] in data[1])
-        else:
-            listener.wait_for("executing", lambda data: data["node"] == "motion")
-        asked = time.monotonic()
-        comfy.post("/interrupt")
-        interrupted = listener.wait_for("execution_interrupted")
-    assert interrupted.at - asked < 1.0
+    assert interrupted_after(comfy, prompt, "motion", STAGES[stage]) < 1.0
     comfy.succeed(prompt)
-    assert creates(sandbox) == before + 1 + len(blocking or ())
+    assert len(sandbox.creates()) == before + 1
+
+
+def submits(graphs: Any, count: int) -> Any:
+    """Return a prompt that ends when its tasks exist; they hold all places of this server until they end."""
+    prompt = graphs.inputs()
+    for number in range(count):
+        node = graphs.motion()["motion"]
+        prompt[f"submit{number}"] = node | {"class_type": "KlingDirect_SubmitMotionControl"}
+    return prompt
+
+
+def test_interrupt_while_the_clip_is_handed_over_sends_nothing(
+    own_comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    with Relay(sandbox.origin, b"POST /sandbox/files ") as relay:
+        comfy = own_comfy(KLING_DIRECT_SANDBOX_URL=relay.origin).start()
+        before = creates(sandbox)
+        prompt = graphs.motion()
+        assert interrupted_after(comfy, prompt, "motion", "handing the clip over") < 1.0
+        relay.let_through()
+        comfy.succeed(prompt)
+        assert creates(sandbox) == before + 1
+
+
+OTHERS = {"submit": "submitting", "collect": "waiting for Kling", "fetch": "waiting for Kling"}
+
+
+@pytest.mark.parametrize("node", OTHERS)
+def test_interrupt_of_the_other_waiting_nodes_ends_within_a_second(
+    comfy: Any, sandbox: Any, graphs: Any, node: str
+) -> None:
+    prompt = graphs.motion()
+    del prompt["save"]
+    prompt["submit"] = prompt.pop("motion") | {"class_type": "KlingDirect_SubmitMotionControl"}
+    handle = {"job": ["submit", 0]}
+    prompt["collect"] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": handle}
+    if node == "fetch":
+        del prompt["collect"]
+        inputs = {"id": ["submit", 1], "service": "sandbox"}
+        prompt["fetch"] = {"class_type": "KlingDirect_FetchTask", "inputs": inputs}
+    prompt["save"] = graphs.save("fetch" if node == "fetch" else "collect")
+    if node == "submit":
+        sandbox.script("create", "stall-3-after-accept")
+    else:
+        sandbox.tasks_take(seconds=6)
+    before = creates(sandbox)
+    assert interrupted_after(comfy, prompt, node, OTHERS[node]) < 1.0
+    comfy.succeed(prompt)
+    assert creates(sandbox) == before + 1
+
+
+def test_interrupt_of_a_check_in_an_encode_ends_within_two_seconds(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    prompt = graphs.motion(**{"motion_source": "video", "motion_source.video": ["made", 0]})
+    del prompt["save"]
+    prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 90, "equal": 1, "side": 1080}}
+    prompt["made"] = {"class_type": "CreateVideo", "inputs": {"images": ["many", 1], "fps": 30.0}}
+    before = len(sandbox.calls())
+    assert interrupted_after(comfy, prompt, "motion", "", 0.5) < 2.0
+    assert len(sandbox.calls()) == before
+
+
+def test_interrupt_of_video_frames_ends_within_a_second(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.set(quick_results=False)
+    prompt = graphs.motion(mode="pro")
+    comfy.succeed(prompt)
+    frames = {"frames": {"class_type": "KlingDirect_VideoFrames", "inputs": {"video": ["motion", 0]}}}
+    prompt |= frames | {"show": graphs.show("frames", 0)}
+    assert interrupted_after(comfy, prompt, "frames", "", 0.5) < 1.0
+    assert comfy.succeed(prompt).seen("show")[0]["shape"][0] == 120
 
 
 def test_interrupt_in_an_encode_ends_within_two_seconds_and_spends_nothing(

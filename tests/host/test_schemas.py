@@ -54,6 +54,27 @@ def test_english_names_and_tooltips_are_those_of_the_schemas(comfy: Any) -> None
                 assert texts[name]["inputs"][item].get("tooltip") == given.get("tooltip")
 
 
+def test_every_number_has_bounds_that_hold_its_default(comfy: Any) -> None:
+    info = comfy.get("/object_info")
+    found = [
+        (given["min"], given["default"], given["max"], given.get("step"), kind)
+        for name in PROMISES
+        for kind, given in info[name]["input"].get("optional", {}).values()
+        if kind in {"INT", "FLOAT"}
+    ]
+    assert len(found) > 10
+    assert all(lowest <= default <= highest for lowest, default, highest, _step, _kind in found)
+    assert all(step for *_bounds, step, kind in found if kind == "FLOAT")
+
+
+def test_the_nodes_are_found_by_what_people_type(comfy: Any) -> None:
+    info = comfy.get("/object_info")
+    aliases = {name: info[name]["search_aliases"] for name in PROMISES}
+    assert [name for name, words in aliases.items() if "kling" not in words] == ["KlingDirect_VideoFrames"]
+    assert {"motion transfer", "dance"} <= set(aliases["KlingDirect_MotionControl"])
+    assert "extract frames" in aliases["KlingDirect_VideoFrames"]
+
+
 def test_comfyui_serves_the_translations_and_the_help_pages(comfy: Any) -> None:
     served = comfy.get("/i18n")
     for language in ("en", "zh"):

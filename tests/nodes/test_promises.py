@@ -46,6 +46,15 @@ def test_only_sockets_and_the_motion_source_are_required(node: str) -> None:
             assert "default" in item
 
 
+@pytest.mark.parametrize("node", PROMISES)
+def test_every_choice_of_a_motion_source_has_one_widget(node: str) -> None:
+    """A saved workflow keeps widgets by their place: with one for each choice, the others never move."""
+    widgets = {"STRING", "INT", "FLOAT", "BOOLEAN", "COMBO"}
+    for item in PROMISES[node]["inputs"]:
+        for option in item["options"].values() if isinstance(item.get("options"), dict) else ():
+            assert len([kind for _name, kind, _required in option if kind in widgets]) == 1
+
+
 def test_the_free_service_and_the_first_choice_are_the_default() -> None:
     for promise in PROMISES.values():
         for item in promise["inputs"]:

@@ -1,0 +1,55 @@
+"""A relay before a server that holds back chosen requests until the test lets them through."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class Relay:
+    """Passes bytes on in both directions; a connection that begins with `held` waits first."""
+
+    def __init__(self, upstream: str, held: bytes) -> None:
+        parts = urlsplit(upstream)
+        self._upstream = (parts.hostname, parts.port)
+        self._held = held
+        self._open = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_through()
+        self._listener.close()
+
+    def let_through(self) -> None:
+        self._open.set()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _address = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            first = client.recv(65536)
+            if first.startswith(self._held):
+                self._open.wait(60)
+            with socket.create_connection(self._upstream) as server:
+                server.sendall(first)
+                threading.Thread(target=_pump, args=(client, server), daemon=True).start()
+                _pump(server, client)
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)

@@ -1,0 +1,68 @@
+"""Prices in tooltips, translations and help pages are those of the price list."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kling_direct.api.limits import Mode, Model
+from kling_direct.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
+from kling_direct.settings import load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+RATES = {key: f"{(units * USD_PER_UNIT).normalize():f}" for key, units in UNITS_PER_SECOND.items()}
+PRICED = ("MotionControl", "SubmitMotionControl", "CheckMotionControl")
+
+
+def tooltips() -> dict[str, str]:
+    """Return the constants of nodes/inputs.py: the module itself needs ComfyUI."""
+    tree = ast.parse((ROOT / "nodes" / "inputs.py").read_text(encoding="utf-8"))
+    return {
+        ast.unparse(item.targets[0]): ast.literal_eval(item.value)
+        for item in tree.body
+        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]).endswith("_TIP")
+    }
+
+
+def mode_tips() -> list[str]:
+    texts = [tooltips()["MODE_TIP"]]
+    for language in ("en", "zh"):
+        path = ROOT / "locales" / language / "nodeDefs.json"
+        defs = json.loads(path.read_text(encoding="utf-8"))
+        texts += [defs[f"KlingDirect_{name}"]["inputs"]["mode"]["tooltip"] for name in PRICED]
+    return texts
+
+
+@pytest.mark.parametrize("tip", mode_tips())
+def test_the_price_of_every_model_and_mode_is_told(tip: str) -> None:
+    for model in Model:
+        part = tip.partition(model.value)[2].partition("kling-")[0]
+        found = {mode: re.search(rf"{mode.value}\D*([\d.]+\d)", part) for mode in Mode}
+        assert {mode: hit and hit[1] for mode, hit in found.items()} == {
+            mode: RATES[model, mode] for mode in Mode
+        }
+
+
+@pytest.mark.parametrize("name", PRICED)
+def test_help_pages_have_the_table_and_its_date(name: str) -> None:
+    for page in [path for path in (ROOT / "js" / "docs").rglob("*.md") if f"KlingDirect_{name}" in str(path)]:
+        text = page.read_text(encoding="utf-8")
+        for model in Model:
+            row = next(line for line in text.splitlines() if line.startswith(f"| {model.value} "))
+            assert re.findall(r"\d+\.\d+", row) == [RATES[model, mode] for mode in (Mode.STD, Mode.PRO)]
+        assert PRICES_AS_OF in text
+
+
+def test_the_unit_and_the_servers_limits_are_told(monkeypatch: Any, tmp_path: Path) -> None:
+    for name in ("KLING_DIRECT_MAX_UNITS_PER_PROMPT", "KLING_DIRECT_MAX_UNITS_PER_DAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KLING_DIRECT_HOME", str(tmp_path))
+    settings = load_settings()
+    tip = tooltips()["MAX_UNITS_TIP"]
+    assert f"1 unit is {USD_PER_UNIT} USD" in tip
+    assert f"({settings.max_units_per_prompt} in a prompt, {settings.max_units_per_day} in a day" in tip
