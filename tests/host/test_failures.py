@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import av
+import numpy as np
 import pytest
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 FAULTS = {
+    "code-1000": "Check the key",
+    "code-1100": "abnormal state",
+    "code-1101": "in arrears",
     "code-1102": "resource pack is used up",
-    "code-1303": "",
-    "code-1301": "moderation",
+    "code-1103": "no right to this API or model",
     "code-1201": "a value is not valid",
+    "code-1301": "moderation",
+    "code-1304": "not on the account's IP list",
+    "status-503 status-503 status-503": "every answer was lost",
+    "reset-before-accept reset-before-accept reset-before-accept": "Nothing more was submitted",
     "task-failed": "Task failed due to an internal error",
     "task-failed-input": "No complete upper body",
     "task-failed-charged": "Charge",
@@ -33,13 +44,76 @@ def assert_plain(ended: Any, *, wanted: str, task: bool) -> str:
     return message
 
 
-@pytest.mark.parametrize("fault", [name for name, text in FAULTS.items() if text])
+@pytest.mark.parametrize("fault", FAULTS)
 def test_what_kling_refuses_or_fails_ends_in_one_message(
     comfy: Any, sandbox: Any, graphs: Any, fault: str
 ) -> None:
-    sandbox.script("create", fault)
+    sandbox.script("create", *fault.split())
     ended = comfy.run(graphs.motion())
     assert_plain(ended, wanted=FAULTS[fault], task=fault.startswith("task"))
+
+
+URL = {"motion_source": "url", "motion_source.url": "https://example.com/dance.mp4"}
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a limit to spending": ({"max_units": 1.0}, "limit of 1 units (max_units)"),
+    "no media host": ({"service": "kling"}, "KLING_DIRECT_PUBLIC_URL"),
+    "an unknown profile": ({"service": "kling", "profile": "studio"} | URL, "Profile 'studio' is not in"),
+    "a callback to a stranger": (
+        {"callback_url": "https://stranger.example.com/x"},
+        "KLING_DIRECT_CALLBACK_ORIGINS",
+    ),
+    "a link that is none": ({"motion_source": "url", "motion_source.url": "ftp://example.com/x"}, "https"),
+    "a clip that changes its shot": ({"motion_source.video": ["cut", 0]}, "changes its shot at 0:02"),
+    "a clip that cannot be read": ({"motion_source.video": ["broken", 0]}, "broken"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_refused_before_anything_is_sent_ends_in_one_message(
+    comfy: Any, sandbox: Any, graphs: Any, what: str
+) -> None:
+    inputs, wanted = REFUSED[what]
+    write_cut(comfy.base / "input" / "cut.mp4")
+    (comfy.base / "input" / "broken.mp4").write_bytes(b"no video at all" * 100)
+    prompt = graphs.motion(**{"motion_source": "video", "motion_source.video": ["clip", 0]} | inputs)
+    for name in ("cut", "broken"):
+        prompt[name] = {"class_type": "LoadVideo", "inputs": {"file": f"{name}.mp4"}}
+    before = len(sandbox.creates())
+    assert_plain(comfy.run(prompt), wanted=wanted, task=False)
+    assert len(sandbox.creates()) == before
+
+
+def write_cut(path: Path) -> None:
+    """Write 4 s of 640 x 480 whose second half is another place."""
+    random = np.random.default_rng(1)
+    places = [random.integers(0, 255, (480, 640, 3), np.uint8) for _ in range(2)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("h264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for number in range(100):
+            frame = av.VideoFrame.from_ndarray(places[number // 50] // 2 + number // 50 * 120, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def test_a_task_id_of_ones_own_that_is_taken_names_the_task(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    own_id = f"host-lane-{graphs.new_take()}"
+    comfy.succeed(graphs.motion(external_task_id=own_id))
+    before = len(sandbox.creates())
+    ended = comfy.run(graphs.motion(external_task_id=own_id))
+    assert_plain(ended, wanted="belongs to another job", task=True)
+    assert len(sandbox.creates()) == before
+
+
+def test_a_link_to_a_private_place_is_not_followed_and_queueing_again_delivers(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.script("result", "redirect-private")
+    prompt = graphs.motion()
+    before = len(sandbox.creates())
+    assert_plain(comfy.run(prompt), wanted="not an https link", task=True)
+    comfy.succeed(prompt)
+    assert len(sandbox.creates()) == before + 1
 
 
 def test_a_refusal_by_moderation_is_repeated_and_nothing_is_submitted(
@@ -116,11 +190,9 @@ def test_kling_without_a_key_says_where_to_put_one(own_comfy: Any, graphs: Any) 
 
 
 def test_a_service_that_cannot_be_reached_says_that_nothing_was_submitted(comfy: Any, graphs: Any) -> None:
-    prompt = graphs.motion(
-        service="kling", motion_source="url", **{"motion_source.url": "https://example.com/dance.mp4"}
-    )
-    error = comfy.run(prompt, 60).error
-    assert "127.0.0.1:9" in error["exception_message"]
+    ended = comfy.run(graphs.motion(service="kling", **URL), 60)
+    message = assert_plain(ended, wanted="127.0.0.1:9", task=False)
+    assert "othing was s" in message
 
 
 def test_skip_blocks_one_item_and_delivers_the_others(comfy: Any, sandbox: Any, graphs: Any) -> None:
