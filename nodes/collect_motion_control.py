@@ -16,7 +16,7 @@ from .inputs import (
     wait_minutes_input,
 )
 from .running import HIDDEN, Running, explained, fingerprint
-from .values import number
+from .values import number, refuse
 
 
 class CollectMotionControl(io.ComfyNode):
@@ -43,8 +43,10 @@ class CollectMotionControl(io.ComfyNode):
 
     @classmethod
     @explained
-    async def execute(cls, job: dict[str, Any], **inputs: Any) -> Any:
+    async def execute(cls, job: Any = None, **inputs: Any) -> Any:
         """Run the node."""
+        if not isinstance(job, dict):
+            refuse("job", "Nothing came over job. Wire it to Kling Direct Submit Motion Control.")
         wait_minutes = number(inputs, "wait_minutes", 60.0)
         running = Running.of(cls)
         outcome = await running.follow(

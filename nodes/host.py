@@ -144,7 +144,10 @@ def input_moment(name: str) -> float | None:
     if not name or len(name) > 500 or "\n" in name or not folder_paths.exists_annotated_filepath(name):  # noqa: PLR2004 - a prompt, not a file name
         return None
     path = Path(folder_paths.get_annotated_filepath(name))
-    return path.stat().st_mtime if path.is_file() else None
+    try:
+        return path.stat().st_mtime if path.is_file() else None
+    except OSError:  # gone in this moment
+        return None
 
 
 def paid_services_are_off() -> bool:

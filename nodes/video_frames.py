@@ -87,5 +87,7 @@ class VideoFrames(io.ComfyNode):
             every_nth=whole_number(inputs, "every_nth", 1),
             longest_side_px=whole_number(inputs, "longest_side", 0),
         )
+        if picked.every_nth < 1:
+            refuse("every_nth", f"every_nth is {picked.every_nth}; 1 takes every frame.")
         decoded = await host.decoding(picked_frames, video, picked)
         return io.NodeOutput(decoded.frames, decoded.audio, float(decoded.fps))

@@ -9,6 +9,8 @@ import av
 import numpy as np
 import pytest
 
+from kling_direct.media.memory import free_memory_bytes
+
 MEGABYTE = 1_000_000
 
 
@@ -70,6 +72,11 @@ def test_frames_cost_little_more_than_their_tensor(
 def test_frames_that_would_not_fit_are_refused_before_money_is_spent(
     comfy: Any, sandbox: Any, graphs: Any
 ) -> None:
+    needed = 30 * 30 * 1920 * 1080 * 12
+    if (free_memory_bytes() or 0) > needed:
+        pytest.skip(
+            "the frames of the longest result fit into this machine; test_failures.py has a list of them"
+        )
     before = len(sandbox.creates())
     long_clip(comfy.base / "input" / "thirty.mp4", 30)
     prompt = graphs.motion(mode="pro", model="kling-v3") | {"show": graphs.show("motion", 1)}

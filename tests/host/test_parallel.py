@@ -102,6 +102,28 @@ def test_fifty_characters_survive_a_refusal_and_a_kill(own_comfy: Any, sandbox: 
     assert len(sandbox.creates()) == before + 50
 
 
+def test_the_page_reads_how_many_items_are_done_and_failed(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.script("create", "code-1301", "ok", "ok", "stall-3-after-accept")
+    prompt = graphs.motion(image=["many", 0], on_failure="skip")
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4, "seed": graphs.new_take()}}
+    prompt["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
+    del prompt["save"]
+    with comfy.listening() as listener:
+        assert comfy.ended(comfy.queue(prompt, listener.client_id)).ok
+        texts = listener.texts()
+    last = [text for text in texts if text.startswith("4 items: 2 done, 1 failed")][-1].splitlines()
+    assert len(last) == 2, "the one that is under way"
+    assert "submitting" in last[1]
+
+
+def test_the_page_reads_that_frames_are_decoded(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.set(quick_results=False)
+    prompt = graphs.motion(mode="pro") | {"show": graphs.show("motion", 1)}
+    with comfy.listening() as listener:
+        assert comfy.ended(comfy.queue(prompt, listener.client_id)).ok
+        assert any(text.startswith("decoding | ") for text in listener.texts())
+
+
 def test_the_page_of_the_client_that_queued_is_told(comfy: Any, sandbox: Any, graphs: Any) -> None:
     sandbox.tasks_take(seconds=3)
     with comfy.listening() as mine, comfy.listening() as other:

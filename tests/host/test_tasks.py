@@ -150,3 +150,22 @@ def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox:
     assert refused.seen("show_ok") == [False]
     assert "2501" in refused.seen("show_report")[0]
     assert len(sandbox.calls()) == before
+
+
+def test_a_check_answers_a_batch_and_a_limit_instead_of_failing(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    before = len(sandbox.calls())
+    prompt = graphs.motion(image=["many", 1])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4}}
+    prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
+    del prompt["save"]
+    prompt |= {"report": graphs.show("motion", 0), "ok": graphs.show("motion", 1)}
+    ended = comfy.succeed(prompt)
+    assert ended.seen("ok") == [False]
+    assert "batch of 4 pictures" in ended.seen("report")[0]
+    prompt["motion"]["inputs"] |= {"image": ["image", 0], "max_units": 0.5}
+    ended = comfy.succeed(prompt)
+    assert ended.seen("ok") == [False]
+    assert "max_units" in ended.seen("report")[0]
+    assert len(sandbox.calls()) == before
