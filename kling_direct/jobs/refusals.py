@@ -66,7 +66,7 @@ def _spending(order: Order, price: Price | None, ledger: Ledger, settings: Setti
     with ledger.database.read() as connection:
         require_released_in(connection, order.service)
         spent = spent_so_far(connection, order.service.value, order.spender, ledger.clock.now())
-    if price is not None:
+    if price is not None and order.max_units.is_finite():
         budget_of(settings, order.service, order.max_units).check(spent, price.units_at_most)
 
 

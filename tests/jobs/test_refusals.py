@@ -63,6 +63,7 @@ def test_a_limit_to_spending(checked: Any) -> None:
     found = checked(max_units=Decimal(1))
     assert not found.ok
     assert "max_units" in found.refusals[0]
+    assert [one.field for one in checked(max_units=Decimal("nan")).violations] == ["max_units"]
 
 
 def test_a_task_id_that_is_taken(checked: Any, engine: Engine, order: Callable[..., Order]) -> None:
