@@ -1,4 +1,4 @@
-"""A relay before a server that holds back chosen requests until the test lets them through."""
+"""A relay before a server that holds back chosen requests while the test wants it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 
 class Relay:
-    """Passes bytes on in both directions; a connection that begins with `held` waits first."""
+    """Passes bytes on in both directions; a connection that begins with `held` waits while it is told to."""
 
     def __init__(self, upstream: str, held: bytes) -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname, parts.port)
         self._held = held
         self._open = threading.Event()
+        self._open.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.origin = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -27,6 +28,9 @@ class Relay:
     def __exit__(self, *_: object) -> None:
         self.let_through()
         self._listener.close()
+
+    def hold(self) -> None:
+        self._open.clear()
 
     def let_through(self) -> None:
         self._open.set()

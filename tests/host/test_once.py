@@ -164,6 +164,8 @@ def test_interrupt_while_the_clip_is_handed_over_sends_nothing(
 ) -> None:
     with Relay(sandbox.origin, b"POST /sandbox/files ") as relay:
         comfy = own_comfy(KLING_DIRECT_SANDBOX_URL=relay.origin).start()
+        comfy.succeed(graphs.motion())
+        relay.hold()
         before = creates(sandbox)
         prompt = graphs.motion()
         assert interrupted_after(comfy, prompt, "motion", "handing the clip over") < 1.0
