@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,22 +107,17 @@ def output_folder() -> Path:
 
 
 def temp_folder() -> Path:
-    """Return a folder of ours that ComfyUI empties when it starts."""
-    folder = Path(folder_paths.get_temp_directory()) / "kling_direct"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def fresh_folder(name: str) -> Path:
-    """Make a new folder for files of one run, which ComfyUI removes when it starts.
+    """Return a folder of ours that ComfyUI empties when it starts.
 
     Raises:
-        DiskFull: the temp folder takes no more.
+        DiskFull: it cannot be made.
     """
+    folder = Path(folder_paths.get_temp_directory()) / "kling_direct"
     try:
-        return Path(tempfile.mkdtemp(prefix=f"{name}_", dir=temp_folder()))
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise temp_folder_full(error) from None
+    return folder
 
 
 def temp_folder_full(error: OSError) -> DiskFull:

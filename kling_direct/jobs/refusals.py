@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
-
 from ..errors import KlingDirectError
 from .budget import budget_of
 from .hold import require_released_in
-from .next_step import CarryOn, Refuse, Serve
+from .next_step import CarryOn, Open, Refuse, Serve
+from .rows import external_id_for
 from .spending import spent_so_far
-from .tables import attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,13 +45,12 @@ def refusals(
         account,
         ledger.require_writable,
         lambda: _spending(order, price, ledger, settings),
+        lambda: _name(job, step, ledger),
     ):
         try:
             look()
         except KlingDirectError as error:
             found.append(str(error))
-    if job is not None and (taken := _id_taken(job, ledger)):
-        found.append(taken)
     return tuple(found)
 
 
@@ -70,18 +67,13 @@ def _spending(order: Order, price: Price | None, ledger: Ledger, settings: Setti
         budget_of(settings, order.service, order.max_units).check(spent, price.units_at_most)
 
 
-def _id_taken(job: Job, ledger: Ledger) -> str:
-    wanted = job.order.external_task_id
-    if not wanted:
-        return ""
-    holder = sa.select(attempts.c.job_key).where(
-        attempts.c.realm == job.realm,
-        attempts.c.profile == job.order.profile,
-        attempts.c.external_id == wanted,
-        attempts.c.job_key != job.key,
-    )
-    with ledger.database.read() as connection:
-        taken = connection.execute(holder).first()
-    return (
-        f"The task id {wanted!r} of your own belongs to another job, {taken.job_key[:10]}." if taken else ""
-    )
+def _name(job: Job | None, step: Step | None, ledger: Ledger) -> None:
+    """Pass unless the user's own task id names something else.
+
+    Raises:
+        ExternalIdTaken: it does.
+    """
+    if job is not None:
+        with ledger.database.read() as connection:
+            number = step.number if isinstance(step, Open) else 1
+            external_id_for(connection, job, job.order.profile, number)
