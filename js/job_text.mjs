@@ -64,6 +64,14 @@ export function isOver(job) {
 
 /**
  * @param {Job} job
+ * @returns {boolean} whether nothing was bought, and nobody is about to
+ */
+export function isUnsent(job) {
+  return job.state === "intent" && !isUnderWay(job);
+}
+
+/**
+ * @param {Job} job
  * @returns {string} where it stands
  */
 export function stateText(job) {
@@ -96,7 +104,7 @@ export function costText(job) {
   if (job.service === "sandbox") return words("cost.free");
   if (job.units_charged !== null) return words("cost.paid", { units: amountText(job.units_charged) });
   if (job.cash_charged !== null) return `${amountText(job.cash_charged)} ${job.currency ?? ""}`;
-  if (job.state === "rejected" || job.units_estimated === null) return "";
+  if (job.state === "rejected" || isUnsent(job) || job.units_estimated === null) return "";
   return words("cost.estimate", { units: amountText(job.units_estimated) });
 }
 
@@ -114,5 +122,6 @@ export function nameText(job) {
 export function troubleText(job) {
   if (job.trouble) return [job.trouble.message, job.trouble.hint].filter(Boolean).join(" ");
   if (isOver(job) && job.state !== "kept") return [job.reason, job.advice].filter(Boolean).join(" ");
+  if (isUnsent(job)) return words("job.unsent");
   return isFileGone(job) ? words("job.gone") : "";
 }

@@ -1,7 +1,9 @@
 // @ts-check
 /** Keys in the settings dialog. They go to the server and never come back; nothing is stored in the page. */
 
+import { api } from "../../scripts/api.js";
 import { button, fill, h } from "./elements.mjs";
+import { KEYS_CHANGED } from "./news.mjs";
 import { confirmed, notice, tried, trusted } from "./notices.mjs";
 import { ask, tell } from "./requests.mjs";
 import { amountText, words } from "./words.mjs";
@@ -14,8 +16,8 @@ export function keysPanel() {
 class KeysPanel {
   constructor() {
     this.mayChange = false;
-    /** @type {Set<string>} profiles that have a key in the file */
-    this.stored = new Set();
+    /** @type {Map<string, any>} profiles that have a key in the file */
+    this.stored = new Map();
     this.profiles = h("ul", { class: "kling-direct-profiles" });
     this.elsewhere = h("p", { class: "kling-direct-note", hidden: true });
     this.said = h("p", { class: "kling-direct-said", role: "status" });
@@ -25,6 +27,7 @@ class KeysPanel {
       maxLength: 40,
       placeholder: words("keys.default"),
     });
+    this.profile.addEventListener("input", () => this.showRegion());
     this.kind = select([
       ["api_key", "keys.api_key"],
       ["pair", "keys.pair"],
@@ -34,6 +37,8 @@ class KeysPanel {
       ["global", "keys.global"],
       ["china", "keys.china"],
     ]);
+    this.other = h("option", { value: "", hidden: true }, words("keys.other"));
+    this.region.append(this.other);
     this.apiKey = secret();
     this.accessKey = secret();
     this.secretKey = secret();
@@ -78,6 +83,25 @@ class KeysPanel {
     this.access.hidden = this.second.hidden = !pair;
   }
 
+  /** Begin with the region that the profile has: a new key is seldom of another one. */
+  showRegion() {
+    const region = this.stored.get(this.profile.value.trim())?.region;
+    this.other.hidden = region !== "other";
+    if (region) this.region.value = region === "other" ? "" : region;
+    else if (!this.region.value) this.region.value = "global";
+  }
+
+  /**
+   * @param {string} question
+   * @param {string} profile
+   */
+  confirmed(question, profile) {
+    const name = profile || words("keys.default");
+    const count = this.stored.get(profile)?.unfinished ?? 0;
+    const waiting = count > 0 && words("keys.waiting", { count });
+    return confirmed([words(question, { name }), waiting].filter(Boolean).join(" "));
+  }
+
   async refresh() {
     const keys = await tried(() => ask("/keys"));
     if (keys) this.show(keys);
@@ -87,7 +111,8 @@ class KeysPanel {
   show(keys) {
     this.mayChange = keys.may_change;
     const stored = keys.profiles.filter((/** @type {any} */ one) => one.source === "file");
-    this.stored = new Set(stored.map((/** @type {any} */ one) => one.profile));
+    this.stored = new Map(stored.map((/** @type {any} */ one) => [one.profile, one]));
+    this.showRegion();
     this.elsewhere.hidden = keys.may_change;
     this.elsewhere.textContent = words("keys.elsewhere", { variables: keys.variables });
     fill(this.profiles, ...keys.profiles.map((/** @type {any} */ one) => this.row(one)));
@@ -128,14 +153,14 @@ class KeysPanel {
     if (!saved) return;
     for (const input of [this.apiKey, this.accessKey, this.secretKey]) input.value = "";
     this.said.textContent = words("keys.saved");
+    api.dispatchEvent(new CustomEvent(KEYS_CHANGED));
     await this.refresh();
   }
 
   /** @param {any} body */
   async save(body) {
     const replace = this.stored.has(body.profile);
-    const name = body.profile || words("keys.default");
-    if (replace && !(await confirmed(words("keys.replace", { name })))) return undefined;
+    if (replace && !(await this.confirmed("keys.replace", body.profile))) return undefined;
     this.said.textContent = "";
     return tell("/keys", { ...body, replace });
   }
@@ -159,10 +184,11 @@ class KeysPanel {
    * @param {string} name
    */
   async forget(profile, name) {
-    if (!(await confirmed(words("keys.forget", { name })))) return;
+    if (!(await this.confirmed("keys.forget", profile))) return;
     const keys = await trusted(this.mayChange, (code) => tell("/keys/forget", { profile, code }));
     if (!keys) return;
     notice("success", words("keys.forgotten", { name }));
+    api.dispatchEvent(new CustomEvent(KEYS_CHANGED));
     this.show(keys);
   }
 }

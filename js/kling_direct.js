@@ -2,9 +2,12 @@
 /** Kling Direct in ComfyUI's page: the sidebar tab, keys in the settings, badges on nodes, commands. */
 
 import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
 import { addStyles } from "./elements.mjs";
+import { isActive } from "./graph_part.mjs";
+import { takeDroppedTasks } from "./job_actions.mjs";
 import { keysPanel } from "./keys_panel.mjs";
-import { NodeBadges, badgesOf, check, isOrdering } from "./node_badge.mjs";
+import { NodeBadges, check, isOrdering, orderingNodes } from "./node_badge.mjs";
 import { notice, tried } from "./notices.mjs";
 import { tellEnds } from "./run_end.mjs";
 import { Sidebar, TAB_ID } from "./sidebar.mjs";
@@ -14,6 +17,8 @@ import { loadWords, words } from "./words.mjs";
 let sidebar = null;
 /** @type {NodeBadges | null} */
 let badges = null;
+/** @type {((sidebar: Sidebar) => void) | null} what is to be shown as soon as the tab is open */
+let wanted = null;
 
 const toggleTab = () => app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB_ID}`);
 
@@ -21,26 +26,27 @@ async function openTab() {
   if (!sidebar) await toggleTab();
 }
 
-async function checkNode() {
-  const chosen = Object.values(app.canvas.selected_nodes ?? {});
-  const node = chosen.find(isOrdering) ?? badges?.nodes()[0];
-  if (!node) return notice("info", words("check.none"));
-  const { output } = await app.graphToPrompt();
-  const found = await tried(() => check(node, output));
-  if (!found?.known) return undefined;
-  const wrong = [found.trouble, ...found.violations.map((/** @type {any} */ one) => one.message)].filter(
-    Boolean,
-  );
-  const text = [badgesOf(found)[0]?.[0], ...wrong, ...found.notes, ...found.report]
-    .filter(Boolean)
-    .join("\n");
-  return notice(wrong.length ? "warn" : "success", text);
+/** @param {(sidebar: Sidebar) => void} show */
+async function showInTab(show) {
+  if (sidebar) return show(sidebar);
+  wanted = show;
+  return openTab();
 }
 
-async function openHelp() {
-  await openTab();
-  sidebar?.show("help");
+/** Check the node that is selected, or the only one of ours. */
+async function checkNode() {
+  const chosen = Object.values(app.canvas.selected_nodes ?? {});
+  const ours = orderingNodes().filter(({ node }) => !chosen.length || chosen.includes(node));
+  const [placed] = ours.filter(isActive);
+  if (!placed) return notice("info", words(ours.length ? "check.muted" : "check.none"));
+  if (!chosen.length && ours.length > 1) return notice("info", words("check.none"));
+  const found = await tried(() => check(placed));
+  if (!found) return undefined;
+  if (!found.known) return notice("warn", words("check.unknown"));
+  return showInTab((tab) => tab.showCheck(placed.node.title, found));
 }
+
+const openHelp = () => showInTab((tab) => tab.show("help"));
 
 app.registerExtension({
   name: "kling_direct",
@@ -93,6 +99,8 @@ app.registerExtension({
       render: (/** @type {HTMLElement} */ element) => {
         sidebar?.destroy();
         sidebar = new Sidebar(element);
+        wanted?.(sidebar);
+        wanted = null;
       },
       destroy: () => {
         sidebar?.destroy();
@@ -102,8 +110,9 @@ app.registerExtension({
     const tabs = app.extensionManager.getSidebarTabs?.() ?? [];
     const tab = tabs.find((/** @type {any} */ one) => one.id === TAB_ID);
     badges = new NodeBadges(tab ?? { revision: 0 });
-    for (const node of badges.nodes()) badges.add(node);
+    for (const node of new Set(orderingNodes().map((one) => one.node))) badges.add(node);
     watchGraph();
+    takeDroppedTasks();
     tellEnds();
   },
 
@@ -123,4 +132,6 @@ function watchGraph() {
   document.addEventListener("change", change, { passive: true });
   document.addEventListener("pointerup", change, { passive: true });
   document.addEventListener("keyup", change, { passive: true });
+  window.addEventListener("focus", change, { passive: true });
+  api.addEventListener("graphChanged", change);
 }

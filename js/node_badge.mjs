@@ -2,9 +2,11 @@
 /** What a node will cost, and what would keep it from running, shown on the node before Run is pressed. */
 
 import { app } from "../../scripts/app.js";
-import { hear } from "./news.mjs";
+import { api } from "../../scripts/api.js";
+import { idOf, isActive, placedNodes, promptOf } from "./graph_part.mjs";
+import { KEYS_CHANGED, hear } from "./news.mjs";
 import { tell } from "./requests.mjs";
-import { amountText, clockText, words } from "./words.mjs";
+import { amountText, clockText, tenthsText, words } from "./words.mjs";
 
 const ORDERING = new Set([
   "KlingDirect_MotionControl",
@@ -12,6 +14,8 @@ const ORDERING = new Set([
   "KlingDirect_CheckMotionControl",
 ]);
 const QUIET_MS = 350;
+/** How long an answer stands; a file may have been replaced under its name meanwhile. */
+const FRESH_MS = 5000;
 const COLORS = {
   price: ["#ffffff", "#1f4fb2"],
   free: ["#ffffff", "#1d6b34"],
@@ -19,9 +23,17 @@ const COLORS = {
   note: ["#1b1b1b", "#e8b84a"],
 };
 
+/** @typedef {import("./graph_part.mjs").Placed} Placed */
+/** @typedef {{ text: string, until: number, closing: AbortController }} Question */
+
 /** @param {any} node */
 export function isOrdering(node) {
   return ORDERING.has(node?.comfyClass);
+}
+
+/** @returns {Placed[]} our nodes that describe an order, also within subgraphs */
+export function orderingNodes() {
+  return placedNodes(app.rootGraph ?? app.graph).filter(({ node }) => isOrdering(node));
 }
 
 export class NodeBadges {
@@ -33,17 +45,25 @@ export class NodeBadges {
     this.pulse = pulse;
     /** @type {WeakMap<any, any>} what the server said, by node */
     this.found = new WeakMap();
-    /** @type {WeakMap<any, string>} what it was asked, by node */
+    /** @type {WeakMap<any, Question>} what it was asked last, by node */
     this.asked = new WeakMap();
+    this.line = Promise.resolve();
     this.waiting = 0;
-    this.round = 0;
     hear((news) => this.hear(news), new AbortController().signal);
+    api.addEventListener(KEYS_CHANGED, () => this.anew());
   }
 
   /** @param {import("./news.mjs").News} news */
   hear(news) {
-    if (!["kept", "ended", "forgotten"].includes(news.state)) return;
-    this.asked = new WeakMap();
+    if (["kept", "ended", "forgotten"].includes(news.state)) this.anew();
+  }
+
+  /** Ask again, although the graph is what it was: a key, a file or the ledger has changed. */
+  anew() {
+    for (const { node } of orderingNodes()) {
+      const question = this.asked.get(node);
+      if (question) question.until = 0;
+    }
     this.later();
   }
 
@@ -60,33 +80,41 @@ export class NodeBadges {
   /** Ask once nothing has changed for a moment. */
   later() {
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => void this.askAll(), QUIET_MS);
+    this.waiting = setTimeout(() => this.askAll(), QUIET_MS);
   }
 
-  nodes() {
-    /** @type {any[]} */
-    const all = app.graph?.nodes ?? [];
-    return all.filter((node) => isOrdering(node) && node.mode === 0);
-  }
-
-  async askAll() {
-    const nodes = this.nodes();
-    if (!nodes.length) return;
-    this.round += 1;
-    const { round } = this;
-    const prompt = await app.graphToPrompt().catch(() => null);
-    if (!prompt) return;
-    for (const node of nodes) {
-      const question = JSON.stringify(upstream(prompt.output, String(node.id)));
-      if (this.asked.get(node) === question) continue;
+  askAll() {
+    /** @type {Set<any>} a node of a subgraph that is used twice is asked for where it is first */
+    const seen = new Set();
+    for (const placed of orderingNodes().filter(isActive)) {
+      if (seen.has(placed.node)) continue;
+      seen.add(placed.node);
+      const prompt = promptOf(placed);
+      const text = JSON.stringify(prompt);
+      const before = this.asked.get(placed.node);
+      if (before?.text === text && performance.now() < before.until) continue;
+      before?.closing.abort();
+      const question = { text, until: Infinity, closing: new AbortController() };
+      this.asked.set(placed.node, question);
       // one after the other: each may decode a clip
-      const found = await check(node, prompt.output).catch(() => null);
-      if (round !== this.round) return;
-      if (found) this.asked.set(node, question);
-      this.found.set(node, found);
-      this.pulse.revision += 1;
-      node.setDirtyCanvas?.(true, true);
+      this.line = this.line.then(() => this.ask(placed, prompt, question));
     }
+  }
+
+  /**
+   * @param {Placed} placed
+   * @param {any} prompt
+   * @param {Question} question
+   */
+  async ask(placed, prompt, question) {
+    const { signal } = question.closing;
+    if (signal.aborted) return;
+    const found = await check(placed, prompt, signal).catch(() => null);
+    if (signal.aborted) return;
+    question.until = found ? performance.now() + FRESH_MS : 0;
+    this.found.set(placed.node, found);
+    this.pulse.revision += 1;
+    placed.node.setDirtyCanvas?.(true, true);
   }
 
   /**
@@ -104,31 +132,12 @@ export class NodeBadges {
 }
 
 /**
- * @param {any} node
- * @param {any} prompt
+ * @param {Placed} placed
+ * @param {any} [prompt]
+ * @param {AbortSignal} [signal]
  */
-export async function check(node, prompt) {
-  return tell("/node", { node_id: String(node.id), prompt: upstream(prompt, String(node.id)) });
-}
-
-/**
- * Keep of a prompt what leads to a node.
- * @param {Record<string, any>} prompt
- * @param {string} id
- */
-function upstream(prompt, id) {
-  /** @type {Record<string, any>} */
-  const kept = {};
-  const open = [id];
-  while (open.length) {
-    const next = /** @type {string} */ (open.pop());
-    if (kept[next] || !prompt[next]) continue;
-    kept[next] = { class_type: prompt[next].class_type, inputs: prompt[next].inputs };
-    for (const value of Object.values(prompt[next].inputs ?? {})) {
-      if (Array.isArray(value) && value.length === 2) open.push(String(value[0]));
-    }
-  }
-  return kept;
+export async function check(placed, prompt = promptOf(placed), signal = undefined) {
+  return tell("/node", { node_id: idOf(placed), prompt }, signal);
 }
 
 /**
@@ -139,13 +148,7 @@ export function badgesOf(found) {
   if (!found?.known) return [];
   /** @type {[string, string][]} */
   const badges = [price(found)];
-  if (found.used) {
-    const { start, end, of } = found.used;
-    badges.push([
-      words("badge.used", { start: clockText(start), end: clockText(end), of: clockText(of) }),
-      "note",
-    ]);
-  }
+  if (found.used) badges.push([usedText(found.used), "note"]);
   const trouble = [
     ...(found.trouble ? [found.trouble] : []),
     ...found.violations.map((/** @type {any} */ one) => one.message),
@@ -153,6 +156,15 @@ export function badgesOf(found) {
   if (trouble.length) badges.push([short(trouble[0]), "trouble"]);
   else if (found.notes.length) badges.push([short(found.notes[0]), "note"]);
   return badges;
+}
+
+/**
+ * @param {{ start: number, end: number, of: number }} used
+ * @returns {string} in tenths where whole seconds would look the same
+ */
+export function usedText({ start, end, of }) {
+  const text = Math.abs(of - end) < 1 ? tenthsText : clockText;
+  return words("badge.used", { start: clockText(start), end: text(end), of: text(of) });
 }
 
 /**

@@ -5,16 +5,14 @@ import { app } from "../../scripts/app.js";
 import { words } from "./words.mjs";
 
 /**
+ * Say something; where nobody looks it stays until somebody closes it.
  * @param {"success" | "info" | "warn" | "error"} severity
  * @param {string} detail
  */
 export function notice(severity, detail) {
-  app.extensionManager.toast.add({
-    severity,
-    summary: "Kling Direct",
-    detail,
-    life: severity === "error" ? 12000 : 6000,
-  });
+  const life = severity === "error" ? 12000 : 6000;
+  const toast = { severity, summary: "Kling Direct", detail };
+  app.extensionManager.toast.add(document.hidden ? toast : { ...toast, life });
 }
 
 /**
@@ -41,6 +39,15 @@ export async function tried(work) {
 export async function confirmed(message) {
   const answer = await app.extensionManager.dialog.confirm({ title: "Kling Direct", message });
   return answer === true;
+}
+
+/**
+ * Show a text that is to be copied by hand.
+ * @param {string} message
+ * @param {string} text
+ */
+export async function shownToCopy(message, text) {
+  await app.extensionManager.dialog.prompt({ title: "Kling Direct", message, defaultValue: text });
 }
 
 /**

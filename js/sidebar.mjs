@@ -2,9 +2,10 @@
 /** The sidebar tab: tasks, the account, totals, help, and the hold switch above them all. */
 
 import { AccountPage } from "./account_page.mjs";
+import { CheckPage } from "./check_page.mjs";
 import { button, fill, h } from "./elements.mjs";
 import { HelpPage } from "./help_page.mjs";
-import { hear } from "./news.mjs";
+import { hear, hearReturn } from "./news.mjs";
 import { tried } from "./notices.mjs";
 import { ask, tell } from "./requests.mjs";
 import { TaskList } from "./task_list.mjs";
@@ -36,6 +37,7 @@ export class Sidebar {
     root.classList.add("kling-direct-root");
     root.replaceChildren(this.element);
     hear((news) => void (news.state === "hold" && this.refreshStatus()), this.closing.signal);
+    hearReturn(() => void this.refreshStatus(), this.closing.signal);
     this.show("tasks");
     void this.list.refresh();
     void this.refreshStatus();
@@ -105,6 +107,18 @@ export class Sidebar {
     };
     const options = { plays, mayChange: this.status.may_change, close, signal: this.page.signal };
     const page = new TaskPage(job, options);
+    fill(this.content, page.element);
+    page.back.focus();
+  }
+
+  /**
+   * Show what a check of a node found.
+   * @param {string} title
+   * @param {any} found
+   */
+  showCheck(title, found) {
+    this.page?.abort();
+    const page = new CheckPage(title, found, () => this.show("tasks"));
     fill(this.content, page.element);
     page.back.focus();
   }

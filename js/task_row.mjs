@@ -2,7 +2,7 @@
 /** One row of the list of tasks. */
 
 import { button, h } from "./elements.mjs";
-import { collect, copyTaskId, drag } from "./job_actions.mjs";
+import { carry, collect, copyTaskId } from "./job_actions.mjs";
 import { canCollect, costText, isUnderWay, nameText, stateText, timeText, troubleText } from "./job_text.mjs";
 import { addressOf } from "./requests.mjs";
 import { clockText, words } from "./words.mjs";
@@ -34,10 +34,7 @@ export function taskRow(job, index, total, open) {
   }
   row.dataset.key = job.job_key;
   row.dataset.state = isUnderWay(job) ? "under_way" : job.state;
-  if (job.file) {
-    row.draggable = true;
-    row.addEventListener("dragstart", (/** @type {DragEvent} */ event) => drag(job, event));
-  }
+  carry(row, job);
   row.addEventListener("click", () => open(job, false));
   row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     if (event.key !== "Enter" || event.target !== row) return;

@@ -60,6 +60,15 @@ export function clockText(seconds) {
 }
 
 /**
+ * @param {number} seconds
+ * @returns {string} such as `1:05.4`
+ */
+export function tenthsText(seconds) {
+  const tenths = Math.max(0, Math.round(seconds * 10));
+  return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
+}
+
+/**
  * @param {number | null | undefined} amount
  * @returns {string} at most three digits after the point
  */

@@ -1,26 +1,31 @@
 """Debian's Chromium before a real ComfyUI with the pack, and a sandbox as the service.
 
 REQUIRE_BROWSER=1 makes a missing Chromium or Playwright a failure, REQUIRE_COMFYUI=1 a missing ComfyUI.
-Screenshots go to `artifacts/`, which git ignores.
+Screenshots go to the folder that SCREENSHOTS names, else to `artifacts/`, which git ignores.
 """
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+
+from kling_direct.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-ARTIFACTS = ROOT / "artifacts"
+ARTIFACTS = Path(os.environ.get("SCREENSHOTS") or ROOT / "artifacts")
 CHROMIUM = Path(os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"))
 FLAGS = [
     "--headless",
@@ -115,8 +120,6 @@ def comfy(comfy_at: Callable[..., Any], sandbox: Any) -> Iterator[Any]:
     running = comfy_at(KLING_DIRECT_SANDBOX_URL=sandbox.origin)
     credentials = running.base / "config" / "kling-direct" / "credentials.json"
     credentials.parent.mkdir(parents=True)
-    from kling_direct.sandbox import DEFAULT_API_KEY  # noqa: PLC0415 - brings the sandbox's server
-
     profile = {"api_key": DEFAULT_API_KEY, "base_url": sandbox.origin}
     credentials.write_text(json.dumps({"profiles": {STUDIO: profile}}))
     credentials.chmod(0o600)
@@ -146,7 +149,7 @@ def shot(request: pytest.FixtureRequest) -> Callable[..., Path]:
     """Keep a picture of a page among the artefacts."""
 
     def take(page: Any, name: str = "") -> Path:
-        ARTIFACTS.mkdir(exist_ok=True)
+        ARTIFACTS.mkdir(parents=True, exist_ok=True)
         path = ARTIFACTS / f"{name or request.node.name}.png"
         page.page.screenshot(path=str(path))
         return path
@@ -185,6 +188,42 @@ def inputs(comfy: Any) -> Path:
     for name in ("character.png", "motion.mp4"):
         shutil.copyfile(ROOT / "kling_direct" / "demo" / name, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def clip_of(inputs: Path) -> Callable[[float], str]:
+    """Put the demonstration's clip, repeated to this length, into the input folder; return its name."""
+
+    def make(seconds: float) -> str:
+        name = f"clip_{seconds:g}s.mp4"
+        command = ["ffmpeg", "-v", "error", "-y", "-stream_loop", "9", "-i", inputs / "motion.mp4"]
+        command += ["-t", f"{seconds}", "-c:v", "libx264", "-an", inputs / name]
+        subprocess.run([str(part) for part in command], check=True)
+        return name
+
+    return make
+
+
+@pytest.fixture
+def foreign_task(sandbox: Any, inputs: Path) -> Callable[[], str]:
+    """Create a task that this ledger does not know; return its id."""
+
+    def create() -> str:
+        picture = base64.b64encode((inputs / "character.png").read_bytes()).decode()
+        body = {
+            "model_name": "kling-v2-6",
+            "image_url": picture,
+            "video_url": sandbox.upload(inputs / "motion.mp4"),
+            "mode": "std",
+            "character_orientation": "video",
+        }
+        headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+        url = f"{sandbox.origin}/v1/videos/motion-control"
+        answer = httpx.post(url, json=body, headers=headers, timeout=60).json()
+        assert answer["code"] == 0, answer
+        return answer["data"]["task_id"]
+
+    return create
 
 
 @pytest.fixture(scope="session")

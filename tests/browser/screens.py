@@ -121,6 +121,23 @@ class Screen:
             timeout=30_000,
         )
 
+    def select(self, *node_types: str) -> None:
+        """Select the first node of each of these types, and no other."""
+        self.page.evaluate(
+            """types => {
+                 const nodes = types.map(type => window.app.graph.nodes.find(one => one.comfyClass === type));
+                 window.app.canvas.deselectAll();
+                 window.app.canvas.selectItems(nodes);
+               }""",
+            list(node_types),
+        )
+
+    def said(self, text: str) -> Any:
+        """Wait for a toast with this text and return it."""
+        toast = self.page.locator(".p-toast-message").filter(has_text=text).first
+        toast.wait_for()
+        return toast
+
     def run(self) -> None:
         self.command("Comfy.QueuePrompt")
 
@@ -198,11 +215,23 @@ class Keys:
         row.wait_for()
         return row.locator(".kling-direct-key-state").inner_text()
 
-    def save(self, profile: str, key: str) -> None:
-        form = self.page.locator(".kling-direct-keys-form")
-        form.locator("input[type=text]").fill(profile)
-        form.locator("input[type=password]").first.fill(key)
-        form.get_by_role("button", name="Save").click()
+    @property
+    def form(self) -> Any:
+        return self.page.locator(".kling-direct-keys-form")
+
+    def row(self, profile: str) -> Any:
+        return self.page.locator(f'.kling-direct-profiles li[data-profile="{profile}"]')
+
+    def save(self, profile: str, key: str, secret: str = "") -> None:
+        """Save an API key, or an access key and its secret."""
+        self.form.get_by_label("Profile").fill(profile)
+        if secret:
+            self.form.get_by_label("Kind of key").select_option("pair")
+            self.form.get_by_label("Access key").fill(key)
+            self.form.get_by_label("Secret key").fill(secret)
+        else:
+            self.form.locator("input[type=password]").first.fill(key)
+        self.form.get_by_role("button", name="Save").click()
 
     @property
     def said(self) -> Any:

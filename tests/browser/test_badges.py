@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -90,3 +91,135 @@ def test_the_hold_switch_stops_the_next_live_submit_and_survives_a_restart(
     seen.page.locator('.kling-direct-hold[data-held="false"]').wait_for()
     assert comfy.run(live).ok
     assert len(sandbox.creates()) == before + 1
+
+
+def load_prompt(seen: Any, prompt: dict[str, Any]) -> None:
+    """Open an API prompt in the editor."""
+    seen.page.evaluate("prompt => window.app.loadApiJson(prompt, 'queued')", prompt)
+    seen.look_at()
+
+
+def test_what_was_paid_says_so_and_what_was_not_does_not(
+    editor: Any, inputs: Path, graph: Any, sandbox: Any
+) -> None:
+    url = sandbox.upload(inputs / "motion.mp4")
+    live = graph(service="kling", profile="studio", take=211, motion_source="url")
+    del live["3"]["inputs"]["motion_source.video"]
+    live["3"]["inputs"]["motion_source.url"] = url
+    load_prompt(editor, live)
+    editor.wait_for_badge("up to 15 units")
+    editor.run()
+    editor.wait_for_badge("already paid, free")
+    editor.widget(MOTION, "take", 212)
+    editor.wait_for_badge("up to 15 units")
+
+
+def test_a_clip_that_only_the_run_will_know_is_priced_by_the_second(editor: Any) -> None:
+    editor.widget(MOTION, "service", "kling")
+    editor.page.evaluate(
+        """type => {
+             const node = window.app.graph.nodes.find(one => one.comfyClass === type);
+             node.disconnectInput(node.inputs.findIndex(one => one.name === "motion_source.video"));
+             document.dispatchEvent(new Event("change"));
+           }""",
+        MOTION,
+    )
+    editor.wait_for_badge("0.07 USD a second")
+
+
+def test_a_clip_that_is_cut_shows_how_much_of_it_is_used(
+    editor: Any, clip_of: Callable[[float], str], shot: Callable[..., Any]
+) -> None:
+    editor.widget(MOTION, "character_orientation", "image")
+    editor.widget("LoadVideo", "file", clip_of(10.4))
+    editor.wait_for_badge("uses 0:00-0:10.0 of 0:10.4")
+    editor.look_at()
+    shot(editor, "badge-used")
+
+
+def test_a_clip_too_long_for_its_orientation_is_said_to_be(
+    editor: Any, clip_of: Callable[[float], str], shot: Callable[..., Any]
+) -> None:
+    editor.widget(MOTION, "character_orientation", "image")
+    editor.widget("LoadVideo", "file", clip_of(12))
+    editor.wait_for_badge("Reference video is 12")
+    editor.look_at()
+    shot(editor, "badge-too-long")
+
+
+def test_a_node_within_a_subgraph_has_its_price_too(editor: Any, shot: Callable[..., Any]) -> None:
+    inner = """() => window.motion.badges.map(one => (typeof one === "function" ? one() : one).text).join()"""
+    editor.page.evaluate(
+        """type => {
+             const { graph } = window.app;
+             window.motion = graph.nodes.find(one => one.comfyClass === type);
+             window.around = graph.convertToSubgraph(new Set([window.motion])).node;
+             [window.motion] = window.around.subgraph.nodes;
+           }""",
+        MOTION,
+    )
+    editor.page.wait_for_function(f"() => ({inner})().includes('sandbox, free')")
+    editor.page.evaluate(
+        """() => {
+             const slot = window.motion.inputs.find(one => one.name === "service");
+             window.around.subgraph.addInput("service", slot.type).connect(slot, window.motion);
+             window.around.widgets.find(one => one.name === "service").value = "kling";
+             document.dispatchEvent(new Event("change"));
+           }"""
+    )
+    editor.page.wait_for_function(f"() => ({inner})().includes('up to 2 units (0.28 USD)')")
+    editor.page.evaluate("() => window.app.canvas.setGraph(window.around.subgraph)")
+    shot(editor, "badge-subgraph")
+
+
+def test_a_click_asks_no_widget_to_serialize_itself(editor: Any) -> None:
+    editor.page.evaluate(
+        """() => {
+             window.asked = 0;
+             for (const node of window.app.graph.nodes) {
+               for (const widget of node.widgets ?? []) {
+                 widget.serializeValue = () => { window.asked += 1; return widget.value; };
+               }
+             }
+           }"""
+    )
+    editor.widget(MOTION, "service", "kling")
+    editor.page.mouse.click(700, 650)
+    editor.wait_for_badge("up to 2 units (0.28 USD)")
+    assert editor.page.evaluate("window.asked") == 0
+
+
+def test_a_slow_check_is_asked_once_however_often_somebody_clicks(editor: Any) -> None:
+    editor.page.evaluate(
+        """() => {
+             window.nodeAnswers = [];
+             const { fetch } = window;
+             window.fetch = async (...given) => {
+               if (!String(given[0]).includes("/kling_direct/node")) return fetch(...given);
+               await new Promise(resolve => window.nodeAnswers.push(resolve));
+               return fetch(...given);
+             };
+           }"""
+    )
+    editor.widget(MOTION, "service", "kling")
+    waiting = "count => window.nodeAnswers.length === count"
+    editor.page.wait_for_function(waiting, arg=1)
+    for _ in range(3):
+        editor.page.mouse.click(700, 650)
+        editor.page.wait_for_timeout(500)  # longer than the badge waits after a click
+    assert editor.page.evaluate("window.nodeAnswers.length") == 1
+    editor.page.evaluate("() => window.nodeAnswers[0]()")
+    editor.wait_for_badge("up to 2 units (0.28 USD)")
+
+
+def test_a_picture_replaced_under_its_name_is_looked_at_again(editor: Any, inputs: Path) -> None:
+    shutil.copyfile(inputs / "character.png", inputs / "replaced.png")
+    editor.widget(MOTION, "conform", "off")
+    editor.widget("LoadImage", "image", "replaced.png")
+    editor.wait_for_badge("sandbox, free")
+    Image.new("RGB", (100, 100), "white").save(inputs / "replaced.png")
+    editor.page.clock.install()
+    editor.page.clock.fast_forward(6000)
+    editor.page.mouse.click(700, 650)
+    editor.page.clock.fast_forward(1000)
+    editor.wait_for_badge("Reference image")

@@ -68,8 +68,45 @@ def test_replacing_a_key_asks(
     keys.save("twice", SECRET)
     keys.page.locator('.kling-direct-profiles li[data-profile="twice"]').wait_for()
     keys.save("twice", SECRET + "-new")
-    keys.page.get_by_text("Profile twice has a key already. Replace it?").wait_for()
+    question = keys.page.get_by_text("Profile twice has a key already. Replace it?")
+    question.wait_for()
+    assert "can then no longer be collected" in question.inner_text()
     shot(keys, "keys-replace")
     keys.page.get_by_role("button", name="Confirm").click()
     path = comfy.base / "config" / "kling-direct" / "credentials.json"
     eventually(lambda: SECRET + "-new" in path.read_text(), "the key is replaced")
+
+
+def test_a_profile_that_has_a_key_begins_with_its_region(comfy: Any, screen: Callable[..., Any]) -> None:
+    seen = screen(comfy.url)
+    keys = seen.keys()
+    region = keys.form.get_by_label("Region")
+    region.select_option("china")
+    keys.save("beijing", SECRET)
+    keys.row("beijing").wait_for()
+    seen.load()
+    keys = seen.keys()
+    region = keys.form.get_by_label("Region")
+    keys.row("beijing").wait_for()
+    assert region.input_value() == "global"
+    keys.form.get_by_label("Profile").fill("beijing")
+    assert region.input_value() == "china"
+
+
+def test_access_and_secret_key_are_saved_together_and_forgotten_after_a_question(
+    comfy: Any, screen: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    keys = screen(comfy.url).keys()
+    keys.save("pair", "access-" + SECRET, "secret-" + SECRET)
+    row = keys.row("pair")
+    row.wait_for()
+    path = comfy.base / "config" / "kling-direct" / "credentials.json"
+    stored = json.loads(path.read_text())["profiles"]["pair"]
+    assert (stored["access_key"], stored["secret_key"]) == ("access-" + SECRET, "secret-" + SECRET)
+    assert keys.form.get_by_label("Secret key").input_value() == ""
+    row.get_by_role("button", name="Forget").click()
+    keys.page.get_by_text("Forget the key of profile pair?").wait_for()
+    assert "pair" in path.read_text()
+    keys.page.get_by_role("button", name="Confirm").click()
+    row.wait_for(state="detached")
+    eventually(lambda: "access-" + SECRET not in path.read_text(), "the key is forgotten")
