@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NoReturn
 
+import av
 import av.error
+import numpy as np
 from PIL import Image
 
 from ..errors import MediaError, UnreadableMedia
@@ -58,14 +59,14 @@ def poster_of(video: Path) -> bytes:
 def _poster(video: Path, _changed_ns: int) -> bytes:
     import imageio.v3 as iio  # noqa: PLC0415 - for lists with pictures alone
 
+    # not with imageio: its reader collects garbage as it closes, which stops all of ComfyUI for a second
     try:
-        picture = Image.fromarray(iio.imread(video, plugin="pyav", index=0))
+        with av.open(str(video)) as container:
+            picture = next(container.decode(video=0)).to_image()
     except (OSError, ValueError, IndexError, StopIteration, av.error.FFmpegError):
         return _no_poster(video)
     picture.thumbnail((SIDE_PX, SIDE_PX))
-    data = io.BytesIO()
-    picture.convert("RGB").save(data, "JPEG", quality=82)
-    return data.getvalue()
+    return iio.imwrite("<bytes>", np.asarray(picture), extension=".jpg", quality=82)
 
 
 def _no_poster(video: Path) -> NoReturn:
