@@ -2,18 +2,24 @@
 /** The account's own tasks, page by page; any of them can be taken over. */
 
 import { button, fill, h } from "./elements.mjs";
-import { addAsFetch } from "./job_actions.mjs";
+import { addAsFetch, carryTask } from "./job_actions.mjs";
 import { notice, tried } from "./notices.mjs";
 import { ask, tell } from "./requests.mjs";
 import { amountText, words } from "./words.mjs";
 
 const PAGE_SIZE = 30;
+/** Where others' tasks are left out, this many pages without one of ours end the list. */
+const EMPTY_PAGES = 3;
+
+/** @typedef {{ service: string, profile: string }} Account */
 
 export class AccountPage {
   /** @param {AbortSignal} signal */
   constructor(signal) {
     this.signal = signal;
     this.page = 1;
+    this.round = 0;
+    this.empty = 0;
     this.service = h("select", {
       "aria-label": words("account.service"),
       on: { change: () => this.turn(1) },
@@ -51,32 +57,43 @@ export class AccountPage {
 
   /** @param {number} page */
   async turn(page) {
-    const query = { service: this.service.value, profile: this.profile.value, page, page_size: PAGE_SIZE };
+    this.round += 1;
+    const { round } = this;
+    const account = { service: this.service.value, profile: this.profile.value };
+    const query = { ...account, page, page_size: PAGE_SIZE };
     const answer = await tried(() => ask("/account", query, this.signal));
+    if (round !== this.round) return; // somebody has asked for something else meanwhile
     if (!answer) return void fill(this.list);
+    if (page === 1 || answer.tasks.length) this.empty = 0;
+    else if (page > this.page) this.empty += 1;
     this.page = page;
     this.number.textContent = String(page);
     this.before.disabled = page <= 1;
-    this.after.disabled = answer.tasks.length < PAGE_SIZE && answer.browse === "all";
-    this.note.hidden = answer.browse !== "own";
+    const isOwn = answer.browse === "own";
+    this.after.disabled = isOwn ? this.empty >= EMPTY_PAGES : answer.tasks.length < PAGE_SIZE;
+    this.note.hidden = !isOwn;
     fill(
       this.list,
       ...(answer.tasks.length
-        ? answer.tasks.map((/** @type {any} */ task) => this.row(task))
+        ? answer.tasks.map((/** @type {any} */ task) => this.row(task, account))
         : [h("li", {}, words("account.none"))]),
     );
   }
 
-  /** @param {any} task */
-  row(task) {
+  /**
+   * @param {any} task
+   * @param {Account} account the one that was asked
+   */
+  row(task, account) {
+    const own = { task_id: task.task_id, ...account, project: "" };
     const facts = [
       words(`status.${task.status}`),
       task.created_at && new Date(task.created_at).toLocaleString(),
       task.units !== null && words("cost.paid", { units: amountText(task.units) }),
     ];
-    return h(
+    const row = h(
       "li",
-      {},
+      { "data-task": task.task_id },
       h("div", { class: "kling-direct-name" }, task.task_id),
       h("div", { class: "kling-direct-line" }, facts.filter(Boolean).join(" · ")),
       task.reason && h("div", { class: "kling-direct-trouble" }, task.reason),
@@ -85,22 +102,16 @@ export class AccountPage {
         { class: "kling-direct-actions" },
         task.job_key
           ? h("span", { class: "kling-direct-note" }, words("account.known"))
-          : button(words("action.adopt"), () => this.adopt(task)),
-        button(words("action.fetch_task"), () =>
-          addAsFetch({
-            task_id: task.task_id,
-            service: this.service.value,
-            profile: this.profile.value,
-            project: "",
-          }),
-        ),
+          : button(words("action.adopt"), () => this.adopt({ ...account, task_id: task.task_id })),
+        button(words("action.fetch_task"), () => addAsFetch(own)),
       ),
     );
+    carryTask(row, own);
+    return row;
   }
 
-  /** @param {any} task */
-  async adopt(task) {
-    const body = { service: this.service.value, profile: this.profile.value, task_id: task.task_id };
+  /** @param {Account & { task_id: string }} body */
+  async adopt(body) {
     if (await tried(() => tell("/account/adopt", body))) {
       notice("success", words("done.adopted"));
       await this.turn(this.page);

@@ -70,8 +70,12 @@ export class TaskList {
     const round = this.round;
     const query = { offset: page * PAGE_SIZE, limit: PAGE_SIZE, search: this.search, shown: this.shown };
     const answer = await tried(() => ask("/jobs", query, this.signal));
-    if (!answer || round !== this.round) return;
-    if (anew) this.jobs.clear();
+    if (round !== this.round) return;
+    if (!answer) return void this.fetching.delete(page);
+    if (anew) {
+      this.jobs.clear();
+      this.fetching = new Set([page]);
+    }
     this.total = answer.total;
     answer.jobs.forEach((/** @type {Job} */ job, /** @type {number} */ place) =>
       this.jobs.set(answer.offset + place, job),

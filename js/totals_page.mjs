@@ -88,21 +88,36 @@ export class TotalsPage {
 
   /** @param {any} status */
   form(status) {
+    /** @type {string[]} those that only the server's environment can change */
+    const fixed = status.limits.from_environment ?? [];
     const fields = ["max_units_per_prompt", "max_units_per_day"].map((name) => ({
       name,
-      input: h("input", { type: "number", min: "0", step: "0.1", value: String(status.limits[name]) }),
+      input: h("input", {
+        disabled: fixed.includes(name),
+        type: "number",
+        min: "0",
+        step: "any",
+        required: true,
+        value: String(status.limits[name]),
+      }),
     }));
     const save = async () => {
-      const body = Object.fromEntries(fields.map(({ name, input }) => [name, Number(input.value)]));
-      if (await trusted(status.may_change, (code) => tell("/limits", { ...body, code })))
-        notice("success", words("done.saved"));
+      if (!fields.every(({ input }) => input.reportValidity())) return;
+      const changed = fields.filter(({ name, input }) => Number(input.value) !== status.limits[name]);
+      if (!changed.length) return void notice("info", words("limits.same"));
+      const body = Object.fromEntries(changed.map(({ name, input }) => [name, Number(input.value)]));
+      const limits = await trusted(status.may_change, (code) => tell("/limits", { ...body, code }));
+      if (!limits) return;
+      status.limits = limits;
+      notice("success", words("done.saved"));
     };
     return h(
       "fieldset",
       { class: "kling-direct-limits" },
       h("legend", {}, words("limits.title")),
       ...fields.map(({ name, input }) => h("label", {}, words(`limits.${name}`), input)),
-      button(words("action.save"), save),
+      fixed.length > 0 && h("p", { class: "kling-direct-note" }, words("limits.fixed")),
+      button(words("action.save"), save, { disabled: fixed.length === fields.length }),
     );
   }
 }
