@@ -9,6 +9,7 @@ import { takeDroppedTasks } from "./job_actions.mjs";
 import { keysPanel } from "./keys_panel.mjs";
 import { NodeBadges, check, isOrdering, orderingNodes } from "./node_badge.mjs";
 import { notice, tried } from "./notices.mjs";
+import { keepPlayersOut } from "./player_widget.mjs";
 import { tellEnds } from "./run_end.mjs";
 import { Sidebar, TAB_ID } from "./sidebar.mjs";
 import { loadWords, words } from "./words.mjs";
@@ -113,6 +114,7 @@ app.registerExtension({
     for (const node of new Set(orderingNodes().map((one) => one.node))) badges.add(node);
     watchGraph();
     takeDroppedTasks();
+    keepPlayersOut();
     tellEnds();
   },
 

@@ -5,6 +5,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { idOf, isActive, placedNodes, promptOf } from "./graph_part.mjs";
 import { KEYS_CHANGED, hear } from "./news.mjs";
+import { keepOut } from "./player_widget.mjs";
 import { tell } from "./requests.mjs";
 import { amountText, clockText, tenthsText, words } from "./words.mjs";
 
@@ -84,6 +85,7 @@ export class NodeBadges {
   }
 
   askAll() {
+    keepOut();
     /** @type {Set<any>} a node of a subgraph that is used twice is asked for where it is first */
     const seen = new Set();
     for (const placed of orderingNodes().filter(isActive)) {
@@ -111,7 +113,8 @@ export class NodeBadges {
     if (signal.aborted) return;
     const found = await check(placed, prompt, signal).catch(() => null);
     if (signal.aborted) return;
-    question.until = found ? performance.now() + FRESH_MS : 0;
+    // what has changed while it was asked makes it old at once
+    question.until = found && question.until ? performance.now() + FRESH_MS : 0;
     this.found.set(placed.node, found);
     this.pulse.revision += 1;
     placed.node.setDirtyCanvas?.(true, true);

@@ -78,18 +78,18 @@ class Screen:
         ours = "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingDirect_'))"
         self.page.wait_for_function(ours)
 
-    def look_at(self, node_type: str = "KlingDirect_MotionControl") -> None:
-        """Bring a node into view, large enough to be read."""
+    def look_at(self, node_type: str = "KlingDirect_MotionControl", scale: float = 0.9) -> None:
+        """Bring a node into view; at the usual scale it is large enough to be read."""
         self.page.evaluate(
-            """type => {
+            """([type, scale]) => {
                  const node = window.app.graph.nodes.find(one => one.comfyClass === type);
                  const { ds } = window.app.canvas;
-                 ds.scale = 0.9;
+                 ds.scale = scale;
                  ds.offset[0] = 640 / ds.scale - node.pos[0];
                  ds.offset[1] = 130 / ds.scale - node.pos[1];
                  window.app.canvas.setDirty(true, true);
                }""",
-            node_type,
+            [node_type, scale],
         )
 
     def widget(self, node_type: str, name: str, value: Any) -> None:

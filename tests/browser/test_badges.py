@@ -41,8 +41,18 @@ def test_the_price_follows_the_widgets(editor: Any, shot: Callable[..., Any]) ->
 def test_what_was_made_says_so_after_the_run_and_not_before(editor: Any) -> None:
     editor.widget(MOTION, "take", 201)
     editor.wait_for_badge("sandbox, free")
+    editor.page.evaluate(
+        """() => {
+             window.ends = 0;
+             window.app.api.addEventListener("execution_success", () => { window.ends += 1; });
+           }"""
+    )
     editor.run()
     editor.wait_for_badge("already made, free")
+    editor.page.wait_for_function("() => window.ends > 0", timeout=60_000)
+    with editor.page.expect_response("**/kling_direct/node"):
+        editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('kling_direct.keys'))")
+    editor.wait_for_badge("already made, free")  # also with its player on the node
     editor.widget(MOTION, "take", 202)
     editor.wait_for_badge("sandbox, free")
 

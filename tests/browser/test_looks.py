@@ -22,6 +22,13 @@ SETTINGS = {
     "en": {"Comfy.Locale": "en"},
     "zh": {"Comfy.Locale": "zh"},
 }
+PAIRS = [
+    ("classic", "dark", "en"),
+    ("classic", "light", "zh"),
+    ("nodes2", "light", "en"),
+    ("nodes2", "dark", "zh"),
+]
+"""Every two of renderer, theme and language together once."""
 WORDS = {"en": ("Hold live submissions", "take"), "zh": ("暂停付费提交", "kling-v2-6")}
 
 
@@ -57,6 +64,8 @@ def made(comfy: Any, inputs: Path) -> None:
 
 def check(page: Any, selector: str) -> list[str]:
     """Return what axe finds serious within an element."""
+    if not AXE.exists() and os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail(f"REQUIRE_BROWSER=1, and axe-core is not at {AXE} (AXE_PATH)")
     if not AXE.exists():
         pytest.skip(f"axe-core is not at {AXE} (AXE_PATH)")
     page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
@@ -101,10 +110,18 @@ def test_the_panel_and_the_node_look_right(
     assert check(seen.page, ".kling-direct-panel") == []
 
 
+@pytest.mark.parametrize(("renderer", "theme", "language"), PAIRS)
 def test_axe_finds_nothing_serious_in_any_view_and_the_settings(
-    comfy: Any, made: None, screen: Callable[..., Any], shot: Callable[..., Any]
+    comfy: Any,
+    made: None,
+    screen: Callable[..., Any],
+    shot: Callable[..., Any],
+    renderer: str,
+    theme: str,
+    language: str,
 ) -> None:
-    seen = screen(comfy.url)
+    seen = screen(comfy.url, settings=SETTINGS[renderer] | SETTINGS[theme] | SETTINGS[language])
+    seen.open_template("1 motion control")
     tasks = seen.tasks()
     found = {}
     tasks.open(tasks.wait_for("kept"))
@@ -113,8 +130,13 @@ def test_axe_finds_nothing_serious_in_any_view_and_the_settings(
         tasks.show(view)
         seen.page.wait_for_selector(".kling-direct-content > section")
         seen.page.wait_for_load_state("networkidle")
-        shot(seen, f"view-{view}")
+        shot(seen, f"view-{view}-{theme}-{language}")
         found[view] = check(seen.page, ".kling-direct-panel")
+    seen.command("kling_direct.checkNode")
+    seen.page.locator(".kling-direct-verdict").wait_for()
+    shot(seen, f"view-check-{theme}-{language}")
+    found["check"] = check(seen.page, ".kling-direct-panel")
     seen.keys()
+    shot(seen, f"view-keys-{theme}-{language}")
     found["keys"] = check(seen.page, ".kling-direct-keys")
     assert [line for lines in found.values() for line in lines] == []

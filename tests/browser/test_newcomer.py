@@ -10,14 +10,15 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
+OURS = "video[src*='subfolder=kling_direct']"
+"""Our node's preview plays the kept file itself; the one of Save Video plays its copy elsewhere."""
+
+
 def playing(page: Page, selector: str) -> None:
     """Wait until a video moves."""
     page.wait_for_function(
-        """selector => {
-             const video = [...document.querySelectorAll(selector)].find(one => one.readyState >= 2);
-             if (video?.paused) { video.muted = true; video.play(); }
-             return video && video.currentTime > 0.2 && video.videoWidth > 0;
-           }""",
+        """selector => [...document.querySelectorAll(selector)].some(one =>
+             !one.paused && one.currentTime > 0.2 && one.videoWidth > 0)""",
         arg=selector,
         timeout=60_000,
     )
@@ -36,8 +37,10 @@ def test_a_newcomer_gets_a_video_on_the_node_and_in_the_sidebar(
         tasks.wait_for("under_way")
         shot(seen, "newcomer-progress")
         row = tasks.wait_for("kept", 120_000)
-        playing(seen.page, "video[src*='type=output']")
-        tasks.open(row.locator(":scope"))
+        seen.look_at(scale=0.5)
+        seen.page.locator(OURS).first.click()
+        playing(seen.page, OURS)
+        row.get_by_role("button", name="Play").click()
         playing(seen.page, ".kling-direct-video")
         shot(seen, "newcomer-done")
     finally:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -41,6 +44,8 @@ http {{
 
 @pytest.fixture
 def proxied(comfy: Any, tmp_path: Path, free_port: int, eventually: Callable[..., Any]) -> Iterator[str]:
+    if NGINX is None and os.environ.get("REQUIRE_BROWSER") == "1":
+        pytest.fail("REQUIRE_BROWSER=1, and nginx is not installed")
     if NGINX is None:
         pytest.skip("nginx is not installed")
     path = tmp_path / "nginx.conf"
@@ -83,3 +88,22 @@ def test_through_nginx_the_panel_works_and_keys_are_not_written(
     assert "KLINGAI_API_KEY" in answer.json()["hint"]
     credentials = comfy.base / "config" / "kling-direct" / "credentials.json"
     assert "proxied" not in credentials.read_text()
+
+
+def test_through_nginx_a_key_is_written_with_a_one_time_code(
+    comfy: Any, proxied: str, screen: Callable[..., Any], shot: Callable[..., Any]
+) -> None:
+    command = [sys.executable, "-P", "-m", "kling_direct.cli", "keys", "allow"]
+    printed = subprocess.run(
+        command, env=os.environ | comfy.environment, capture_output=True, text=True, check=True
+    ).stdout
+    (code,) = re.findall(r"\b[A-Z0-9]{4}(?:-[A-Z0-9]{4})+\b", printed)
+    keys = screen(proxied).keys()
+    keys.save("afar", "a-key-with-a-code-0123456789")
+    asked = keys.page.get_by_role("dialog").last.get_by_role("textbox")
+    asked.fill(code)
+    shot(keys, "keys-code")
+    asked.press("Enter")
+    keys.row("afar").wait_for()
+    credentials = comfy.base / "config" / "kling-direct" / "credentials.json"
+    assert "a-key-with-a-code-0123456789" in credentials.read_text()
