@@ -227,8 +227,8 @@ class Keys:
         self.form.get_by_label("Profile").fill(profile)
         if secret:
             self.form.get_by_label("Kind of key").select_option("pair")
-            self.form.get_by_label("Access key").fill(key)
-            self.form.get_by_label("Secret key").fill(secret)
+            self.form.get_by_label("Access key", exact=True).fill(key)
+            self.form.get_by_label("Secret key", exact=True).fill(secret)
         else:
             self.form.locator("input[type=password]").first.fill(key)
         self.form.get_by_role("button", name="Save").click()

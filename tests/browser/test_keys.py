@@ -103,7 +103,7 @@ def test_access_and_secret_key_are_saved_together_and_forgotten_after_a_question
     path = comfy.base / "config" / "kling-direct" / "credentials.json"
     stored = json.loads(path.read_text())["profiles"]["pair"]
     assert (stored["access_key"], stored["secret_key"]) == ("access-" + SECRET, "secret-" + SECRET)
-    assert keys.form.get_by_label("Secret key").input_value() == ""
+    assert keys.form.get_by_label("Secret key", exact=True).input_value() == ""
     row.get_by_role("button", name="Forget").click()
     keys.page.get_by_text("Forget the key of profile pair?").wait_for()
     assert "pair" in path.read_text()

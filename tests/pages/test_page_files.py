@@ -74,6 +74,13 @@ def test_a_script_touches_nothing_private(path: Path) -> None:
     assert len(source.splitlines()) <= 320
 
 
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_asks_no_node_to_serialize_itself(path: Path) -> None:
+    """Queueing does, and with it stops recordings and uploads pictures."""
+    source = path.read_text(encoding="utf-8")
+    assert all(name not in source for name in ("graphToPrompt", "serializeValue"))
+
+
 def test_every_class_of_the_style_sheet_is_ours() -> None:
     sheet = (ROOT / "js" / "kling_direct.css").read_text(encoding="utf-8")
     classes = re.findall(r"\.([A-Za-z][\w-]*)[^{}]*\{", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
