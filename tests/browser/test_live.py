@@ -83,7 +83,10 @@ def test_a_task_is_collected_from_the_sidebar_after_a_restart(
 ) -> None:
     before = len(sandbox.creates())
     comfy.queue(graph(take=102))
-    eventually(lambda: len(sandbox.creates()) > before, "the task is created")
+    eventually(
+        lambda: "submitted" in [one["state"] for one in comfy.get("/kling_direct/jobs")["jobs"]],
+        "the task is created, and that is written down",
+    )
     comfy.stop()
     comfy.start()
     seen = screen(comfy.url)
