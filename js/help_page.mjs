@@ -15,6 +15,9 @@ const NODES = [
   "KlingDirect_VideoFrames",
 ];
 
+/** Languages that have help besides English; asking for another one is an error in the browser's console. */
+const TRANSLATED = new Set(["zh"]);
+
 export class HelpPage {
   /** @param {AbortSignal} signal */
   constructor(signal) {
@@ -34,7 +37,7 @@ export class HelpPage {
 
   async open() {
     const node = this.choice.value;
-    const own = [language(), language().split("-")[0]].filter((name) => name !== "en");
+    const own = [language(), language().split("-")[0]].filter((name) => TRANSLATED.has(name));
     const places = [...own.map((name) => `docs/${node}/${name}.md`), `docs/${node}.md`];
     for (const place of new Set(places)) {
       const answer = await tried(() => fetch(new URL(place, import.meta.url), { signal: this.signal }));
