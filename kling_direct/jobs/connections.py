@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from .accounts import Account
 
 
+def has_host(settings: Settings, service: Service) -> bool:
+    """Tell whether local clips can be put somewhere for this service."""
+    return service is Service.SANDBOX or bool(settings.store_url or settings.public_url)
+
+
 class Connections:
     """Everything that talks to the network, opened when it is first needed."""
 
@@ -55,7 +60,7 @@ class Connections:
 
     def has_host(self, service: Service) -> bool:
         """Tell whether local clips can be put somewhere for this service."""
-        return service is Service.SANDBOX or bool(self._settings.store_url or self._settings.public_url)
+        return has_host(self._settings, service)
 
     async def host(self, service: Service, origin: str) -> MediaHost | None:
         """Return where local clips are put for this service, None when nothing is configured.

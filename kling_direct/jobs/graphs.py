@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ..errors import LedgerError
 from .attempt import AttemptState, milliseconds
-from .tables import attempts, graphs, workflows
+from .tables import attempts, graphs, jobs, workflows
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -88,3 +88,14 @@ def kept_files(database: Database, signature: str) -> list[tuple[str, int]]:
     )
     with database.read() as connection:
         return [(row.result_path, row.result_size_bytes) for row in connection.execute(query)]
+
+
+def ordered_jobs(database: Database, signature: str) -> dict[str, str | None]:
+    """Return every job that a graph has ordered, with its realm; None where none was ever begun for it."""
+    query = (
+        sa.select(graphs.c.job_key, jobs.c.realm)
+        .select_from(graphs.outerjoin(jobs, jobs.c.job_key == graphs.c.job_key))
+        .where(graphs.c.signature == signature)
+    )
+    with database.read() as connection:
+        return {row.job_key: row.realm for row in connection.execute(query)}

@@ -14,6 +14,9 @@ from ..media.types import ConformMode
 from .payloads import number_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..errors import Violation
     from ..jobs.checking import Checked
 
 NODES: Final = frozenset(
@@ -39,6 +42,12 @@ DECIDING: Final = (
     "motion_source.fps",
 )
 """Widgets that price and limits hang on."""
+RATE_DECIDING: Final = frozenset({"model", "mode", "service", "profile"})
+"""Those that the price of a second hangs on."""
+WIRED_FIELDS: Final = {"motion_source.url": "video"}
+"""What a violation calls a widget, where that is not the widget's own name."""
+USUAL_MINUTES: Final = 60.0
+MANY_MINUTES: Final = 1e9
 SHORTER_SECONDS: Final = 0.05
 """A used part that is shorter than the clip by less than this is the whole clip to people."""
 
@@ -53,6 +62,10 @@ class NodeReading:
     conform: ConformMode
     cuts: Cuts
     max_units: Decimal
+    wait_minutes: float
+    external_task_id: str
+    callback_url: str
+    project: str
     source: str
     """`video`, `frames`, `url`, or empty."""
     url: str
@@ -72,11 +85,9 @@ class NodeReading:
 def read_node(prompt: dict[str, Any], node_id: str) -> NodeReading | None:
     """Return what a node of an API prompt says, None for a node that orders nothing."""
     node = prompt.get(node_id)
-    if not isinstance(node, dict) or node.get("class_type") not in NODES:
+    if node is None or node.get("class_type") not in NODES:
         return None
-    inputs = node.get("inputs")
-    if not isinstance(inputs, dict):
-        return None
+    inputs = node.get("inputs", {})
     usual = MotionControl()
     wired = tuple(name for name in DECIDING if isinstance(inputs.get(name), list))
 
@@ -106,6 +117,10 @@ def read_node(prompt: dict[str, Any], node_id: str) -> NodeReading | None:
         conform=_choice(ConformMode, text("conform"), ConformMode.AUTO),
         cuts=_choice(Cuts, text("cuts"), Cuts.REFUSE),
         max_units=_amount(inputs.get("max_units")),
+        wait_minutes=_minutes(inputs.get("wait_minutes")),
+        external_task_id=text("external_task_id"),
+        callback_url=text("callback_url"),
+        project=text("project"),
         source=text("motion_source"),
         url=text("motion_source.url").strip(),
         image_file=_loaded(prompt, inputs.get("image"), "LoadImage", "image"),
@@ -114,10 +129,15 @@ def read_node(prompt: dict[str, Any], node_id: str) -> NodeReading | None:
     )
 
 
+def orientation_of(reading: NodeReading) -> Orientation:
+    """Return what a clip is measured against; an unknown orientation is a violation of its own."""
+    return _known(Orientation, reading.motion.character_orientation) or Orientation.VIDEO
+
+
 def rate_payload(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
-    """Return the price of a second, None for a model or mode that has none."""
+    """Return the price of a second, None for a model or mode that has none or that only the run knows."""
     model, mode = _known(Model, reading.motion.model), _known(Mode, reading.motion.mode)
-    if model is None or mode is None:
+    if model is None or mode is None or not RATE_DECIDING.isdisjoint(reading.wired):
         return None
     units = UNITS_PER_SECOND[model, mode]
     return {
@@ -129,11 +149,45 @@ def rate_payload(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
 
 def most_payload(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
     """Return the price at the orientation's maximum: all that is known of an address."""
-    model, mode = _known(Model, reading.motion.model), _known(Mode, reading.motion.mode)
-    orientation = _known(Orientation, reading.motion.character_orientation)
-    if model is None or mode is None or orientation is None:
+    if not {*RATE_DECIDING, "character_orientation"}.isdisjoint(reading.wired):
         return None
-    price = price_of(model, mode, VIDEO_MAX_SECONDS[orientation], china=china)
+    orientation = _known(Orientation, reading.motion.character_orientation)
+    return _price(reading, VIDEO_MAX_SECONDS[orientation], china=china) if orientation else None
+
+
+def measured_payload(
+    reading: NodeReading, checked: Checked, clip_seconds: float | None, *, china: bool
+) -> dict[str, Any]:
+    """Return what the node's files come to; `clip_seconds` is the length of the whole clip."""
+    price = used = None
+    if checked.price is not None:
+        seconds = checked.price.seconds
+        price = _price(reading, seconds, china=china)
+        if clip_seconds and clip_seconds - float(seconds) > SHORTER_SECONDS:
+            used = {"start": 0.0, "end": number_of(seconds), "of": round(clip_seconds, 3)}
+    return {
+        "price": price,
+        "used": used,
+        "violations": rules_payload(checked.violations),
+        "report": list(checked.report),
+    }
+
+
+def rules_payload(broken: Iterable[Violation], wired: Iterable[str] = ()) -> list[dict[str, str]]:
+    """Return violations, save those of widgets whose value only the run will know."""
+    unknown = {WIRED_FIELDS.get(name, name) for name in wired}
+    return [
+        {"field": one.field, "rule": one.rule, "message": one.message}
+        for one in broken
+        if one.field not in unknown
+    ]
+
+
+def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> dict[str, Any] | None:
+    model, mode = _known(Model, reading.motion.model), _known(Mode, reading.motion.mode)
+    if model is None or mode is None:
+        return None
+    price = price_of(model, mode, seconds, china=china)
     return {
         "units": number_of(price.units),
         "cash": number_of(price.cash),
@@ -142,36 +196,11 @@ def most_payload(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
     }
 
 
-def checked_node_payload(checked: Checked, clip_seconds: float | None) -> dict[str, Any]:
-    """Return what a check of the node's files found; `clip_seconds` is the length of the whole clip."""
-    price = checked.price
-    used = None
-    if price is not None and clip_seconds and clip_seconds - float(price.seconds) > SHORTER_SECONDS:
-        used = {"start": 0.0, "end": number_of(price.seconds), "of": round(clip_seconds, 3)}
-    return {
-        "price": {
-            "units": number_of(price.units),
-            "cash": number_of(price.cash),
-            "currency": price.currency,
-            "seconds": number_of(price.seconds),
-        }
-        if price
-        else None,
-        "used": used,
-        "violations": [
-            {"field": one.field, "rule": one.rule, "message": one.message} for one in checked.violations
-        ],
-        "notes": list(checked.notes),
-        "report": list(checked.report),
-    }
-
-
 def _loaded(prompt: dict[str, Any], value: Any, loader: str, widget: str) -> str:
     source = prompt.get(_link(value) or "")
-    if not isinstance(source, dict) or source.get("class_type") != loader:
+    if source is None or source.get("class_type") != loader:
         return ""
-    inputs = source.get("inputs")
-    name = inputs.get(widget) if isinstance(inputs, dict) else None
+    name = source.get("inputs", {}).get(widget)
     return name if isinstance(name, str) else ""
 
 
@@ -187,6 +216,12 @@ def _choice(kind: Any, text: str, default: Any) -> Any:
 
 def _known(kind: Any, text: str) -> Any:
     return kind(text) if text in {item.value for item in kind} else None
+
+
+def _minutes(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return USUAL_MINUTES
+    return float(max(-MANY_MINUTES, min(value, MANY_MINUTES)))  # JSON's whole numbers have no end
 
 
 def _amount(value: Any) -> Decimal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from ..api.limits import PAGE_MAX, PAGE_SIZE_MAX, PATH_ID
 from ..jobs.job import Service
@@ -17,6 +17,16 @@ Profile = Annotated[str, Field(pattern=PROFILE)]
 Code = Annotated[str, Field(max_length=40, description="A code printed by `kling-direct keys allow`.")]
 Secret = Annotated[SecretStr, Field(max_length=512)]
 Units = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
+def _whole_nodes(graph: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for name, node in graph.items():
+        if not isinstance(node.get("class_type", ""), str) or not isinstance(node.get("inputs", {}), dict):
+            raise ValueError(f"node {name[:20]!r} needs a text as class_type and an object as inputs")  # noqa: TRY004 - what pydantic hears
+    return graph
+
+
+Graph = Annotated[dict[str, dict[str, Any]], AfterValidator(_whole_nodes)]
 
 
 class _Asked(BaseModel):
@@ -111,7 +121,7 @@ class NodeBody(_Asked):
     """A node of a graph that is to be priced and checked before it runs."""
 
     node_id: str = Field(min_length=1, max_length=100)
-    prompt: dict[str, Any] = Field(description="The graph in ComfyUI's API format.")
+    prompt: Graph = Field(description="The graph in ComfyUI's API format.")
 
 
 def model_of(name: str) -> type[BaseModel]:
