@@ -13,7 +13,7 @@ from .running import Running
 from .values import choice, number, refuse, text, whole_number
 
 if TYPE_CHECKING:
-    from ..kling_direct.jobs.job import Order, ReferenceVideo, Service
+    from ..kling_direct.jobs.job import Order, ReferenceVideo
 
 SIBLINGS_SECONDS = 0.2
 """ComfyUI starts all items of a list one after the other, far quicker than this."""
@@ -73,7 +73,7 @@ def _is_decoded(node: Any, running: Running) -> bool:
     )
 
 
-def off_text(service: Service) -> str:
+def off_text(service: str) -> str:
     """Return why this ComfyUI may not ask a service for anything; empty where it may."""
     return OFF_TEXT if service == "kling" and host.paid_services_are_off() else ""
 

@@ -10,6 +10,7 @@ from ..routes.place import Place
 from ..routes.registration import register
 from . import host
 from .graph import signature
+from .orders import off_text
 
 EVENT = "kling_direct.job"
 
@@ -22,6 +23,7 @@ def open_page() -> None:
         output_folder=host.output_folder,
         input_file=_input_file,
         signature=_signature,
+        off_text=off_text,
     )
     register(server.routes, place)
     SHARED.add(lambda job_key, state: server.send_sync(EVENT, {"job_key": job_key, "state": state}))

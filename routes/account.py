@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from ..kling_direct.errors import KlingDirectError
 from ..kling_direct.jobs.adopting import Wanted
 from ..kling_direct.jobs.history import find_attempt
 from ..kling_direct.pages.payloads import task_payload
+from .jobs import note_end
 from .refusals import json_answer
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from ..kling_direct.jobs.outcome import Outcome
+    from ..kling_direct.jobs.progress import Progress
     from .guard import Asked
 
 ADOPTING_SECONDS = 20.0
@@ -26,6 +30,7 @@ ADOPTING_SECONDS = 20.0
 async def account(asked: Asked) -> web.Response:
     """Answer a page of the account's tasks."""
     wanted = asked.values
+    asked.require_service(wanted.service)
     future = asked.engine.list_tasks(wanted.service, wanted.profile, wanted.page, wanted.page_size)
     tasks = (await asyncio.wrap_future(future)).value
     return json_answer(
@@ -39,22 +44,31 @@ async def account(asked: Asked) -> web.Response:
 
 
 async def adopt(asked: Asked) -> web.Response:
-    """Begin to collect a task; answer once it is known to exist."""
-    values, known = asked.values, asyncio.Event()
+    """Begin to collect a task; answer once it is known to exist. What goes wrong later the list tells."""
+    values, known, engine = asked.values, asyncio.Event(), asked.engine
     loop = asyncio.get_running_loop()
+    job_keys: list[str] = []
     wanted = Wanted(
         values.task_id,
         by_external_id=False,
         service=values.service,
         profile=values.profile,
         project=values.project,
+        kept_only=asked.place.off_text(values.service),
     )
 
-    def hear(_news: object) -> None:
+    def hear(news: Progress) -> None:
+        job_keys[:] = [news.job_key]
         loop.call_soon_threadsafe(known.set)
 
-    future = asked.engine.fetch(wanted, hear)
-    future.add_done_callback(hear)
+    def end(ended: Future[Outcome]) -> None:
+        for job_key in job_keys:
+            note_end(engine, job_key, ended)
+        with contextlib.suppress(RuntimeError):  # a server that has closed waits for nothing
+            loop.call_soon_threadsafe(known.set)
+
+    future = engine.fetch(wanted, hear)
+    future.add_done_callback(end)
     try:
         async with asyncio.timeout(ADOPTING_SECONDS):
             await known.wait()

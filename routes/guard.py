@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
-from ..kling_direct.errors import KlingDirectError
+from ..kling_direct.errors import KlingDirectError, SubmissionsHeld
 from ..kling_direct.jobs.one_time_code import spend
 from ..kling_direct.pages.requests import JobPath, model_of
 from .refusals import Refused, error_answer, invalid, refused_answer
@@ -41,6 +41,15 @@ class Asked:
     values: Any
     """The endpoint's query or body."""
     job_key: str
+
+    def require_service(self, service: str) -> None:
+        """Pass unless the operator has switched a service off.
+
+        Raises:
+            SubmissionsHeld: they have.
+        """
+        if text := self.place.off_text(service):
+            raise SubmissionsHeld(text, hint="What is kept already is still shown and handed over.")
 
 
 def guarded(endpoint: Endpoint, handler: Handler, place: Place) -> Callable[[web.Request], Awaitable[Any]]:

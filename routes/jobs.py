@@ -14,7 +14,9 @@ from ..kling_direct.errors import KlingDirectError, ResultGone
 from ..kling_direct.jobs.estimate import expectation
 from ..kling_direct.jobs.forget import forget as forget_job
 from ..kling_direct.jobs.graphs import workflow_of
+from ..kling_direct.jobs.job import service_of
 from ..kling_direct.jobs.listing import Page, list_jobs
+from ..kling_direct.jobs.next_step import Serve, next_step
 from ..kling_direct.jobs.pictures import picture_path, poster_of
 from ..kling_direct.pages.jobs import detail_payload, job_payload, viewed_as
 from .refusals import json_answer
@@ -84,10 +86,10 @@ async def job_video(asked: Asked) -> web.StreamResponse:
 
 async def collect(asked: Asked) -> web.Response:
     """Begin to collect a job; the page hears how it goes."""
-    await asyncio.to_thread(_require_known, asked)
+    await asyncio.to_thread(_require_collectable, asked)
     key, engine = asked.job_key, asked.engine
     _troubles.pop(key, None)
-    engine.collect(key).add_done_callback(partial(_note_end, engine, key))
+    engine.collect(key).add_done_callback(partial(note_end, engine, key))
     return json_answer({"job_key": key, "collecting": True}, HTTPStatus.ACCEPTED)
 
 
@@ -107,18 +109,14 @@ async def forget(asked: Asked) -> web.Response:
     return json_answer({"job_key": asked.job_key, "deleted": deleted})
 
 
-def note_trouble(engine: Engine, key: str, error: KlingDirectError) -> None:
-    """Keep why a job's collecting ended, and tell the page."""
-    while len(_troubles) >= TROUBLES_KEPT:
-        _troubles.pop(next(iter(_troubles)))
-    _troubles[key] = error
-    engine.watchers.tell(key, "ended")
-
-
-def _note_end(engine: Engine, key: str, ended: Future[Outcome]) -> None:
+def note_end(engine: Engine, key: str, ended: Future[Outcome]) -> None:
+    """Keep why a job's collecting ended without a video, and tell the page."""
     error = None if ended.cancelled() else ended.exception()
     if isinstance(error, KlingDirectError):
-        note_trouble(engine, key, error)
+        while len(_troubles) >= TROUBLES_KEPT:
+            _troubles.pop(next(iter(_troubles)))
+        _troubles[key] = error
+        engine.watchers.tell(key, "ended")
     elif error is not None:
         logger.error("Collecting job %s failed.", key[:10], exc_info=error)
 
@@ -137,7 +135,7 @@ def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], d
             row,
             progress=progress,
             expected=expectation(database, key) if progress else None,
-            trouble=_troubles.get(key),
+            trouble=None if is_here or progress else _troubles.get(key),
             place=viewed_as(engine.store.path(row["result_path"]), output) if is_here else None,
             has_file=is_here,
             has_picture=picture_path(engine.settings.home, key).is_file(),
@@ -157,9 +155,17 @@ def _video_path(asked: Asked) -> Path:
     raise ResultGone("The video is not here.", hint="Collect the job to fetch it again, while Kling has it.")
 
 
-def _require_known(asked: Asked) -> None:
-    if not asked.engine.ledger().attempts_of(asked.job_key):
+def _require_collectable(asked: Asked) -> None:
+    engine = asked.engine
+    known = engine.ledger().attempts_of(asked.job_key)
+    if not known:
         raise _unknown(asked.job_key)
+    step = next_step(known, again=False)
+    is_here = isinstance(step, Serve) and engine.store.has(
+        step.attempt.result_path, step.attempt.result_size_bytes
+    )
+    if not is_here:
+        asked.require_service(service_of(known[-1].realm))
 
 
 def _unknown(job_key: str) -> ResultGone:

@@ -42,6 +42,7 @@ async def save(asked: Asked) -> web.Response:
 
 async def test(asked: Asked) -> web.Response:
     """Ask the account with a key."""
+    asked.require_service(Service.KLING)
     future = asked.engine.packs(Service.KLING, asked.values.profile, PACKS_SPAN)
     return json_answer(tried_payload(await asyncio.wrap_future(future)))
 

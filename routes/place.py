@@ -24,3 +24,5 @@ class Place:
     """Return the file that a loader's widget names, None for anything that is not in ComfyUI's folders."""
     signature: Callable[[dict[str, Any], str], str]
     """Return the hash of a node and everything that leads to it, from an API prompt."""
+    off_text: Callable[[str], str]
+    """Return why a service may not be asked for anything, such as `kling`; empty where it may."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ..errors import JobError, ResultGone
-from .attempt import ENDED, attempt_of, milliseconds
+from .attempt import ENDED, AttemptState, attempt_of, milliseconds
 from .tables import attempts, graphs, jobs
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from .attempt import Attempt
     from .database import Database
     from .store import ResultStore
 
@@ -22,7 +23,8 @@ def forget(
 ) -> list[str]:
     """Hide a job, let go of its workflow, and on demand delete its files; return what was deleted.
 
-    A later attempt of the same job shows it again. Blocking.
+    An intent that was never posted, and that nobody works on, may go as well: it holds no task. What it
+    had reserved is free again. A later attempt of the same job shows it again. Blocking.
 
     Raises:
         ResultGone: the ledger knows no such job.
@@ -35,7 +37,8 @@ def forget(
         ]
         if not known:
             raise ResultGone(f"The ledger knows no job {job_key[:10]!r}.")
-        running = next((attempt for attempt in known if attempt.state not in ENDED), None)
+        idle = [attempt.attempt_id for attempt in known if _was_never_sent(attempt, now)]
+        running = next((one for one in known if one.state not in ENDED and one.attempt_id not in idle), None)
         if running is not None:
             raise JobError(
                 f"Job {job_key[:10]} is not done ({running.state.value}).",
@@ -43,12 +46,22 @@ def forget(
                 task_id=running.task_id,
             )
         connection.execute(
+            sa.update(attempts)
+            .where(attempts.c.attempt_id.in_(idle))
+            .values(owner=None, lease_until=None, units_reserved=None)
+        )
+        connection.execute(
             sa.update(jobs).where(jobs.c.job_key == job_key).values(hidden_at=milliseconds(now))
         )
         connection.execute(sa.update(graphs).where(graphs.c.job_key == job_key).values(workflow=""))
     if not delete_file:
         return []
     return [name for attempt in known if attempt.result_path for name in _delete(store, attempt.result_path)]
+
+
+def _was_never_sent(attempt: Attempt, now: datetime) -> bool:
+    is_leased = attempt.owner is not None and attempt.lease_until is not None and attempt.lease_until >= now
+    return attempt.state is AttemptState.INTENT and attempt.posted_at is None and not is_leased
 
 
 def _delete(store: ResultStore, relative: str) -> list[str]:

@@ -43,6 +43,11 @@ def realm_of(service: Service, origin: str) -> str:
     return {GLOBAL_ORIGIN: "global", CHINA_ORIGIN: "china"}.get(origin, origin)
 
 
+def service_of(realm: str) -> Service:
+    """Return the service whose tasks live there."""
+    return Service.SANDBOX if realm == SANDBOX_REALM else Service.KLING
+
+
 @dataclass(frozen=True, slots=True)
 class MotionControl:
     """The settings that decide a result; texts are checked by `check`, not here."""

@@ -54,8 +54,15 @@ def job_payload(
     """Return a job with its newest attempt.
 
     `progress` is where it stands in this process, `trouble` why the last collecting ended, `place` where
-    the kept file lies as ComfyUI names it, where ComfyUI can.
+    the kept file lies as ComfyUI names it, where ComfyUI can. An intent that was never sent, and that
+    nobody works on, costs nothing; one that was sent may have become a task.
     """
+    is_intent, was_sent = row["state"] == "intent", row["posted_at"] is not None
+    instead: dict[str, Any] = {}
+    if is_intent and was_sent:
+        instead = {"state": "unknown"}
+    elif is_intent and progress is None:
+        instead = {"units_estimated": None}
     return {
         **{name: row[name] for name in PLAIN},
         **{name: _number(row[name]) for name in AMOUNTS},
@@ -70,6 +77,7 @@ def job_payload(
         "has_file": has_file,
         "has_picture": has_picture,
         "has_workflow": bool(row["has_workflow"]),
+        **instead,
     }
 
 

@@ -44,6 +44,8 @@ class Served:
     def __init__(self, engine: Any, folders: dict[str, Path]) -> None:
         self.engine = engine
         self.folders = folders
+        self.off_text = ""
+        """Of the live service, as with --disable-api-nodes."""
         self.events: list[tuple[str, str]] = []
         engine.watchers.add(lambda key, state: self.events.append((key, state)))
         self._loop = asyncio.new_event_loop()
@@ -73,6 +75,7 @@ class Served:
             output_folder=lambda: self.folders["output"],
             input_file=self._input_file,
             signature=lambda prompt, node_id: graph.signature(prompt, node_id, self._moment),
+            off_text=lambda service: self.off_text if service == "kling" else "",
         )
 
     def _input_file(self, name: str) -> Path | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 
 def forget_ledger(served: Any, serve: Any, folder: Any) -> Any:
     """Return a second server with a home of its own: another machine on the same account."""
@@ -48,3 +50,45 @@ def test_browsing_own_shows_and_fetches_the_ledgers_tasks_alone(
 def test_a_task_that_nobody_knows_is_a_clean_404(served: Any) -> None:
     answer = served.post("/account/adopt", {"service": "sandbox", "task_id": "123456789"})
     assert answer.status_code == 404
+
+
+def test_an_adopted_task_that_fails_later_says_why_in_the_list(
+    served: Any, serve: Any, tmp_path: Any, sandbox: Any, eventually: Any
+) -> None:
+    served.run()
+    other = forget_ledger(served, serve, tmp_path)
+    sandbox.script("result", *["status-404"] * 20)
+    task_id = sandbox.tasks()[0]["task_id"]
+    assert other.post("/account/adopt", {"service": "sandbox", "task_id": task_id}).status_code == 202
+    trouble = eventually(
+        lambda: next((job["trouble"] for job in other.get("/jobs").json()["jobs"]), None),
+        "the reason is shown",
+    )
+    assert trouble["task_id"] == task_id
+    sandbox.script("result")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "values"),
+    [
+        ("GET", "/account", {"service": "kling"}),
+        ("POST", "/account/adopt", {"service": "kling", "task_id": "123456789"}),
+        ("POST", "/keys/test", {}),
+    ],
+)
+def test_where_paid_services_are_off_nobody_is_asked(
+    serve: Any,
+    sandbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    values: dict[str, Any],
+) -> None:
+    monkeypatch.setenv("KLINGAI_BASE_URL", sandbox.origin)
+    monkeypatch.setenv("KLINGAI_API_KEY", "a-key-of-an-account")
+    served = serve()
+    served.off_text = "Started with --disable-api-nodes."
+    answer = served.get(path, **values) if method == "GET" else served.post(path, values)
+    assert (answer.status_code, answer.json()["message"]) == (409, served.off_text)
+    assert sandbox.calls() == []
+    assert served.get("/account").status_code == 200

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_direct.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+LOOKS_BEFORE_CREATE = 3
+"""An order of an empty ledger asks for the ids of all three attempts first."""
 
 
 def test_a_made_job_is_listed_with_where_its_file_lies(served: Any) -> None:
@@ -106,6 +114,85 @@ def test_a_collect_that_fails_says_why_in_the_list(served: Any, sandbox: Any, ev
     served.post(f"/jobs/{key}/collect")
     trouble = eventually(lambda: served.get("/jobs").json()["jobs"][0]["trouble"], "the reason is shown")
     assert trouble["hint"]
+
+
+def test_an_old_trouble_is_not_told_of_a_job_that_is_done_since(
+    served: Any, sandbox: Any, eventually: Any
+) -> None:
+    key = served.run()
+    served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path).unlink()
+    sandbox.script("get", "status-401")
+    served.post(f"/jobs/{key}/collect")
+    eventually(lambda: served.get("/jobs").json()["jobs"][0]["trouble"], "the reason is shown")
+    assert served.run() == key
+    (job,) = served.get("/jobs").json()["jobs"]
+    assert (job["state"], job["has_file"], job["trouble"]) == ("kept", True, None)
+
+
+@pytest.fixture
+def unsent(served: Any, sandbox: Any, part: Any) -> str:
+    """Return a job whose order ended right before the create."""
+    sandbox.script("get", *["ok"] * LOOKS_BEFORE_CREATE, "status-401")
+    with pytest.raises(part("kling_direct.errors").KlingDirectError):
+        served.run()
+    assert sandbox.creates() == []
+    return served.get("/jobs").json()["jobs"][0]["job_key"]
+
+
+def test_a_job_that_was_never_sent_costs_nothing_and_can_be_forgotten(
+    served: Any, unsent: str, sandbox: Any
+) -> None:
+    (job,) = served.get("/jobs").json()["jobs"]
+    assert (job["state"], job["units_estimated"]) == ("intent", None)
+    assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 200
+    assert served.get("/jobs").json()["total"] == 0
+    assert served.run() == unsent
+    assert [one["state"] for one in served.get("/jobs").json()["jobs"]] == ["kept"]
+    assert len(sandbox.creates()) == 1
+
+
+def change_attempt(served: Any, part: Any, **columns: Any) -> None:
+    """Write what a process leaves behind that works on the only attempt, or was killed."""
+    attempts = part("kling_direct.jobs.tables").attempts
+    with served.engine.ledger().database.write() as connection:
+        connection.execute(attempts.update().values(columns))
+
+
+def test_a_job_that_somebody_works_on_cannot_be_forgotten(served: Any, unsent: str, part: Any) -> None:
+    milliseconds = part("kling_direct.jobs.attempt").milliseconds
+    now = served.engine.clock.now()
+    change_attempt(served, part, owner="another", lease_until=milliseconds(now + timedelta(seconds=30)))
+    assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 409
+    change_attempt(served, part, lease_until=milliseconds(now - timedelta(seconds=1)), units_reserved="1.5")
+    assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 200
+    assert served.get("/totals").json()["rows"][0]["month"]["units_open"] == 0.0
+
+
+def test_a_create_that_was_cut_off_is_unknown_and_cannot_be_forgotten(
+    served: Any, unsent: str, part: Any
+) -> None:
+    change_attempt(served, part, posted_at=1, posts=1)
+    (job,) = served.get("/jobs").json()["jobs"]
+    assert (job["state"], job["units_estimated"]) == ("unknown", 1.5)
+    assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 409
+
+
+def test_where_paid_services_are_off_only_what_is_here_is_collected(
+    serve: Any, sandbox: Any, part: Any, small_clip: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
+) -> None:
+    monkeypatch.setenv("KLINGAI_BASE_URL", sandbox.origin)
+    monkeypatch.setenv("KLINGAI_API_KEY", DEFAULT_API_KEY)
+    served, job = serve(), part("kling_direct.jobs.job")
+    key = served.run(service=job.Service.KLING, video=job.VideoUrl(sandbox.upload(small_clip)))
+    served.off_text = "Started with --disable-api-nodes."
+    asked = len(sandbox.calls())
+    served.events.clear()
+    assert served.post(f"/jobs/{key}/collect").status_code == 202
+    eventually(lambda: (key, "ended") in served.events, "the end of collecting is told")
+    served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path).unlink()
+    answer = served.post(f"/jobs/{key}/collect")
+    assert (answer.status_code, answer.json()["message"]) == (409, served.off_text)
+    assert len(sandbox.calls()) == asked
 
 
 def test_events_hold_a_job_key_and_a_state_and_nothing_else(served: Any) -> None:
