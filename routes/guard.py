@@ -15,7 +15,7 @@ from ..kling_direct.errors import KlingDirectError, SubmissionsHeld
 from ..kling_direct.jobs.one_time_code import spend
 from ..kling_direct.pages.requests import JobPath, model_of
 from .refusals import Refused, error_answer, invalid, refused_answer
-from .trust import is_local, not_local, require_own_origin
+from .trust import is_local, looks_local, not_local, require_own_origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,6 +41,11 @@ class Asked:
     values: Any
     """The endpoint's query or body."""
     job_key: str
+
+    @property
+    def looks_local(self) -> bool:
+        """Tell whether this page may change keys and limits without a code."""
+        return looks_local(self.request, self.engine.settings.trusted_origins)
 
     def require_service(self, service: str) -> None:
         """Pass unless the operator has switched a service off.
@@ -80,7 +85,7 @@ def guarded(endpoint: Endpoint, handler: Handler, place: Place) -> Callable[[web
         else:
             given = dict(request.query)
         values = _checked(model_of(endpoint.body or endpoint.query), given)
-        if endpoint.is_trusted and not is_local(request):
+        if endpoint.is_trusted and not is_local(request, engine.settings.trusted_origins):
             await _require_code(engine, values)
         return await handler(Asked(request, place, engine, values, job_key))
 

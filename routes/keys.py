@@ -11,7 +11,6 @@ from ..kling_direct.jobs.job import Service
 from ..kling_direct.jobs.keyring import NewKey, forget_key, key_states, save_key
 from ..kling_direct.pages.keys import key_payload, keys_payload, tried_payload
 from .refusals import json_answer
-from .trust import looks_local
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -24,7 +23,7 @@ PACKS_SPAN = timedelta(days=30)
 async def keys(asked: Asked) -> web.Response:
     """Answer which profiles have a key."""
     states = await asyncio.to_thread(key_states, asked.engine.settings)
-    return json_answer(keys_payload(states, may_change=looks_local(asked.request)))
+    return json_answer(keys_payload(states, may_change=asked.looks_local))
 
 
 async def save(asked: Asked) -> web.Response:

@@ -16,7 +16,6 @@ from ..kling_direct.pages.money import history_csv as history_text
 from ..kling_direct.pages.money import limits_payload, totals_payload
 from ..kling_direct.pages.money import totals_csv as totals_text
 from .refusals import json_answer
-from .trust import looks_local
 
 if TYPE_CHECKING:
     from ..kling_direct.jobs.engine import Engine
@@ -82,7 +81,7 @@ def _status(asked: Asked) -> dict[str, Any]:
     return {
         "version": package_version(),
         "held_since": since.isoformat(timespec="seconds") if since else None,
-        "may_change": looks_local(asked.request),
+        "may_change": asked.looks_local,
         "account_browse": engine.settings.account_browse,
         "limits": limits_payload(engine.settings),
     }

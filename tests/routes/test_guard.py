@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import socket
+import subprocess
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KEY = "v1" + "0" * 64
 TRUSTED = (
@@ -133,6 +139,87 @@ def test_a_host_name_that_leads_here_is_not_this_machine(served: Any) -> None:
     headers = {"Host": f"rebound.example:{served.port}", "Origin": f"http://rebound.example:{served.port}"}
     for path, body in TRUSTED:
         refused(served.post(path, body, **headers), 403)
+
+
+@pytest.mark.parametrize(
+    "name", ["rebound.example", "localhost.rebound.example", "127.0.0.1.rebound.example"]
+)
+def test_a_page_of_a_host_name_that_leads_here_learns_nothing(served: Any, name: str) -> None:
+    host = f"{name}:{served.port}"
+    for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}):
+        answer = served.http.get("/kling_direct/jobs", headers=headers)
+        assert "KLING_DIRECT_TRUSTED_ORIGINS" in refused(answer, 403)["hint"]
+
+
+@pytest.mark.parametrize("name", ["localhost", "comfy.localhost", "192.168.0.7", "[::1]"])
+def test_a_name_of_this_machine_may_look(served: Any, name: str) -> None:
+    host = f"{name}:{served.port}"
+    answer = served.http.get("/kling_direct/jobs", headers={"Host": host, "Origin": f"http://{host}"})
+    assert answer.status_code == 200
+
+
+def test_a_name_that_a_proxy_or_the_operator_answers_for_may_look(
+    serve: Callable[..., Any], sandbox: Any
+) -> None:
+    served, trusting = serve(), serve(trusted_origins="https://studio.example:8443")
+    headers = {"Host": "studio.example"}
+    del served.http.headers["Origin"], trusting.http.headers["Origin"]
+    assert served.http.get("/kling_direct/jobs", headers=headers).status_code == 403
+    assert served.http.get("/kling_direct/jobs", headers=headers | FORWARDING[1]).status_code == 200
+    assert trusting.http.get("/kling_direct/jobs", headers=headers).status_code == 200
+
+
+def test_behind_a_proxy_that_the_operator_names_nobody_is_this_machine(
+    serve: Callable[..., Any], sandbox: Any
+) -> None:
+    served = serve(trusted_origins="https://studio.example")
+    for path, body in TRUSTED:
+        refused(served.post(path, body), 403)
+    assert served.get("/keys").json()["may_change"] is False
+
+
+PROXY = """
+daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 16; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f;
+  uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+  server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {target}; }} }}
+}}
+"""
+
+
+@pytest.fixture
+def bare_proxy(served: Any, tmp_path: Path, eventually: Callable[..., Any]) -> Iterator[str]:
+    """Return the address of an nginx that passes requests on and says nothing of itself."""
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    path = tmp_path / "nginx.conf"
+    path.write_text(PROXY.format(folder=tmp_path, port=port, target=served.origin))
+    process = subprocess.Popen([nginx, "-c", str(path), "-p", str(tmp_path)])
+    url = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{url}/kling_direct/keys").status_code == 200
+        return False
+
+    eventually(answers, "nginx passes on")
+    yield url
+    process.terminate()
+    process.wait(20)
+
+
+def test_through_a_proxy_that_hides_itself_nothing_trusted_is_changed(served: Any, bare_proxy: str) -> None:
+    for path, body in TRUSTED:
+        answer = httpx.post(f"{bare_proxy}/kling_direct{path}", json=body, headers={"Origin": served.origin})
+        refused(answer, 403)
+    assert httpx.get(f"{bare_proxy}/kling_direct/keys").json()["may_change"] is False
 
 
 def test_a_program_without_a_page_needs_a_code_as_well(served: Any) -> None:
