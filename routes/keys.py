@@ -7,6 +7,8 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..kling_direct.errors import LedgerError
+from ..kling_direct.jobs.history import unfinished_tasks
 from ..kling_direct.jobs.job import Service
 from ..kling_direct.jobs.keyring import NewKey, forget_key, key_states, save_key
 from ..kling_direct.pages.keys import key_payload, keys_payload, tried_payload
@@ -23,7 +25,8 @@ PACKS_SPAN = timedelta(days=30)
 async def keys(asked: Asked) -> web.Response:
     """Answer which profiles have a key."""
     states = await asyncio.to_thread(key_states, asked.engine.settings)
-    return json_answer(keys_payload(states, may_change=asked.looks_local))
+    unfinished = await asyncio.to_thread(_unfinished, asked)
+    return json_answer(keys_payload(states, unfinished, may_change=asked.looks_local))
 
 
 async def save(asked: Asked) -> web.Response:
@@ -36,7 +39,8 @@ async def save(asked: Asked) -> web.Response:
         secret_key=values.secret_key.get_secret_value(),
     )
     work = partial(save_key, asked.engine.settings, values.profile, key, replace=values.replace)
-    return json_answer(key_payload(await asyncio.to_thread(work)))
+    saved = await asyncio.to_thread(work)
+    return json_answer(key_payload(saved, await asyncio.to_thread(_unfinished, asked)))
 
 
 async def test(asked: Asked) -> web.Response:
@@ -50,3 +54,10 @@ async def forget(asked: Asked) -> web.Response:
     """Remove a key."""
     await asyncio.to_thread(forget_key, asked.engine.settings, asked.values.profile)
     return await keys(asked)
+
+
+def _unfinished(asked: Asked) -> dict[str, int]:
+    try:
+        return unfinished_tasks(asked.engine.ledger().database)
+    except LedgerError:  # keys lie in a file of their own
+        return {}

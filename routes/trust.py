@@ -38,7 +38,7 @@ def require_own_origin(request: web.Request, trusted: Iterable[str]) -> None:
     if _is_rebound(request) and _host_name(request) not in map(_hostname, known):
         raise Refused(
             HTTPStatus.FORBIDDEN,
-            f"ComfyUI was opened as {_host_name(request)[:100]!r}, a name that anybody may have made lead here.",
+            f"ComfyUI was opened as {_host_name(request)[:100]!r}, which anybody may have made lead here.",
             "Open ComfyUI at localhost or 127.0.0.1, or list the page's origin in"
             " KLING_DIRECT_TRUSTED_ORIGINS.",
         )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from .attempt import Attempt, attempt_of, milliseconds
+from .attempt import Attempt, AttemptState, attempt_of, milliseconds
+from .job import SANDBOX_REALM
 from .tables import attempts, jobs
 
 if TYPE_CHECKING:
@@ -59,3 +60,19 @@ def history(
     with database.read() as connection:
         rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()).limit(limit))
         return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def unfinished_tasks(database: Database) -> dict[str, int]:
+    """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
+    states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
+    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT.value, attempts.c.posted_at.is_not(None))
+    query = (
+        sa.select(attempts.c.profile, sa.func.count().label("tasks"))
+        .where(
+            attempts.c.realm != SANDBOX_REALM,
+            sa.or_(attempts.c.state.in_([state.value for state in states]), was_sent),
+        )
+        .group_by(attempts.c.profile)
+    )
+    with database.read() as connection:
+        return {row.profile: row.tasks for row in connection.execute(query)}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOCK_SECONDS: Final = 10
 PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}|")
 SECRET: Final = re.compile(r"[\x21-\x7e]{8,512}")
+ADDRESS: Final = ("region", "base_url")
+"""Where a profile's key is valid: tasks that were paid there are asked for there alone."""
 ENVIRONMENT_NAMES: Final = "KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY)"
 
 
@@ -30,7 +32,8 @@ ENVIRONMENT_NAMES: Final = "KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_S
 class NewKey:
     """A key to be stored: an API key, or an access key and its secret key."""
 
-    region: str = "global"
+    region: str = ""
+    """`global` or `china`; empty leaves the address as it is, or is as without one."""
     api_key: str = field(default="", repr=False)
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
@@ -75,7 +78,10 @@ def save_key(settings: Settings, name: str, key: NewKey, *, replace: bool) -> Ke
     def put(profiles: dict[str, Mapping[str, Any]]) -> None:
         if name in profiles and not replace:
             raise KeyExists(f"Profile {name!r} has a key already.", hint="Say that it may be replaced.")
-        profiles[name] = fields
+        address = (
+            {} if key.region else {of: profiles[name][of] for of in ADDRESS if of in profiles.get(name, {})}
+        )
+        profiles[name] = address | fields
 
     _change(settings.credentials_file, put)
     return _state(settings, name)
@@ -112,7 +118,7 @@ def _state(settings: Settings, name: str) -> KeyState:
 def _fields(name: str, key: NewKey) -> dict[str, Any]:
     if not PROFILE_NAME.fullmatch(name):
         raise SettingsError("A profile's name has 1 to 40 letters, digits, spaces, and _ . - in it.")
-    if key.region not in REGIONS:
+    if key.region and key.region not in REGIONS:
         raise SettingsError("There are two regions: global, china.")
     pair = key.access_key.strip(), key.secret_key.strip()
     given = {"api_key": key.api_key.strip(), "access_key": pair[0], "secret_key": pair[1]}
@@ -123,7 +129,7 @@ def _fields(name: str, key: NewKey) -> dict[str, Any]:
             "That is no key: 8 to 512 letters, digits and signs without a space.",
             hint="Copy it again from Kling's console.",
         )
-    return {field: text for field, text in given.items() if text} | {"region": key.region}
+    return {field: text for field, text in (given | {"region": key.region}).items() if text}
 
 
 def _change(path: Path, change: Callable[[dict[str, Mapping[str, Any]]], None]) -> None:

@@ -8,6 +8,8 @@ from ..jobs.keyring import ENVIRONMENT_NAMES
 from .payloads import number_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..api.models import ResourcePack
     from ..jobs.keyring import KeyState
 
@@ -18,21 +20,24 @@ STATES: Final = {
 }
 
 
-def key_payload(state: KeyState) -> dict[str, Any]:
-    """Return one profile, never a part of its key."""
+def key_payload(state: KeyState, unfinished: Mapping[str, int]) -> dict[str, Any]:
+    """Return one profile, never a part of its key; `unfinished` is how many tasks wait for which key."""
     return {
         "profile": state.profile,
         "state": STATES[state.source],
         "source": state.source,
         "region": state.region or None,
         "problem": state.problem or None,
+        "unfinished": unfinished.get(state.profile, 0),
     }
 
 
-def keys_payload(states: list[KeyState], *, may_change: bool) -> dict[str, Any]:
+def keys_payload(
+    states: list[KeyState], unfinished: Mapping[str, int], *, may_change: bool
+) -> dict[str, Any]:
     """Return every profile."""
     return {
-        "profiles": [key_payload(state) for state in states],
+        "profiles": [key_payload(state, unfinished) for state in states],
         "may_change": may_change,
         "variables": ENVIRONMENT_NAMES,
     }

@@ -6,6 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any, Final
 
+from ..jobs.spending_limits import FIELDS
+from ..settings import is_from_environment
 from .payloads import JOB_COLUMNS, job_payload, number_of
 
 if TYPE_CHECKING:
@@ -53,10 +55,11 @@ def history_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def limits_payload(settings: Settings) -> dict[str, Any]:
-    """Return the spending limits that hold."""
+    """Return the spending limits that hold, and which of them only the server's environment can change."""
     return {
         "max_units_per_prompt": number_of(settings.max_units_per_prompt),
         "max_units_per_day": number_of(settings.max_units_per_day),
+        "from_environment": [name for name in FIELDS if is_from_environment(name)],
     }
 
 

@@ -97,7 +97,9 @@ class SaveKeyBody(_Asked):
     """A key to be stored on the server. It is never answered."""
 
     profile: Profile = ""
-    region: str = Field("global", pattern="^(global|china)$")
+    region: str = Field(
+        "", pattern="^(global|china)?$", description="Empty leaves it as it is; without one it is global."
+    )
     api_key: Secret = SecretStr("")
     access_key: Secret = SecretStr("")
     secret_key: Secret = SecretStr("")

@@ -47,6 +47,7 @@ def test_the_page_learns_only_where_a_key_comes_from(served: Any) -> None:
         "source": "file",
         "region": "china",
         "problem": None,
+        "unfinished": 0,
     }
 
 
@@ -70,6 +71,43 @@ def test_replacing_a_key_has_to_be_asked_for(served: Any) -> None:
     assert answer.status_code == 200
     stored = json.loads(served.engine.settings.credentials_file.read_text())
     assert stored["profiles"]["studio"]["api_key"] == "the-other-key"
+
+
+def test_a_new_key_leaves_the_address_of_its_profile_as_it_is(served: Any) -> None:
+    path = served.engine.settings.credentials_file
+    served.post("/keys", {"profile": "china", "api_key": SECRET, "region": "china"})
+    stored = json.loads(path.read_text())
+    stored["profiles"]["own"] = {"api_key": SECRET, "base_url": "https://kling.studio.example"}
+    path.write_text(json.dumps(stored))
+    for profile, region in (("china", "china"), ("own", "other")):
+        body = {"profile": profile, "api_key": "the-other-key", "replace": True}
+        assert served.post("/keys", body).json()["region"] == region
+    assert json.loads(path.read_text())["profiles"] == {
+        "china": {"api_key": "the-other-key", "region": "china"},
+        "own": {"api_key": "the-other-key", "base_url": "https://kling.studio.example"},
+    }
+    body = {"profile": "own", "api_key": SECRET, "region": "china", "replace": True}
+    assert served.post("/keys", body).json()["region"] == "china"
+
+
+def test_the_page_learns_how_many_paid_tasks_wait_for_a_key(
+    serve: Any, sandbox: Any, part: Any, small_clip: Any, eventually: Any
+) -> None:
+    served, job = serve(), part("kling_direct.jobs.job")
+    path = served.engine.settings.credentials_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    own = {"api_key": DEFAULT_API_KEY, "base_url": sandbox.origin}
+    path.write_text(json.dumps({"profiles": {"studio": own}}))
+    sandbox.move(policy="polls", polls=100_000)
+    order = served.order(
+        service=job.Service.KLING, profile="studio", video=job.VideoUrl(sandbox.upload(small_clip))
+    )
+    served.engine.submit(order).result(60)
+    states = {one["profile"]: one for one in served.get("/keys").json()["profiles"]}
+    assert (states[""]["unfinished"], states["studio"]["unfinished"]) == (0, 1)
+    body = {"profile": "studio", "api_key": SECRET, "replace": True}
+    assert served.post("/keys", body).json()["unfinished"] == 1
 
 
 def test_an_access_key_goes_with_its_secret_key(served: Any) -> None:

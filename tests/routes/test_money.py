@@ -69,7 +69,11 @@ def test_csv_holds_every_attempt_and_no_formula(served: Any) -> None:
 
 def test_limits_are_written_to_the_file_and_hold_at_once(served: Any, part: Any) -> None:
     answer = served.post("/limits", {"max_units_per_prompt": 1, "max_units_per_day": "1"})
-    assert answer.json() == {"max_units_per_prompt": 1.0, "max_units_per_day": 1.0}
+    assert answer.json() == {
+        "max_units_per_prompt": 1.0,
+        "max_units_per_day": 1.0,
+        "from_environment": [],
+    }
     with pytest.raises(part("kling_direct.errors").BudgetReached):
         served.run()
     path = part("kling_direct.settings").config_folder() / "settings.json"
@@ -83,3 +87,18 @@ def test_limits_that_the_environment_sets_are_changed_there(
     answer = served.post("/limits", {"max_units_per_day": 10})
     assert answer.status_code == 422
     assert "KLING_DIRECT_MAX_UNITS_PER_DAY" in answer.json()["message"]
+
+
+def test_a_limit_is_changed_beside_one_that_the_environment_sets(
+    serve: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch, part: Any
+) -> None:
+    monkeypatch.setenv("KLING_DIRECT_MAX_UNITS_PER_DAY", "5")
+    served = serve()
+    assert served.get("/status").json()["limits"]["from_environment"] == ["max_units_per_day"]
+    answer = served.post("/limits", {"max_units_per_prompt": 2, "max_units_per_day": 5})
+    assert answer.status_code == 200, answer.text
+    assert served.get("/status").json()["limits"]["max_units_per_prompt"] == 2.0
+    path = part("kling_direct.settings").config_folder() / "settings.json"
+    assert json.loads(path.read_text()) == {"max_units_per_prompt": 2.0}
+    assert served.post("/limits", {"max_units_per_prompt": 3, "max_units_per_day": 6}).status_code == 422
+    assert served.get("/status").json()["limits"]["max_units_per_prompt"] == 2.0
