@@ -80,7 +80,8 @@ def test_comfyui_serves_the_translations_and_the_help_pages(comfy: Any) -> None:
     for language in ("en", "zh"):
         assert set(PROMISES) <= set(served[language]["nodeDefs"])
     for name in PROMISES:
-        assert comfy.text(f"/extensions/kling-direct/docs/{name}.md").startswith("# ")
+        for page in (f"{name}.md", f"{name}/zh.md"):
+            assert comfy.text(f"/extensions/kling-direct/docs/{page}").startswith("# ")
 
 
 def test_the_templates_and_their_pictures_are_served(comfy: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,32 @@ def test_every_name_is_translated_and_nothing_else(language: str, node: str) -> 
         assert all(any("\u4e00" <= char <= "\u9fff" for char in tip) for tip in tips)
 
 
+HELP_PAGES = {"en": "{}.md", "zh": "{}/zh.md"}
+"""Where ComfyUI's page looks for a node's help: the language's own page first, then the one without."""
+
+
+@pytest.mark.parametrize("language", HELP_PAGES)
 @pytest.mark.parametrize("node", PROMISES)
-def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(node: str) -> None:
-    page = (ROOT / "js" / "docs" / f"{node}.md").read_text(encoding="utf-8")
+def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(node: str, language: str) -> None:
+    page = (ROOT / "js" / "docs" / HELP_PAGES[language].format(node)).read_text(encoding="utf-8")
     for item in PROMISES[node]["inputs"]:
         assert f"`{item['id']}`" in page, item["id"]
     for name, _type, _is_list in PROMISES[node]["outputs"]:
         assert f"`{name}`" in page, name
+
+
+@pytest.mark.parametrize("node", PROMISES)
+def test_both_languages_help_with_the_same_inputs_defaults_and_numbers(node: str) -> None:
+    pages = [
+        (ROOT / "js" / "docs" / place.format(node)).read_text(encoding="utf-8")
+        for place in HELP_PAGES.values()
+    ]
+    english, chinese = (re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) for page in pages)
+    assert english == chinese
+    english, chinese = (sorted(set(re.findall(r"\d[\d,.]*\d|\d", page))) for page in pages)
+    assert english == chinese
+    title = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))[node]
+    assert pages[1].startswith(f"# {title['display_name']}\n")
 
 
 def test_each_class_carries_its_literal_id_and_derives_from_the_nodes_class() -> None:
