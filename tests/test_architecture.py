@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "kling_direct"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
+    "__main__": 9,
     "errors": 0,
     "clock": 0,
     "settings": 1,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 import typer.main
 
+from kling_direct.api.limits import Model
+from kling_direct.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
 from kling_direct.cli import app
 from kling_direct.hosting.choice import no_host_error
 from kling_direct.settings import Settings
@@ -69,6 +73,12 @@ def test_the_readme_names_every_command() -> None:
     assert all(f"kling-direct {name}" in README for name in group.commands)
 
 
+def test_the_command_line_works_in_the_packs_folder_without_being_installed() -> None:
+    asked = [sys.executable, "-m", "kling_direct", "keys", "allow", "--help"]
+    ended = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "one-time" in ended.stdout or "once" in ended.stdout
+
+
 def test_the_section_that_an_error_names_is_there() -> None:
     assert '"Let Kling fetch your clip"' in no_host_error().hint
     assert re.search(r"^## Let Kling fetch your clip$", README, re.MULTILINE)
@@ -80,9 +90,47 @@ def test_every_file_that_is_linked_is_there() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_every_picture_says_what_it_shows() -> None:
+    pictures = re.findall(r"!\[(.*)\]\((.*)\)", README)
+    assert pictures
+    assert all(len(text) > 20 and place.startswith("docs/images/") for text, place in pictures)
+
+
 def test_every_anchor_that_is_linked_is_a_section() -> None:
     sections = {
         re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
         for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= sections
+
+
+def price_tables(text: str) -> list[dict[tuple[str, str], Decimal]]:
+    """Return every table of prices: USD a second by model and mode."""
+    found = re.findall(
+        r"^\| (kling-\S+) \| ([\d.]+) (?:USD|美元) \| ([\d.]+) (?:USD|美元) \|$", text, re.MULTILINE
+    )
+    size = len(Model)
+    return [
+        {
+            (model, mode): Decimal(price)
+            for model, *pair in found[start : start + size]
+            for mode, price in zip(("std", "pro"), pair, strict=True)
+        }
+        for start in range(0, len(found), size)
+    ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", *sorted((ROOT / "js" / "docs").rglob("*.md"))],
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
+def test_every_table_of_prices_is_the_price_list(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    tables = price_tables(text)
+    assert tables or path.name != "README.md"
+    listed = {
+        (model.value, mode.value): units * USD_PER_UNIT for (model, mode), units in UNITS_PER_SECOND.items()
+    }
+    assert all(table == listed for table in tables)
+    assert not tables or PRICES_AS_OF in text
