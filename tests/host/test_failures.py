@@ -275,4 +275,5 @@ def test_disable_api_nodes_refuses_kling_and_leaves_the_sandbox_alone(own_comfy:
     assert_plain(comfy.run(live), wanted="--disable-api-nodes", task=False)
     listing = {"list": {"class_type": "KlingDirect_ListTasks", "inputs": {"service": "kling"}}}
     assert_plain(comfy.run(listing), wanted="--disable-api-nodes", task=False)
+    assert "--disable-api-nodes" in comfy.get("/kling_direct/account?service=kling")["message"]
     comfy.succeed(graphs.motion())

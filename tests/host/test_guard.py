@@ -42,7 +42,7 @@ def test_what_is_refused_on_a_plain_server_is_refused_in_comfyui(comfy: Any, pre
 
 def test_a_page_of_another_site_reaches_nothing(comfy: Any) -> None:
     for headers in ({"Origin": STUDIO}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
-        assert ask(comfy, "/kling_direct/jobs", **headers).status_code == 403
+        assert ask(comfy, "/kling_direct/jobs", None, **headers).status_code == 403
 
 
 def test_a_page_of_a_name_that_was_made_to_lead_here_reaches_nothing(comfy: Any) -> None:
