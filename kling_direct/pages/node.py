@@ -27,7 +27,6 @@ NODES: Final = frozenset(
     }
 )
 """Those that describe an order."""
-PAYING: Final = NODES - {"KlingDirect_CheckMotionControl"}
 LINK_PARTS: Final = 2
 DECIDING: Final = (
     "model",
