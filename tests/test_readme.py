@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from kling_direct.api.limits import Model
+from kling_direct.api.limits import Mode
 from kling_direct.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
 from kling_direct.cli import app
 from kling_direct.hosting.choice import no_host_error
@@ -104,33 +104,10 @@ def test_every_anchor_that_is_linked_is_a_section() -> None:
     assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= sections
 
 
-def price_tables(text: str) -> list[dict[tuple[str, str], Decimal]]:
-    """Return every table of prices: USD a second by model and mode."""
-    found = re.findall(
-        r"^\| (kling-\S+) \| ([\d.]+) (?:USD|美元) \| ([\d.]+) (?:USD|美元) \|$", text, re.MULTILINE
-    )
-    size = len(Model)
-    return [
-        {
-            (model, mode): Decimal(price)
-            for model, *pair in found[start : start + size]
-            for mode, price in zip(("std", "pro"), pair, strict=True)
-        }
-        for start in range(0, len(found), size)
-    ]
-
-
-@pytest.mark.parametrize(
-    "path",
-    [ROOT / "README.md", *sorted((ROOT / "js" / "docs").rglob("*.md"))],
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
-)
-def test_every_table_of_prices_is_the_price_list(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    tables = price_tables(text)
-    assert tables or path.name != "README.md"
-    listed = {
-        (model.value, mode.value): units * USD_PER_UNIT for (model, mode), units in UNITS_PER_SECOND.items()
+def test_the_table_of_prices_is_the_price_list() -> None:
+    rows = re.findall(r"^\| (kling-\S+) \| ([\d.]+) USD \| ([\d.]+) USD \|$", README, re.MULTILINE)
+    told = {
+        (model, mode): Decimal(price) for model, *pair in rows for mode, price in zip(Mode, pair, strict=True)
     }
-    assert all(table == listed for table in tables)
-    assert not tables or PRICES_AS_OF in text
+    assert told == {of: units * USD_PER_UNIT for of, units in UNITS_PER_SECOND.items()}
+    assert f"as of {PRICES_AS_OF}" in README
