@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 FORWARDED = ("forwarded", "x-real-ip", "via")
+HOME_DOMAINS = (".localhost", ".local")
 FORWARDED_STARTS = ("x-forwarded-", "cf-")
 
 
@@ -66,13 +67,16 @@ def looks_local(request: web.Request, trusted: Iterable[str]) -> bool:
 
 
 def _is_rebound(request: web.Request) -> bool:
-    """Tell whether a browser on this machine was led here under a name of somebody else's domain."""
+    """Tell whether a browser on this machine was led here under a name of somebody else's domain.
+
+    A name without a dot, or of a home network, is in nobody's domain.
+    """
     name = _host_name(request)
     return (
         _is_loopback(request.remote or "")
         and not _is_proxied(request)
-        and not _is_loopback(name)
-        and not name.endswith(".localhost")
+        and "." in name
+        and not name.endswith(HOME_DOMAINS)
         and not _is_address(name)
     )
 

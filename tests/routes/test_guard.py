@@ -151,7 +151,9 @@ def test_a_page_of_a_host_name_that_leads_here_learns_nothing(served: Any, name:
         assert "KLING_DIRECT_TRUSTED_ORIGINS" in refused(answer, 403)["hint"]
 
 
-@pytest.mark.parametrize("name", ["localhost", "comfy.localhost", "192.168.0.7", "[::1]"])
+@pytest.mark.parametrize(
+    "name", ["localhost", "studio-7", "comfy.localhost", "mac.local", "10.0.0.7", "[::1]"]
+)
 def test_a_name_of_this_machine_may_look(served: Any, name: str) -> None:
     host = f"{name}:{served.port}"
     answer = served.http.get("/kling_direct/jobs", headers={"Host": host, "Origin": f"http://{host}"})
