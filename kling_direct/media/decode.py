@@ -164,8 +164,12 @@ class _Decoding:
         self.turn = Turn(facts.rotation_degrees, facts.is_mirrored)
         self.reader = self._reader(sound_seconds)
         self.waves: list[np.ndarray] = []
-        # numpy asks for huge pages; torch.empty does not and takes nearly twice the time to fill
-        self.frames = np.empty((wanted.room, wanted.height_px, wanted.width_px, _CHANNELS), np.float32)
+        # torch asks for no huge pages: in a virtual machine that gives freed memory back, numpy's take 2 to 5
+        # times as long to fill, and elsewhere they save little beside the decoding
+        self.tensor = _torch().empty(
+            (wanted.room, wanted.height_px, wanted.width_px, _CHANNELS), dtype=_torch().float32
+        )
+        self.frames = self.tensor.numpy()
 
     def run(self, on_progress: OnProgress | None) -> Frames:
         slots = threading.Semaphore(_AHEAD)
@@ -195,7 +199,7 @@ class _Decoding:
         if not taken:
             raise UnreadableMedia(f"No frame of {self.path.name} can be decoded from there on.")
         fps = self.facts.frame_rate / self.wanted.every_nth
-        return Frames(_tensor(self.frames[:taken]), fps, self._audio())
+        return Frames(self.tensor[:taken], fps, self._audio())
 
     def _selected(self) -> Iterator[VideoFrame]:
         """Yield the wanted frames; sound is collected on the way."""
@@ -247,7 +251,7 @@ class _Decoding:
         if not self.waves:
             return None
         wave = np.concatenate(self.waves, axis=1)[None]
-        return {"waveform": _tensor(wave), "sample_rate": self.reader.form.rate_hz}
+        return {"waveform": _torch().from_numpy(wave), "sample_rate": self.reader.form.rate_hz}
 
     def _fill(
         self, frame: VideoFrame, target: np.ndarray, reformatter: VideoReformatter, scratch: np.ndarray
@@ -291,7 +295,7 @@ def _finished(future: Future[None]) -> bool:
     return True
 
 
-def _tensor(array: np.ndarray) -> Any:
+def _torch() -> Any:
     import torch  # noqa: PLC0415 - a plain install has no torch
 
-    return torch.from_numpy(array)
+    return torch
