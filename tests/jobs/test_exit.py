@@ -43,7 +43,8 @@ def test_a_create_that_is_answered_while_the_host_ends_is_written_down(
 
     python("-c", ENDS_WITH_A_CREATE_ON_THE_WIRE, str(small_picture), str(small_clip), str(results)).end()
 
-    assert ledger_file.states() == ["submitted"]
+    (state,) = ledger_file.states()
+    assert state in {"submitted", "succeeded", "kept"}  # what follows the answer may have begun
     (row,) = ledger_file.rows()
     assert [task["task_id"] for task in sandbox.tasks()] == [row["task_id"]]
     assert engines().run(order()).result(30).path.is_file()
