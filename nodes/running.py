@@ -98,7 +98,9 @@ class Running:
         engine = await host.engine()
         self.items.go_on()
         status = self._status(engine)
-        return await host.watched(start(engine, status.hear), self._show)
+        value = await host.watched(start(engine, status.hear), self._show)
+        await self._tell()  # the last word stays on the node
+        return value
 
     async def decode(self, work: Callable[..., Value], path: Path) -> Value:
         """Decode something of a file, telling the page."""
@@ -113,10 +115,13 @@ class Running:
     async def _show(self) -> None:
         self.items.go_on()
         if self.items.is_due():
-            try:
-                await host.show_progress(self.node_id, self.items.fraction(), self.items.text())
-            except Exception as error:  # noqa: BLE001 - a display must not end what may be paid
-                logger.debug("The page could not be told: %r", error)
+            await self._tell()
+
+    async def _tell(self) -> None:
+        try:
+            await host.show_progress(self.node_id, self.items.fraction(), self.items.text())
+        except Exception as error:  # noqa: BLE001 - a display must not end what may be paid
+            logger.debug("The page could not be told: %r", error)
 
 
 def ordering_signature(prompt: ApiPrompt, node_id: str) -> str:

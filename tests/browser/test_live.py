@@ -38,8 +38,8 @@ def collected(seen: Any, row: Any, sandbox: Any, made: int) -> None:
     """Collect a task from the sidebar; nothing may be created for that."""
     key = row.get_attribute("data-key")
     row.get_by_role("button", name="Collect now").click()
-    seen.page.locator(f'.kling-direct-row[data-key="{key}"][data-state="under_way"]').wait_for()
-    seen.page.locator(f'.kling-direct-row[data-key="{key}"][data-state="kept"]').wait_for(timeout=60_000)
+    kept = seen.page.locator(f'.kling-direct-row[data-key="{key}"][data-state="kept"]')
+    kept.get_by_role("button", name="Play").wait_for(timeout=60_000)  # only a file that is here can be played
     assert len(sandbox.creates()) == made
 
 

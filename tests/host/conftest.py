@@ -478,7 +478,8 @@ class Graphs:
         }
 
     def save(self, node: str, slot: int = 0) -> dict[str, Any]:
-        inputs = {"video": [node, slot], "filename_prefix": "host", "format": "auto", "format.codec": "auto"}
+        codec = {"format.codec": "auto", "codec": "auto"}  # the second until core's widget became dynamic
+        inputs = {"video": [node, slot], "filename_prefix": "host", "format": "auto", **codec}
         return {"class_type": "SaveVideo", "inputs": inputs}
 
     def show(self, node: str, slot: int) -> dict[str, Any]:

@@ -22,6 +22,12 @@ def test_the_kept_video_is_shown_on_the_node_without_a_save_node(
     with comfy.listening() as listener:
         ended = comfy.ended(comfy.queue(prompt, listener.client_id))
         executed = listener.wait_for("executed", lambda data: data["node"] == node)
+        last_words = [
+            text
+            for of_node, text in (event.data for event in listener.of("progress_text"))
+            if of_node == node
+        ]
+    assert last_words[-1].startswith("kept | ")
     shown = ended.entry["outputs"][node]
     assert executed.data["output"] == shown
     assert set(shown) == {"images", "animated"}, "no link, no id, nothing else"
