@@ -99,7 +99,8 @@ class Running:
         self.items.go_on()
         status = self._status(engine)
         value = await host.watched(start(engine, status.hear), self._show)
-        await self._tell()  # the last word stays on the node
+        if status.progress and status.progress.stage == "kept":
+            await self._tell()  # the last word stays on the node
         return value
 
     async def decode(self, work: Callable[..., Value], path: Path) -> Value:

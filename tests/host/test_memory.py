@@ -73,7 +73,7 @@ def test_frames_that_would_not_fit_are_refused_before_money_is_spent(
     comfy: Any, sandbox: Any, graphs: Any
 ) -> None:
     needed = 30 * 30 * 1920 * 1080 * 12
-    if (free_memory_bytes() or 0) > needed:
+    if (free_memory_bytes() or 0) > needed * 0.8:  # near the edge it depends on who else is at work
         pytest.skip(
             "the frames of the longest result fit into this machine; test_failures.py has a list of them"
         )
