@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -67,6 +68,8 @@ def run(work: str, frames: int, suffix: str, folder: Path) -> Round:
 
 def _side(name: str, work: str, clip: Path, out: Path, python: Path, folder: Path) -> dict[str, Any]:
     command = [str(python), str(HERE / "side.py"), name, work, str(clip), str(out)]
+    if hasattr(os, "sync"):
+        os.sync()  # what the side before wrote is not written while this one's clock runs
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if done.returncode:
         sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import importlib.util
+import mmap
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import NotEnoughMemory
+
+if TYPE_CHECKING:
+    import numpy as np
 
 GIGABYTE = 1_000_000_000
 _CGROUPS = (  # limit and use
@@ -14,6 +22,7 @@ _CGROUPS = (  # limit and use
 )
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
+_MADV_POPULATE_WRITE = 23  # linux/mman.h, since Linux 5.14
 
 
 def free_memory_bytes() -> int | None:
@@ -38,6 +47,26 @@ def require_memory(needed_bytes: int, what: str, way_out: str) -> None:
     if free_bytes is not None and needed_bytes > free_bytes:
         needed, free = (f"{size / GIGABYTE:.1f} GB" for size in (needed_bytes, free_bytes))
         raise NotEnoughMemory(f"{what} need {needed} of memory; {free} are free.", hint=way_out)
+
+
+def populate(array: np.ndarray) -> None:
+    """Give a contiguous array's fresh pages their memory in one call; its values stay.
+
+    Without it each page of 4 KiB costs an interruption when it is first written, which took a third of the
+    processor time of decoding. Linux alone; where the kernel declines, the pages come one by one.
+    """
+    madvise = _madvise()
+    first = -(-array.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = (array.ctypes.data + array.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if madvise is not None and length > 0:
+        madvise(ctypes.c_void_p(first), ctypes.c_size_t(length), _MADV_POPULATE_WRITE)
+
+
+@functools.cache
+def _madvise() -> Any:
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(None), "madvise", None)
 
 
 def _available() -> int | None:
