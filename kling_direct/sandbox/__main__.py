@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
+from .files import DAY_SECONDS
 from .options import (
     DEFAULT_ACCESS_KEY,
     DEFAULT_API_KEY,
@@ -49,6 +51,7 @@ def _options(given: argparse.Namespace) -> SandboxOptions:
         quick_results=given.quick_results,
         charge=given.charge,
         duplicates_allowed=given.duplicates_allowed,
+        now=lambda: time.time() + given.days_ahead * DAY_SECONDS,
     )
 
 
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick-results", action="store_true", help="small results at 10 frames a second, for tests")
     add("--charge", choices=("units", "cash"), default="units", help="how a deduction is shown")
     add("--duplicates-allowed", action="store_true", help="a repeated external id makes a second task")
+    add("--days-ahead", type=float, default=0, help="how far its clock is ahead: 31 clears today's results")
     add(
         "--transitions",
         type=_transitions,

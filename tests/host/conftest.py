@@ -118,7 +118,13 @@ class SandboxProcess:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.origin = f"http://127.0.0.1:{free_port()}"
+        self._folder, self._arguments = folder, arguments
         folder.mkdir(parents=True, exist_ok=True)
+        self.start()
+
+    def start(self, *more: str) -> None:
+        """Serve, over the state that is there."""
+        folder = self._folder
         command = [
             sys.executable,
             "-P",
@@ -129,8 +135,9 @@ class SandboxProcess:
             "--fetch",
             "any",
         ]
-        command += ["--port", self.origin.rsplit(":", 1)[1], "--parallel-limit", "200", *arguments]
-        with (folder / "log.txt").open("wb") as log:
+        command += ["--port", self.origin.rsplit(":", 1)[1], "--parallel-limit", "200"]
+        command += [*self._arguments, *more]
+        with (folder / "log.txt").open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
         eventually(self._answers, "the sandbox starts")
@@ -397,6 +404,14 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sandbox(session_folder: Path) -> Iterator[SandboxProcess]:
     process = SandboxProcess(session_folder / "sandbox", "--quick-results", "--transitions", "polls:1")
+    yield process
+    process.stop()
+
+
+@pytest.fixture
+def own_sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
+    """Give a test a service that it may stop and start."""
+    process = SandboxProcess(tmp_path / "sandbox", "--quick-results", "--transitions", "polls:1")
     yield process
     process.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -126,6 +127,30 @@ def test_a_refusal_by_moderation_is_repeated_and_nothing_is_submitted(
     message = assert_plain(comfy.run(prompt), wanted="nothing was submitted again", task=False)
     assert "raise take" in message
     assert len(sandbox.creates()) == before
+
+
+def test_a_result_that_kling_has_cleared_is_told_with_date_and_price_and_only_a_new_take_pays(
+    own_comfy: Any, own_sandbox: Any, graphs: Any
+) -> None:
+    comfy = own_comfy(KLING_DIRECT_SANDBOX_URL=own_sandbox.origin).start()
+    prompt = graphs.motion()
+    comfy.succeed(prompt)
+    (task,) = own_sandbox.creates()
+    for path in (comfy.base / "output" / "kling_direct").rglob("*.mp4"):
+        path.unlink()
+    own_sandbox.stop()
+    own_sandbox.start("--days-ahead", "31")
+
+    for _ in range(2):
+        message = assert_plain(comfy.run(prompt), wanted="past the 30 days", task=True)
+        assert f"{datetime.now(UTC):%Y-%m-%d}" in message
+        assert "units" in message
+        assert "raise take" in message
+        assert task["answer"]["data"]["task_id"] in message
+    assert len(own_sandbox.creates()) == 1
+
+    comfy.succeed(graphs.motion())
+    assert len(own_sandbox.creates()) == 2
 
 
 def test_a_full_account_is_waited_for(comfy: Any, sandbox: Any, graphs: Any) -> None:

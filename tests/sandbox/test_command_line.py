@@ -42,6 +42,7 @@ def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         ["--transitions", "seconds:-1"],
         ["--fetch", "some"],
         ["--port", "x"],
+        ["--days-ahead", "soon"],
     ],
 )
 def test_an_unknown_choice_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
