@@ -5,14 +5,15 @@ import { app } from "../../scripts/app.js";
 import { words } from "./words.mjs";
 
 /**
- * Say something; where nobody looks it stays until somebody closes it.
+ * Say something; what stays, and what nobody looked at, is there until somebody closes it.
  * @param {"success" | "info" | "warn" | "error"} severity
  * @param {string} detail
+ * @param {{ stays?: boolean }} [options]
  */
-export function notice(severity, detail) {
+export function notice(severity, detail, { stays = document.hidden } = {}) {
   const life = severity === "error" ? 12000 : 6000;
   const toast = { severity, summary: "Kling Direct", detail };
-  app.extensionManager.toast.add(document.hidden ? toast : { ...toast, life });
+  app.extensionManager.toast.add(stays ? toast : { ...toast, life });
 }
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-/** Tell those who look elsewhere that a run is over. */
+/** Tell how a run of ours has ended. */
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
@@ -13,7 +13,10 @@ const DELIVERING = new Set([
   "KlingDirect_FetchTask",
 ]);
 
-/** Say when a run of ours ends while the page is in the background. */
+/**
+ * Say when a video is there to those who look elsewhere, and to everybody what went wrong: ComfyUI's own
+ * notice says no more than that a node failed.
+ */
 export function tellEnds() {
   /** @type {Set<string>} prompts that delivered a video */
   const delivered = new Set();
@@ -26,8 +29,8 @@ export function tellEnds() {
   });
   api.addEventListener("execution_error", (/** @type {any} */ event) => {
     delivered.delete(event.detail?.prompt_id);
-    if (String(event.detail?.node_type ?? "").startsWith("KlingDirect_") && document.hidden) {
-      notice("error", words("end.failed", { message: event.detail.exception_message ?? "" }));
+    if (String(event.detail?.node_type ?? "").startsWith("KlingDirect_")) {
+      notice("error", (event.detail.exception_message ?? "").trim(), { stays: true });
     }
   });
 }

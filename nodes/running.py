@@ -40,12 +40,15 @@ def explained(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
                 return await execute(cls, **inputs)
             except (KlingDirectError, host.KlingDirectFailure) as error:
                 message = str(error)
-            status.failed = True
+            status.failure = message
             if inputs.get("on_failure") == "skip":
+                await running.tell()
                 logger.warning("Node %s, item %d is skipped: %s", running.node_id, running.index, message)
                 note_event(running.signature)
                 return io.NodeOutput(None, block_execution=f"Skipped: {message}")
-            running.items.stopped_by = running.items.stopped_by or message
+            if not running.items.stopped_by:
+                running.items.stopped_by = message
+                await running.tell()
             raise host.KlingDirectFailure(message)
 
     return explaining
@@ -100,7 +103,7 @@ class Running:
         status = self._status(engine)
         value = await host.watched(start(engine, status.hear), self._show)
         if status.progress and status.progress.stage == "kept":
-            await self._tell()  # the last word stays on the node
+            await self.tell()
         return value
 
     async def decode(self, work: Callable[..., Value], path: Path) -> Value:
@@ -116,9 +119,10 @@ class Running:
     async def _show(self) -> None:
         self.items.go_on()
         if self.items.is_due():
-            await self._tell()
+            await self.tell()
 
-    async def _tell(self) -> None:
+    async def tell(self) -> None:
+        """Tell the page how the node stands; what was told last stays on the node."""
         try:
             await host.show_progress(self.node_id, self.items.fraction(), self.items.text())
         except Exception as error:  # noqa: BLE001 - a display must not end what may be paid

@@ -42,7 +42,8 @@ class Status:
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
-        self.is_decoding = self.has_ended = self.failed = False
+        self.is_decoding = self.has_ended = False
+        self.failure = ""
         self._began = time.monotonic()
         self._accepted: float | None = None
         self._expected: Future[Expectation] | None = None
@@ -74,7 +75,9 @@ class Status:
         return 1.0 if stage == "kept" else WAIT_TO + (1 - WAIT_TO) * share
 
     def line(self) -> str:
-        """Return stage, elapsed time, what is usual, price and task."""
+        """Return stage, elapsed time, what is usual, price and task; of a failed item what went wrong."""
+        if self.failure:
+            return self.failure
         progress = self.progress
         if progress is None:
             return "Kling Direct: starting"
@@ -139,14 +142,16 @@ class Items(dict[int, Status]):
         return sum(item.fraction() for item in self.values()) / len(self)
 
     def text(self) -> str:
-        """Return one line for one item; for several a sum and the first that are under way."""
+        """Return one line for one item; for several a sum, the first under way and the first that failed."""
+        if self.stopped_by:
+            return self.stopped_by
         if len(self) == 1:
             return next(iter(self.values())).line()
-        active = {index: item for index, item in self.items() if not item.has_ended}
-        failed = sum(item.failed for item in self.values())
-        head = f"{len(self)} items: {len(self) - len(active) - failed} done"
-        lines = [f"{head}, {failed} failed" if failed else head]
-        lines += [f"{index + 1}: {active[index].line()}" for index in sorted(active)[:LINES]]
+        failed = sorted(index for index, item in self.items() if item.failure)
+        active = sorted(index for index, item in self.items() if not item.has_ended and not item.failure)
+        head = f"{len(self)} items: {len(self) - len(active) - len(failed)} done"
+        lines = [f"{head}, {len(failed)} failed" if failed else head]
+        lines += [f"{index + 1}: {self[index].line()}" for index in active[:LINES] + failed[:LINES]]
         return "\n".join(lines)
 
 

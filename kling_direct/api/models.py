@@ -160,6 +160,12 @@ class Task(_Answered):
             return None
 
     @property
+    def failure_reason(self) -> str:
+        """Return why the task failed, as a sentence that others can follow."""
+        reason = vendor_text(self.task_status_msg) or "Kling gave no reason."
+        return reason if reason.endswith((".", "!", "?", "。")) else f"{reason}."
+
+    @property
     def video(self) -> TaskVideo | None:
         """Return the generated video, once there is one with a link."""
         return next((video for video in self.task_result.videos if video.url), None)

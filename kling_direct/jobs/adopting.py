@@ -14,7 +14,7 @@ from blake3 import blake3
 from ..api.limits import is_path_id
 from ..api.models import TaskStatus
 from ..api.retry import read_again
-from ..errors import InputRefused, ResultGone, SubmissionsHeld, Violation, vendor_text
+from ..errors import InputRefused, ResultGone, SubmissionsHeld, Violation
 from .attempt import Attempt, AttemptState, attempt_of
 from .collect import charge_of
 from .job import Job, MotionControl, Order, Service, VideoFile, realm_of
@@ -142,8 +142,11 @@ async def _adopted(desk: Desk, wanted: Wanted, task: Task, realm: str, origin: s
         "external_id": task.task_id,  # ours and the user's own ids stay free for the jobs they name
     }
     if task.status is TaskStatus.FAILED:
-        reason = vendor_text(task.task_status_msg) or "Kling gave no reason."
-        changes |= {"state": AttemptState.FAILED, "ended_at": desk.clock.now(), "reason": reason}
+        changes |= {
+            "state": AttemptState.FAILED,
+            "ended_at": desk.clock.now(),
+            "reason": task.failure_reason,
+        }
         changes |= charge_of(task, realm)
     await asyncio.to_thread(partial(desk.ledger.adopt, job, [(1, account.sender, changes)]))
     return (await asyncio.to_thread(desk.ledger.attempts_of, key))[-1]

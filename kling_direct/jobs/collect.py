@@ -119,8 +119,9 @@ async def _end(work: Work, answer: Answer[Task]) -> None:
         "vendor_created_at": task.created_at,
     }
     if task.status is TaskStatus.FAILED:
-        reason = vendor_text(task.task_status_msg) or "Kling gave no reason."
-        await work.note(state=AttemptState.FAILED, ended_at=work.clock.now(), reason=reason, **changes)
+        await work.note(
+            state=AttemptState.FAILED, ended_at=work.clock.now(), reason=task.failure_reason, **changes
+        )
         return
     await work.note(state=AttemptState.SUCCEEDED, **changes, **_links(task))
 

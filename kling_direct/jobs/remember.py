@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.models import TaskStatus
 from ..api.retry import read_again
-from ..errors import OutcomeUnknown, vendor_text
+from ..errors import OutcomeUnknown
 from .attempt import MAX_ATTEMPTS, AttemptState
 from .collect import charge_of, place_columns
 from .job import Sender
@@ -93,7 +93,6 @@ def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, An
         "submitted_at": task.created_at,
     }
     if task.status is TaskStatus.FAILED:
-        reason = vendor_text(task.task_status_msg) or "Kling gave no reason."
-        changes |= {"state": AttemptState.FAILED, "ended_at": now, "reason": reason}
+        changes |= {"state": AttemptState.FAILED, "ended_at": now, "reason": task.failure_reason}
         changes |= charge_of(task, job.realm)
     return changes

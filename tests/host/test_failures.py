@@ -153,6 +153,14 @@ def test_a_result_that_kling_has_cleared_is_told_with_date_and_price_and_only_a_
     assert len(own_sandbox.creates()) == 2
 
 
+def test_what_went_wrong_stays_under_the_node(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    sandbox.script("create", "task-failed")
+    with comfy.listening() as listener:
+        ended = comfy.ended(comfy.queue(graphs.motion(), listener.client_id))
+        message = assert_plain(ended, wanted="internal error. Task ", task=True)
+        assert listener.texts()[-1] == message
+
+
 def test_a_full_account_is_waited_for(comfy: Any, sandbox: Any, graphs: Any) -> None:
     sandbox.script("create", "code-1303", "code-1302")
     comfy.succeed(graphs.motion())

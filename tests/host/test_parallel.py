@@ -112,8 +112,9 @@ def test_the_page_reads_how_many_items_are_done_and_failed(comfy: Any, sandbox: 
         assert comfy.ended(comfy.queue(prompt, listener.client_id)).ok
         texts = listener.texts()
     last = [text for text in texts if text.startswith("4 items: 2 done, 1 failed")][-1].splitlines()
-    assert len(last) == 2, "the one that is under way"
+    assert len(last) == 3, "the one that is under way, and the one that failed"
     assert "submitting" in last[1]
+    assert "moderation" in last[2]
 
 
 def test_the_page_reads_that_frames_are_decoded(comfy: Any, sandbox: Any, graphs: Any) -> None:

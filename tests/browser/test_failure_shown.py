@@ -1,0 +1,35 @@
+"""A failed run as the page shows it: one message for people, where they look."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MOTION = "KlingDirect_MotionControl"
+UNDER_THE_NODE = """type => window.app.graph.nodes.find(one => one.comfyClass === type)
+    .widgets.find(one => one.name === "$$node-text-preview")?.value"""
+
+
+def test_a_failure_is_told_on_the_page_and_under_the_node_with_task_and_next_step(
+    comfy: Any, inputs: Path, screen: Callable[..., Any], shot: Callable[..., Any], sandbox: Any
+) -> None:
+    sandbox.tasks_take(polls=0)
+    sandbox.script("create", "task-failed")
+    seen = screen(comfy.url)
+    seen.open_template("1 motion control")
+    seen.widget(MOTION, "take", 701)
+    seen.run()
+    toast = seen.said("internal error")
+    seen.look_at()
+    shot(seen, "failure")
+    message = toast.locator(".p-toast-detail").inner_text()
+    assert re.fullmatch(
+        r"Kling reports that the task failed: Task failed due to an internal error\. Task \d+\."
+        r" Run it again to make another attempt; if it fails once more, change an input\.",
+        message,
+    )
+    assert seen.page.evaluate(UNDER_THE_NODE, MOTION) == message
