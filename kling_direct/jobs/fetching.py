@@ -48,7 +48,7 @@ async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: P
     attempt = await desk.served(attempt)
     problem = {
         AttemptState.KEPT: "has its result already",
-        AttemptState.FAILED: f"failed and has no result: {attempt.reason.rstrip('.')}",
+        AttemptState.FAILED: f"failed and has no result: {(attempt.reason or 'nobody knows why').rstrip('.')}",
     }.get(attempt.state, "" if attempt.task_id else "has no task")
     if problem:
         raise JobError(f"Job {attempt.job_key[:10]} {problem}.", task_id=attempt.task_id)
