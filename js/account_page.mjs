@@ -8,8 +8,6 @@ import { ask, tell } from "./requests.mjs";
 import { amountText, words } from "./words.mjs";
 
 const PAGE_SIZE = 30;
-/** Where others' tasks are left out, this many pages without one of ours end the list. */
-const EMPTY_PAGES = 3;
 
 /** @typedef {{ service: string, profile: string }} Account */
 
@@ -19,7 +17,6 @@ export class AccountPage {
     this.signal = signal;
     this.page = 1;
     this.round = 0;
-    this.empty = 0;
     this.service = h("select", {
       "aria-label": words("account.service"),
       on: { change: () => this.turn(1) },
@@ -64,14 +61,11 @@ export class AccountPage {
     const answer = await tried(() => ask("/account", query, this.signal));
     if (round !== this.round) return; // somebody has asked for something else meanwhile
     if (!answer) return void fill(this.list);
-    if (page === 1 || answer.tasks.length) this.empty = 0;
-    else if (page > this.page) this.empty += 1;
     this.page = page;
     this.number.textContent = String(page);
     this.before.disabled = page <= 1;
-    const isOwn = answer.browse === "own";
-    this.after.disabled = isOwn ? this.empty >= EMPTY_PAGES : answer.tasks.length < PAGE_SIZE;
-    this.note.hidden = !isOwn;
+    this.after.disabled = answer.is_last;
+    this.note.hidden = answer.browse !== "own";
     fill(
       this.list,
       ...(answer.tasks.length

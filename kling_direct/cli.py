@@ -286,8 +286,8 @@ def tasks(
     from .pages.payloads import task_payload  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(as_json=as_json) as engine:
-        answer = engine.list_tasks(service, profile, page, page_size).result()
-    payloads = [task_payload(task) for task in answer.value]
+        listed = engine.list_tasks(service, profile, page, page_size).result()
+    payloads = [task_payload(task) for task in listed.tasks]
     if as_json:
         print_json({"page": page, "page_size": page_size, "tasks": payloads})
     else:

@@ -61,8 +61,8 @@ class ListTasks(io.ComfyNode):
         if off := off_text(service):
             raise SubmissionsHeld(off)
         engine = await host.engine()
-        answer = await host.watched(engine.list_tasks(service, text(inputs, "profile"), page, page_size))
-        tasks = await host.in_thread(own_tasks, engine, answer.value)
+        listed = await host.watched(engine.list_tasks(service, text(inputs, "profile"), page, page_size))
+        tasks = await host.in_thread(own_tasks, engine, listed.tasks)
         table = task_table(tasks)
         ids = [task.task_id for task in tasks] or [ExecutionBlocker(None)]  # core fails on an empty list
         return io.NodeOutput(table, ids, ui=ui.PreviewText(table))

@@ -32,13 +32,14 @@ async def account(asked: Asked) -> web.Response:
     wanted = asked.values
     asked.require_service(wanted.service)
     future = asked.engine.list_tasks(wanted.service, wanted.profile, wanted.page, wanted.page_size)
-    tasks = (await asyncio.wrap_future(future)).value
+    listed = await asyncio.wrap_future(future)
     return json_answer(
         {
             "page": wanted.page,
             "page_size": wanted.page_size,
             "browse": asked.engine.settings.account_browse,
-            "tasks": await asyncio.to_thread(_tasks, asked, tasks),
+            "tasks": await asyncio.to_thread(_tasks, asked, listed.tasks),
+            "is_last": listed.is_last,
         }
     )
 

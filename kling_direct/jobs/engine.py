@@ -11,7 +11,6 @@ import asyncio
 import logging
 import threading
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -34,6 +33,7 @@ from .media_threads import MediaThreads
 from .next_step import Serve
 from .reading import read_job
 from .store import ResultStore
+from .task_page import TaskPage
 from .uploads import clean
 from .watchers import Watchers
 from .work import NobodyWaits
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from ..api.models import Answer, ResourcePack, Task
+    from ..api.models import ResourcePack
     from ..clock import Clock
     from ..hosting.leftover import Leftover
     from ..settings import Settings
@@ -123,7 +123,7 @@ class Engine:
 
     def list_tasks(
         self, service: Service, profile: str, page: int, page_size: int
-    ) -> concurrent.futures.Future[Answer[tuple[Task, ...]]]:
+    ) -> concurrent.futures.Future[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
         return self._call(self._list(service, profile, page, page_size))
 
@@ -284,17 +284,16 @@ class Engine:
             by_content=by_content,
         )
 
-    async def _list(
-        self, service: Service, profile: str, page: int, page_size: int
-    ) -> Answer[tuple[Task, ...]]:
+    async def _list(self, service: Service, profile: str, page: int, page_size: int) -> TaskPage:
         account = await asyncio.to_thread(self.accounts.account, service, profile)
         client = await (await self._open_connections()).client(account)
-        answer = await client.list(page, page_size)
+        tasks = (await client.list(page, page_size)).value
+        is_last = len(tasks) < page_size
         if self.settings.account_browse == "all":
-            return answer
+            return TaskPage(tasks, is_last)
         ledger = await asyncio.to_thread(self.ledger)
-        own = await asyncio.to_thread(known_tasks, ledger.database, [task.task_id for task in answer.value])
-        return replace(answer, value=tuple(task for task in answer.value if task.task_id in own))
+        own = await asyncio.to_thread(known_tasks, ledger.database, [task.task_id for task in tasks])
+        return TaskPage(tuple(task for task in tasks if task.task_id in own), is_last)
 
     async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
         account = await asyncio.to_thread(self.accounts.account, service, profile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
 ANSWER_OF = "**/kling_direct/account?*"
 
 
-def answer(*ids: str, browse: str = "all") -> str:
+def answer(*ids: str, browse: str = "all", is_last: bool = True) -> str:
     task = {"external_task_id": None, "status": "succeed", "reason": None, "created_at": None}
     rows = [{"task_id": one, **task, "duration_seconds": 4.0, "units": 2.0, "job_key": None} for one in ids]
-    return json.dumps({"page": 1, "page_size": 30, "browse": browse, "tasks": rows})
+    told = {"page": 1, "page_size": 30, "browse": browse, "is_last": is_last, "tasks": rows}
+    return json.dumps(told)
 
 
 def test_a_task_of_another_machine_is_taken_over(
@@ -83,20 +85,22 @@ def test_a_late_answer_is_not_shown_under_another_account(comfy: Any, screen: Ca
     assert seen.page.locator('li[data-task="222"]').count() == 0
 
 
-def test_a_server_that_shows_only_its_own_tasks_says_so_and_its_list_ends(
+def test_a_server_that_shows_only_its_own_tasks_says_so_and_its_list_ends_where_the_accounts_does(
     comfy: Any, screen: Callable[..., Any]
 ) -> None:
     seen = screen(comfy.url)
 
     def reply(route: Any) -> None:
-        tasks = ["111"] if "page=1&" in route.request.url else []
-        route.fulfill(body=answer(*tasks, browse="own"), content_type="application/json")
+        page = int(re.findall(r"[?&]page=(\d+)", route.request.url)[0])
+        told = answer(*{1: ["111"], 6: ["222"]}.get(page, []), browse="own", is_last=page == 6)
+        route.fulfill(body=told, content_type="application/json")
 
     seen.page.route(ANSWER_OF, reply)
     seen.tasks().show("account")
     seen.page.get_by_text("This server shows only tasks of its own ledger").wait_for()
     older = seen.page.get_by_role("button", name="Older")
-    for page in ("2", "3", "4"):
+    for page in ("2", "3", "4", "5", "6"):
         older.click()
         seen.page.locator(".kling-direct-number", has_text=page).wait_for()
+    seen.page.locator('li[data-task="222"]').wait_for()
     assert older.is_disabled()

@@ -118,17 +118,17 @@ def test_an_id_that_nobody_knows_is_answered_in_words(comfy: Any, sandbox: Any, 
 
 
 def test_the_list_shows_every_task_and_never_a_link(comfy: Any, sandbox: Any, graphs: Any) -> None:
-    task_id = foreign_task(comfy, sandbox)
+    older, newer = foreign_task(comfy, sandbox), foreign_task(comfy, sandbox)
     prompt = {
-        "list": {"class_type": "KlingDirect_ListTasks", "inputs": {"page": 1, "page_size": 5}},
+        "list": {"class_type": "KlingDirect_ListTasks", "inputs": {"page": 1, "page_size": 2}},
         "ids": graphs.show("list", 1),
     }
     ended = comfy.succeed(prompt)
     table = ended.entry["outputs"]["list"]["text"][0]
-    assert task_id in table
+    assert older in table
+    assert newer in table
     assert "http" not in table
-    assert ended.seen("ids")[0] == task_id
-    assert len(ended.seen("ids")) == 5
+    assert ended.seen("ids") == [newer, older]
 
 
 def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox: Any, graphs: Any) -> None:

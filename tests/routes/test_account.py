@@ -14,9 +14,10 @@ def forget_ledger(served: Any, serve: Any, folder: Any) -> Any:
 
 def test_tasks_are_listed_page_by_page_with_their_jobs(served: Any) -> None:
     keys = [served.run(take=take) for take in range(3)]
-    first = served.get("/account", page=1, page_size=2).json()["tasks"]
-    second = served.get("/account", page=2, page_size=2).json()["tasks"]
-    assert [task["job_key"] for task in first + second] == keys[::-1]
+    first = served.get("/account", page=1, page_size=2).json()
+    second = served.get("/account", page=2, page_size=2).json()
+    assert [task["job_key"] for task in first["tasks"] + second["tasks"]] == keys[::-1]
+    assert (first["is_last"], second["is_last"]) == (False, True)
 
 
 def test_a_task_of_another_machine_is_adopted_and_kept(
@@ -41,6 +42,7 @@ def test_browsing_own_shows_and_fetches_the_ledgers_tasks_alone(
     served.run()
     other = serve(home=tmp_path / "other", results=tmp_path / "other-results", account_browse="own")
     assert other.get("/account").json()["tasks"] == []
+    assert not other.get("/account", page_size=1).json()["is_last"], "others' tasks are left out, not missing"
     task_id = sandbox.tasks()[0]["task_id"]
     answer = other.post("/account/adopt", {"service": "sandbox", "task_id": task_id})
     assert answer.status_code == 404
