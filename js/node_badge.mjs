@@ -96,6 +96,7 @@ export class NodeBadges {
       const before = this.asked.get(placed.node);
       if (before?.text === text && performance.now() < before.until) continue;
       before?.closing.abort();
+      if (before && before.text !== text) this.show(placed.node, { known: true, checking: true }); // no old price
       const question = { text, until: Infinity, closing: new AbortController() };
       this.asked.set(placed.node, question);
       // one after the other: each may decode a clip
@@ -115,9 +116,17 @@ export class NodeBadges {
     if (signal.aborted) return;
     // what has changed while it was asked makes it old at once
     question.until = found && question.until ? performance.now() + FRESH_MS : 0;
-    this.found.set(placed.node, found);
+    this.show(placed.node, found);
+  }
+
+  /**
+   * @param {any} node
+   * @param {any} found
+   */
+  show(node, found) {
+    this.found.set(node, found);
     this.pulse.revision += 1;
-    placed.node.setDirtyCanvas?.(true, true);
+    node.setDirtyCanvas?.(true, true);
   }
 
   /**
@@ -149,6 +158,7 @@ export async function check(placed, prompt = promptOf(placed), signal = undefine
  */
 export function badgesOf(found) {
   if (!found?.known) return [];
+  if (found.checking) return [[words("badge.checking"), "note"]];
   /** @type {[string, string][]} */
   const badges = [price(found)];
   if (found.used) badges.push([usedText(found.used), "note"]);

@@ -38,6 +38,22 @@ def test_the_price_follows_the_widgets(editor: Any, shot: Callable[..., Any]) ->
     editor.wait_for_badge("free")
 
 
+def test_an_old_price_is_not_shown_while_the_new_one_is_asked_for(editor: Any) -> None:
+    waiting: list[Any] = []
+
+    def hold(route: Any) -> None:
+        waiting.append(route)
+
+    editor.page.route("**/kling_direct/node", hold)
+    editor.widget(MOTION, "service", "kling")
+    editor.wait_for_badge("checking the price")
+    assert not any("free" in text for text in editor.badges())
+    while waiting:
+        waiting.pop().continue_()
+    editor.page.unroute("**/kling_direct/node")
+    editor.wait_for_badge("up to 2 units (0.28 USD)")
+
+
 def test_what_was_made_says_so_after_the_run_and_not_before(editor: Any) -> None:
     editor.widget(MOTION, "take", 201)
     editor.wait_for_badge("sandbox, free")
