@@ -12,38 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .api.limits import Mode, Model, Orientation
 from .errors import DownloadBroken, KlingDirectError, SettingsError
 from .jobs.engine import Engine
-from .jobs.job import Cuts, MotionControl, Order, Service, VideoFile
+from .jobs.job import MotionControl, Order, Service, VideoFile
 from .jobs.progress import Stage
-from .media.types import ConformMode
 from .options import (
-    CallbackOption,
-    ConformOption,
-    CutsOption,
-    ElementOption,
-    ExternalIdOption,
-    FpsOption,
     ImageArgument,
     JsonOption,
-    MaxUnitsOption,
-    ModelOption,
-    ModeOption,
-    OrientationOption,
+    OrderOptions,
+    OutOption,
     ProfileOption,
-    ProjectOption,
-    PromptOption,
     ServiceOption,
     SoundOption,
-    TakeOption,
     VideoArgument,
     WaitOption,
-    WatermarkOption,
     moment_of,
+    takes_order_options,
     this_invocation,
-    units_of,
-    video_of,
 )
 from .settings import load_settings
 from .terminal import (
@@ -108,7 +93,7 @@ def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[En
 
 @app.command()
 def demo(
-    out_path: Annotated[Path | None, typer.Option("-o", "--out", help="Copy the video here.")] = None,
+    out_path: OutOption = None,
     keep_sound: SoundOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -127,28 +112,12 @@ def demo(
 
 
 @app.command()
+@takes_order_options
 def check(
     image: ImageArgument,
     video: VideoArgument,
     *,
-    prompt: PromptOption = "",
-    model: ModelOption = Model.V2_6.value,
-    mode: ModeOption = Mode.STD.value,
-    orientation: OrientationOption = Orientation.VIDEO.value,
-    keep_sound: SoundOption = True,
-    take: TakeOption = 0,
-    service: ServiceOption = Service.SANDBOX,
-    profile: ProfileOption = "",
-    project: ProjectOption = "",
-    element_id: ElementOption = "",
-    watermark: WatermarkOption = False,
-    callback_url: CallbackOption = "",
-    external_task_id: ExternalIdOption = "",
-    max_units: MaxUnitsOption = "0",
-    wait_minutes: WaitOption = 60.0,
-    conform: ConformOption = ConformMode.AUTO,
-    cuts: CutsOption = Cuts.REFUSE,
-    fps: FpsOption = "",
+    options: OrderOptions,
     write: Annotated[Path | None, typer.Option(help="Leave what would be sent in this folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,22 +125,7 @@ def check(
     from .pages.payloads import checked_payload  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(as_json=as_json) as engine:
-        order = Order(
-            image=image,
-            video=video_of(video, fps),
-            motion=MotionControl(prompt, model, mode, orientation, keep_sound, element_id, watermark, take),
-            service=service,
-            profile=profile,
-            project=project,
-            callback_url=callback_url,
-            external_task_id=external_task_id,
-            max_units=units_of(max_units),
-            wait_minutes=wait_minutes,
-            conform=conform,
-            cuts=cuts,
-            spender=this_invocation(),
-        )
-        checked = engine.check(order, write).result()
+        checked = engine.check(options.order(image, video), write).result()
     if as_json:
         print_json(checked_payload(checked))
     else:
@@ -181,29 +135,13 @@ def check(
 
 
 @app.command()
+@takes_order_options
 def run(
     image: ImageArgument,
     video: VideoArgument,
     *,
-    out_path: Annotated[Path | None, typer.Option("-o", "--out", help="Copy the video here.")] = None,
-    prompt: PromptOption = "",
-    model: ModelOption = Model.V2_6.value,
-    mode: ModeOption = Mode.STD.value,
-    orientation: OrientationOption = Orientation.VIDEO.value,
-    keep_sound: SoundOption = True,
-    take: TakeOption = 0,
-    service: ServiceOption = Service.SANDBOX,
-    profile: ProfileOption = "",
-    project: ProjectOption = "",
-    element_id: ElementOption = "",
-    watermark: WatermarkOption = False,
-    callback_url: CallbackOption = "",
-    external_task_id: ExternalIdOption = "",
-    max_units: MaxUnitsOption = "0",
-    wait_minutes: WaitOption = 60.0,
-    conform: ConformOption = ConformMode.AUTO,
-    cuts: CutsOption = Cuts.REFUSE,
-    fps: FpsOption = "",
+    out_path: OutOption = None,
+    options: OrderOptions,
     again: Annotated[
         bool, typer.Option("--again", help="Try again after a failure that is likely to come back.")
     ] = False,
@@ -211,23 +149,7 @@ def run(
 ) -> None:
     """Make the video, paying at most once however often this is run."""
     with engine_and_errors(as_json=as_json) as engine:
-        order = Order(
-            image=image,
-            video=video_of(video, fps),
-            motion=MotionControl(prompt, model, mode, orientation, keep_sound, element_id, watermark, take),
-            service=service,
-            profile=profile,
-            project=project,
-            callback_url=callback_url,
-            external_task_id=external_task_id,
-            max_units=units_of(max_units),
-            wait_minutes=wait_minutes,
-            conform=conform,
-            cuts=cuts,
-            again=again,
-            spender=this_invocation(),
-        )
-        _run(engine, order, out_path, as_json=as_json)
+        _run(engine, options.order(image, video, again=again), out_path, as_json=as_json)
 
 
 @app.command()
@@ -236,7 +158,7 @@ def collect(
     from_file: Annotated[
         Path | None, typer.Option(help="Keep this file, which you fetched yourself, as the result.")
     ] = None,
-    out_path: Annotated[Path | None, typer.Option("-o", "--out", help="Copy the video here.")] = None,
+    out_path: OutOption = None,
     wait_minutes: WaitOption = 60.0,
     as_json: JsonOption = False,
 ) -> None:

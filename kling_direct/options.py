@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import secrets
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .api.limits import Mode, Model, Orientation
 from .errors import InputRefused, SettingsError, Violation
-from .jobs.job import Cuts, Service, Spender, VideoFile, VideoFrames, VideoUrl
+from .jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoFrames, VideoUrl
 from .media.frame_folder import FrameFolder
 from .media.types import ConformMode, Frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HIGHEST_FPS = 240
 
@@ -46,7 +53,86 @@ ConformOption = Annotated[
 ]
 CutsOption = Annotated[Cuts, typer.Option(help="What to do with a clip whose shot changes.")]
 FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
+OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Copy the video here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderOptions:
+    """The options that say what is ordered, and what each is where it is not given."""
+
+    prompt: PromptOption = ""
+    model: ModelOption = Model.V2_6.value
+    mode: ModeOption = Mode.STD.value
+    orientation: OrientationOption = Orientation.VIDEO.value
+    keep_sound: SoundOption = True
+    take: TakeOption = 0
+    service: ServiceOption = Service.SANDBOX
+    profile: ProfileOption = ""
+    project: ProjectOption = ""
+    element_id: ElementOption = ""
+    watermark: WatermarkOption = False
+    callback_url: CallbackOption = ""
+    external_task_id: ExternalIdOption = ""
+    max_units: MaxUnitsOption = "0"
+    wait_minutes: WaitOption = 60.0
+    conform: ConformOption = ConformMode.AUTO
+    cuts: CutsOption = Cuts.REFUSE
+    fps: FpsOption = ""
+
+    def order(self, image: Path, video: str, *, again: bool = False) -> Order:
+        """Return the order that they make of these inputs.
+
+        Raises:
+            InputRefused: an option or VIDEO cannot be understood.
+            UnreadableMedia: VIDEO is a folder without pictures.
+        """
+        return Order(
+            image=image,
+            video=video_of(video, self.fps),
+            motion=MotionControl(
+                self.prompt,
+                self.model,
+                self.mode,
+                self.orientation,
+                self.keep_sound,
+                self.element_id,
+                self.watermark,
+                self.take,
+            ),
+            service=self.service,
+            profile=self.profile,
+            project=self.project,
+            callback_url=self.callback_url,
+            external_task_id=self.external_task_id,
+            max_units=units_of(self.max_units),
+            wait_minutes=self.wait_minutes,
+            conform=self.conform,
+            cuts=self.cuts,
+            again=again,
+            spender=this_invocation(),
+        )
+
+
+def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take each of the OrderOptions by itself, where its parameter `options` stands.
+
+    Typer reads the options of a command from its signature.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
+    single = inspect.signature(OrderOptions, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def with_single_options(**given: Any) -> None:
+        options = OrderOptions(**{name: given.pop(name) for name in single})
+        command(**given, options=options)
+
+    parameters = []
+    for parameter in own.values():
+        parameters += single.values() if parameter.name == "options" else [parameter]
+    with_single_options.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    with_single_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_single_options
 
 
 def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
