@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..clock import SystemClock
 from ..errors import InputChanged, InputRefused, MediaStopped, SpendingRefused, UnknownProfile
@@ -20,6 +19,7 @@ from ..hosting.choice import no_host_error
 from .accepted import until_accepted
 from .accounts import Accounts
 from .adopting import Wanted, wanted_attempt
+from .background_loop import BackgroundLoop
 from .check import order_violations
 from .checking import Checked, check_order
 from .connections import Connections
@@ -63,7 +63,6 @@ SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0
 NOTHING_SUBMITTED = (NobodyWaits, MediaStopped, InputChanged, SpendingRefused)
 """Ends of a flight that are the first order's alone; an equal order of somebody else begins anew."""
-Value = TypeVar("Value")
 
 
 class Engine:
@@ -80,10 +79,8 @@ class Engine:
         self._media = MediaThreads()
         self._places = WorkPlaces(settings.home)
         self._flights: dict[str, Flight] = {}
-        self._starting = threading.Lock()
+        self._loop = BackgroundLoop("kling-direct-engine")
         self._opening = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
         self._ledger: Ledger | None = None
         self._desk: Desk | None = None
         self._connections: Connections | None = None
@@ -93,23 +90,23 @@ class Engine:
 
         The future raises KlingDirectError. Cancelling it lets go: a task that exists goes on.
         """
-        return self._call(self._run(order, listener))
+        return self._loop.call(self._run(order, listener))
 
     def submit(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Attempt]:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
-        return self._call(self._submit(order, listener))
+        return self._loop.call(self._submit(order, listener))
 
     def fetch(
         self, wanted: Wanted, listener: Listener | None = None, *, wait_minutes: float = 60.0
     ) -> concurrent.futures.Future[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
-        return self._call(self._fetch(wanted, listener, wait_minutes))
+        return self._loop.call(self._fetch(wanted, listener, wait_minutes))
 
     def collect(
         self, name: str, listener: Listener | None = None, *, wait_minutes: float = 60.0
     ) -> concurrent.futures.Future[Outcome]:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
-        return self._call(self._collect(name, listener, wait_minutes))
+        return self._loop.call(self._collect(name, listener, wait_minutes))
 
     def check(
         self, order: Order, write_to: Path | None = None, *, by_content: bool = False
@@ -119,34 +116,34 @@ class Engine:
         What would be sent is left in the folder `write_to`, if one is given; with `by_content` under names
         that tell its content, each once, and a clip that is sent as it is stays where it is.
         """
-        return self._call(self._check(order, write_to, by_content=by_content))
+        return self._loop.call(self._check(order, write_to, by_content=by_content))
 
     def list_tasks(
         self, service: Service, profile: str, page: int, page_size: int
     ) -> concurrent.futures.Future[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
-        return self._call(self._list(service, profile, page, page_size))
+        return self._loop.call(self._list(service, profile, page, page_size))
 
     def packs(
         self, service: Service, profile: str, span: timedelta
     ) -> concurrent.futures.Future[tuple[ResourcePack, ...]]:
         """Return the account's prepaid packs: a free look that proves the key."""
-        return self._call(self._packs(service, profile, span))
+        return self._loop.call(self._packs(service, profile, span))
 
     def clean_store(self, older_than: timedelta) -> concurrent.futures.Future[tuple[int, int]]:
         """Remove our own reference videos from the configured host and return how many went and are left.
 
         Those go that are older than `older_than` and that no unfinished attempt needs.
         """
-        return self._call(self._clean_store(older_than))
+        return self._loop.call(self._clean_store(older_than))
 
     def leftovers(self) -> concurrent.futures.Future[tuple[str, list[Leftover]]]:
         """Return the configured host's kind and what it holds of ours."""
-        return self._call(self._leftovers())
+        return self._loop.call(self._leftovers())
 
     def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
-        return self._call(self._keep_file(name, path))
+        return self._loop.call(self._keep_file(name, path))
 
     def use(self, settings: Settings) -> None:
         """Work under other spending limits from here on; jobs under way keep theirs."""
@@ -171,16 +168,7 @@ class Engine:
 
     def close(self) -> None:
         """Let go of everything. A create on the wire gets a few seconds to be answered."""
-        with self._starting:
-            loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is not None and thread is not None:
-            winding_down = asyncio.run_coroutine_threadsafe(self._wind_down(), loop)
-            with suppress(TimeoutError):
-                winding_down.result(STOP_SECONDS + SENDING_GRACE_SECONDS)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(STOP_SECONDS)
-            if not thread.is_alive():
-                loop.close()
+        self._loop.stop(self._wind_down, STOP_SECONDS + SENDING_GRACE_SECONDS)
         self._media.close()
         self._places.close()
         if self._ledger is not None:
@@ -340,19 +328,6 @@ class Engine:
                 self._places,
             )
         return self._desk
-
-    def _call(self, work: Coroutine[Any, Any, Value]) -> concurrent.futures.Future[Value]:
-        return asyncio.run_coroutine_threadsafe(work, self._running_loop())
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="kling-direct-engine", daemon=True
-                )
-                self._thread.start()
-            return self._loop
 
     async def _wind_down(self) -> None:
         deadline = self.clock.monotonic() + SENDING_GRACE_SECONDS
