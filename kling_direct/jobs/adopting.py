@@ -6,17 +6,16 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import sqlalchemy as sa
 from blake3 import blake3
 
 from ..api.limits import is_path_id
-from ..api.models import TaskStatus
 from ..api.retry import read_again
 from ..errors import InputRefused, ResultGone, SubmissionsHeld, Violation
 from .attempt import Attempt, AttemptState, attempt_of
-from .collect import charge_of
+from .columns import task_columns
 from .job import Job, MotionControl, Order, Service, VideoFile, realm_of
 from .tables import attempts
 from .work import look_up
@@ -133,20 +132,7 @@ async def _adopted(desk: Desk, wanted: Wanted, task: Task, realm: str, origin: s
     )
     key = adopted_key(realm, task.task_id)
     job = Job(key, realm, origin, "", "", order)
-    changes: dict[str, Any] = {
-        "state": AttemptState.SUBMITTED,
-        "task_id": task.task_id,
-        "task_status": task.task_status,
-        "vendor_created_at": task.created_at,
-        "submitted_at": task.created_at,
-        "external_id": task.task_id,  # ours and the user's own ids stay free for the jobs they name
-    }
-    if task.status is TaskStatus.FAILED:
-        changes |= {
-            "state": AttemptState.FAILED,
-            "ended_at": desk.clock.now(),
-            "reason": task.failure_reason,
-        }
-        changes |= charge_of(task, realm)
+    changes = task_columns(task, realm, desk.clock.now())
+    changes["external_id"] = task.task_id  # ours and the user's own ids stay free for the jobs they name
     await asyncio.to_thread(partial(desk.ledger.adopt, job, [(1, account.sender, changes)]))
     return (await asyncio.to_thread(desk.ledger.attempts_of, key))[-1]

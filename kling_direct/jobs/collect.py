@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +27,7 @@ from ..errors import (
 from ..media.probe import probe_clip
 from ..settings import is_loopback
 from .attempt import Attempt, AttemptState
+from .columns import charge_columns, failure_columns, kept_columns, link_columns
 from .hints import pause_for_hint
 from .job import EMBEDDED_ORIGIN
 from .next_step import RETRY_HINT, charge_text, gone, is_input_failure
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ..api.models import Answer, Task
     from ..media.types import ClipFacts
     from .job import JobLabel
-    from .store import KeptFile, ResultStore
+    from .store import ResultStore
 
 logger = logging.getLogger(__name__)
 
@@ -114,27 +114,14 @@ def _pause(work: Work) -> Callable[[float], Awaitable[None]]:
 
 async def _end(work: Work, answer: Answer[Task]) -> None:
     task = answer.value
-    changes: dict[str, Any] = charge_of(task, work.attempt.realm) | {
+    changes: dict[str, Any] = charge_columns(task, work.attempt.realm) | {
         "task_status": task.task_status,
         "vendor_created_at": task.created_at,
     }
     if task.status is TaskStatus.FAILED:
-        await work.note(
-            state=AttemptState.FAILED, ended_at=work.clock.now(), reason=task.failure_reason, **changes
-        )
+        await work.note(**changes, **failure_columns(task, work.clock.now()))
         return
-    await work.note(state=AttemptState.SUCCEEDED, **changes, **_links(task))
-
-
-def charge_of(task: Task, realm: str) -> dict[str, Any]:
-    """Return what the vendor charged, as ledger columns: units, or cash with the realm's currency."""
-    quota = task.final_balance_deduction.quota
-    currency = {"china": "CNY"}.get(realm, "USD")
-    return {
-        "units_charged": task.final_unit_deduction,
-        "cash_charged": quota,
-        "currency": currency if quota is not None else None,
-    }
+    await work.note(state=AttemptState.SUCCEEDED, **changes, **link_columns(task))
 
 
 def failure(attempt: Attempt) -> TaskFailed:
@@ -212,7 +199,7 @@ async def _fetch(work: Work, part: Path) -> None:
         answer = await _look(work)
         video = answer.value.video
         if video is not None:
-            await work.note(**_links(answer.value))
+            await work.note(**link_columns(answer.value))
             work.say(Stage.DOWNLOAD, "downloading")
             try:
                 await download.fetch(video.url, pause_seconds=min(1.0, work.pace.poll_seconds))
@@ -265,22 +252,6 @@ async def keep(work: Work, part: Path, facts: ClipFacts) -> None:
     logger.info("Task %s is kept as %s.", work.attempt.task_id, kept.relative)
 
 
-def kept_columns(kept: KeptFile, facts: ClipFacts) -> dict[str, Any]:
-    """Return a file that has just been kept as ledger columns."""
-    seconds = Decimal(str(round(facts.duration_seconds, 3)))
-    return place_columns(kept) | {"result_seconds": seconds, "reason": None}
-
-
-def place_columns(kept: KeptFile) -> dict[str, Any]:
-    """Return where a kept file lies as ledger columns."""
-    return {
-        "state": AttemptState.KEPT,
-        "result_path": kept.relative,
-        "result_size_bytes": kept.size_bytes,
-        "result_digest": kept.digest,
-    }
-
-
 def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
     """Return the note that lies beside an attempt's result."""
     return Sidecar(
@@ -301,14 +272,6 @@ def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
 class _Gone(ResultGone):
     def __init__(self) -> None:
         super().__init__("Kling no longer has the result.")
-
-
-def _links(task: Task) -> dict[str, Any]:
-    video = task.video
-    return {
-        "video_url": video.url if video else None,
-        "watermark_url": (video.watermark_url or None) if video else None,
-    }
 
 
 def _task_id(attempt: Attempt) -> str:

@@ -19,7 +19,8 @@ from ..errors import (
     TaskFailed,
 )
 from .attempt import Attempt, AttemptState
-from .collect import collect, failure, place_columns, wait
+from .collect import collect, failure, wait
+from .columns import place_columns
 from .forget import show_again
 from .job import Service
 from .lease import renewed

@@ -1,4 +1,4 @@
-"""Find the attempt that a person names; a task that the ledger does not know is adopted from the vendor."""
+"""Find the attempt that a person names, and keep a file that they fetched themselves as its result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..errors import DownloadBroken, JobError, KlingDirectError, LeaseLost, ResultGone, UnreadableMedia
 from ..media.probe import probe_clip
 from .attempt import AttemptState
-from .collect import kept_columns, not_written, sidecar_of
+from .collect import not_written, sidecar_of
+from .columns import kept_columns
 from .history import find_attempt, job_row
 from .job import JobLabel, Service
 

@@ -6,11 +6,10 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.models import TaskStatus
 from ..api.retry import read_again
 from ..errors import OutcomeUnknown
-from .attempt import MAX_ATTEMPTS, AttemptState
-from .collect import charge_of, place_columns
+from .attempt import MAX_ATTEMPTS
+from .columns import found_columns, task_columns
 from .job import Sender
 from .work import look_up
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from .accounts import Account
     from .job import Job
     from .ledger import Ledger
-    from .store import KeptFile, ResultStore, Sidecar
+    from .store import ResultStore
 
 
 async def remember_result(job: Job, store: ResultStore, ledger: Ledger) -> bool:
@@ -65,34 +64,10 @@ async def remember_tasks(
         await asyncio.to_thread(ledger.adopt, job, found)
 
 
-def found_columns(kept: KeptFile, sidecar: Sidecar) -> dict[str, Any]:
-    """Return a kept result that the ledger does not know as ledger columns."""
-    return place_columns(kept) | {
-        "task_id": sidecar.task_id,
-        "task_status": TaskStatus.SUCCEED,
-        "seconds": sidecar.seconds,
-        "units_estimated": sidecar.units_estimated,
-        "units_charged": sidecar.units_charged,
-        "cash_charged": sidecar.cash_charged,
-        "currency": sidecar.currency,
-        "vendor_created_at": sidecar.vendor_created_at,
-    }
-
-
 def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, Any]:
     if task.task_info.external_task_id != job.external_id(number):
         raise OutcomeUnknown(
             f"Kling answered for {job.external_id(number)} with a task of another name.",
             hint="Nothing was submitted. Run again.",
         )
-    changes: dict[str, Any] = {
-        "state": AttemptState.SUBMITTED,
-        "task_id": task.task_id,
-        "task_status": task.task_status,
-        "vendor_created_at": task.created_at,
-        "submitted_at": task.created_at,
-    }
-    if task.status is TaskStatus.FAILED:
-        changes |= {"state": AttemptState.FAILED, "ended_at": now, "reason": task.failure_reason}
-        changes |= charge_of(task, job.realm)
-    return changes
+    return task_columns(task, job.realm, now)

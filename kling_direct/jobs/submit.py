@@ -21,9 +21,9 @@ from ..errors import (
     UnreadableAnswer,
 )
 from .attempt import AttemptState
+from .columns import found_columns
 from .hold import require_released
 from .progress import Stage
-from .remember import found_columns
 from .work import NobodyWaits, Work, is_ours, look_up
 
 if TYPE_CHECKING:
