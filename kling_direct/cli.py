@@ -14,7 +14,7 @@ import typer
 
 from .errors import DownloadBroken, KlingDirectError, SettingsError
 from .jobs.engine import Engine
-from .jobs.job import MotionControl, Order, Service, VideoFile
+from .jobs.job import USUAL_WAIT_MINUTES, MotionControl, Order, Service, VideoFile
 from .jobs.progress import Stage
 from .options import (
     ImageArgument,
@@ -159,7 +159,7 @@ def collect(
         Path | None, typer.Option(help="Keep this file, which you fetched yourself, as the result.")
     ] = None,
     out_path: OutOption = None,
-    wait_minutes: WaitOption = 60.0,
+    wait_minutes: WaitOption = USUAL_WAIT_MINUTES,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch the result of a task that exists. Pays nothing."""
@@ -182,15 +182,15 @@ def jobs(
 ) -> None:
     """List what the ledger knows, newest first."""
     from .jobs.history import history  # noqa: PLC0415 - for this command alone
-    from .pages.payloads import JOB_COLUMNS, job_payload  # noqa: PLC0415 - likewise
+    from .pages.payloads import ATTEMPT_COLUMNS, attempt_payload  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
         rows = history(engine.ledger().database, since=moment_of(since), project=project)
-        payloads = [job_payload(row) for row in rows]
+        payloads = [attempt_payload(row) for row in rows]
         if as_json:
             print_json({"jobs": payloads})
         elif as_csv:
-            print_csv(JOB_COLUMNS, payloads)
+            print_csv(ATTEMPT_COLUMNS, payloads)
         else:
             shown = ("started_at", "state", "service", "project", "task_id", "units_charged", "result_path")
             print_table(shown, payloads)

@@ -16,7 +16,17 @@ import typer
 
 from .api.limits import Mode, Model, Orientation
 from .errors import InputRefused, SettingsError, Violation
-from .jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoFrames, VideoUrl
+from .jobs.job import (
+    USUAL_WAIT_MINUTES,
+    Cuts,
+    MotionControl,
+    Order,
+    Service,
+    Spender,
+    VideoFile,
+    VideoFrames,
+    VideoUrl,
+)
 from .media.frame_folder import FrameFolder
 from .media.types import ConformMode, Frames
 
@@ -75,7 +85,7 @@ class OrderOptions:
     callback_url: CallbackOption = ""
     external_task_id: ExternalIdOption = ""
     max_units: MaxUnitsOption = "0"
-    wait_minutes: WaitOption = 60.0
+    wait_minutes: WaitOption = USUAL_WAIT_MINUTES
     conform: ConformOption = ConformMode.AUTO
     cuts: CutsOption = Cuts.REFUSE
     fps: FpsOption = ""

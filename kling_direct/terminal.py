@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from .errors import InputRefused, KlingDirectError
+from .pages.money import FORMULA_STARTS
 from .pages.payloads import error_payload
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
     from .jobs.checking import Checked
     from .jobs.progress import Progress
-
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
 
 WIDEST: Final = 10_000
 """Columns of what is no terminal: a pipe breaks no line."""

@@ -28,6 +28,7 @@ from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
 from .graphs import remember_graph
 from .history import known_tasks
+from .job import USUAL_WAIT_MINUTES
 from .ledger import Ledger
 from .media_threads import MediaThreads
 from .next_step import Serve
@@ -96,14 +97,12 @@ class Engine:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
         return self._loop.call(self._submit(order, listener))
 
-    def fetch(
-        self, wanted: Wanted, listener: Listener | None = None, *, wait_minutes: float = 60.0
-    ) -> concurrent.futures.Future[Outcome]:
+    def fetch(self, wanted: Wanted, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
-        return self._loop.call(self._fetch(wanted, listener, wait_minutes))
+        return self._loop.call(self._fetch(wanted, listener))
 
     def collect(
-        self, name: str, listener: Listener | None = None, *, wait_minutes: float = 60.0
+        self, name: str, listener: Listener | None = None, *, wait_minutes: float = USUAL_WAIT_MINUTES
     ) -> concurrent.futures.Future[Outcome]:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
         return self._loop.call(self._collect(name, listener, wait_minutes))
@@ -188,9 +187,9 @@ class Engine:
         desk = await self._open_desk()
         return await self._carry(await attempt_to_collect(desk, name), listener, wait_minutes)
 
-    async def _fetch(self, wanted: Wanted, listener: Listener | None, wait_minutes: float) -> Outcome:
+    async def _fetch(self, wanted: Wanted, listener: Listener | None) -> Outcome:
         desk = await self._open_desk()
-        return await self._carry(await wanted_attempt(desk, wanted), listener, wait_minutes)
+        return await self._carry(await wanted_attempt(desk, wanted), listener, USUAL_WAIT_MINUTES)
 
     async def _submit(self, order: Order, listener: Listener | None) -> Attempt:
         key = await until_accepted(lambda hear: self._run(order, hear), listener)

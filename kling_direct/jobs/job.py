@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SANDBOX_REALM = "sandbox"
 EMBEDDED_ORIGIN = "embedded"
 """Stands for the embedded sandbox, whose port differs from process to process."""
+USUAL_WAIT_MINUTES = 60.0
 
 
 class Service(StrEnum):
@@ -118,7 +119,7 @@ class Order:
     cuts: Cuts = Cuts.REFUSE
     max_units: Decimal = Decimal(0)
     """The most this node may spend in this prompt; 0 leaves it to the server's limits."""
-    wait_minutes: float = 60.0
+    wait_minutes: float = USUAL_WAIT_MINUTES
     """How long to wait after the vendor accepted the task."""
     external_task_id: str = ""
     callback_url: str = field(default="", repr=False)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.service_codes import SERVICE_CODES
 from ..jobs.next_step import RETRY_HINT, is_input_failure
-from .payloads import error_payload
+from .payloads import error_payload, moment_text, number_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,8 +63,8 @@ def job_payload(
         instead = {"units_estimated": None}
     return {
         **{name: row[name] for name in PLAIN},
-        **{name: _number(row[name]) for name in AMOUNTS},
-        **{name: _moment(row[name]) for name in MOMENTS},
+        **{name: number_of(row[name]) for name in AMOUNTS},
+        **{name: moment_text(row[name]) for name in MOMENTS},
         "stage": progress.stage.value if progress else None,
         "done": progress.done if progress else 0,
         "total": progress.total if progress else 0,
@@ -114,18 +112,6 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "task_id": attempt.task_id,
         "external_id": attempt.external_id,
         "started_at": attempt.created_at.isoformat(timespec="seconds"),
-        "units_charged": _number(attempt.units_charged),
+        "units_charged": number_of(attempt.units_charged),
         "reason": attempt.reason,
     }
-
-
-def _number(amount: str | Decimal | None) -> float | None:
-    return None if amount is None else float(Decimal(amount))
-
-
-def _moment(milliseconds: int | None) -> str | None:
-    return (
-        None
-        if milliseconds is None
-        else datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-    )

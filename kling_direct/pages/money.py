@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..jobs.spending_limits import FIELDS
 from ..settings import is_from_environment
-from .payloads import JOB_COLUMNS, job_payload, number_of
+from .payloads import ATTEMPT_COLUMNS, attempt_payload, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ..jobs.totals import Sum, TotalsRow
     from ..settings import Settings
 
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for a formula at the beginning of a cell."""
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
 
 
 def totals_payload(rows: list[TotalsRow]) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def totals_csv(rows: list[TotalsRow]) -> str:
 
 def history_csv(rows: list[dict[str, Any]]) -> str:
     """Return every attempt as CSV."""
-    return _csv(JOB_COLUMNS, map(job_payload, rows))
+    return _csv(ATTEMPT_COLUMNS, map(attempt_payload, rows))
 
 
 def limits_payload(settings: Settings) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
 from ..api.prices import CNY_PER_UNIT, UNITS_PER_SECOND, USD_PER_UNIT
 from ..api.prices import price as price_of
-from ..jobs.job import Cuts, MotionControl, Service
+from ..jobs.job import USUAL_WAIT_MINUTES, Cuts, MotionControl, Service
 from ..media.types import ConformMode
-from .payloads import number_of
+from .payloads import number_of, violation_payloads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,6 @@ RATE_DECIDING: Final = frozenset({"model", "mode", "service", "profile"})
 """Those that the price of a second hangs on."""
 WIRED_FIELDS: Final = {"motion_source.url": "video"}
 """What a violation calls a widget, where that is not the widget's own name."""
-USUAL_MINUTES: Final = 60.0
 MANY_MINUTES: Final = 1e9
 SHORTER_SECONDS: Final = 0.05
 """A used part that is shorter than the clip by less than this is the whole clip to people."""
@@ -175,11 +174,7 @@ def measured_payload(
 def rules_payload(broken: Iterable[Violation], wired: Iterable[str] = ()) -> list[dict[str, str]]:
     """Return violations, save those of widgets whose value only the run will know."""
     unknown = {WIRED_FIELDS.get(name, name) for name in wired}
-    return [
-        {"field": one.field, "rule": one.rule, "message": one.message}
-        for one in broken
-        if one.field not in unknown
-    ]
+    return violation_payloads(one for one in broken if one.field not in unknown)
 
 
 def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> dict[str, Any] | None:
@@ -219,7 +214,7 @@ def _known(kind: Any, text: str) -> Any:
 
 def _minutes(value: Any) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return USUAL_MINUTES
+        return USUAL_WAIT_MINUTES
     return float(max(-MANY_MINUTES, min(value, MANY_MINUTES)))  # JSON's whole numbers have no end
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ApiError, InputRefused, KlingDirectError
+from ..jobs.attempt import moment_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
     from ..api.models import Task
+    from ..errors import Violation
     from ..jobs.checking import Checked
     from ..jobs.outcome import Outcome
 
-JOB_COLUMNS: Final = (
+ATTEMPT_COLUMNS: Final = (
     "started_at",
     "job_key",
     "service",
@@ -36,12 +39,23 @@ JOB_COLUMNS: Final = (
     "result_path",
     "reason",
 )
-"""What a list of jobs shows; never a link or a prompt."""
+"""What a list of attempts shows; never a link or a prompt."""
 
 
-def number_of(amount: Decimal | None) -> float | None:
-    """Return an amount as JSON's number."""
+def number_of(amount: Decimal | str | None) -> float | None:
+    """Return an amount, also as the ledger writes it, as JSON's number."""
     return None if amount is None else float(amount)
+
+
+def moment_text(milliseconds: int | None) -> str | None:
+    """Return a moment that the ledger has written as ISO 8601."""
+    moment = moment_of(milliseconds)
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
+def violation_payloads(violations: Iterable[Violation]) -> list[dict[str, str]]:
+    """Return what is wrong with inputs, one by one."""
+    return [{"field": one.field, "rule": one.rule, "message": one.message} for one in violations]
 
 
 def outcome_payload(outcome: Outcome) -> dict[str, Any]:
@@ -71,10 +85,7 @@ def checked_payload(checked: Checked) -> dict[str, Any]:
     usd = price is not None and price.currency == "USD"
     return {
         "ok": checked.ok,
-        "violations": [
-            {"field": violation.field, "rule": violation.rule, "message": violation.message}
-            for violation in checked.violations
-        ],
+        "violations": violation_payloads(checked.violations),
         "refusals": list(checked.refusals),
         "notes": list(checked.notes),
         "report": list(checked.report),
@@ -88,13 +99,14 @@ def checked_payload(checked: Checked) -> dict[str, Any]:
     }
 
 
-def job_payload(row: dict[str, Any]) -> dict[str, Any]:
+def attempt_payload(row: dict[str, Any]) -> dict[str, Any]:
     """Return one attempt of the ledger with its job's names."""
-    values = {name: row[name] for name in JOB_COLUMNS}
-    values["started_at"] = datetime.fromtimestamp(row["started_at"] / 1000, UTC).isoformat(timespec="seconds")
-    for name in ("seconds", "units_estimated", "units_charged", "cash_charged"):
-        values[name] = None if row[name] is None else float(Decimal(row[name]))
-    return values
+    amounts = ("seconds", "units_estimated", "units_charged", "cash_charged")
+    return (
+        {name: row[name] for name in ATTEMPT_COLUMNS}
+        | {"started_at": moment_text(row["started_at"])}
+        | {name: number_of(row[name]) for name in amounts}
+    )
 
 
 def task_payload(task: Task) -> dict[str, Any]:
@@ -120,10 +132,7 @@ def error_payload(error: KlingDirectError) -> dict[str, Any]:
         "task_id": error.task_id,
     }
     if isinstance(error, InputRefused):
-        payload["violations"] = [
-            {"field": violation.field, "rule": violation.rule, "message": violation.message}
-            for violation in error.violations
-        ]
+        payload["violations"] = violation_payloads(error.violations)
     if isinstance(error, ApiError):
         payload |= {
             "code": error.code,
