@@ -27,8 +27,8 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
     Raises:
         InputRefused: the inputs cannot be an order.
     """
-    from ..kling_direct.jobs import job  # noqa: PLC0415 - likewise
-    from ..kling_direct.jobs.graphs import Graph  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_direct.jobs import job  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_direct.jobs.graphs import Graph  # noqa: PLC0415 - likewise
     from ..kling_direct.media.types import ConformMode  # noqa: PLC0415 - likewise
 
     running = Running.of(node)

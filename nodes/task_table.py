@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..kling_direct.api.models import Task
-    from ..kling_direct.jobs.engine import Engine
 
 HEADS = ("created (UTC)", "task_id", "status", "units", "external_task_id", "reason")
 REASON_CHARACTERS = 80
@@ -22,16 +21,6 @@ def task_table(tasks: Sequence[Task]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
     lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
-
-
-def own_tasks(engine: Engine, tasks: Sequence[Task]) -> list[Task]:
-    """Return the tasks that may be shown: all, or those of the ledger; blocking."""
-    if engine.settings.account_browse == "all":
-        return list(tasks)
-    from ..kling_direct.jobs.history import find_attempt  # noqa: PLC0415 - nothing heavy before a node runs
-
-    database = engine.ledger().database
-    return [task for task in tasks if find_attempt(database, task.task_id) is not None]
 
 
 def _row(task: Task) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ HANDLERS: Final[dict[str, Handler]] = {
     "limits": money.limits,
     "keys": keys.keys,
     "save_key": keys.save,
-    "try_key": keys.test,
+    "try_key": keys.try_key,
     "forget_key": keys.forget,
     "account": account.account,
     "adopt": account.adopt,

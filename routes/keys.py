@@ -43,7 +43,7 @@ async def save(asked: Asked) -> web.Response:
     return json_answer(key_payload(saved, await asyncio.to_thread(_unfinished, asked)))
 
 
-async def test(asked: Asked) -> web.Response:
+async def try_key(asked: Asked) -> web.Response:
     """Ask the account with a key."""
     asked.require_service(Service.KLING)
     future = asked.engine.packs(Service.KLING, asked.values.profile, PACKS_SPAN)

@@ -45,7 +45,6 @@ CONNECT_SECONDS: Final = 15.0
 READ_SECONDS: Final = 30.0
 ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
 
-
 Params: TypeAlias = dict[str, int] | None
 
 
@@ -202,7 +201,7 @@ class KlingClient:
         self,
         method: str,
         path: str,
-        params: dict[str, int] | None,
+        params: Params,
         body: CreateRequest | None,
         *,
         fresh: bool,
@@ -223,7 +222,7 @@ class KlingClient:
         self,
         method: str,
         path: str,
-        params: dict[str, int] | None,
+        params: Params,
         body: CreateRequest | None,
         *,
         fresh: bool,

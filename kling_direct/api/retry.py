@@ -27,9 +27,7 @@ def may_read_again(error: BaseException) -> bool:
 Value = TypeVar("Value")
 
 
-async def read_again(
-    read: Callable[[], Awaitable[Value]], clock: Clock, *, pause_seconds: float, attempts: int = READ_ATTEMPTS
-) -> Value:
+async def read_again(read: Callable[[], Awaitable[Value]], clock: Clock, *, pause_seconds: float) -> Value:
     """Return what `read` returns, looking again after passing failures with growing, random pauses.
 
     Raises:
@@ -37,7 +35,7 @@ async def read_again(
     """
     retrying = AsyncRetrying(
         sleep=clock.sleep,
-        stop=stop_after_attempt(attempts),
+        stop=stop_after_attempt(READ_ATTEMPTS),
         wait=wait_random_exponential(multiplier=pause_seconds / 2, max=LONGEST_PAUSE_SECONDS),
         retry=retry_if_exception(may_read_again),
         reraise=True,

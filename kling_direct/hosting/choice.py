@@ -33,10 +33,10 @@ def choose_host(settings: Settings, clock: Clock | None = None) -> MediaHost | N
     return None
 
 
-def no_host_error(clip: str = "The reference video") -> HostingError:
+def no_host_error() -> HostingError:
     """Return what to raise for a local clip when `choose_host` knows no host; nothing is public unasked."""
     return HostingError(
-        f"{clip} is a local file, and Kling fetches reference videos by URL.",
+        "The reference video is a local file, and Kling fetches reference videos by URL.",
         hint="There are three ways: choose `url` as motion_source and give an https address of your own;"
         " set KLING_DIRECT_STORE_URL to a bucket of yours (s3://, gs://, az://);"
         " or set KLING_DIRECT_PUBLIC_URL to a tunnel or proxy that leads to the gateway on this machine."

@@ -27,7 +27,7 @@ from .signed_path import Grant, SignedPaths
 if TYPE_CHECKING:
     from ..settings import Settings
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 LONGEST_LIFETIME = timedelta(days=30)
 """As long as Kling keeps a task."""
 LOCATION = "gateway:"
@@ -72,17 +72,17 @@ class Gateway(MediaHost):
 
     @property
     def public_url(self) -> str:
-        """The address of the tunnel or proxy, without a slash at its end."""
+        """Return the address of the tunnel or proxy, without a slash at its end."""
         return self._public
 
     @property
     def port(self) -> int:
-        """The loopback port that the tunnel must lead to."""
+        """Return the loopback port that the tunnel must lead to."""
         return self._server.port
 
     @property
     def serving(self) -> bool:
-        """Whether this process is the one that holds the port."""
+        """Tell whether this process is the one that holds the port."""
         return self._server.running
 
     async def start(self) -> None:
@@ -228,7 +228,7 @@ class Gateway(MediaHost):
             except HostingError as error:
                 if str(error) != said:
                     said = str(error)
-                    log.warning("The gateway does not run: %s", error)
+                    logger.warning("The gateway does not run: %s", error)
 
 
 def _digest(location: str) -> str:

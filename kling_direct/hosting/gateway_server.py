@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..clock import Clock
     from .file_table import FileTable
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 BODY_SECONDS = 15.0
 KEEPALIVE_SECONDS = 75.0
@@ -78,7 +78,7 @@ class GatewayServer:
 
     @property
     def running(self) -> bool:
-        """Whether this object holds the port."""
+        """Tell whether this object holds the port."""
         return self._runner is not None
 
     async def start(self) -> None:
@@ -114,7 +114,7 @@ class GatewayServer:
         try:
             response = await self._route(request)
         except HostingError as error:
-            log.warning("The gateway cannot answer: %s", error)
+            logger.warning("The gateway cannot answer: %s", error)
             response = _plain(503)
         response.headers.update(HEADERS)
         if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
@@ -162,7 +162,7 @@ class GatewayServer:
         if body is None:
             return _plain(413)
         if not self._callbacks.is_genuine(request.headers, body):
-            log.warning("A callback was not signed with the configured secret; it changes nothing.")
+            logger.warning("A callback was not signed with the configured secret; it changes nothing.")
             return _plain(401)
         try:
             task_id = named_task(body)

@@ -47,7 +47,6 @@ def history(
     *,
     since: datetime | None = None,
     project: str | None = None,
-    limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """Return every attempt with its job beside it, newest first."""
     of_attempts = (column for column in attempts.c if column.name not in jobs.c)
@@ -58,7 +57,7 @@ def history(
     if project is not None:
         query = query.where(jobs.c.project == project)
     with database.read() as connection:
-        rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()).limit(limit))
+        rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()))
         return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
 
 

@@ -21,7 +21,7 @@ def encoded_bytes(size_bytes: int) -> int:
 
 
 def picture_violations(facts: PictureFacts, bounds: PictureBounds) -> tuple[Violation, ...]:
-    """Return every documented limit that a reference picture breaks, in the order of the rules."""
+    """Return every documented limit that a reference image breaks, in the order of the rules."""
     size = f"{facts.width_px} x {facts.height_px} px"
     shorter, longer = sorted((facts.width_px, facts.height_px))
     found: list[Violation] = []
@@ -64,7 +64,7 @@ def picture_violations(facts: PictureFacts, bounds: PictureBounds) -> tuple[Viol
 
 
 def clip_violations(facts: ClipFacts, bounds: ClipBounds) -> tuple[Violation, ...]:
-    """Return every documented limit that a reference clip breaks, in the order of the rules."""
+    """Return every documented limit that a reference video breaks, in the order of the rules."""
     size = f"{facts.width_px} x {facts.height_px} px"
     shorter, longer = sorted((facts.width_px, facts.height_px))
     found: list[Violation] = []

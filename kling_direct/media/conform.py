@@ -1,4 +1,4 @@
-"""Making a reference clip fit the documented limits, and nothing more."""
+"""Make a reference video fit the documented limits, and nothing more."""
 
 from __future__ import annotations
 

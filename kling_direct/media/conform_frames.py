@@ -1,4 +1,4 @@
-"""Making frames from a graph a reference clip that fits the documented limits."""
+"""Make frames from a graph a reference video that fits the documented limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a reference picture fit the documented limits, and nothing more."""
+"""Make a reference image fit the documented limits, and nothing more."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _pulled(sink: FilterContext) -> Iterator[VideoFrame]:
 
 
 def _is_cut(pictures: list[np.ndarray], number: int) -> bool:
-    """Whether frame `number` begins a new shot for good."""
+    """Tell whether frame `number` begins a new shot for good."""
     if not number:
         return False
     before = pictures[max(0, number - _FLASH_FRAMES) : number]

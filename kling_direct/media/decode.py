@@ -293,7 +293,7 @@ def _shown_at(frame: VideoFrame) -> Fraction | None:
 
 
 def _finished(future: Future[None]) -> bool:
-    """Whether a frame is done; an error in its thread is raised here."""
+    """Tell whether a frame is done; an error in its thread is raised here."""
     if not future.done():
         return False
     future.result()

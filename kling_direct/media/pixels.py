@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 PICTURE_AXES = 3
 BATCH_AXES = 4
+_RGBA_CHANNELS = 4
 _ROWS = 16
 
 
@@ -33,7 +34,7 @@ def frame_array(values: Any) -> np.ndarray:
     if array.ndim == BATCH_AXES:
         if array.shape[0] != 1:
             raise UnreadableMedia(
-                f"One reference picture is expected, a batch of {array.shape[0]} came.",
+                f"One reference image is expected, a batch of {array.shape[0]} came.",
                 hint="Pick one with the node Get Image from Batch.",
             )
         array = array[0]
@@ -54,7 +55,7 @@ def to_8_bit(picture: np.ndarray) -> np.ndarray:
         picture = _rounded(picture)
     if picture.shape[2] == 1:
         return np.repeat(picture, 3, axis=2)
-    return flatten_alpha(picture) if picture.shape[2] == BATCH_AXES else picture
+    return flatten_alpha(picture) if picture.shape[2] == _RGBA_CHANNELS else picture
 
 
 def _rounded(picture: np.ndarray) -> np.ndarray:

@@ -146,7 +146,7 @@ def _read_packets(
 
 
 def _is_encrypted(packet: Packet) -> bool:
-    """Whether a packet says so; PyAV 14 cannot tell, and then no picture can be decoded."""
+    """Tell whether a packet says so; PyAV 14 cannot tell, and then no picture can be decoded."""
     return hasattr(packet, "has_sidedata") and packet.has_sidedata("encryption_info")
 
 

@@ -156,7 +156,7 @@ class _Run:
         yield from grid.put(picture, at)
 
     def _is_early(self, frame: VideoFrame) -> bool:
-        """Whether a frame is over before the cut begins; the one that begins before is still needed."""
+        """Tell whether a frame is over before the cut begins; the one that begins before is still needed."""
         lasts = 2 / min(self.facts.frame_rate, self.plan.rate)
         return (frame.pts or 0) * self.base < self.origin - lasts
 

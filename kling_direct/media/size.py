@@ -27,7 +27,7 @@ class Canvas:
 
     @property
     def is_padded(self) -> bool:
-        """Whether bars are added."""
+        """Tell whether bars are added."""
         return (self.width_px, self.height_px) != (self.content_width_px, self.content_height_px)
 
     @property

@@ -57,7 +57,7 @@ class SoundFormat:
 
     @property
     def bit_rate(self) -> int:
-        """Bits per second that leave nothing to be heard; little enough for 8 kHz."""
+        """Return the bits per second that leave nothing to be heard; little enough for 8 kHz."""
         return min(96_000 * self.channels, 384_000, 4 * self.rate_hz * self.channels)
 
     def frame(self, wave: np.ndarray, position: int) -> AudioFrame:
@@ -90,7 +90,7 @@ class SoundReader:
 
     @property
     def is_done(self) -> bool:
-        """Whether the end is reached."""
+        """Tell whether the end is reached."""
         return self._end is not None and self.position >= self._end
 
     def read(self, packet: Packet) -> Iterator[np.ndarray]:

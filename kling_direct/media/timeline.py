@@ -59,12 +59,12 @@ class Timeline:
 
     @property
     def count(self) -> int:
-        """How many frames are shown."""
+        """Return how many frames are shown."""
         return len(self.times)
 
     @property
     def start(self) -> Fraction:
-        """Seconds at which the first frame is shown."""
+        """Return the seconds at which the first frame is shown."""
         return min(self.times, default=0) * self.time_base
 
     def _seconds(self) -> np.ndarray:
@@ -116,7 +116,7 @@ class Timeline:
 
     @property
     def is_variable(self) -> bool:
-        """Whether some frame sits more than one frame away from its place on an even grid."""
+        """Tell whether some frame sits more than one frame away from its place on an even grid."""
         mean = self._mean_rate
         if mean is None or self._usual_rate() is not None:
             return False
@@ -132,7 +132,7 @@ class Timeline:
         return min(_USUAL_RATES, key=lambda rate: abs(float(rate) - peak))
 
     def is_broken_off(self, stream: VideoStream) -> bool:
-        """Whether the track ends before the header says so, rather than only miscounting its frames."""
+        """Tell whether the track ends before the header says so, rather than only miscounting its frames."""
         if not stream.duration or self.last_time is None:
             return True
         declared_end = (stream.start_time or 0) + stream.duration

@@ -28,7 +28,7 @@ _HLG = (0.17883277, 0.28466892, 0.55991073)  # ARIB STD-B67
 
 
 def is_wide(primaries: str) -> bool:
-    """Whether colours of these primaries need a table although their curve is an ordinary one."""
+    """Tell whether colours of these primaries need a table although their curve is an ordinary one."""
     return primaries in {"bt2020", "smpte432"}
 
 

@@ -111,12 +111,12 @@ class ClipFacts:
 
     @property
     def is_hdr(self) -> bool:
-        """Whether the transfer curve is PQ or HLG."""
+        """Tell whether the transfer curve is PQ or HLG."""
         return self.color_transfer in {"smpte2084", "arib-std-b67"}
 
     @property
     def has_square_pixels(self) -> bool:
-        """Whether the displayed sides are the stored ones, apart from a turn by 90 degrees."""
+        """Tell whether the displayed sides are the stored ones, apart from a turn by 90 degrees."""
         return {self.width_px, self.height_px} == {self.stored_width_px, self.stored_height_px}
 
 
@@ -133,15 +133,10 @@ class TrimWindow:
         if self.start_seconds < 0 or self.duration_seconds < 0:
             raise ValueError(f"A trim window cannot be negative: {self}")
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is cut off."""
-        return not self.start_seconds and not self.duration_seconds
-
 
 @dataclass(frozen=True, slots=True)
 class PictureBounds:
-    """The documented limits of a reference picture; the numbers come from `api/limits.py`."""
+    """The documented limits of a reference image; the numbers come from `api/limits.py`."""
 
     min_side_px: int
     max_side_px: int
@@ -154,7 +149,7 @@ class PictureBounds:
 
 @dataclass(frozen=True, slots=True)
 class ClipBounds:
-    """The documented limits of a reference clip; the numbers come from `api/limits.py`."""
+    """The documented limits of a reference video; the numbers come from `api/limits.py`."""
 
     min_duration_seconds: float
     max_duration_seconds: float
@@ -191,7 +186,7 @@ class EncodedPicture:
 
 @dataclass(frozen=True, slots=True)
 class ConformedPicture:
-    """A reference picture as it would be sent."""
+    """A reference image as it would be sent."""
 
     data: bytes
     facts: PictureFacts
@@ -203,7 +198,7 @@ class ConformedPicture:
 
 @dataclass(frozen=True, slots=True)
 class ConformedClip:
-    """A reference clip as it would be sent."""
+    """A reference video as it would be sent."""
 
     path: Path
     """The source itself when `is_original`, else a new file in the target folder; `Path()` for frames with

@@ -65,7 +65,7 @@ class Backdrop:
 def output_size(picture_width: int, picture_height: int, mode: str, *, quick: bool) -> tuple[int, int]:
     """Choose a size in multiples of 16: the picture's shape, the area of 720p (std) or 1080p (pro).
 
-    Results measured by users have exactly these: 1072x1936 and 1088x1904 for pro (motion-control.md 6).
+    Results measured by users have exactly these: 1072x1936 and 1088x1904 for pro.
     """
     area = QUICK_AREA_PX if quick else AREA_PX[mode]
     ratio = min(max(picture_width / picture_height, 1 / WIDEST), WIDEST)

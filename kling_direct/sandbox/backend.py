@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS: Final = 0.25
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Backend:
@@ -62,7 +62,7 @@ class Backend:
             try:
                 changes, waiting = await self.store.write(self._tick)
             except sqlite3.Error:
-                log.exception("The sandbox could not move its tasks on")
+                logger.exception("The sandbox could not move its tasks on")
                 changes, waiting = [], True
             if waiting:
                 self._wake.set()

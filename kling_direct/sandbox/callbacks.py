@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CALLBACK_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Callbacks:
@@ -82,12 +82,12 @@ class Callbacks:
                 aiohttp.ClientSession(timeout=CALLBACK_TIMEOUT, trust_env=proxied) as session,
                 session.post(url, data=content, headers=headers, allow_redirects=False) as answer,
             ):
-                log.debug("A callback of task %s was answered %d", body["task_id"], answer.status)
+                logger.debug("A callback of task %s was answered %d", body["task_id"], answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            log.info("A callback of task %s failed: %s", body["task_id"], type(error).__name__)
+            logger.info("A callback of task %s failed: %s", body["task_id"], type(error).__name__)
 
     def _signature(self, content: bytes) -> dict[str, str]:
-        """Sign by Standard Webhooks (general.md section 7)."""
+        """Sign by Standard Webhooks, as Kling's page on callbacks says."""
         if self._webhook is None:
             return {}
         identifier = f"msg_{secrets.token_hex(12)}"

@@ -47,7 +47,7 @@ BODY_MAX_BYTES: Final = 32_000_000
 PACK_UNITS: Final = 1000
 THIRTY_DAYS_MS: Final = 30 * 86_400_000
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Endpoints:
         except Refusal as refusal:
             reply = failure(refusal.code, refusal.message)
         except Exception:
-            log.exception("The sandbox failed at %s %s", call.method, endpoint)
+            logger.exception("The sandbox failed at %s %s", call.method, endpoint)
             reply = failure(INTERNAL_ERROR)
         if call.is_gone():
             reply = RESET
@@ -261,7 +261,7 @@ def _not_found(identifier: str) -> Refusal:
 
 
 def _pack(spent: float, now_ms: int) -> dict[str, Any]:
-    """Describe the one resource pack of a sandbox account (general.md section 8)."""
+    """Describe the one resource pack of a sandbox account."""
     return {
         "resource_pack_name": "Sandbox video pack - 1000 units",
         "resource_pack_id": "sandbox-pack-1",

@@ -26,7 +26,7 @@ DEFAULT_API_KEY: Final = "sandbox-api-key-0123456789abcdefghij"
 """Static API key of a sandbox that was given none."""
 
 TRIAL_PARALLEL_LIMIT: Final = 5
-"""Tasks at a time that a trial pack allows (general.md section 5, user report)."""
+"""Tasks at a time that a trial pack allows (a user's report; the page names no number)."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ UNITS_PER_SECOND: Final = {
     ("kling-v3", "std"): Decimal("0.9"),
     ("kling-v3", "pro"): Decimal("1.2"),
 }
-"""motion-control.md section 8, price page of 2026-09-20."""
+"""Kling's price page of 2026-09-20."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SAMPLES_IN_PACKET: Final = 1024
 RATES: Final = (44100, 48000)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def check_authorization(header: str | None, options: SandboxOptions) -> None:
     """Raise `Refusal` 1000 to 1004 unless the header carries a key or token of this account.
 
-    Documented: `Bearer`, one space, the token; HS256 with `iss`, `exp` and `nbf` (general.md section 2).
+    Documented: `Bearer`, one space, the token; HS256 with `iss`, `exp` and `nbf`.
     A maximum for `exp` is not documented, so there is none. No leeway.
     """
     if header is None or not header.strip():

@@ -31,7 +31,7 @@ HTTP_STATUS: Final = {
     5001: 503,
     5002: 504,
 }
-"""HTTP status of each service code (general.md section 4)."""
+"""HTTP status of each service code (Kling's error table of 2026-09-20)."""
 
 MESSAGES: Final = {
     0: "SUCCEED",

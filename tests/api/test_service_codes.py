@@ -1,4 +1,4 @@
-"""Every row of the vendor's error table (general.md, section 4) is a typed error that knows what to do."""
+"""Every row of the vendor's error table is a typed error that knows what to do."""
 
 from __future__ import annotations
 

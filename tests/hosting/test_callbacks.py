@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from kling_direct.settings import Settings
 
-# Kling's own test vector, recomputed: shared reference kling-api/general.md, section 7.
+# The test vector of Kling's page on callbacks, recomputed.
 SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
 MOMENT = 1781080794
 BODY = (

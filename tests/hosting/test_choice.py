@@ -37,8 +37,13 @@ def test_a_host_that_cannot_be_used_is_said_at_once(make_settings: Callable[...,
 
 
 def test_without_a_host_the_three_ways_are_named() -> None:
-    text = str(no_host_error("dance.mp4"))
-    for part in ("dance.mp4 is a local file", "`url`", "KLING_DIRECT_STORE_URL", "KLING_DIRECT_PUBLIC_URL"):
+    text = str(no_host_error())
+    for part in (
+        "The reference video is a local file",
+        "`url`",
+        "KLING_DIRECT_STORE_URL",
+        "KLING_DIRECT_PUBLIC_URL",
+    ):
         assert part in text
     assert '"Let Kling fetch your clip" in the README' in text
 
