@@ -32,6 +32,7 @@ LAYERS = {
     "__main__": 9,
     "errors": 0,
     "clock": 0,
+    "private_file": 0,
     "settings": 1,
     "profiles": 2,
     "api": 3,

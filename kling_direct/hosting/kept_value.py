@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import filelock
 
 from ..errors import HostingError
+from ..private_file import write_private_file
 
 if TYPE_CHECKING:
     import re
@@ -31,7 +31,7 @@ def kept_value(path: Path, make: Callable[[], str], form: re.Pattern[str]) -> st
         if not path.exists():
             with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
                 if not path.exists():
-                    _write_whole(path, make())
+                    write_private_file(path, make() + "\n")
         value = path.read_text(encoding="ascii", errors="replace").strip()
     except (OSError, filelock.Timeout) as error:
         reason = getattr(error, "strerror", None) or "another process holds its lock"
@@ -42,14 +42,3 @@ def kept_value(path: Path, make: Callable[[], str], form: re.Pattern[str]) -> st
             hint="Put the old file back, or delete it: links and uploads made under it are then lost.",
         )
     return value
-
-
-def _write_whole(path: Path, value: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(value + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

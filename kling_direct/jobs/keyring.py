@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import filelock
 
 from ..errors import CredentialsError, KeyExists, KlingDirectError, MissingCredentials, SettingsError
+from ..private_file import write_private_file
 from ..profiles import REGIONS, profile_of, read_profiles
 from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN
 
@@ -138,21 +138,9 @@ def _change(path: Path, change: Callable[[dict[str, Mapping[str, Any]]], None]) 
         with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
             profiles = read_profiles(path)
             change(profiles)
-            _write(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n")
+            write_private_file(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n")
     except (OSError, filelock.Timeout) as error:
         if isinstance(error, KlingDirectError):
             raise
         reason = getattr(error, "strerror", None) or "another process holds its lock"
         raise SettingsError(f"{path} cannot be written: {reason}.") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the file in one step; at no moment may others read it."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
