@@ -23,6 +23,7 @@ from PIL import Image
 
 from kling_direct.api.client import KlingClient
 from kling_direct.api.credentials import ApiKey
+from kling_direct.api.download import Download, DownloadPolicy
 from kling_direct.api.models import CreateRequest
 from kling_direct.sandbox import Sandbox, SandboxOptions, Transitions
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+FROM_LOOPBACK = DownloadPolicy(loopback_allowed=True)
 API_KEY = "api-key-of-the-tests-0123456789abcdef"
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -183,6 +185,21 @@ def broken_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
 
         yield start
         listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    return tmp_path / "result.part"
+
+
+@pytest.fixture
+def download(part: Path, clock: FakeClock) -> Callable[..., Download]:
+    """Return a maker of downloads into `part`."""
+
+    def make(policy: DownloadPolicy = FROM_LOOPBACK, **options: Any) -> Download:
+        return Download(part, policy, clock, **options)
+
+    return make
 
 
 @pytest.fixture
