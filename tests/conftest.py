@@ -7,7 +7,6 @@ import os
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +18,14 @@ from PIL import Image
 
 from kling_direct.jobs.engine import Engine
 from kling_direct.jobs.job import MotionControl, Order, Service, Spender, VideoFile
-from kling_direct.sandbox import DEFAULT_API_KEY, Sandbox, SandboxOptions, Transitions
+from kling_direct.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_direct.settings import load_settings
+from tests.sandbox_control import SandboxControl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-CREATE = "/v1/videos/motion-control"
 LANES = {
     "tests/integration/": "process",
     "tests/jobs/test_killed.py": "process",
@@ -65,54 +64,6 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLIN
 @pytest.fixture(name="eventually")
 def eventually_fixture() -> Callable[..., Any]:
     return eventually
-
-
-@dataclass
-class SandboxControl:
-    """What a test asks of a running sandbox, whoever runs it."""
-
-    origin: str
-    http: httpx.Client = field(repr=False)
-
-    def _json(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.http.request(method, f"{self.origin}{path}", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    def script(self, endpoint: str, *faults: str) -> None:
-        self._json("POST", "/sandbox/faults", {"endpoint": endpoint, "script": list(faults)})
-
-    def pending(self) -> list[str]:
-        return [entry["fault"] for entry in self._json("GET", "/sandbox/faults")["pending"]]
-
-    def met(self) -> list[str]:
-        return [entry["fault"] for entry in self._json("GET", "/sandbox/faults")["met"]]
-
-    def set(self, **switches: Any) -> None:
-        self._json("PUT", "/sandbox/settings", {name.replace("_", "-"): v for name, v in switches.items()})
-
-    def move(self, **transitions: Any) -> None:
-        self._json("PUT", "/sandbox/transitions", transitions)
-
-    def calls(self) -> list[dict[str, Any]]:
-        return self._json("GET", "/sandbox/calls")["calls"]
-
-    def creates(self) -> list[dict[str, Any]]:
-        return [call for call in self.calls() if call["method"] == "POST"]
-
-    def tasks(self) -> list[dict[str, Any]]:
-        """Return the account's tasks, newest first; the list endpoint is asked, and appears in the calls."""
-        answer = self.http.get(
-            f"{self.origin}{CREATE}?pageSize=500", headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"}
-        )
-        return answer.json()["data"]
-
-    def upload(self, path: Path) -> str:
-        answer = self.http.post(f"{self.origin}/sandbox/files", content=path.read_bytes())
-        return answer.json()["url"]
-
-    def reset(self) -> None:
-        self._json("POST", "/sandbox/reset")
 
 
 class SandboxThread:

@@ -7,12 +7,10 @@ Screenshots go to the folder that SCREENSHOTS names, else to `artifacts/`, which
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +18,10 @@ import httpx
 import pytest
 
 from kling_direct.sandbox import DEFAULT_API_KEY
+from tests.browser.screens import Screen
+from tests.host import waiting
+from tests.host.comfy import Comfy, require_host
+from tests.host.sandbox_process import SandboxProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,22 +43,6 @@ STUDIO = "studio"
 """A profile whose live service is played by the sandbox."""
 
 
-def load(name: str, path: Path) -> Any:
-    """Load a module beside this file: pytest's importlib mode has no packages."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-    return sys.modules[name]
-
-
-lane = load("kling_direct_host_lane", ROOT / "tests" / "host" / "conftest.py")
-screens = load("kling_direct_screens", Path(__file__).parent / "screens.py")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in item.path.as_posix():
@@ -66,12 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def host() -> Any:
-    found = lane.find_host()
-    if isinstance(found, lane.Host):
-        return found
-    if os.environ.get("REQUIRE_COMFYUI") == "1":
-        pytest.fail(f"REQUIRE_COMFYUI=1, and {found}")
-    pytest.skip(f"the browser lane needs ComfyUI: {found}")
+    return require_host("browser")
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +74,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    process = lane.SandboxProcess(tmp_path_factory.mktemp("sandbox"), "--quick-results")
+    process = SandboxProcess(tmp_path_factory.mktemp("sandbox"), "--quick-results")
     yield process
     process.stop()
 
@@ -109,7 +90,7 @@ def comfy_at(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
             "XDG_CONFIG_HOME": str(base / "config"),
             "KLING_DIRECT_POLL_SECONDS": "0.2",
         }
-        return lane.Comfy(host, base, home | environment)
+        return Comfy(host, base, home | environment)
 
     return make
 
@@ -134,7 +115,7 @@ def screen(browser: Any) -> Iterator[Callable[..., Any]]:
     opened = []
 
     def show(url: str, **options: Any) -> Any:
-        page = screens.Screen.open(browser, url, **options)
+        page = Screen.open(browser, url, **options)
         opened.append(page)
         return page
 
@@ -228,9 +209,9 @@ def foreign_task(sandbox: Any, inputs: Path) -> Callable[[], str]:
 
 @pytest.fixture(scope="session")
 def eventually() -> Callable[..., Any]:
-    return lane.eventually
+    return waiting.eventually
 
 
 @pytest.fixture
 def free_port() -> int:
-    return lane.free_port()
+    return waiting.free_port()

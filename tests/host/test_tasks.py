@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from kling_direct.sandbox import DEFAULT_API_KEY
-from tests.host.conftest import eventually
+from tests.host.waiting import eventually
 
 CREATE = "/v1/videos/motion-control"
 

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import kling_direct
+from tests.ended_command import EndedCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.sandbox_control import SandboxControl
+
 SOURCE_FOLDER = Path(kling_direct.__file__).parents[1]
-
-
-@dataclass
-class Ended:
-    """What a process left."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 class Process:
@@ -68,9 +56,9 @@ class Process:
         self.signal(signal.SIGKILL)
         self.popen.wait(20)
 
-    def end(self, seconds: float = 60) -> Ended:
+    def end(self, seconds: float = 60) -> EndedCommand:
         code = self.popen.wait(seconds)
-        ended = Ended(code, self._out.read_text(), self._err.read_text())
+        ended = EndedCommand(code, self._out.read_text(), self._err.read_text())
         assert "Traceback" not in ended.err, ended.err
         return ended
 
@@ -158,3 +146,23 @@ class LedgerFile:
 @pytest.fixture
 def ledger_file(home: Path) -> LedgerFile:
     return LedgerFile(home)
+
+
+@pytest.fixture
+def leave_in_the_wait(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> Callable[..., None]:
+    """Buy a task with an engine of these settings, and end that before the task has ended."""
+
+    def leave(order: Any, **settings: Any) -> None:
+        sandbox.move(policy="polls", polls=100_000)
+        engine = engines(**settings)
+        engine.run(order)
+        eventually(lambda: ledger_file.states() == ["submitted"], "the task")
+        engine.close()
+        sandbox.move(policy="at once")
+
+    return leave

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_direct.jobs.job import Order
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile
+    from tests.sandbox_control import SandboxControl
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile, Process
+    from tests.sandbox_control import SandboxControl
 
 
 def failed(engine: Any, order: Any) -> TaskFailed:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kling_direct.jobs.engine import Engine
     from kling_direct.jobs.job import Order
     from kling_direct.jobs.progress import Progress
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile
+    from tests.sandbox_control import SandboxControl
 
 EMPTY_BOX = (16).to_bytes(4, "big") + b"free" + bytes(8)
 """At the end of an MP4 it changes the file, and nothing of what is seen."""

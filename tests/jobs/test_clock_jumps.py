@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kling_direct.clock import SystemClock
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile
+    from tests.sandbox_control import SandboxControl
 
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 
 
-class WallClock:
+class WallClock(SystemClock):
     """A wall clock that a test sets; the monotonic one runs on."""
 
     def __init__(self) -> None:
@@ -26,15 +26,12 @@ class WallClock:
         self.jumps: list[timedelta] = []
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+        return super().now() + self.ahead
 
     async def sleep(self, seconds: float) -> None:
         if self.jumps:
             self.ahead += self.jumps.pop()
-        await asyncio.sleep(seconds)
+        await super().sleep(seconds)
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=2), timedelta(hours=-2)], ids=["forward", "back"])

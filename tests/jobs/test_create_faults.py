@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile
+    from tests.sandbox_control import SandboxControl
 
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 """Ids 1 to 3 in case the ledger was lost, then the intent's own."""

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile, Process
+    from tests.sandbox_control import SandboxControl
 
 pytestmark = pytest.mark.process
 ENDS_WITH_A_CREATE_ON_THE_WIRE = """

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile, Process
+    from tests.sandbox_control import SandboxControl
 
 
 class QuickClock:
@@ -146,13 +146,9 @@ def test_the_lease_of_an_owner_elsewhere_is_waited_for_and_then_taken(
     order: Callable[..., Any],
     ledger_file: LedgerFile,
     eventually: Callable[..., Any],
+    leave_in_the_wait: Callable[..., None],
 ) -> None:
-    sandbox.move(policy="polls", polls=100_000)
-    first = engines()
-    first.run(order())
-    eventually(lambda: ledger_file.states() == ["submitted"], "the task")
-    first.close()
-    sandbox.move(policy="at once")
+    leave_in_the_wait(order())
     until = datetime.now(UTC) + (timedelta(seconds=-1) if expired else timedelta(hours=1))
     ledger_file.change(owner=f"elsewhere-{os.getpid()}-00000000", lease_until=round(until.timestamp() * 1000))
     seen: list[str] = []

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile, Process
+    from tests.sandbox_control import SandboxControl
 
 OPENS = (
     "import sys; from pathlib import Path; from kling_direct.clock import SystemClock;"
@@ -93,15 +93,10 @@ class TestNewerVersion:
         engines: Callable[..., Any],
         order: Callable[..., Any],
         ledger_file: LedgerFile,
-        eventually: Callable[..., Any],
+        leave_in_the_wait: Callable[..., None],
     ) -> None:
-        sandbox.move(policy="polls", polls=100_000)
-        first = engines()
-        first.run(order())
-        eventually(lambda: ledger_file.states() == ["submitted"], "the task")
-        first.close()
+        leave_in_the_wait(order())
         make_newer(ledger_file)
-        sandbox.move(policy="at once")
 
         assert engines().run(order()).result(30).path.is_file()
         assert len(sandbox.creates()) == 1

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_direct.jobs.outcome import Outcome
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile
+    from tests.sandbox_control import SandboxControl
 
 
 @pytest.fixture
@@ -112,19 +112,13 @@ def test_a_ledger_deleted_after_a_failure_for_the_input_repeats_the_reason(
 
 def test_a_ledger_deleted_during_the_wait_goes_on_with_the_task(
     sandbox: SandboxControl,
-    engines: Callable[..., Any],
     run: Callable[..., Outcome],
     order: Callable[..., Any],
     ledger_file: LedgerFile,
-    eventually: Callable[..., Any],
+    leave_in_the_wait: Callable[..., None],
 ) -> None:
-    sandbox.move(policy="polls", polls=100_000)
-    engine = engines()
-    engine.run(order())
-    eventually(lambda: ledger_file.states() == ["submitted"], "the task")
-    engine.close()
+    leave_in_the_wait(order())
     ledger_file.lose()
-    sandbox.move(policy="at once")
 
     assert run(order()).reused
     assert len(sandbox.creates()) == 1
@@ -253,20 +247,14 @@ def test_a_ledger_put_back_from_an_old_copy_serves_what_an_own_id_named(
 
 def test_a_ledger_put_back_from_an_old_copy_serves_what_was_under_way_then(
     sandbox: SandboxControl,
-    engines: Callable[..., Any],
     run: Callable[..., Outcome],
     order: Callable[..., Any],
     ledger_file: LedgerFile,
-    eventually: Callable[..., Any],
+    leave_in_the_wait: Callable[..., None],
     tmp_path: Path,
 ) -> None:
-    sandbox.move(policy="polls", polls=100_000)
-    engine = engines()
-    engine.run(order())
-    eventually(lambda: ledger_file.states() == ["submitted"], "the task")
-    engine.close()
+    leave_in_the_wait(order())
     copy = shutil.copy(ledger_file.path, tmp_path / "copy.db")
-    sandbox.move(policy="at once")
     kept = run(order())
     ledger_file.lose()
     shutil.copy(copy, ledger_file.path)

