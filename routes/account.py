@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..kling_direct.errors import KlingDirectError
 from ..kling_direct.jobs.adopting import Wanted
-from ..kling_direct.jobs.history import find_attempt
+from ..kling_direct.jobs.history import known_tasks
 from ..kling_direct.pages.payloads import task_payload
 from .jobs import note_end
 from .refusals import json_answer
@@ -86,9 +86,5 @@ def _raise_early_end(future: Future[Any]) -> None:
 
 
 def _tasks(asked: Asked, tasks: Any) -> list[dict[str, Any]]:
-    database = asked.engine.ledger().database
-    payloads = []
-    for task in tasks:
-        attempt = find_attempt(database, task.task_id)
-        payloads.append(task_payload(task) | {"job_key": attempt.job_key if attempt else None})
-    return payloads
+    known = known_tasks(asked.engine.ledger().database, [task.task_id for task in tasks])
+    return [task_payload(task) | {"job_key": known.get(task.task_id)} for task in tasks]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from ..kling_direct.errors import KlingDirectError, ResultGone
-from ..kling_direct.jobs.estimate import expectation
+from ..kling_direct.jobs.estimate import pace_of, usual_seconds
 from ..kling_direct.jobs.forget import forget as forget_job
 from ..kling_direct.jobs.graphs import workflow_of
 from ..kling_direct.jobs.job import service_of
@@ -125,6 +125,7 @@ def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], d
     engine, output = asked.engine, asked.place.output_folder()
     database = engine.ledger().database
     under_way = engine.under_way()
+    pace = cache(partial(pace_of, database))
     total, rows = list_jobs(database, page)
     found = []
     for row in rows:
@@ -134,7 +135,9 @@ def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], d
         payload = job_payload(
             row,
             progress=progress,
-            expected=expectation(database, key) if progress else None,
+            usual_seconds=usual_seconds(pace(row["service"], row["model"], row["mode"]), row["seconds"])
+            if progress
+            else None,
             trouble=None if is_here or progress else _troubles.get(key),
             place=viewed_as(engine.store.path(row["result_path"]), output) if is_here else None,
             has_file=is_here,

@@ -32,7 +32,7 @@ class Expectation:
 
 def expectation(database: Database, job_key: str) -> Expectation:
     """Return what to expect of a job's newest attempt; blocking."""
-    own = (
+    query = (
         sa.select(jobs.c.service, jobs.c.model, jobs.c.mode, attempts)
         .join_from(jobs, attempts)
         .where(jobs.c.job_key == job_key)
@@ -40,32 +40,46 @@ def expectation(database: Database, job_key: str) -> Expectation:
         .limit(1)
     )
     with database.read() as connection:
-        row = connection.execute(own).one_or_none()
-        if row is None:
-            return Expectation(None, "")
-        past = (
-            sa.select(attempts.c.submitted_at, attempts.c.ended_at, attempts.c.seconds)
-            .join_from(jobs, attempts)
-            .where(
-                jobs.c.service == row.service,
-                jobs.c.model == row.model,
-                jobs.c.mode == row.mode,
-                attempts.c.state == AttemptState.KEPT.value,
-                attempts.c.posts > 0,
-                attempts.c.submitted_at.is_not(None),
-                attempts.c.ended_at.is_not(None),
-                attempts.c.seconds.is_not(None),
-            )
-            .order_by(attempts.c.attempt_id.desc())
-            .limit(LEARNED_FROM)
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        return Expectation(None, "")
+    pace = pace_of(database, row.service, row.model, row.mode)
+    return Expectation(usual_seconds(pace, row.seconds), _price(row.units_estimated, row.realm))
+
+
+def pace_of(database: Database, service: str, model: str, mode: str) -> float | None:
+    """Return how long past jobs took for a second of their clips; None without a past; blocking.
+
+    Where there is none, every attempt of the ledger is looked at.
+    """
+    past = (
+        sa.select(attempts.c.submitted_at, attempts.c.ended_at, attempts.c.seconds)
+        .join_from(jobs, attempts)
+        .where(
+            jobs.c.service == service,
+            jobs.c.model == model,
+            jobs.c.mode == mode,
+            attempts.c.state == AttemptState.KEPT.value,
+            attempts.c.posts > 0,
+            attempts.c.submitted_at.is_not(None),
+            attempts.c.ended_at.is_not(None),
+            attempts.c.seconds.is_not(None),
         )
+        .order_by(attempts.c.attempt_id.desc())
+        .limit(LEARNED_FROM)
+    )
+    with database.read() as connection:
         paces = [
             (ended - submitted) / 1000 / float(seconds)
             for submitted, ended, seconds in connection.execute(past)
             if float(seconds) > 0
         ]
-    seconds = median(paces) * float(row.seconds) if paces and row.seconds else None
-    return Expectation(seconds, _price(row.units_estimated, row.realm))
+    return median(paces) if paces else None
+
+
+def usual_seconds(pace: float | None, clip_seconds: str | None) -> float | None:
+    """Return how long a job of such a clip takes; None where one of both is not known."""
+    return None if pace is None or not clip_seconds else pace * float(clip_seconds)
 
 
 def _price(units_text: str | None, realm: str) -> str:

@@ -29,11 +29,11 @@ def find_attempt(database: Database, text: str) -> Attempt | None:
     return attempt_of(row) if row else None
 
 
-def known_tasks(database: Database, task_ids: list[str]) -> set[str]:
-    """Return those of the task ids that the ledger knows."""
-    query = sa.select(attempts.c.task_id).where(attempts.c.task_id.in_(task_ids))
+def known_tasks(database: Database, task_ids: list[str]) -> dict[str, str]:
+    """Return the job keys of those tasks that the ledger knows."""
+    query = sa.select(attempts.c.task_id, attempts.c.job_key).where(attempts.c.task_id.in_(task_ids))
     with database.read() as connection:
-        return set(connection.execute(query).scalars())
+        return {row.task_id: row.job_key for row in connection.execute(query.order_by(attempts.c.attempt_id))}
 
 
 def job_row(database: Database, job_key: str) -> sa.Row[Any]:

@@ -50,20 +50,18 @@ class Page:
 
 def list_jobs(database: Database, wanted: Page) -> tuple[int, list[dict[str, Any]]]:
     """Return how many jobs there are, and a page of them with their newest attempt; blocking."""
-    others = attempts.alias()
-    newest = (
-        sa.select(sa.func.max(others.c.attempt_id))
-        .where(others.c.job_key == jobs.c.job_key)
-        .correlate(jobs)
-        .scalar_subquery()
+    # asked of each attempt: SQLite walks them backwards then, and stops after a page, however many there are
+    later = attempts.alias()
+    is_newest = ~sa.exists(later.c.attempt_id).where(
+        later.c.job_key == attempts.c.job_key, later.c.attempt_id > attempts.c.attempt_id
     )
     query = sa.select(
         jobs,
         *(column for column in attempts.c if column.name not in jobs.c),
         attempts.c.created_at.label("started_at"),
         sa.exists().where(graphs.c.job_key == jobs.c.job_key, graphs.c.workflow != "").label("has_workflow"),
-    ).join_from(jobs, attempts, attempts.c.attempt_id == newest)
-    query = query.where(*_conditions(wanted))
+    ).join_from(attempts, jobs)
+    query = query.where(is_newest, *_conditions(wanted))
     page = query.order_by(attempts.c.attempt_id.desc()).limit(wanted.limit).offset(wanted.offset)
     with database.read() as connection:
         total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from ..errors import KlingDirectError
     from ..jobs.attempt import Attempt
-    from ..jobs.estimate import Expectation
     from ..jobs.progress import Progress
 
 PLAIN: Final = (
@@ -43,7 +42,7 @@ def job_payload(
     row: dict[str, Any],
     *,
     progress: Progress | None = None,
-    expected: Expectation | None = None,
+    usual_seconds: float | None = None,
     trouble: KlingDirectError | None = None,
     place: dict[str, str] | None = None,
     has_file: bool = False,
@@ -68,7 +67,7 @@ def job_payload(
         "stage": progress.stage.value if progress else None,
         "done": progress.done if progress else 0,
         "total": progress.total if progress else 0,
-        "usual_seconds": expected.seconds if expected else None,
+        "usual_seconds": usual_seconds,
         "advice": advice(row),
         "trouble": error_payload(trouble) if trouble else None,
         "file": place,
