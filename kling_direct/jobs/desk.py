@@ -87,7 +87,7 @@ class Desk:
         """
         place = await asyncio.to_thread(self.places.take, clip_key(job))
         try:
-            preparation = Preparation(
+            preparation: Preparation | None = Preparation(
                 job,
                 flight,
                 place,
@@ -97,15 +97,19 @@ class Desk:
                 self.ledger,
                 self.media,
             )
-            attempt = await self._begin(job, flight, preparation)
-            await asyncio.to_thread(keep_picture, job, self.settings.home)
-            await asyncio.to_thread(show_again, self.ledger.database, job.key)
+            label = job.label
+            del job  # its frames are large: the preparation lets go of them
+            attempt = await self._begin(flight, preparation)
+            await asyncio.to_thread(keep_picture, preparation.job, self.settings.home)
+            await asyncio.to_thread(show_again, self.ledger.database, label.key)
+            if attempt.task_id is not None:
+                preparation = None  # nothing is sent any more
             try:
-                posted, attempt = await self.carry(attempt, job.label, flight, preparation)
+                posted, attempt = await self.carry(attempt, label, flight, preparation)
             finally:
-                await self.tidy(job.order.service)
-            prepared = preparation.prepared if posted else None
-            return self.outcome(job.label, attempt, reused=not posted, prepared=prepared)
+                await self.tidy(label.service)
+            prepared = preparation.prepared if posted and preparation else None
+            return self.outcome(label, attempt, reused=not posted, prepared=prepared)
         finally:
             await asyncio.shield(asyncio.to_thread(self.places.leave, place))
 
@@ -164,8 +168,9 @@ class Desk:
             notes=prepared.notes if prepared else (),
         )
 
-    async def _begin(self, job: Job, flight: Flight, preparation: Preparation) -> Attempt:
+    async def _begin(self, flight: Flight, preparation: Preparation) -> Attempt:
         """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
+        job = preparation.job
         step = await asyncio.to_thread(self.ledger.step, job)
         if not isinstance(step, Serve) and await remember_result(job, self.store, self.ledger):
             step = await asyncio.to_thread(self.ledger.step, job)

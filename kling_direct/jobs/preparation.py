@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputChanged, InputRefused
 from .budget import budget_of
 from .check import order_violations
-from .job import VideoUrl
+from .job import VideoFile, VideoFrames, VideoUrl
 from .ledger import Ledger, Reservation
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
@@ -122,6 +123,7 @@ class Preparation:
                 self._place.forget()
                 raise
             self.prepared = prepared
+            self._let_go_of_frames(prepared)
         has_host = self._connections.has_host(self.job.order.service)
         violations = [
             *order_violations(self.job.order, self.job.origin, self._settings, has_host=has_host),
@@ -130,6 +132,13 @@ class Preparation:
         if violations:
             raise InputRefused(violations)
         return self.prepared
+
+    def _let_go_of_frames(self, prepared: Prepared) -> None:
+        """Name the file in place of the frames that lie in it: they are large, and a task takes minutes."""
+        order = self.job.order
+        if prepared.clip is not None and isinstance(order.video, VideoFrames):
+            clip = VideoFile(prepared.clip.path)
+            self.job = replace(self.job, order=replace(order, video=clip, video_name=order.shown_video_name))
 
     def _is_unwanted(self) -> bool:
         return not self._flight.wanted
