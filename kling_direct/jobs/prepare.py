@@ -14,6 +14,7 @@ from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
 from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip, conform_picture
+from ..media.container import check_stop
 from ..media.cuts import find_cuts
 from .check import clip_bounds, order_notes, picture_bounds
 from .job import Cuts, Order, VideoFile, VideoUrl, billed_seconds
@@ -117,7 +118,7 @@ def _video(
         )
         if conformed.violations:
             return MadeClip(conformed, conformed.violations)
-        hosted = _hosted(conformed)
+        hosted = _hosted(conformed, stop)
         violations = () if order.cuts is Cuts.SEND else _cuts(_found_cuts(hosted, stop))
         return MadeClip(conformed, violations, None if violations else hosted)
     except MediaStopped:
@@ -151,17 +152,23 @@ def _cuts(moments: tuple[float, ...]) -> tuple[Violation, ...]:
     return (Violation("video", "video.cuts", message),)
 
 
-def _hosted(conformed: ConformedClip) -> HostedFile:
+def _hosted(conformed: ConformedClip, stop: Stop | None) -> HostedFile:
     facts = conformed.facts
     content_type = "video/quicktime" if facts.container == "mov" else "video/mp4"
-    return HostedFile(conformed.path, contents_digest(conformed.path), facts.size_bytes, content_type)
+    digest = contents_digest(conformed.path, stop)
+    return HostedFile(conformed.path, digest, facts.size_bytes, content_type)
 
 
-def contents_digest(path: Path) -> str:
-    """Return the digest of a file's bytes; blocking."""
+def contents_digest(path: Path, stop: Stop | None) -> str:
+    """Return the digest of a file's bytes; blocking.
+
+    Raises:
+        MediaStopped: `stop` said so.
+    """
     hasher = blake3()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):  # not mapped: a map counts as memory
+            check_stop(stop)
             hasher.update(chunk)
     return hasher.hexdigest()
 

@@ -34,7 +34,7 @@ def read_job(order: Order, origin: str, stop: Stop | None = None) -> tuple[Job |
     except MediaError as error:
         broken.append(unreadable_violation("image", error))
     try:
-        video_digest = _video_digest(order, stop)
+        video_digest = _video_digest(order, stop=stop)
     except MediaStopped:
         raise
     except MediaError as error:
@@ -56,9 +56,10 @@ def require_unchanged(job: Job, *, stop: Stop | None = None) -> None:
         MediaStopped: `stop` said so.
     """
     order = job.order
-    if isinstance(order.image, Path) and _digest_now(picture_digest, order.image) != job.image_digest:
-        raise changed(order.image)
-    if (path := _path_of(order)) and _digest_now(_video_digest, order, stop) != job.video_digest:
+    image = order.image
+    if isinstance(image, Path) and _digest_now(picture_digest, image, stop=stop) != job.image_digest:
+        raise changed(image)
+    if (path := _path_of(order)) and _digest_now(_video_digest, order, stop=stop) != job.video_digest:
         raise changed(path)
 
 
@@ -78,17 +79,17 @@ def _path_of(order: Order) -> Path | None:
     return video.path if isinstance(video, VideoFile) else None
 
 
-def _digest_now(digest: Callable[..., str], *arguments: Any) -> str:
+def _digest_now(digest: Callable[..., str], source: Any, *, stop: Stop | None) -> str:
     """Return a digest, empty where the file cannot be read any more."""
     try:
-        return digest(*arguments)
+        return digest(source, stop=stop)
     except MediaStopped:
         raise
     except MediaError:
         return ""
 
 
-def _video_digest(order: Order, stop: Stop | None) -> str:
+def _video_digest(order: Order, *, stop: Stop | None) -> str:
     video = order.video
     if isinstance(video, VideoUrl):
         return url_digest(video.url)

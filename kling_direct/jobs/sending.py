@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -121,9 +122,12 @@ class Sending:
 
 
 async def _require_unchanged(clip: HostedFile) -> None:
+    let_go = threading.Event()
     try:
-        same = await asyncio.to_thread(contents_digest, clip.path) == clip.digest
+        same = await asyncio.to_thread(contents_digest, clip.path, let_go.is_set) == clip.digest
     except OSError:
         same = False
+    finally:
+        let_go.set()
     if not same:
         raise changed(clip.path)

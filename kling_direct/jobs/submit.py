@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..api.retry import read_again
 from ..errors import (
@@ -27,12 +27,15 @@ from .progress import Stage
 from .work import NobodyWaits, Work, is_ours, look_up
 
 if TYPE_CHECKING:
-    from ..api.models import Answer, Task
+    from collections.abc import Coroutine
+
+    from ..api.models import Answer, CreateRequest, Task
     from .line import Place
 
 logger = logging.getLogger(__name__)
 
 CONNECT_ATTEMPTS: Final = 3
+LOOK_SECONDS: Final = 0.2
 
 
 async def submit(work: Work) -> None:
@@ -84,8 +87,27 @@ async def _full(work: Work, place: Place, error: Busy) -> None:
 
 async def _turn(work: Work, place: Place) -> None:
     await place.turn(look_seconds=1.0)
+    _require_wanted(work)
+
+
+def _require_wanted(work: Work) -> None:
     if not work.wanted():
         raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
+
+
+async def _while_wanted(work: Work, forming: Coroutine[Any, Any, CreateRequest]) -> CreateRequest:
+    """Form a create; an upload may take minutes, and is called off when nobody waits for it."""
+    task = asyncio.create_task(forming)
+    try:
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_SECONDS)
+            _require_wanted(work)
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.exception()  # marks it as seen
 
 
 async def _take_kept(work: Work) -> bool:
@@ -129,9 +151,11 @@ async def _post(work: Work) -> None:
         )
     work.ledger.require_writable()
     sending = await work.sending()
-    request = await sending.request(work.attempt.external_id, lambda location: work.change(location=location))
-    if not work.wanted():
-        raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
+    request = await _while_wanted(
+        work,
+        sending.request(work.attempt.external_id, lambda location: work.change(location=location)),
+    )
+    _require_wanted(work)
     await asyncio.to_thread(require_released, work.ledger.database, work.label.service)
     work.say(Stage.SUBMIT, "submitting")
     await work.post()

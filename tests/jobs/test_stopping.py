@@ -1,4 +1,4 @@
-"""Reading and checking make room as soon as nobody waits for them."""
+"""Reading, checking and uploading make room as soon as nobody waits for them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_direct.jobs.job import VideoFrames
+from kling_direct.errors import MediaStopped
+from kling_direct.jobs.job import VideoFrames, VideoUrl
+from kling_direct.jobs.prepare import contents_digest
+from kling_direct.jobs.progress import Stage
+from kling_direct.jobs.reading import read_job, require_unchanged
 from kling_direct.media.types import Frames
+from tests.host.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from kling_direct.jobs.engine import Engine
+    from tests.conftest import SandboxControl
+    from tests.jobs.conftest import LedgerFile
 
 
 class EndlessFrames:
@@ -74,3 +82,38 @@ def test_what_runs_when_an_engine_is_closed_ends(
         return [thread.name for thread in threading.enumerate() if "kling-direct-media" in thread.name]
 
     eventually(lambda: not working(), "the end of the reading")
+
+
+def test_an_upload_that_nobody_waits_for_is_called_off(
+    sandbox: SandboxControl,
+    engines: Callable[..., Engine],
+    order: Callable[..., Any],
+    eventually: Callable[..., Any],
+    ledger_file: LedgerFile,
+) -> None:
+    with Relay(sandbox.origin, b"POST /sandbox/files ") as relay:
+        relay.hold()
+        engine = engines(sandbox_url=relay.origin)
+        future = engine.run(order())
+        eventually(
+            lambda: [news.stage for news in engine.under_way().values()] == [Stage.UPLOAD], "the upload"
+        )
+        future.cancel()
+        eventually(lambda: not engine.under_way(), "the end of the upload", seconds=5)
+        assert ledger_file.rows()[0]["units_reserved"] is None
+
+        relay.let_through()
+        assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+def test_hashing_what_is_sent_stops_when_asked(small_clip: Path) -> None:
+    with pytest.raises(MediaStopped):
+        contents_digest(small_clip, lambda: True)
+
+
+def test_reading_the_picture_again_stops_when_asked(order: Callable[..., Any]) -> None:
+    job, _broken = read_job(order(video=VideoUrl("https://example.com/walk.mp4")), "embedded")
+    assert job is not None
+    with pytest.raises(MediaStopped):
+        require_unchanged(job, stop=lambda: True)
