@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from ..errors import JobError, ResultGone
 from .attempt import ENDED, AttemptState, attempt_of, milliseconds
-from .tables import attempts, graphs, jobs
+from .graphs import forget_workflows
+from .tables import attempts, jobs
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -53,7 +54,7 @@ def forget(
         connection.execute(
             sa.update(jobs).where(jobs.c.job_key == job_key).values(hidden_at=milliseconds(now))
         )
-        connection.execute(sa.update(graphs).where(graphs.c.job_key == job_key).values(workflow=""))
+        forget_workflows(connection, job_key)
     if not delete_file:
         return []
     return [name for attempt in known if attempt.result_path for name in _delete(store, attempt.result_path)]

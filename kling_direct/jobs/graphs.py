@@ -38,8 +38,10 @@ def remember_graph(database: Database, job_key: str, graph: Graph, now: datetime
     text = "" if graph.workflow is None else json.dumps(graph.workflow, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
     values = {"workflow": digest, "ordered_at": milliseconds(now)}
+    same = sa.and_(graphs.c.signature == graph.signature, graphs.c.job_key == job_key)
     try:
         with database.write() as connection:
+            before = set(connection.execute(sa.select(graphs.c.workflow).where(same)).scalars()) - {digest}
             if text:
                 connection.execute(
                     sa.insert(workflows).prefix_with("OR IGNORE").values(digest=digest, text=text)
@@ -49,8 +51,25 @@ def remember_graph(database: Database, job_key: str, graph: Graph, now: datetime
                 .prefix_with("OR REPLACE")
                 .values(signature=graph.signature, job_key=job_key, **values)
             )
+            _drop_unused(connection, before)
     except LedgerError as error:
         logger.warning("The graph of job %s is not written down: %s", job_key[:10], error)
+
+
+def forget_workflows(connection: sa.Connection, job_key: str) -> None:
+    """Let go of the workflows that ordered a job, within a transaction."""
+    of_job = graphs.c.job_key == job_key
+    before = set(connection.execute(sa.select(graphs.c.workflow).where(of_job)).scalars())
+    connection.execute(sa.update(graphs).where(of_job).values(workflow=""))
+    _drop_unused(connection, before)
+
+
+def _drop_unused(connection: sa.Connection, digests: set[str]) -> None:
+    """Delete those of the workflows that no graph leads to: they are large, and tell much."""
+    if digests:
+        used = sa.select(graphs.c.workflow).where(graphs.c.workflow.in_(digests))
+        unused = sa.and_(workflows.c.digest.in_(digests), workflows.c.digest.not_in(used))
+        connection.execute(sa.delete(workflows).where(unused))
 
 
 def workflow_of(database: Database, job_key: str) -> Any:

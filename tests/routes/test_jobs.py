@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -215,3 +216,29 @@ def test_the_workflow_that_made_a_job_is_given_alone(served: Any, part: Callable
     key = served.run(graph=graph)
     assert served.get("/jobs").json()["jobs"][0]["has_workflow"] is True
     assert served.get(f"/jobs/{key}/workflow").json() == {"workflow": {"nodes": [1], "version": 0.4}}
+
+
+def stored_workflows(served: Any) -> list[Any]:
+    """Return every workflow in the ledger, whether something leads to it or not."""
+    with served.engine.ledger().database.read() as connection:
+        return [json.loads(text) for (text,) in connection.exec_driver_sql("SELECT text FROM workflows")]
+
+
+def test_a_forgotten_jobs_workflow_is_gone_unless_another_job_has_it(
+    served: Any, part: Callable[[str], Any]
+) -> None:
+    graph = part("kling_direct.jobs.graphs").Graph
+    keys = [served.run(take=take, graph=graph(f"take {take}", {"nodes": [1]})) for take in range(2)]
+    served.post(f"/jobs/{keys[0]}/forget", {})
+    assert served.get(f"/jobs/{keys[0]}/workflow").status_code == 404
+    assert served.get(f"/jobs/{keys[1]}/workflow").json() == {"workflow": {"nodes": [1]}}
+    served.post(f"/jobs/{keys[1]}/forget", {})
+    assert stored_workflows(served) == []
+
+
+def test_of_a_graph_that_is_queued_again_and_again_one_workflow_is_stored(
+    served: Any, part: Callable[[str], Any]
+) -> None:
+    for position in range(3):
+        served.run(graph=part("kling_direct.jobs.graphs").Graph("signature", {"nodes": [], "at": position}))
+    assert stored_workflows(served) == [{"nodes": [], "at": 2}]
