@@ -199,6 +199,21 @@ def test_a_moved_results_folder_is_found_by_its_sidecars(
     assert len(sandbox.calls()) == calls, "a kept job needs nobody"
 
 
+def test_a_result_that_was_renamed_by_hand_is_found_by_the_digits_of_its_key(
+    sandbox: SandboxControl, run: Callable[..., Outcome], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    first = run(order())
+    digits = first.attempt.job_key[2:10]
+    renamed = first.path.with_name(f"hero shot_{digits} final.mp4")
+    first.path.rename(renamed)
+    first.path.with_suffix(".json").rename(renamed.with_suffix(".json"))
+    ledger_file.lose()
+    calls = len(sandbox.calls())
+
+    assert run(order()).path == renamed
+    assert len(sandbox.calls()) == calls, "a kept job needs nobody"
+
+
 def test_a_kept_job_is_served_without_a_network(
     sandbox: SandboxControl,
     engines: Callable[..., Any],
