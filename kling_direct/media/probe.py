@@ -73,6 +73,8 @@ def _bit_depth(source: Path | bytes, mode: str) -> int:
 
 
 def _file_size(path: Path) -> int:
+    if path.is_dir():
+        raise UnreadableMedia(f"{path} is a folder, not a picture.", hint="Choose a JPEG or PNG file.")
     try:
         size_bytes = path.stat().st_size
     except OSError as error:
@@ -98,11 +100,13 @@ class _Reading:
 def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
     """Measure a clip: every packet is read and the first frame is decoded.
 
-    Raises `UnreadableMedia` for an empty, truncated or encrypted file and for one without pictures,
-    `MediaStopped` when `stop` says so.
+    Raises `UnreadableMedia` for an empty, truncated or encrypted file, for a still picture and for one
+    without pictures, `MediaStopped` when `stop` says so.
     """
     path = Path(path)
     with open_clip(path) as container:
+        if container.format.name == "image2" or container.format.name.endswith("_pipe"):
+            raise UnreadableMedia(f"{path.name} is a picture, not a clip.", hint="Choose a video file.")
         video = picture_stream(container, path)
         audio = sound_stream(container)
         video.codec_context.thread_count = 1  # one frame is decoded; more threads only cost memory
@@ -193,13 +197,14 @@ def _clip_facts(
     frame, pictures = reading.frame, reading.pictures
     assert frame is not None  # noqa: S101 - for the type checker; the caller has refused it
     context = video.codec_context
-    turn = turn_of(frame)
+    codec = _codec_name(context.codec)
+    turn = turn_of(frame, codec)
     width_px, height_px = displayed_size(frame, video.sample_aspect_ratio, turn)
     container_seconds = _container_seconds(container, reading)
     components = frame.format.components
     return ClipFacts(
         container=_container_name(path, container),
-        video_codec=_codec_name(context.codec),
+        video_codec=codec,
         pixel_format=frame.format.name,
         bit_depth=max((part.bits for part in components), default=8),
         color_primaries=PRIMARIES.get(int(context.color_primaries), UNKNOWN),

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 _MATRIX = struct.Struct("=9i")
+_NAMED_PROFILES = frozenset({"png", "apng"})
+"""Codecs whose colour profile has a name, which PyAV frees twice once a frame's side data are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,27 @@ _TURNS = {  # the signs of the matrix' a, b, c, d; x' = a x + c y, y' = b x + d 
 }
 
 
-def turn_of(frame: VideoFrame) -> Turn:
+def turn_of(frame: VideoFrame, codec: str) -> Turn:
     """Return how a frame is to be turned; angles that are no multiple of 90 degrees go to the nearest."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None or len(bytes(data)) < _MATRIX.size:
-        return Turn()
-    a, b, _, c, d, *_rest = _MATRIX.unpack(bytes(data)[: _MATRIX.size])
+    data = _display_matrix(frame, codec)
+    if data is None:
+        counterclockwise = getattr(frame, "rotation", 0)  # PyAV 14.0 has none
+        return Turn(-90 * round(counterclockwise / 90) % 360)
+    a, b, _, c, d, *_rest = _MATRIX.unpack(data[: _MATRIX.size])
     upright = abs(a) + abs(d) >= abs(b) + abs(c)
     signs = (_sign(a), 0, 0, _sign(d)) if upright else (0, _sign(b), _sign(c), 0)
     return _TURNS.get(signs, Turn())
+
+
+def _display_matrix(frame: VideoFrame, codec: str) -> bytes | None:
+    """Return the display matrix, None where there is none or PyAV cannot give it."""
+    if codec in _NAMED_PROFILES:
+        return None
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # a kind of side data that FFmpeg knows and PyAV does not, such as EXIF
+        return None
+    return None if data is None or len(bytes(data)) < _MATRIX.size else bytes(data)
 
 
 def _sign(value: int) -> int:

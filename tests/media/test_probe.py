@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 from fractions import Fraction
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from kling_direct.errors import MediaStopped, UnreadableMedia
 from kling_direct.media.conform import conform_clip
@@ -125,6 +126,34 @@ def test_sound_alone_is_no_clip(clips: Any) -> None:
         probe_clip(path)
 
 
+@pytest.mark.parametrize("name", ["swapped.png", "swapped.jpg", "swapped.webp", "swapped.tif", "swapped.bmp"])
+def test_a_picture_in_the_place_of_the_clip_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.new("RGB", (400, 400), "red").save(path, icc_profile=profile)
+    with pytest.raises(UnreadableMedia, match=rf"{name} is a picture, not a clip"):
+        probe_clip(path)
+    gc.collect()
+
+
+@pytest.mark.parametrize(("kind", "degrees"), [("png", 0), ("png", 90), ("png", 180), ("jpg", 0)])
+def test_what_pictures_in_a_clip_carry_does_no_harm(
+    clips: Any, tmp_path: Path, kind: str, degrees: int
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    for number in range(75):
+        picture = Image.new("RGB", (96, 64), (3 * number, 0, 0))
+        picture.save(tmp_path / f"{number}.{kind}", icc_profile=profile, exif=exif if kind == "jpg" else None)
+    frames = ("-framerate", "25", "-i", str(tmp_path / f"%d.{kind}"), "-c", "copy")
+    turned = ("-metadata:s:v:0", f"rotate={-degrees % 360}")  # FFmpeg 5's counts against the clock
+    facts = probe_clip(clips.make(f"pictures_{kind}_{degrees}.mov", *frames, then=("-c", "copy", *turned)))
+    gc.collect()  # where PyAV would free the profile's name a second time, and end the process
+    assert (facts.frame_count, facts.rotation_degrees) == (75, degrees)
+    assert (facts.width_px, facts.height_px) == ((64, 96) if degrees == 90 else (96, 64))
+
+
 def test_probing_stops_when_asked(clips: Any) -> None:
     with pytest.raises(MediaStopped):
         probe_clip(clips.pattern("plain.mp4"), stop=lambda: True)
@@ -149,6 +178,13 @@ def test_transparency_depth_and_animation_are_seen(tmp_path: Path) -> None:
     path = tmp_path / "moving.gif"
     path.write_bytes(data)
     assert probe_picture(path).frame_count == 3
+
+
+def test_a_folder_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, Path()):
+        with pytest.raises(UnreadableMedia, match=r"is a folder, not a picture"):
+            probe_picture(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", None])
