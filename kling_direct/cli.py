@@ -7,7 +7,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path  # noqa: TC003 - typer reads the annotations at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,9 +65,21 @@ keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=Tru
 app.add_typer(keys_app, name="keys")
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from .jobs.database import package_version  # noqa: PLC0415 - keeps --help quick
+
+        out.print(package_version())
+        raise typer.Exit
+
+
 @app.callback()
 def settings_for_all(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
 ) -> None:
     """Kling Motion Control with your own account: paid once, kept for good."""
     level = logging.getLevelNamesMapping().get(log_level.upper())
@@ -290,10 +302,19 @@ def main() -> None:
 
 
 def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) -> None:
-    if out_path is not None and not out_path.absolute().parent.is_dir():
-        raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
+    if out_path is not None:
+        _refuse_unwritable(out_path, order)
     outcome = _wait(lambda listen: engine.run(order, listen), as_json=as_json)
     _deliver(outcome, out_path, as_json=as_json)
+
+
+def _refuse_unwritable(out_path: Path, order: Order) -> None:
+    """Refuse an `--out` that leads nowhere or to an input, before anything is spent."""
+    if not out_path.absolute().parent.is_dir():
+        raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
+    inputs = [order.image, order.video.path if isinstance(order.video, VideoFile) else None]
+    if any(isinstance(path, Path) and out_path.resolve() == path.resolve() for path in inputs):
+        raise SettingsError(f"{out_path.name} is an input, and --out would overwrite it. Give another name.")
 
 
 def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) -> Outcome:
@@ -329,6 +350,7 @@ def _deliver(outcome: Outcome, out_path: Path | None, *, as_json: bool) -> None:
     payload = outcome_payload(outcome)
     if out_path is not None:
         try:
+            out_path = out_path / outcome.path.name if out_path.is_dir() else out_path
             shutil.copyfile(outcome.path, out_path)
         except OSError as error:
             raise DownloadBroken(

@@ -36,7 +36,10 @@ if TYPE_CHECKING:
 HIGHEST_FPS = 240
 
 ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
-VideoArgument = Annotated[str, typer.Argument(help="Reference video: the motion, a file or an https URL.")]
+VideoArgument = Annotated[
+    str,
+    typer.Argument(help="Reference video: the motion, a file, an https URL or a folder of frames (--fps)."),
+]
 PromptOption = Annotated[str, typer.Option(help="Look, setting and camera, not the motion.")]
 ModelOption = Annotated[str, typer.Option(help="kling-v2-6 or kling-v3.")]
 ModeOption = Annotated[str, typer.Option(help="std is 720p, pro is 1080p.")]
@@ -63,7 +66,9 @@ ConformOption = Annotated[
 ]
 CutsOption = Annotated[Cuts, typer.Option(help="What to do with a clip whose shot changes.")]
 FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
-OutOption = Annotated[Path | None, typer.Option("-o", "--out", help="Copy the video here.")]
+OutOption = Annotated[
+    Path | None, typer.Option("-o", "--out", help="Copy the video here: a file or a folder.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -162,7 +167,8 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
     if not 1 <= rate <= HIGHEST_FPS:
-        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS} (it is {fps[:20]!r})."
+        given = f" (it is {fps[:20]!r})" if fps else ""
+        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS}{given}."
         raise InputRefused([Violation("video", "video.fps", message)])
     return VideoFrames(Frames(FrameFolder.open(path), rate))
 

@@ -37,8 +37,16 @@ def no_host_error() -> HostingError:
     """Return what to raise for a local clip when `choose_host` knows no host; nothing is public unasked."""
     return HostingError(
         "The reference video is a local file, and Kling fetches reference videos by URL.",
-        hint="There are three ways: choose `url` as motion_source and give an https address of your own;"
+        hint="There are three ways: give an https address of your own (in a node: `url` as motion_source);"
         " set KLING_DIRECT_STORE_URL to a bucket of yours (s3://, gs://, az://);"
         " or set KLING_DIRECT_PUBLIC_URL to a tunnel or proxy that leads to the gateway on this machine."
         ' See "Let Kling fetch your clip" in the README. Or try it free with service sandbox.',
+    )
+
+
+def no_place_error() -> HostingError:
+    """Return what to raise where the clips at a media host are asked for and none is set."""
+    return HostingError(
+        "No media host is set, so none can hold reference videos.",
+        hint="Set KLING_DIRECT_STORE_URL or KLING_DIRECT_PUBLIC_URL to the one that is meant.",
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..clock import SystemClock
 from ..errors import InputChanged, InputRefused, MediaStopped, SpendingRefused, UnknownProfile
-from ..hosting.choice import no_host_error
+from ..hosting.choice import no_place_error
 from .accepted import until_accepted
 from .accounts import Accounts
 from .adopting import Wanted, wanted_attempt
@@ -291,14 +291,14 @@ class Engine:
     async def _clean_store(self, older_than: timedelta) -> tuple[int, int]:
         host = await (await self._open_connections()).public_host()
         if host is None:
-            raise no_host_error()
+            raise no_place_error()
         ledger = await asyncio.to_thread(self.ledger)
         return await clean(ledger.database, host, self.clock.now() - older_than)
 
     async def _leftovers(self) -> tuple[str, list[Leftover]]:
         host = await (await self._open_connections()).public_host()
         if host is None:
-            raise no_host_error()
+            raise no_place_error()
         return host.kind, await host.leftovers()
 
     async def _keep_file(self, name: str, path: Path) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,6 +147,18 @@ def test_a_local_clip_for_kling_without_a_host_says_the_three_ways(
     assert "KLING_DIRECT_STORE_URL" in done.err
     assert "KLING_DIRECT_PUBLIC_URL" in done.err
     assert control.calls() == []
+
+
+def test_cleaning_a_store_that_is_not_set_says_what_to_set(kling: Any) -> None:
+    done = kling("store", "clean")
+    assert done.code == 1
+    assert done.err.startswith("No media host is set")
+    assert "KLING_DIRECT_STORE_URL" in done.err
+
+
+def test_the_version_is_told(kling: Any) -> None:
+    done = kling("--version")
+    assert (done.code, done.out) == (0, f"{metadata.version('kling-direct')}\n")
 
 
 def test_a_sandbox_that_does_not_run(

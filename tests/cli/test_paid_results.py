@@ -91,10 +91,31 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_bought(
 
 
 def test_a_copy_that_fails_names_where_the_video_is_kept(run: Any, tmp_path: Path, results: Path) -> None:
-    done = run("-o", tmp_path)
+    done = run("-o", tmp_path / f"{'long' * 70}.mp4")
     assert done.code == 1
     (kept,) = results.rglob("*.mp4")
     assert str(kept) in done.err
+
+
+def test_a_folder_takes_the_copy_under_the_kept_name(run: Any, tmp_path: Path, results: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    done = run("-o", folder, "--json")
+    (kept,) = results.rglob("*.mp4")
+    assert done.json["path"] == str(folder / kept.name)
+    assert (folder / kept.name).read_bytes() == kept.read_bytes()
+
+
+@pytest.mark.parametrize("which", ["small_picture", "small_clip"])
+def test_the_copy_never_overwrites_an_input(
+    run: Any, sandbox: Any, request: pytest.FixtureRequest, which: str
+) -> None:
+    path = request.getfixturevalue(which)
+    before = path.read_bytes()
+    done = run("-o", path)
+    assert (done.code, path.read_bytes() == before) == (1, True)
+    assert f"{path.name} is an input" in done.err
+    assert sandbox.calls() == []
 
 
 def test_the_copy_is_the_kept_video(run: Any, tmp_path: Path) -> None:

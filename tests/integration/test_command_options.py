@@ -98,7 +98,8 @@ def test_a_folder_of_frames_is_a_clip_of_the_rate_that_is_given(
 ) -> None:
     without = kling("run", frames)
     assert without.code == 1
-    assert "frames is a folder of frames: give --fps" in without.err
+    assert "frames is a folder of frames: give --fps, 1 to 240.\n" in without.err
+    assert "(it is 'fast')" in kling("run", frames, "--fps", "fast").err
     ended = kling("run", frames, "--fps", 10, "--json")
     assert (ended.code, ended.err) == (0, "")
     assert ended.json["duration_seconds"] == pytest.approx(4, abs=0.1)
