@@ -76,7 +76,8 @@ def motion_inputs(*, waits: bool = True) -> list[Any]:
             default="",
             optional=True,
             advanced=True,
-            tooltip="Id of an element of your Kling account that keeps the face stable: its number as text.",
+            tooltip="Id of an element of your Kling account that keeps the face stable: its number as text."
+            " With it the character faces as in the video, whatever character_orientation says.",
         ),
         io.Boolean.Input(
             "watermark",
@@ -101,7 +102,8 @@ def motion_inputs(*, waits: bool = True) -> list[Any]:
             optional=True,
             advanced=True,
             tooltip="What to do with a clip whose shot changes."
-            " Kling stops at the first cut and refunds nothing.",
+            " Kling stops at the first cut and refunds nothing:"
+            " refuse sends nothing, send sends it all the same.",
         ),
         on_failure_input(),
         io.Float.Input(
@@ -151,7 +153,13 @@ def _motion_source() -> Any:
     frames = [
         io.Image.Input("frames", tooltip="Reference video as frames."),
         io.Float.Input(
-            "fps", default=30.0, min=0.01, max=1000.0, step=0.01, optional=True, tooltip="Of these frames."
+            "fps",
+            default=30.0,
+            min=0.01,
+            max=1000.0,
+            step=0.01,
+            optional=True,
+            tooltip="Frames per second of these frames.",
         ),
         io.Audio.Input("audio", optional=True, tooltip="Sound that goes with the frames."),
     ]

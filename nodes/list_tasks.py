@@ -27,7 +27,9 @@ class ListTasks(io.ComfyNode):
             description="Lists the motion-control tasks of the account, newest first. Pays nothing.",
             search_aliases=["kling", "tasks", "history", "list"],
             inputs=[
-                io.Int.Input("page", default=1, min=1, max=1000, optional=True, tooltip="1 is the newest."),
+                io.Int.Input(
+                    "page", default=1, min=1, max=1000, optional=True, tooltip="1 is the newest; up to 1,000."
+                ),
                 io.Int.Input(
                     "page_size",
                     default=30,
