@@ -193,19 +193,20 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List what the ledger knows, newest first."""
-    from .jobs.history import history  # noqa: PLC0415 - for this command alone
+    from .jobs.history import SHORTEST_KEY, history  # noqa: PLC0415 - for this command alone
     from .pages.payloads import ATTEMPT_COLUMNS, attempt_payload  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
-        rows = history(engine.ledger().database, since=moment_of(since), project=project)
-        payloads = [attempt_payload(row) for row in rows]
+        found = history(engine.ledger().database, since=moment_of(since), project=project)
+        payloads = [attempt_payload(row) for row in found]
         if as_json:
             print_json({"jobs": payloads})
         elif as_csv:
             print_csv(ATTEMPT_COLUMNS, payloads)
         else:
             shown = ("started_at", "state", "service", "project", "task_id", "units_charged", "result_path")
-            print_table(shown, payloads)
+            rows = [{**payload, "job": payload["job_key"][:SHORTEST_KEY]} for payload in payloads]
+            print_table(("job", *shown), rows)
 
 
 @app.command()

@@ -81,6 +81,13 @@ def test_a_file_that_is_no_video_is_not_kept(
     assert run().code == 0
 
 
+def test_the_table_of_jobs_names_each_as_collect_takes_it(run: Any, kling: Any) -> None:
+    done = run("--json")
+    name = kling("jobs").out.splitlines()[1].split()[0]
+    assert done.json["job_key"].startswith(name)
+    assert kling("collect", name, "--json").json["path"] == done.json["path"]
+
+
 def test_a_folder_that_is_not_there_is_told_before_anything_is_bought(
     run: Any, sandbox: Any, tmp_path: Path
 ) -> None:
