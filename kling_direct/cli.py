@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 from contextlib import contextmanager
@@ -311,7 +312,7 @@ def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) 
 
 def _refuse_unwritable(out_path: Path, order: Order) -> None:
     """Refuse an `--out` that leads nowhere or to an input, before anything is spent."""
-    if not out_path.absolute().parent.is_dir():
+    if not os.path.isdir(out_path.absolute().parent):  # noqa: PTH112 - never raises
         raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
     inputs = [order.image, order.video.path if isinstance(order.video, VideoFile) else None]
     if any(isinstance(path, Path) and out_path.resolve() == path.resolve() for path in inputs):

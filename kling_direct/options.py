@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -160,7 +161,7 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     if "://" in text:
         return VideoUrl(text)
     path = Path(text)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - never raises; what is wrong with a file is told with the file
         return VideoFile(path)
     try:
         rate = Fraction(fps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 import av
@@ -12,6 +13,7 @@ from av.error import DecoderNotFoundError, EncoderNotFoundError, FFmpegError
 from ..errors import DiskFull, MediaError, MediaStopped, UnreadableMedia
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -52,6 +54,17 @@ def unreadable(error: Exception, path: Path) -> MediaError | DiskFull:
     return UnreadableMedia(f"{path.name} is damaged, cut off, or not a video.", hint=_TRY_AGAIN)
 
 
+def file_status(path: Path) -> os.stat_result:
+    """Return what the system knows of a file. Raises `UnreadableMedia`."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, PermissionError) as error:
+        raise unreadable(error, path) from error
+    except OSError as error:
+        reason = f"{path.name} cannot be opened: {error.strerror}."
+        raise UnreadableMedia(reason, hint="Choose the file again.") from error
+
+
 @contextmanager
 def translating(path: Path) -> Iterator[None]:
     """Raise our errors for PyAV's while something is done with `path`."""
@@ -65,7 +78,8 @@ def translating(path: Path) -> Iterator[None]:
 def open_clip(path: Path) -> Iterator[InputContainer]:
     """Open a clip for reading; PyAV's errors inside the block are translated too."""
     with translating(path):
-        if path.is_file() and path.stat().st_size == 0:
+        status = file_status(path)
+        if S_ISREG(status.st_mode) and not status.st_size:
             raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
         # FFmpeg takes "take:1.mp4" for a protocol
         with av.open(str(path.absolute()), mode="r", metadata_errors="ignore") as container:

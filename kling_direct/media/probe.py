@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 import av
@@ -12,7 +13,7 @@ from av.error import InvalidDataError
 
 from ..errors import UnreadableMedia
 from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
-from .container import check_stop, open_clip, picture_stream, sound_stream
+from .container import check_stop, file_status, open_clip, picture_stream, sound_stream
 from .picture import ORIENTATION_TAG, open_picture
 from .rotation import Turn, turn_of
 from .timeline import Timeline
@@ -73,15 +74,12 @@ def _bit_depth(source: Path | bytes, mode: str) -> int:
 
 
 def _file_size(path: Path) -> int:
-    if path.is_dir():
+    status = file_status(path)
+    if S_ISDIR(status.st_mode):
         raise UnreadableMedia(f"{path} is a folder, not a picture.", hint="Choose a JPEG or PNG file.")
-    try:
-        size_bytes = path.stat().st_size
-    except OSError as error:
-        raise UnreadableMedia(f"{path.name} does not exist.", hint="Choose the file again.") from error
-    if not size_bytes:
+    if not status.st_size:
         raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
-    return size_bytes
+    return status.st_size
 
 
 @dataclass(slots=True)

@@ -48,6 +48,12 @@ def test_missing_files(kling: Any, sandbox: Any, tmp_path: Path) -> None:
     assert "gone.mp4 does not exist" in said
 
 
+def test_names_that_the_system_refuses(kling: Any, sandbox: Any, tmp_path: Path) -> None:
+    said = refused(kling, sandbox, tmp_path / f"{'a' * 300}.png", tmp_path / f"{'b' * 300}.mp4")
+    assert "a.png cannot be opened: File name too long" in said
+    assert "b.mp4 cannot be opened: File name too long" in said
+
+
 def test_not_an_image(kling: Any, sandbox: Any, not_an_image: Path, small_clip: Path) -> None:
     assert "is not a picture that can be read" in refused(kling, sandbox, not_an_image, small_clip)
 

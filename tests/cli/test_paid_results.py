@@ -88,10 +88,11 @@ def test_the_table_of_jobs_names_each_as_collect_takes_it(run: Any, kling: Any) 
     assert kling("collect", name, "--json").json["path"] == done.json["path"]
 
 
+@pytest.mark.parametrize("folder", ["nowhere", "long" * 70])
 def test_a_folder_that_is_not_there_is_told_before_anything_is_bought(
-    run: Any, sandbox: Any, tmp_path: Path
+    run: Any, sandbox: Any, tmp_path: Path, folder: str
 ) -> None:
-    done = run("-o", tmp_path / "nowhere" / "video.mp4")
+    done = run("-o", tmp_path / folder / "video.mp4")
     assert done.code == 1
     assert "There is no folder" in done.err
     assert sandbox.calls() == []

@@ -16,6 +16,8 @@ from kling_direct.media.probe import probe_clip, probe_picture
 from kling_direct.media.types import ConformMode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kling_direct.media.types import ClipBounds
 
 
@@ -89,6 +91,24 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableMedia, match=r"gone\.mp4 does not exist"):
         probe_clip(tmp_path / "gone.mp4")
+
+
+@pytest.mark.parametrize("probe", [probe_clip, probe_picture])
+def test_a_name_that_the_system_refuses_is_told(tmp_path: Path, probe: Callable[[Path], object]) -> None:
+    with pytest.raises(UnreadableMedia, match=r"x\.mp4 cannot be opened: File name too long"):
+        probe(tmp_path / f"{'x' * 300}.mp4")
+
+
+@pytest.mark.parametrize("probe", [probe_clip, probe_picture])
+def test_a_file_that_may_not_be_looked_at_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, probe: Callable[[Path], object]
+) -> None:
+    def refuse(path: Path, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(UnreadableMedia, match=r"locked\.mp4 may not be opened"):
+        probe(tmp_path / "locked.mp4")
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
