@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 WAIT_MINUTES_MAX = 7 * 24 * 60
 """No object store signs a URL for longer than 7 days."""
 
+TAKE_MAX = 2**31 - 1
+"""What the node's widget and the ledger can hold."""
+
 
 def picture_bounds() -> PictureBounds:
     """Return the documented limits of a reference image."""
@@ -60,8 +63,8 @@ def order_violations(
     def broken(field: str, rule: str, message: str) -> None:
         found.append(Violation(field, rule, message))
 
-    if motion.take < 0:
-        broken("take", "take.min", f"take is {motion.take}; it begins at 0.")
+    if not 0 <= motion.take <= TAKE_MAX:
+        broken("take", "take.range", f"take is {motion.take}; it may be 0 to {TAKE_MAX}.")
     if motion.element_id and not _is_element_id(motion.element_id):
         broken(
             "element_id",

@@ -150,6 +150,15 @@ def test_a_spending_limit_that_is_none(
     assert "max_units is" in refused(kling, sandbox, small_picture, small_clip, f"--max-units={units}")
 
 
+@pytest.mark.parametrize("take", ["-1", str(2**31), "9" * 30])
+def test_a_take_that_nothing_can_hold(
+    kling: Any, sandbox: Any, small_picture: Path, small_clip: Path, take: str
+) -> None:
+    said = refused(kling, sandbox, small_picture, small_clip, "--take", take)
+    assert f"take is {take}; it may be 0 to 2147483647." in said
+    assert kling("check", small_picture, small_clip, "--take", take).code == 1
+
+
 def test_a_callback_to_an_origin_that_nobody_allowed(
     kling: Any, sandbox: Any, small_picture: Path, small_clip: Path
 ) -> None:
