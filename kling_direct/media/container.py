@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
+from fractions import Fraction
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.error import DecoderNotFoundError, EncoderNotFoundError, FFmpegError
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
     from .types import Stop
 
 ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: cover art, which is not motion
+_READS_ANY_TAG = int(av.__version__.split(".")[0]) >= 19  # noqa: PLR2004 - PyAV's own version
+_ANY_TAG: dict[str, Any] = {} if _READS_ANY_TAG else {"metadata_errors": "ignore"}
+"""A title that is no UTF-8 is no reason to refuse a clip; PyAV 19 agrees, and has no such argument."""
 _TRY_AGAIN = "Play it in a video player; if that fails too, export or download it again."
 
 
@@ -82,7 +87,7 @@ def open_clip(path: Path) -> Iterator[InputContainer]:
         if S_ISREG(status.st_mode) and not status.st_size:
             raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
         # FFmpeg takes "take:1.mp4" for a protocol
-        with av.open(str(path.absolute()), mode="r", metadata_errors="ignore") as container:
+        with av.open(str(path.absolute()), mode="r", **_ANY_TAG) as container:
             yield container
 
 
@@ -99,6 +104,12 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     raise UnreadableMedia(
         f"{path.name} holds no moving picture, only sound or data.", hint="Choose a video file."
     )
+
+
+def tick(stream: Stream) -> Fraction:
+    """Return the seconds that a stream counts in; a millisecond where it does not say."""
+    base = stream.time_base  # from PyAV 19 on no Fraction, and 0 rather than None
+    return Fraction(base.numerator, base.denominator) if base else Fraction(1, 1000)
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:

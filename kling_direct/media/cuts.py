@@ -15,7 +15,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .container import check_stop, open_clip, picture_stream
+from .container import check_stop, open_clip, picture_stream, tick
 from .writer import threads
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _watch(container: InputContainer, video: VideoStream, stop: Stop | None) -> 
     shots = _Shots()
     graph: _SceneGraph | None = None
     first: Fraction | None = None
-    base = video.time_base or Fraction(1, 1000)
+    base = tick(video)
     for frame in _frames(container, video, stop):
         time = (frame.pts or 0) * base
         first = time if first is None else first

@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import UnreadableMedia
 from . import sws
-from .container import check_stop, open_clip, picture_stream, sound_stream
+from .container import check_stop, open_clip, picture_stream, sound_stream, tick
 from .memory import populate, require_memory
 from .probe import probe_clip
 from .rotation import Turn
@@ -227,8 +227,7 @@ class _Decoding:
     def _packets(self, begin: Fraction) -> Iterator[Packet]:
         streams = [self.video] if self.reader is None else [self.video, self.reader.stream]
         if self.wanted.start:
-            base = self.video.time_base or Fraction(1, 1000)
-            self.container.seek(int(begin / base), stream=self.video, backward=True)
+            self.container.seek(int(begin / tick(self.video)), stream=self.video, backward=True)
         return self.container.demux(*streams)
 
     def _reader(self, seconds: Fraction) -> SoundReader | None:
@@ -289,7 +288,7 @@ def _pictures(packet: Packet) -> list[VideoFrame]:
 
 def _shown_at(frame: VideoFrame) -> Fraction | None:
     time = frame.pts if frame.pts is not None else frame.dts
-    return None if time is None or frame.time_base is None else time * frame.time_base
+    return None if time is None or not frame.time_base else time * frame.time_base
 
 
 def _finished(future: Future[None]) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from stat import S_ISDIR
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 from av.error import InvalidDataError
 
 from ..errors import UnreadableMedia
 from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
-from .container import check_stop, file_status, open_clip, picture_stream, sound_stream
+from .container import check_stop, file_status, open_clip, picture_stream, sound_stream, tick
 from .picture import ORIENTATION_TAG, open_picture
 from .rotation import Turn, turn_of
 from .timeline import Timeline
@@ -124,10 +123,7 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
 def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
-    reading = _Reading(
-        Timeline(video.time_base or Fraction(1, 1000)),
-        Timeline(audio.time_base or Fraction(1, 1000)) if audio else None,
-    )
+    reading = _Reading(Timeline(tick(video)), Timeline(tick(audio)) if audio else None)
     for number, packet in enumerate(container.demux()):
         if number % _STOP_EVERY == 0:
             check_stop(stop)
@@ -245,8 +241,11 @@ def _container_seconds(container: InputContainer, reading: _Reading) -> float:
     return declared_seconds
 
 
-def displayed_size(frame: VideoFrame, sample_aspect: Fraction | None, turn: Turn) -> tuple[int, int]:
-    """Return (width, height) in pixels as a player shows the frame: square pixels, turned."""
+def displayed_size(frame: VideoFrame, sample_aspect: Any, turn: Turn) -> tuple[int, int]:
+    """Return (width, height) in pixels as a player shows the frame: square pixels, turned.
+
+    `sample_aspect` is a fraction; None, and from PyAV 19 on 0, where the clip does not say.
+    """
     width_px = round(frame.width * sample_aspect) if sample_aspect else frame.width
     return (frame.height, width_px) if turn.degrees in {90, 270} else (width_px, frame.height)
 

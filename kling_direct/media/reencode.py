@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
 from .chain import PictureChain
-from .container import check_stop, open_clip, picture_stream, sound_stream
+from .container import check_stop, open_clip, picture_stream, sound_stream, tick
 from .sound import SoundFormat, SoundReader
 from .writer import ClipWriter, most_bits_per_second, threads
 
@@ -109,7 +109,7 @@ class _Run:
         self.video = picture_stream(container, path)
         self.video.codec_context.thread_type = "AUTO"
         self.video.codec_context.thread_count = threads()
-        self.base = self.video.time_base or Fraction(1, 1000)
+        self.base = tick(self.video)
         first = Fraction(facts.picture_start_seconds).limit_denominator(1_000_000)
         self.origin = first + plan.start_seconds
         self.sound = self._sound()

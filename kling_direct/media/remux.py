@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from .container import check_stop, open_clip, picture_stream, sound_stream, translating
+from .container import check_stop, open_clip, picture_stream, sound_stream, tick, translating
 from .sound import SoundFormat, SoundReader, longest_sound
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class _Copy:
         self.reader: SoundReader | None = None
         self.encoder: Any = None
         self.samples_written = 0
-        self.step = max(1, round(1 / facts.frame_rate / (self.video.time_base or Fraction(1, 1000))))
+        self.step = max(1, round(1 / facts.frame_rate / tick(self.video)))
         self.undated: list[Any] = []
         if self.audio is None or facts.sound is None:
             self.audio = None

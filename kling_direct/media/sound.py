@@ -117,14 +117,14 @@ class SoundReader:
             self._input = described
             self._resampler = AudioResampler(format="fltp", layout=self.form.layout, rate=self.form.rate_hz)
         assert self._resampler is not None  # noqa: S101 - for the type checker
-        if frame.time_base is None:
+        if not frame.time_base:
             frame.time_base = self.stream.time_base or Fraction(1, frame.sample_rate)
         for resampled in self._resampler.resample(frame):
             yield from self._placed(resampled)
 
     def _placed(self, frame: AudioFrame) -> Iterator[np.ndarray]:
         wave = frame.to_ndarray().reshape(self.form.channels, -1)
-        if frame.pts is not None and frame.time_base is not None:
+        if frame.pts is not None and frame.time_base:
             place = round((frame.pts * frame.time_base - self._origin) * self.form.rate_hz)
             gap = place - self.position
             if self.position == 0 or abs(gap) > _TOLERANCE_SECONDS * self.form.rate_hz:

@@ -92,7 +92,8 @@ class Timeline:
     def rate(self, stream: VideoStream) -> Fraction:
         """Return frames per second: the exact usual rate where the measured one is that close."""
         mean = self._mean_rate
-        declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
+        rates = (stream.average_rate, stream.guessed_rate)
+        declared = [Fraction(rate.numerator, rate.denominator) for rate in rates if rate]
         if mean is None:
             return declared[0] if declared else _FALLBACK_RATE
         usual = self._usual_rate()

@@ -49,6 +49,14 @@ def test_the_frame_rate_is_the_exact_fraction(clips: Any, rate: str) -> None:
         assert not facts.is_variable_rate
 
 
+def test_a_title_that_is_no_utf_8_is_no_reason_to_refuse_a_clip(clips: Any, tmp_path: Path) -> None:
+    titled = clips.pattern("titled.mp4", 3, "-metadata", "title=Tanzxxxx", size="128x96").read_bytes()
+    assert b"Tanzxxxx" in titled
+    path = tmp_path / "titled.mp4"
+    path.write_bytes(titled.replace(b"Tanzxxxx", b"T\xe4nz\xff\xfe\xe9\xe8"))
+    assert probe_clip(path).frame_count == 75
+
+
 def test_a_changing_rate_is_noticed(clips: Any) -> None:
     path = clips.pattern(
         "variable.mp4", 4, "-vf", "select='lt(t,2)+not(mod(n,3))'", "-vsync", "vfr", size="128x96"

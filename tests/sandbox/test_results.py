@@ -36,7 +36,7 @@ def looks_like_band(picture: np.ndarray) -> bool:
     band = picture[: picture.shape[0] // 10]
     red = (band[..., 0] > 110) & (band[..., 1] < 80)
     white = band.min(axis=2) > 180
-    return red.mean() > 0.5 and 0.01 < white.mean() < 0.4
+    return bool(red.mean() > 0.5 and 0.01 < white.mean() < 0.4)
 
 
 @pytest.mark.media
