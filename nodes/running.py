@@ -13,6 +13,7 @@ from ..kling_direct.errors import KlingDirectError
 from . import host
 from .graph import ApiPrompt, file_name_of, is_wired, signature, source_of
 from .host import io
+from .stack_trace import without_our_lines
 from .status import Items, Status, items_of, taking_part
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def explained(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
                 await running.tell()
             raise host.KlingDirectFailure(message)
 
-    return explaining
+    return without_our_lines(explaining, host.KlingDirectFailure)
 
 
 @dataclass(frozen=True)
