@@ -100,7 +100,7 @@ async def test_an_element_id_keeps_every_digit_in_the_log(bench: Any) -> None:
         b'{"mode": "std", "mode": "pro"}',
         b'{"element_list": ' + b"9" * 5000 + b"}",
         b"[" * 100_000,
-        b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
         '{"prompt": "ä"}'.encode("latin-1"),
         '{"mode": "std"}'.encode("utf-16"),
         b'\xef\xbb\xbf{"mode": "std"}',
