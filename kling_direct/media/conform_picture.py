@@ -24,6 +24,7 @@ _COLOR_MODES = frozenset({"RGB", "RGBA", "P"})
 """Their colour profile is one of RGB, and holds for what is made of them."""
 _LOSSY_FORMATS = frozenset({"JPEG", "WEBP", "MPO", "AVIF"})
 _EIGHT_BITS = 8
+_MOST_PIXELS = 80_000_000  # with borders: a strip of 16 x 65,000 px would get them to 1,700 million
 
 
 def conform_picture(
@@ -98,9 +99,12 @@ def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.
     height, width = pixels.shape[:2]
     longer = max(width, height)
     shorter = max(min(width, height), math.ceil(longer / bounds.max_ratio))  # with borders
+    longest = bounds.max_side_px
+    if shorter > min(width, height):
+        longest = min(longest, math.isqrt(round(_MOST_PIXELS * bounds.max_ratio)))
     factor = 1.0
-    if longer > bounds.max_side_px:
-        factor = bounds.max_side_px / longer
+    if longer > longest:
+        factor = longest / longer
     elif shorter < bounds.min_side_px:
         factor = bounds.min_side_px / shorter
     if factor != 1.0:

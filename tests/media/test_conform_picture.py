@@ -130,6 +130,14 @@ def test_a_picture_that_is_too_long_gets_borders(
     assert any("Borders added" in sentence for sentence in made.report)
 
 
+def test_the_borders_of_a_long_strip_do_not_fill_the_memory(picture_bounds: PictureBounds) -> None:
+    strip = np.full((26_000, 16, 3), 200, np.uint8)
+    made = conform_picture(saved(Image.fromarray(strip)), picture_bounds)
+    image = assert_fits(made)
+    assert image.width * image.height <= 80_100_000
+    assert made.report[0].startswith("Scaled from 16 x 26000 to")
+
+
 @pytest.mark.media
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # of the test's own reading
 def test_108_million_pixels(picture_bounds: PictureBounds, astronaut: np.ndarray) -> None:
