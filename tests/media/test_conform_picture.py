@@ -230,6 +230,7 @@ def test_a_malformed_photo_is_measured_or_refused_in_words(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's own, of EXIF
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # a TIFF's, as it is loaded
 @given(
     place=st.integers(0, 400), bits=st.integers(1, 255), form=st.sampled_from(["JPEG", "PNG", "TIFF", "GIF"])
 )
