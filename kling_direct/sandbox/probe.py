@@ -62,8 +62,10 @@ def probe_clip(path: Path) -> ClipFacts:
     import av.error  # noqa: PLC0415
 
     _check_container(path)
+    # a title that is no UTF-8 is nobody's concern; PyAV 19 has no such argument any more
+    lenient: Any = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}  # noqa: PLR2004
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), **lenient) as container:
             if "mp4" not in container.format.name:
                 raise Unreadable("Video format is invalid: must be .mp4 or .mov")
             stream = container.streams.best("video")

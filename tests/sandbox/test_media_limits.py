@@ -120,6 +120,13 @@ async def test_a_cut_off_clip_is_refused(bench: Any, bunny: Path, share: float) 
     assert "video_url" in answer.message
 
 
+async def test_a_clip_is_not_refused_for_the_letters_of_its_tags(bench: Any, draw_clip: Any) -> None:
+    content = await asyncio.to_thread(draw_clip().read_bytes)
+    assert b"Lavf" in content
+    latin = content.replace(b"Lavf", b"\xff\xfe\xe9\xe8")
+    assert (await bench.create(video_url=await bench.upload(latin))).status == 200
+
+
 async def test_a_text_and_an_image_are_no_clip(bench: Any, astronaut: Any, encode: Any) -> None:
     for content in (b"hello", encode(astronaut), b"\x00\x00\x00\x18ftypmp42" + bytes(1000)):
         answer = await bench.create(video_url=await bench.upload(content))
