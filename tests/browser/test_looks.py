@@ -40,7 +40,7 @@ def as_it_was(comfy: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def made(comfy: Any, inputs: Path) -> None:
+def made(comfy: Any, inputs: Path, sandbox: Any) -> None:
     """Have a task that is done and one that failed in the list."""
     prompt = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "character.png"}},
@@ -59,6 +59,9 @@ def made(comfy: Any, inputs: Path) -> None:
             "inputs": {"video": ["3", 0], "filename_prefix": "kling", "format": "auto", "codec": "auto"},
         },
     }
+    sandbox.script("create", "task-failed")
+    assert not comfy.run(prompt).ok
+    prompt["3"]["inputs"]["take"] = 1
     assert comfy.run(prompt).ok
 
 
