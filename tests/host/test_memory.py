@@ -9,8 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from kling_direct.media.memory import free_memory_bytes
-
 MEGABYTE = 1_000_000
 
 
@@ -73,7 +71,8 @@ def test_frames_that_would_not_fit_are_refused_before_money_is_spent(
     comfy: Any, sandbox: Any, graphs: Any
 ) -> None:
     needed = 30 * 30 * 1920 * 1080 * 12
-    if (free_memory_bytes() or 0) > needed * 0.8:  # near the edge it depends on who else is at work
+    total = comfy.get("/system_stats")["system"]["ram_total"]
+    if total > needed:  # what is free changes while ComfyUI lets go of earlier frames
         pytest.skip(
             "the frames of the longest result fit into this machine; test_failures.py has a list of them"
         )
