@@ -47,13 +47,12 @@ async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: P
         LeaseLost: another process works on the attempt.
     """
     attempt = await desk.served(attempt)
-    reason = (attempt.reason or "unknown").rstrip(".")
     problem = {
-        AttemptState.KEPT: "has its result already",
-        AttemptState.FAILED: f"failed and has no result: {reason}",
-    }.get(attempt.state, "" if attempt.task_id else "has no task")
+        AttemptState.KEPT: "has its result already.",
+        AttemptState.FAILED: f"failed and has no result: {attempt.reason}",
+    }.get(attempt.state, "" if attempt.task_id else "has no task.")
     if problem:
-        raise JobError(f"Job {attempt.job_key[:10]} {problem}.", task_id=attempt.task_id)
+        raise JobError(f"Job {attempt.job_key[:10]} {problem}", task_id=attempt.task_id)
     try:
         facts = await asyncio.to_thread(probe_clip, path)
     except UnreadableMedia as error:
