@@ -1,4 +1,4 @@
-"""ComfyUI's entry to Kling Direct. Nothing is imported here before ComfyUI asks for the nodes."""
+"""ComfyUI's entry to Kling Once. Nothing is imported here before ComfyUI asks for the nodes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ WEB_DIRECTORY = "./js"
 
 async def comfy_entrypoint() -> Any:
     """Return the extension that lists the nodes."""
-    from .nodes.extension import KlingDirectExtension  # noqa: PLC0415 - pytest imports this file
+    from .nodes.extension import KlingOnceExtension  # noqa: PLC0415 - pytest imports this file
 
-    return KlingDirectExtension()
+    return KlingOnceExtension()

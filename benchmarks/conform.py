@@ -44,8 +44,8 @@ def _case(clip: Path, case: str) -> dict[str, float]:
 
 def _measured(clip: Path, case: str) -> dict[str, float]:
     sys.path.insert(0, str(HERE.parent))
-    from kling_direct.media.conform import conform_clip  # noqa: PLC0415 - after the path is set
-    from kling_direct.media.types import ClipBounds, ConformMode  # noqa: PLC0415
+    from kling_once.media.conform import conform_clip  # noqa: PLC0415 - after the path is set
+    from kling_once.media.types import ClipBounds, ConformMode  # noqa: PLC0415
 
     most_px = 3850 if case == "fits" else 1900  # a smaller limit makes a re-encode at nearly full size
     bounds = ClipBounds(3, 30, 340, most_px, 100_000_000, "video")

@@ -78,4 +78,4 @@ def _side(name: str, work: str, clip: Path, out: Path, python: Path, folder: Pat
 
 def folder() -> tempfile.TemporaryDirectory[str]:
     """Return a scratch folder that goes away by itself."""
-    return tempfile.TemporaryDirectory(prefix="kling-direct-benchmark-")
+    return tempfile.TemporaryDirectory(prefix="kling-once-benchmark-")

@@ -90,13 +90,13 @@ def psnr_db(frames: Any, path: str) -> float:
 
 
 def ours() -> tuple[Any, Any]:
-    """Return how Kling Direct decodes and encodes."""
+    """Return how Kling Once decodes and encodes."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
     import torch  # noqa: F401, PLC0415 - imported before the clock starts, as in ComfyUI
 
-    from kling_direct.media.decode import decode_clip  # noqa: PLC0415
-    from kling_direct.media.encode import encode_frames  # noqa: PLC0415
-    from kling_direct.media.types import Frames  # noqa: PLC0415
+    from kling_once.media.decode import decode_clip  # noqa: PLC0415
+    from kling_once.media.encode import encode_frames  # noqa: PLC0415
+    from kling_once.media.types import Frames  # noqa: PLC0415
 
     def encode(frames: Any, audio: dict[str, Any], out: str) -> None:
         encode_frames(Frames(frames, Fraction(30), audio), Path(out))

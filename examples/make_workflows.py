@@ -85,10 +85,10 @@ def finished(workflow: dict[str, Any]) -> dict[str, Any]:
     for node in workflow["nodes"]:
         if node["type"] in NOTES:
             continue
-        ours = node["type"].startswith("KlingDirect_")
+        ours = node["type"].startswith("KlingOnce_")
         node["properties"] |= {
             "Node name for S&R": node["type"],
-            "cnr_id": "kling-direct" if ours else "comfy-core",
+            "cnr_id": "kling-once" if ours else "comfy-core",
             "ver": PACK_VERSION if ours else "0.33.0",
         }
     workflow["extra"] = {}

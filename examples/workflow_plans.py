@@ -27,8 +27,8 @@ class Plan:
     links: list[tuple[str, str, str, str]]
 
 
-CHARACTER = {"image": "kling_direct_character.png"}
-MOTION = {"file": "kling_direct_motion.mp4"}
+CHARACTER = {"image": "kling_once_character.png"}
+MOTION = {"file": "kling_once_motion.mp4"}
 
 
 def note(text: str, pos: list[int], size: list[int]) -> Node:
@@ -75,7 +75,7 @@ PARALLEL_NOTE = """## Two characters, one motion
 
 Both jobs are **submitted** first and run at Kling at the same time; both are **collected** afterwards.
 
-The server runs at most 3 tasks at once unless KLING_DIRECT_MAX_PARALLEL says otherwise. Interrupt whenever you
+The server runs at most 3 tasks at once unless KLING_ONCE_MAX_PARALLEL says otherwise. Interrupt whenever you
 like: queue again, and what was submitted is picked up.
 """
 FETCH_NOTE = """## Fetch an earlier task
@@ -97,7 +97,7 @@ PLANS = {
             note(FIRST_NOTE, [40, 40], [420, 260]),
             character([40, 360]),
             clip([40, 760]),
-            Node("motion", "KlingDirect_MotionControl", [500, 360], size=[400, 620]),
+            Node("motion", "KlingOnce_MotionControl", [500, 360], size=[400, 620]),
             save("save", [960, 360], "kling/motion"),
         ],
         [
@@ -112,7 +112,7 @@ PLANS = {
             character([40, 300]),
             clip([40, 700]),
             Node("parts", "GetVideoComponents", [400, 700], size=[240, 120]),
-            Node("motion", "KlingDirect_MotionControl", [700, 300], {"motion_source": "frames"}, [400, 680]),
+            Node("motion", "KlingOnce_MotionControl", [700, 300], {"motion_source": "frames"}, [400, 680]),
             save("save", [1160, 300], "kling/from frames"),
         ],
         [
@@ -131,7 +131,7 @@ PLANS = {
             clip([40, 700]),
             Node(
                 "check",
-                "KlingDirect_CheckMotionControl",
+                "KlingOnce_CheckMotionControl",
                 [400, 300],
                 {"model": "kling-v3", "mode": "pro"},
                 [400, 680],
@@ -154,10 +154,10 @@ PLANS = {
                 "other", "ImageInvert", [400, 330], size=[220, 60], title="Stands in for a second character"
             ),
             clip([40, 730]),
-            Node("submit1", "KlingDirect_SubmitMotionControl", [680, 330], size=[400, 560]),
-            Node("submit2", "KlingDirect_SubmitMotionControl", [680, 960], size=[400, 560]),
-            Node("collect1", "KlingDirect_CollectMotionControl", [1140, 330], size=[280, 260]),
-            Node("collect2", "KlingDirect_CollectMotionControl", [1140, 960], size=[280, 260]),
+            Node("submit1", "KlingOnce_SubmitMotionControl", [680, 330], size=[400, 560]),
+            Node("submit2", "KlingOnce_SubmitMotionControl", [680, 960], size=[400, 560]),
+            Node("collect1", "KlingOnce_CollectMotionControl", [1140, 330], size=[280, 260]),
+            Node("collect2", "KlingOnce_CollectMotionControl", [1140, 960], size=[280, 260]),
             save("save1", [1480, 330], "kling/first"),
             save("save2", [1480, 960], "kling/second"),
         ],
@@ -178,10 +178,10 @@ PLANS = {
             note(FETCH_NOTE, [40, 40], [420, 230]),
             character([40, 330]),
             clip([40, 730]),
-            Node("submit", "KlingDirect_SubmitMotionControl", [400, 330], size=[400, 560]),
-            Node("fetch", "KlingDirect_FetchTask", [860, 330], size=[320, 300]),
+            Node("submit", "KlingOnce_SubmitMotionControl", [400, 330], size=[400, 560]),
+            Node("fetch", "KlingOnce_FetchTask", [860, 330], size=[320, 300]),
             save("save", [1240, 330], "kling/fetched"),
-            Node("list", "KlingDirect_ListTasks", [400, 960], size=[320, 180]),
+            Node("list", "KlingOnce_ListTasks", [400, 960], size=[320, 180]),
             Node("table", "PreviewAny", [860, 960], size=[640, 200]),
         ],
         [
@@ -197,7 +197,7 @@ PLANS = {
             note(UPSCALE_NOTE, [40, 40], [420, 200]),
             character([40, 300]),
             clip([40, 700]),
-            Node("motion", "KlingDirect_MotionControl", [400, 300], size=[400, 620]),
+            Node("motion", "KlingOnce_MotionControl", [400, 300], size=[400, 620]),
             Node(
                 "upscale",
                 "ImageScaleBy",

@@ -28,18 +28,18 @@ export class AccountPage {
       on: { change: () => this.turn(1) },
     });
     this.profile.append(h("option", { value: "" }, words("keys.default")));
-    this.note = h("p", { class: "kling-direct-note", hidden: true }, words("account.own"));
-    this.list = h("ul", { class: "kling-direct-tasks", "aria-live": "polite" });
+    this.note = h("p", { class: "kling-once-note", hidden: true }, words("account.own"));
+    this.list = h("ul", { class: "kling-once-tasks", "aria-live": "polite" });
     this.before = button(words("action.before"), () => this.turn(this.page - 1));
     this.after = button(words("action.after"), () => this.turn(this.page + 1));
-    this.number = h("span", { class: "kling-direct-number" });
+    this.number = h("span", { class: "kling-once-number" });
     this.element = h(
       "section",
-      { class: "kling-direct-page" },
-      h("div", { class: "kling-direct-bar" }, this.service, this.profile),
+      { class: "kling-once-page" },
+      h("div", { class: "kling-once-bar" }, this.service, this.profile),
       this.note,
       this.list,
-      h("div", { class: "kling-direct-bar" }, this.before, this.number, this.after),
+      h("div", { class: "kling-once-bar" }, this.before, this.number, this.after),
     );
     void this.start();
   }
@@ -88,14 +88,14 @@ export class AccountPage {
     const row = h(
       "li",
       { "data-task": task.task_id },
-      h("div", { class: "kling-direct-name" }, task.task_id),
-      h("div", { class: "kling-direct-line" }, facts.filter(Boolean).join(" · ")),
-      task.reason && h("div", { class: "kling-direct-trouble" }, task.reason),
+      h("div", { class: "kling-once-name" }, task.task_id),
+      h("div", { class: "kling-once-line" }, facts.filter(Boolean).join(" · ")),
+      task.reason && h("div", { class: "kling-once-trouble" }, task.reason),
       h(
         "div",
-        { class: "kling-direct-actions" },
+        { class: "kling-once-actions" },
         task.job_key
-          ? h("span", { class: "kling-direct-note" }, words("account.known"))
+          ? h("span", { class: "kling-once-note" }, words("account.known"))
           : button(words("action.adopt"), () => this.adopt({ ...account, task_id: task.task_id })),
         button(words("action.fetch_task"), () => addAsFetch(own)),
       ),

@@ -12,23 +12,23 @@ export class CheckPage {
    * @param {() => void} close
    */
   constructor(title, found, close) {
-    this.back = button(words("action.back"), close, { class: "kling-direct-back" });
+    this.back = button(words("action.back"), close, { class: "kling-once-back" });
     const wrong = [found.trouble, ...found.violations.map((/** @type {any} */ one) => one.message)].filter(
       Boolean,
     );
     const [[price]] = badgesOf(found);
     this.element = h(
       "section",
-      { class: "kling-direct-task", "aria-label": title },
+      { class: "kling-once-task", "aria-label": title },
       this.back,
       h(
         "div",
-        { class: "kling-direct-page", role: "status" },
+        { class: "kling-once-page", role: "status" },
         h("h3", {}, title),
-        h("p", { class: "kling-direct-verdict" }, words(wrong.length ? "check.refused" : "check.ready")),
+        h("p", { class: "kling-once-verdict" }, words(wrong.length ? "check.refused" : "check.ready")),
         h("p", {}, [price, found.used && usedText(found.used)].filter(Boolean).join(" · ")),
-        list(wrong, "kling-direct-trouble"),
-        list(found.notes, "kling-direct-note"),
+        list(wrong, "kling-once-trouble"),
+        list(found.notes, "kling-once-note"),
         list(found.report, ""),
       ),
     );

@@ -53,7 +53,7 @@ export function button(label, action, options = {}) {
     "button",
     {
       type: "button",
-      class: `kling-direct-button ${options.class ?? ""}`,
+      class: `kling-once-button ${options.class ?? ""}`,
       title: label,
       disabled: options.disabled,
       "aria-label": options.icon ? label : undefined,
@@ -71,7 +71,7 @@ export function button(label, action, options = {}) {
 
 /** Add our style sheet to the page, once. */
 export function addStyles() {
-  const href = new URL("./kling_direct.css", import.meta.url).href;
+  const href = new URL("./kling_once.css", import.meta.url).href;
   if (document.querySelector(`link[href="${href}"]`)) return;
   document.head.append(h("link", { rel: "stylesheet", href }));
 }

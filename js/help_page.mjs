@@ -6,13 +6,13 @@ import { tried } from "./notices.mjs";
 import { language, words } from "./words.mjs";
 
 const NODES = [
-  "KlingDirect_MotionControl",
-  "KlingDirect_CheckMotionControl",
-  "KlingDirect_SubmitMotionControl",
-  "KlingDirect_CollectMotionControl",
-  "KlingDirect_FetchTask",
-  "KlingDirect_ListTasks",
-  "KlingDirect_VideoFrames",
+  "KlingOnce_MotionControl",
+  "KlingOnce_CheckMotionControl",
+  "KlingOnce_SubmitMotionControl",
+  "KlingOnce_CollectMotionControl",
+  "KlingOnce_FetchTask",
+  "KlingOnce_ListTasks",
+  "KlingOnce_VideoFrames",
 ];
 
 /** Languages that have help besides English; asking for another one is an error in the browser's console. */
@@ -22,14 +22,14 @@ export class HelpPage {
   /** @param {AbortSignal} signal */
   constructor(signal) {
     this.signal = signal;
-    this.text = h("article", { class: "kling-direct-help" });
+    this.text = h("article", { class: "kling-once-help" });
     this.choice = h("select", { "aria-label": words("help.node"), on: { change: () => void this.open() } });
     for (const node of NODES)
-      this.choice.append(h("option", { value: node }, node.replace("KlingDirect_", "")));
+      this.choice.append(h("option", { value: node }, node.replace("KlingOnce_", "")));
     this.element = h(
       "section",
-      { class: "kling-direct-page" },
-      h("div", { class: "kling-direct-bar" }, this.choice),
+      { class: "kling-once-page" },
+      h("div", { class: "kling-once-bar" }, this.choice),
       this.text,
     );
     void this.open();
@@ -78,7 +78,7 @@ function table(block) {
   );
   return h(
     "table",
-    { class: "kling-direct-table" },
+    { class: "kling-once-table" },
     h("thead", {}, h("tr", {}, ...(cells[0] ?? []).map((cell) => h("th", {}, ...inline(cell))))),
     h(
       "tbody",

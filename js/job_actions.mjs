@@ -9,7 +9,7 @@ import { words } from "./words.mjs";
 
 /** What ComfyUI's page calls a file that is dragged within it, and what we call a task. */
 const ASSET = "application/x-comfy-asset-info";
-const TASK = "application/x-kling-direct-task";
+const TASK = "application/x-kling-once-task";
 
 /** @typedef {import("./job_text.mjs").Job} Job */
 
@@ -75,7 +75,7 @@ export function addAsFetch(task, place = undefined) {
       if (widget) widget.value = value;
     }
   };
-  addNode("KlingDirect_FetchTask", fit, place);
+  addNode("KlingOnce_FetchTask", fit, place);
 }
 
 /**

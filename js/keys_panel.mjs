@@ -18,9 +18,9 @@ class KeysPanel {
     this.mayChange = false;
     /** @type {Map<string, any>} profiles that have a key in the file */
     this.stored = new Map();
-    this.profiles = h("ul", { class: "kling-direct-profiles" });
-    this.elsewhere = h("p", { class: "kling-direct-note", hidden: true });
-    this.said = h("p", { class: "kling-direct-said", role: "status" });
+    this.profiles = h("ul", { class: "kling-once-profiles" });
+    this.elsewhere = h("p", { class: "kling-once-note", hidden: true });
+    this.said = h("p", { class: "kling-once-said", role: "status" });
     this.profile = h("input", {
       type: "text",
       autocomplete: "off",
@@ -48,7 +48,7 @@ class KeysPanel {
     const form = h(
       "form",
       {
-        class: "kling-direct-keys-form",
+        class: "kling-once-keys-form",
         autocomplete: "off",
         on: { submit: (/** @type {Event} */ event) => this.submit(event) },
       },
@@ -60,14 +60,14 @@ class KeysPanel {
       field("keys.region", this.region),
       h(
         "button",
-        { type: "submit", class: "kling-direct-button kling-direct-primary" },
+        { type: "submit", class: "kling-once-button kling-once-primary" },
         words("action.save"),
       ),
     );
     this.element = h(
       "div",
-      { class: "kling-direct-keys" },
-      h("p", { class: "kling-direct-note" }, words("keys.explained")),
+      { class: "kling-once-keys" },
+      h("p", { class: "kling-once-note" }, words("keys.explained")),
       this.elsewhere,
       this.profiles,
       form,
@@ -127,13 +127,13 @@ class KeysPanel {
       "li",
       { "data-profile": one.profile, "data-source": one.source },
       h("strong", {}, name),
-      h("span", { class: "kling-direct-key-state" }, [state, region].filter(Boolean).join(" · ")),
+      h("span", { class: "kling-once-key-state" }, [state, region].filter(Boolean).join(" · ")),
       one.source !== "missing" && button(words("action.test"), () => this.test(one.profile)),
       one.source === "file" &&
         button(words("action.forget"), () => this.forget(one.profile, name), {
-          class: "kling-direct-danger",
+          class: "kling-once-danger",
         }),
-      one.source !== "missing" && one.problem && h("p", { class: "kling-direct-trouble" }, one.problem),
+      one.source !== "missing" && one.problem && h("p", { class: "kling-once-trouble" }, one.problem),
     );
   }
 
@@ -208,5 +208,5 @@ function select(options) {
  * @param {HTMLElement} control
  */
 function field(name, control) {
-  return h("label", { class: "kling-direct-field" }, h("span", {}, words(name)), control);
+  return h("label", { class: "kling-once-field" }, h("span", {}, words(name)), control);
 }

@@ -3,9 +3,9 @@
 
 import { api } from "../../scripts/api.js";
 
-export const EVENT = "kling_direct.job";
+export const EVENT = "kling_once.job";
 /** What the page tells itself when a key was saved or forgotten: a profile may be of another region now. */
-export const KEYS_CHANGED = "kling_direct.keys";
+export const KEYS_CHANGED = "kling_once.keys";
 
 /**
  * @typedef {{ job_key: string, state: string }} News

@@ -10,9 +10,9 @@ import { tell } from "./requests.mjs";
 import { amountText, clockText, tenthsText, words } from "./words.mjs";
 
 const ORDERING = new Set([
-  "KlingDirect_MotionControl",
-  "KlingDirect_SubmitMotionControl",
-  "KlingDirect_CheckMotionControl",
+  "KlingOnce_MotionControl",
+  "KlingOnce_SubmitMotionControl",
+  "KlingOnce_CheckMotionControl",
 ]);
 const QUIET_MS = 350;
 /** How long an answer stands; a file may have been replaced under its name meanwhile. */

@@ -12,7 +12,7 @@ import { words } from "./words.mjs";
  */
 export function notice(severity, detail, { stays = document.hidden } = {}) {
   const life = severity === "error" ? 12000 : 6000;
-  const toast = { severity, summary: "Kling Direct", detail };
+  const toast = { severity, summary: "Kling Once", detail };
   app.extensionManager.toast.add(stays ? toast : { ...toast, life });
 }
 
@@ -38,7 +38,7 @@ export async function tried(work) {
  * @returns {Promise<boolean>}
  */
 export async function confirmed(message) {
-  const answer = await app.extensionManager.dialog.confirm({ title: "Kling Direct", message });
+  const answer = await app.extensionManager.dialog.confirm({ title: "Kling Once", message });
   return answer === true;
 }
 
@@ -48,7 +48,7 @@ export async function confirmed(message) {
  * @param {string} text
  */
 export async function shownToCopy(message, text) {
-  await app.extensionManager.dialog.prompt({ title: "Kling Direct", message, defaultValue: text });
+  await app.extensionManager.dialog.prompt({ title: "Kling Once", message, defaultValue: text });
 }
 
 /**
@@ -60,7 +60,7 @@ export async function shownToCopy(message, text) {
 export async function trusted(mayChange, work) {
   if (mayChange) return tried(() => work(""));
   const code = await app.extensionManager.dialog.prompt({
-    title: "Kling Direct",
+    title: "Kling Once",
     message: words("code.ask"),
     defaultValue: "",
   });

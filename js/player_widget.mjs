@@ -19,7 +19,7 @@ export function keepPlayersOut() {
 /** Keep out those that are there now. */
 export function keepOut() {
   for (const { node } of placedNodes(app.rootGraph ?? app.graph)) {
-    if (!String(node.comfyClass ?? "").startsWith("KlingDirect_")) continue;
+    if (!String(node.comfyClass ?? "").startsWith("KlingOnce_")) continue;
     const player = node.widgets?.find((/** @type {any} */ one) => one.name === PLAYER);
     if (player?.options) player.options.serialize = false;
   }

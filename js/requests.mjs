@@ -20,7 +20,7 @@ export class Refusal extends Error {
  */
 export function ask(path, query = {}, signal = undefined) {
   const text = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
-  return send(`/kling_direct${path}${text.size ? `?${text}` : ""}`, { signal });
+  return send(`/kling_once${path}${text.size ? `?${text}` : ""}`, { signal });
 }
 
 /**
@@ -30,7 +30,7 @@ export function ask(path, query = {}, signal = undefined) {
  * @returns {Promise<any>}
  */
 export function tell(path, body = {}, signal = undefined) {
-  return send(`/kling_direct${path}`, {
+  return send(`/kling_once${path}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
@@ -43,7 +43,7 @@ export function tell(path, body = {}, signal = undefined) {
  * @returns {string} the address of a picture, a video or a file to download
  */
 export function addressOf(path) {
-  return api.apiURL(`/kling_direct${path}`);
+  return api.apiURL(`/kling_once${path}`);
 }
 
 /**

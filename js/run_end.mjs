@@ -8,9 +8,9 @@ import { notice } from "./notices.mjs";
 import { words } from "./words.mjs";
 
 const DELIVERING = new Set([
-  "KlingDirect_MotionControl",
-  "KlingDirect_CollectMotionControl",
-  "KlingDirect_FetchTask",
+  "KlingOnce_MotionControl",
+  "KlingOnce_CollectMotionControl",
+  "KlingOnce_FetchTask",
 ]);
 
 /**
@@ -29,7 +29,7 @@ export function tellEnds() {
   });
   api.addEventListener("execution_error", (/** @type {any} */ event) => {
     delivered.delete(event.detail?.prompt_id);
-    if (String(event.detail?.node_type ?? "").startsWith("KlingDirect_")) {
+    if (String(event.detail?.node_type ?? "").startsWith("KlingOnce_")) {
       notice("error", (event.detail.exception_message ?? "").trim(), { stays: true });
     }
   });

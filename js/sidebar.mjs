@@ -13,7 +13,7 @@ import { TaskPage } from "./task_page.mjs";
 import { TotalsPage } from "./totals_page.mjs";
 import { words } from "./words.mjs";
 
-export const TAB_ID = "kling-direct";
+export const TAB_ID = "kling-once";
 const VIEWS = ["tasks", "account", "totals", "help"];
 const SHOWN = ["all", "under_way", "kept", "failed"];
 const TYPING_MS = 200;
@@ -26,15 +26,15 @@ export class Sidebar {
     this.status = { held_since: null, may_change: false };
     /** @type {AbortController | null} */
     this.page = null;
-    this.hold = h("div", { class: "kling-direct-hold" });
-    this.tabs = h("div", { class: "kling-direct-tabs", role: "tablist", "aria-label": "Kling Direct" });
-    this.content = h("div", { class: "kling-direct-content", role: "tabpanel", id: "kling-direct-panel" });
+    this.hold = h("div", { class: "kling-once-hold" });
+    this.tabs = h("div", { class: "kling-once-tabs", role: "tablist", "aria-label": "Kling Once" });
+    this.content = h("div", { class: "kling-once-content", role: "tabpanel", id: "kling-once-panel" });
     this.list = new TaskList((job, plays) => this.openTask(job, plays), this.closing.signal);
-    this.tasks = h("div", { class: "kling-direct-tasks-view" }, this.searchBar(), this.list.element);
+    this.tasks = h("div", { class: "kling-once-tasks-view" }, this.searchBar(), this.list.element);
     for (const view of VIEWS) this.tabs.append(this.tab(view));
     this.tabs.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.moveTab(event));
-    this.element = h("div", { class: "kling-direct-panel" }, this.hold, this.tabs, this.content);
-    root.classList.add("kling-direct-root");
+    this.element = h("div", { class: "kling-once-panel" }, this.hold, this.tabs, this.content);
+    root.classList.add("kling-once-root");
     root.replaceChildren(this.element);
     hear((news) => void (news.state === "hold" && this.refreshStatus()), this.closing.signal);
     hearReturn(() => void this.refreshStatus(), this.closing.signal);
@@ -56,9 +56,9 @@ export class Sidebar {
       {
         type: "button",
         role: "tab",
-        class: "kling-direct-tab",
+        class: "kling-once-tab",
         "data-view": view,
-        "aria-controls": "kling-direct-panel",
+        "aria-controls": "kling-once-panel",
         on: { click: () => this.show(view) },
       },
       words(`view.${view}`),
@@ -142,7 +142,7 @@ export class Sidebar {
     });
     for (const name of SHOWN) shown.append(h("option", { value: name }, words(`shown.${name}`)));
     const anew = button(words("action.refresh"), () => void this.list.refresh(), { icon: "pi pi-refresh" });
-    return h("div", { class: "kling-direct-bar" }, search, shown, anew);
+    return h("div", { class: "kling-once-bar" }, search, shown, anew);
   }
 
   /**

@@ -37,9 +37,9 @@ export class TaskList {
     this.changed = new Set();
     /** @type {Map<number, HTMLElement>} */
     this.rows = new Map();
-    this.space = h("div", { class: "kling-direct-space", role: "list", "aria-label": words("list.name") });
-    this.empty = h("div", { class: "kling-direct-empty", role: "status" });
-    this.element = h("div", { class: "kling-direct-list", tabIndex: 0 }, this.empty, this.space);
+    this.space = h("div", { class: "kling-once-space", role: "list", "aria-label": words("list.name") });
+    this.empty = h("div", { class: "kling-once-empty", role: "status" });
+    this.element = h("div", { class: "kling-once-list", tabIndex: 0 }, this.empty, this.space);
     this.element.addEventListener("scroll", () => this.draw(), { signal, passive: true });
     this.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.move(event), {
       signal,
@@ -167,7 +167,7 @@ export class TaskList {
     event.preventDefault();
     const now = Number(
       /** @type {HTMLElement} */ (document.activeElement)
-        .closest(".kling-direct-row")
+        .closest(".kling-once-row")
         ?.getAttribute("data-index") ?? -1,
     );
     const place = Math.min(this.total - 1, Math.max(0, now + step));

@@ -22,13 +22,13 @@ export class TaskPage {
     this.mayChange = mayChange;
     this.close = close;
     this.signal = signal;
-    this.body = h("div", { class: "kling-direct-page" });
+    this.body = h("div", { class: "kling-once-page" });
     /** @type {Map<string, { element: HTMLElement, shows: string }>} parts of the page, and what they show */
     this.parts = new Map();
-    this.back = button(words("action.back"), close, { class: "kling-direct-back" });
+    this.back = button(words("action.back"), close, { class: "kling-once-back" });
     this.element = h(
       "section",
-      { class: "kling-direct-task", "aria-label": nameText(job) },
+      { class: "kling-once-task", "aria-label": nameText(job) },
       this.back,
       this.body,
     );
@@ -60,9 +60,9 @@ export class TaskPage {
     this.part("player", job.has_file, () => this.player());
     this.part("name", nameText(job), () => h("h3", {}, nameText(job)));
     this.part("state", [job.state, stateText(job)], () =>
-      h("p", { class: "kling-direct-state", "data-state": job.state, role: "status" }, stateText(job)),
+      h("p", { class: "kling-once-state", "data-state": job.state, role: "status" }, stateText(job)),
     );
-    this.part("trouble", trouble, () => trouble && h("p", { class: "kling-direct-trouble" }, trouble));
+    this.part("trouble", trouble, () => trouble && h("p", { class: "kling-once-trouble" }, trouble));
     this.part("facts", this.factRows(), () => this.facts());
     this.part("actions", can, () => this.actions());
     this.part("forget", [isOver(job) || isUnsent(job), job.has_file], () => this.forgetting());
@@ -94,7 +94,7 @@ export class TaskPage {
     if (!this.job.has_file) return null;
     const path = `/jobs/${this.job.job_key}`;
     return h("video", {
-      class: "kling-direct-video",
+      class: "kling-once-video",
       src: addressOf(`${path}/video`),
       poster: addressOf(`${path}/poster`),
       controls: true,
@@ -125,7 +125,7 @@ export class TaskPage {
   facts() {
     return h(
       "dl",
-      { class: "kling-direct-facts" },
+      { class: "kling-once-facts" },
       ...this.factRows().flatMap(([name, value]) => [h("dt", {}, words(name)), h("dd", {}, value)]),
     );
   }
@@ -134,9 +134,9 @@ export class TaskPage {
     const { job } = this;
     return h(
       "div",
-      { class: "kling-direct-actions" },
+      { class: "kling-once-actions" },
       canCollect(job) &&
-        button(words("action.collect"), () => collect(job), { class: "kling-direct-primary" }),
+        button(words("action.collect"), () => collect(job), { class: "kling-once-primary" }),
       job.file && this.carrier("action.load_video", addAsVideo, carryVideo),
       job.task_id && this.carrier("action.fetch_task", addAsFetch, carryTask),
       job.has_workflow && button(words("action.workflow"), () => openWorkflow(job)),
@@ -162,11 +162,11 @@ export class TaskPage {
     const tick = h("input", { type: "checkbox" });
     return h(
       "fieldset",
-      { class: "kling-direct-forget" },
+      { class: "kling-once-forget" },
       h("legend", {}, words("forget.title")),
       h("p", {}, words("forget.explained")),
       this.job.has_file && h("label", {}, tick, words("forget.file")),
-      button(words("action.forget"), () => this.forget(tick.checked), { class: "kling-direct-danger" }),
+      button(words("action.forget"), () => this.forget(tick.checked), { class: "kling-once-danger" }),
     );
   }
 

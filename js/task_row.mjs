@@ -20,7 +20,7 @@ export const ROW_HEIGHT_PX = 92;
  */
 export function taskRow(job, index, total, open) {
   const row = h("div", {
-    class: "kling-direct-row",
+    class: "kling-once-row",
     role: "listitem",
     tabIndex: -1,
     "data-index": String(index),
@@ -29,7 +29,7 @@ export function taskRow(job, index, total, open) {
   });
   row.style.top = `${index * ROW_HEIGHT_PX}px`;
   if (!job) {
-    row.append(h("div", { class: "kling-direct-waiting" }, words("list.loading")));
+    row.append(h("div", { class: "kling-once-waiting" }, words("list.loading")));
     return row;
   }
   row.dataset.key = job.job_key;
@@ -52,7 +52,7 @@ export function taskRow(job, index, total, open) {
  * @param {Job} job
  */
 export function tick(row, job) {
-  const time = row.querySelector(".kling-direct-time");
+  const time = row.querySelector(".kling-once-time");
   if (time) time.textContent = timeText(job, Date.now());
 }
 
@@ -60,7 +60,7 @@ export function tick(row, job) {
 function pictures(job) {
   return h(
     "div",
-    { class: "kling-direct-pictures" },
+    { class: "kling-once-pictures" },
     job.has_picture && picture(`/jobs/${job.job_key}/picture`),
     job.has_file && picture(`/jobs/${job.job_key}/poster`),
   );
@@ -75,7 +75,7 @@ function picture(path) {
     draggable: false,
     on: {
       error: (/** @type {Event} */ event) =>
-        /** @type {HTMLElement} */ (event.target).classList.add("kling-direct-none"),
+        /** @type {HTMLElement} */ (event.target).classList.add("kling-once-none"),
     },
   });
 }
@@ -90,25 +90,25 @@ function texts(job) {
   ].filter(Boolean);
   return h(
     "div",
-    { class: "kling-direct-texts" },
-    h("div", { class: "kling-direct-name", title: nameText(job) }, nameText(job)),
+    { class: "kling-once-texts" },
+    h("div", { class: "kling-once-name", title: nameText(job) }, nameText(job)),
     h(
       "div",
-      { class: "kling-direct-line" },
-      h("span", { class: "kling-direct-state" }, stateText(job)),
-      h("span", { class: "kling-direct-time" }, timeText(job, Date.now())),
+      { class: "kling-once-line" },
+      h("span", { class: "kling-once-state" }, stateText(job)),
+      h("span", { class: "kling-once-time" }, timeText(job, Date.now())),
     ),
     trouble
-      ? h("div", { class: "kling-direct-trouble", title: trouble }, trouble)
-      : h("div", { class: "kling-direct-line" }, facts.join(" · ")),
+      ? h("div", { class: "kling-once-trouble", title: trouble }, trouble)
+      : h("div", { class: "kling-once-line" }, facts.join(" · ")),
     job.task_id &&
       h(
         "div",
-        { class: "kling-direct-line kling-direct-id" },
+        { class: "kling-once-line kling-once-id" },
         h("span", {}, job.task_id),
         button(words("action.copy"), () => copyTaskId(job), {
           icon: "pi pi-copy",
-          class: "kling-direct-small",
+          class: "kling-once-small",
         }),
       ),
   );
@@ -121,7 +121,7 @@ function texts(job) {
 function buttons(job, open) {
   return h(
     "div",
-    { class: "kling-direct-buttons" },
+    { class: "kling-once-buttons" },
     job.has_file && button(words("action.play"), () => open(job, true), { icon: "pi pi-play" }),
     canCollect(job) && button(words("action.collect"), () => collect(job), { icon: "pi pi-download" }),
     button(words("action.more"), () => open(job, false), { icon: "pi pi-chevron-right" }),

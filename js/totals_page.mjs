@@ -14,19 +14,19 @@ export class TotalsPage {
     this.limits = h("div", {});
     this.element = h(
       "section",
-      { class: "kling-direct-page" },
+      { class: "kling-once-page" },
       this.tables,
       h(
         "p",
-        { class: "kling-direct-actions" },
+        { class: "kling-once-actions" },
         h(
           "a",
-          { class: "kling-direct-button", href: addressOf("/totals.csv"), download: "" },
+          { class: "kling-once-button", href: addressOf("/totals.csv"), download: "" },
           words("totals.csv"),
         ),
         h(
           "a",
-          { class: "kling-direct-button", href: addressOf("/history.csv"), download: "" },
+          { class: "kling-once-button", href: addressOf("/history.csv"), download: "" },
           words("totals.history"),
         ),
       ),
@@ -58,7 +58,7 @@ export class TotalsPage {
   table(service, rows) {
     const title = h("h3", {}, words(`totals.${service}`));
     if (!rows.length)
-      return h("div", {}, title, h("p", { class: "kling-direct-note" }, words("totals.none")));
+      return h("div", {}, title, h("p", { class: "kling-once-note" }, words("totals.none")));
     const names = ["fact.project", "fact.profile", "totals.today", "totals.month"];
     return h(
       "div",
@@ -66,7 +66,7 @@ export class TotalsPage {
       title,
       h(
         "table",
-        { class: "kling-direct-table" },
+        { class: "kling-once-table" },
         h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, words(name))))),
         h(
           "tbody",
@@ -113,10 +113,10 @@ export class TotalsPage {
     };
     return h(
       "fieldset",
-      { class: "kling-direct-limits" },
+      { class: "kling-once-limits" },
       h("legend", {}, words("limits.title")),
       ...fields.map(({ name, input }) => h("label", {}, words(`limits.${name}`), input)),
-      fixed.length > 0 && h("p", { class: "kling-direct-note" }, words("limits.fixed")),
+      fixed.length > 0 && h("p", { class: "kling-once-note" }, words("limits.fixed")),
       button(words("action.save"), save, { disabled: fixed.length === fields.length }),
     );
   }

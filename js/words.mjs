@@ -12,9 +12,9 @@ export async function loadWords() {
   try {
     const answer = await api.fetchApi("/i18n");
     const all = await answer.json();
-    languages = Object.fromEntries(Object.entries(all).map(([name, one]) => [name, one.klingDirect ?? {}]));
+    languages = Object.fromEntries(Object.entries(all).map(([name, one]) => [name, one.klingOnce ?? {}]));
   } catch (error) {
-    console.warn("Kling Direct: the texts could not be loaded.", error);
+    console.warn("Kling Once: the texts could not be loaded.", error);
   }
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kling_direct.errors import InputRefused
+from ..kling_once.errors import InputRefused
 from . import host
 from .host import io, ui
 from .inputs import CATEGORY, motion_inputs, motion_source_problem
@@ -20,8 +20,8 @@ class CheckMotionControl(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_CheckMotionControl",
-            display_name="Kling Direct Check Motion Control",
+            node_id="KlingOnce_CheckMotionControl",
+            display_name="Kling Once Check Motion Control",
             category=CATEGORY,
             description="Checks every documented limit and tells the price before anything is spent."
             " Free: nothing is sent. image and video are what would be sent.",
@@ -48,7 +48,7 @@ class CheckMotionControl(io.ComfyNode):
     @explained
     async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
-        from ..kling_direct.jobs.checking import Checked  # noqa: PLC0415 - nothing heavy before a node runs
+        from ..kling_once.jobs.checking import Checked  # noqa: PLC0415 - nothing heavy before a node runs
 
         try:
             order = await order_of(cls, inputs)

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..kling_direct.jobs.job import VideoFile, VideoFrames
-from ..kling_direct.media.types import Frames, TrimWindow
+from ..kling_once.jobs.job import VideoFile, VideoFrames
+from ..kling_once.media.types import Frames, TrimWindow
 from .host import InputImpl, temp_folder, temp_folder_full
 
 if TYPE_CHECKING:

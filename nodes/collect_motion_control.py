@@ -26,14 +26,14 @@ class CollectMotionControl(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_CollectMotionControl",
-            display_name="Kling Direct Collect Motion Control",
+            node_id="KlingOnce_CollectMotionControl",
+            display_name="Kling Once Collect Motion Control",
             category=CATEGORY,
-            description="Waits for a job of Kling Direct Submit Motion Control and hands its video over."
+            description="Waits for a job of Kling Once Submit Motion Control and hands its video over."
             " Pays nothing.",
             search_aliases=["kling", "motion control", "collect", "wait", "download"],
             inputs=[
-                JOB.Input("job", tooltip="From Kling Direct Submit Motion Control."),
+                JOB.Input("job", tooltip="From Kling Once Submit Motion Control."),
                 wait_minutes_input(),
                 on_failure_input(),
             ],
@@ -46,7 +46,7 @@ class CollectMotionControl(io.ComfyNode):
     async def execute(cls, job: Any = None, **inputs: Any) -> Any:
         """Run the node."""
         if not isinstance(job, dict):
-            refuse("job", "Nothing came over job. Wire it to Kling Direct Submit Motion Control.")
+            refuse("job", "Nothing came over job. Wire it to Kling Once Submit Motion Control.")
         wait_minutes = number(inputs, "wait_minutes", 60.0)
         running = Running.of(cls)
         outcome = await running.follow(

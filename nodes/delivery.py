@@ -11,7 +11,7 @@ from .inputs import AUDIO_SLOT, FRAMES_SLOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..kling_direct.jobs.outcome import Outcome
+    from ..kling_once.jobs.outcome import Outcome
     from .running import Running
 
 
@@ -56,18 +56,18 @@ def _preview(path: Path) -> Any:
 
 
 def _decoded(path: Path, *, stop: Any) -> Any:
-    from ..kling_direct.media.decode import decode_clip  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.media.decode import decode_clip  # noqa: PLC0415 - nothing heavy before a node runs
 
     return decode_clip(path, stop=stop)
 
 
 def _sound(path: Path, *, stop: Any) -> Any:
-    from ..kling_direct.media.decode_sound import decode_sound  # noqa: PLC0415 - likewise
+    from ..kling_once.media.decode_sound import decode_sound  # noqa: PLC0415 - likewise
 
     return decode_sound(path, stop=stop)
 
 
 def _frame_rate(path: Path) -> float:
-    from ..kling_direct.media.probe import probe_clip  # noqa: PLC0415 - likewise
+    from ..kling_once.media.probe import probe_clip  # noqa: PLC0415 - likewise
 
     return float(probe_clip(path).frame_rate)

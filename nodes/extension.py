@@ -19,19 +19,19 @@ from .video_frames import VideoFrames
 
 logger = logging.getLogger(__name__)
 
-DEMO_FOLDER = Path(__file__).parent.parent / "kling_direct" / "demo"
+DEMO_FOLDER = Path(__file__).parent.parent / "kling_once" / "demo"
 DEMO_FILES = {
-    "kling_direct/character.png": "character.png",
-    "kling_direct/motion.mp4": "motion.mp4",
-    "kling_direct_character.png": "character.png",
-    "kling_direct_motion.mp4": "motion.mp4",
+    "kling_once/character.png": "character.png",
+    "kling_once/motion.mp4": "motion.mp4",
+    "kling_once_character.png": "character.png",
+    "kling_once_motion.mp4": "motion.mp4",
 }
 """Where each is put in ComfyUI's input folder. The page's loaders list no file in a folder, and a workflow
 that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
 
 
-class KlingDirectExtension(host.ComfyExtension):
-    """Kling Direct's nodes."""
+class KlingOnceExtension(host.ComfyExtension):
+    """Kling Once's nodes."""
 
     async def on_load(self) -> None:
         """Open the page's routes; put the files of the examples into ComfyUI's input folder."""

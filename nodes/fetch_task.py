@@ -19,8 +19,8 @@ class FetchTask(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_FetchTask",
-            display_name="Kling Direct Fetch Task",
+            node_id="KlingOnce_FetchTask",
+            display_name="Kling Once Fetch Task",
             category=CATEGORY,
             description="Fetches the video of a motion-control task that exists, whoever made it."
             " Pays nothing. Kling keeps results for 30 days; what is kept here stays.",
@@ -46,8 +46,8 @@ class FetchTask(io.ComfyNode):
     @explained
     async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
-        from ..kling_direct.jobs.adopting import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
-        from ..kling_direct.jobs.job import Service  # noqa: PLC0415 - likewise
+        from ..kling_once.jobs.adopting import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
+        from ..kling_once.jobs.job import Service  # noqa: PLC0415 - likewise
 
         running = Running.of(cls)
         service = choice(inputs, "service", Service.SANDBOX)

@@ -19,13 +19,13 @@ from comfy_execution import graph_utils
 from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
-from ..kling_direct.errors import DiskFull
+from ..kling_once.errors import DiskFull
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
-    from ..kling_direct.jobs.engine import Engine
+    from ..kling_once.jobs.engine import Engine
     from .graph import ApiPrompt
 
 ComfyAPI: Any = versioned.ComfyAPI
@@ -40,10 +40,10 @@ LOOK_SECONDS = 0.1
 Value = TypeVar("Value")
 
 
-class KlingDirectFailure(Exception):
+class KlingOnceFailure(Exception):
     """What ComfyUI shows: one message."""
 
-    __module__ = "kling_direct"
+    __module__ = "kling_once"
 
 
 async def watched(future: Future[Value], show: Callable[[], Awaitable[None]] | None = None) -> Value:
@@ -61,8 +61,8 @@ async def watched(future: Future[Value], show: Callable[[], Awaitable[None]] | N
         waiting.cancel()
 
 
-_THREADS = ThreadPoolExecutor(4, "kling-direct-node")
-_DECODING = ThreadPoolExecutor(1, "kling-direct-decode-turn")
+_THREADS = ThreadPoolExecutor(4, "kling-once-node")
+_DECODING = ThreadPoolExecutor(1, "kling-once-decode-turn")
 """One after another: what is free is measured before each decode."""
 
 
@@ -89,10 +89,10 @@ async def engine() -> Engine:
 
 def open_engine() -> Engine:
     """Return this process's engine; blocking. Results go to ComfyUI's output folder unless set otherwise."""
-    from ..kling_direct.jobs.shared_engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.jobs.shared_engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
-    return shared_engine(results=output_folder() / "kling_direct", account_browse=browse)
+    return shared_engine(results=output_folder() / "kling_once", account_browse=browse)
 
 
 def is_private() -> bool:
@@ -112,7 +112,7 @@ def temp_folder() -> Path:
     Raises:
         DiskFull: it cannot be made.
     """
-    folder = Path(folder_paths.get_temp_directory()) / "kling_direct"
+    folder = Path(folder_paths.get_temp_directory()) / "kling_once"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

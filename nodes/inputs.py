@@ -7,8 +7,8 @@ from typing import Any
 from .host import io
 
 MOTION_SOURCES = ("video", "frames", "url")
-CATEGORY = "Kling Direct"
-JOB = io.Custom("KLING_DIRECT_JOB")
+CATEGORY = "Kling Once"
+JOB = io.Custom("KLING_ONCE_JOB")
 FRAMES_SLOT, AUDIO_SLOT = 1, 2
 """Of every node that delivers a video."""
 
@@ -124,14 +124,14 @@ def motion_inputs(*, waits: bool = True) -> list[Any]:
             optional=True,
             advanced=True,
             tooltip="A task id of your own: 1 to 64 letters, digits, _ and -."
-            " It names one task, so it is not for lists. Empty lets Kling Direct choose, which is safest.",
+            " It names one task, so it is not for lists. Empty lets Kling Once choose, which is safest.",
         ),
         io.String.Input(
             "callback_url",
             default="",
             optional=True,
             advanced=True,
-            tooltip="Where Kling reports changes. Its origin must be in KLING_DIRECT_CALLBACK_ORIGINS"
+            tooltip="Where Kling reports changes. Its origin must be in KLING_ONCE_CALLBACK_ORIGINS"
             " on the server: the report holds a link that needs no login.",
         ),
         _motion_source(),

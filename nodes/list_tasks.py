@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..kling_direct.errors import SubmissionsHeld
+from ..kling_once.errors import SubmissionsHeld
 from . import host
 from .host import ExecutionBlocker, io, ui
 from .inputs import CATEGORY, profile_input, service_input
@@ -21,8 +21,8 @@ class ListTasks(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_ListTasks",
-            display_name="Kling Direct List Tasks",
+            node_id="KlingOnce_ListTasks",
+            display_name="Kling Once List Tasks",
             category=CATEGORY,
             description="Lists the motion-control tasks of the account, newest first. Pays nothing.",
             search_aliases=["kling", "tasks", "history", "list"],
@@ -56,7 +56,7 @@ class ListTasks(io.ComfyNode):
     @explained
     async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
-        from ..kling_direct.jobs.job import Service  # noqa: PLC0415 - nothing heavy before a node runs
+        from ..kling_once.jobs.job import Service  # noqa: PLC0415 - nothing heavy before a node runs
 
         service = choice(inputs, "service", Service.SANDBOX)
         page, page_size = whole_number(inputs, "page", 1), whole_number(inputs, "page_size", 30)

@@ -18,8 +18,8 @@ class MotionControl(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_MotionControl",
-            display_name="Kling Direct Motion Control",
+            node_id="KlingOnce_MotionControl",
+            display_name="Kling Once Motion Control",
             category=CATEGORY,
             description="The character of a picture moves as the person in a video does, with your own Kling"
             " account. The same inputs are paid once, however often they are queued."

@@ -13,12 +13,12 @@ from .running import Running
 from .values import choice, number, refuse, text, whole_number
 
 if TYPE_CHECKING:
-    from ..kling_direct.jobs.job import Order, ReferenceVideo
+    from ..kling_once.jobs.job import Order, ReferenceVideo
 
 SIBLINGS_SECONDS = 0.2
 """ComfyUI starts all items of a list one after the other, far quicker than this."""
 OFF_TEXT = "This ComfyUI was started with --disable-api-nodes, so nothing is asked of Kling."
-COLLECT = "KlingDirect_CollectMotionControl"
+COLLECT = "KlingOnce_CollectMotionControl"
 
 
 async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
@@ -27,9 +27,9 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
     Raises:
         InputRefused: the inputs cannot be an order.
     """
-    from ..kling_direct.jobs import job  # noqa: PLC0415 - nothing heavy before a node runs
-    from ..kling_direct.jobs.graphs import Graph  # noqa: PLC0415 - likewise
-    from ..kling_direct.media.types import ConformMode  # noqa: PLC0415 - likewise
+    from ..kling_once.jobs import job  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.jobs.graphs import Graph  # noqa: PLC0415 - likewise
+    from ..kling_once.media.types import ConformMode  # noqa: PLC0415 - likewise
 
     running = Running.of(node)
     _require_one_picture(inputs["image"])
@@ -79,7 +79,7 @@ def off_text(service: str) -> str:
 
 
 def _motion(inputs: dict[str, Any]) -> Any:
-    from ..kling_direct.jobs.job import MotionControl  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.jobs.job import MotionControl  # noqa: PLC0415 - nothing heavy before a node runs
 
     usual = MotionControl()
     return MotionControl(
@@ -100,7 +100,7 @@ def _yes(inputs: dict[str, Any], name: str, *, usual: bool) -> bool:
 
 
 async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
-    from ..kling_direct.jobs.job import VideoUrl  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.jobs.job import VideoUrl  # noqa: PLC0415 - nothing heavy before a node runs
     from .clips import clip_of, frames_clip  # noqa: PLC0415 - likewise
 
     kind = source["motion_source"]

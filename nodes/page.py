@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..kling_direct.jobs.watchers import SHARED
+from ..kling_once.jobs.watchers import SHARED
 from ..routes.place import Place
 from ..routes.registration import register
 from . import host
 from .graph import signature
 from .orders import off_text
 
-EVENT = "kling_direct.job"
+EVENT = "kling_once.job"
 
 
 def open_page() -> None:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from ..kling_direct.errors import UnreadableMedia
-from ..kling_direct.jobs.job import VideoFrames
-from ..kling_direct.media.decode import decode_clip
-from ..kling_direct.media.probe import probe_clip
-from ..kling_direct.media.types import Frames
+from ..kling_once.errors import UnreadableMedia
+from ..kling_once.jobs.job import VideoFrames
+from ..kling_once.media.decode import decode_clip
+from ..kling_once.media.probe import probe_clip
+from ..kling_once.media.types import Frames
 from .clips import clip_of
 
 if TYPE_CHECKING:
-    from ..kling_direct.jobs.job import VideoFile
-    from ..kling_direct.media.types import Stop
+    from ..kling_once.jobs.job import VideoFile
+    from ..kling_once.media.types import Stop
 
 
 @dataclass(frozen=True, slots=True)

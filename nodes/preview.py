@@ -9,7 +9,7 @@ from .host import InputImpl
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..kling_direct.jobs.checking import Checked
+    from ..kling_once.jobs.checking import Checked
 
 PICTURE_ENDINGS = {".png", ".jpg"}
 
@@ -58,7 +58,7 @@ def _image(path: Path) -> Any:
     import numpy as np  # noqa: PLC0415 - nothing heavy before a node runs
     import torch  # noqa: PLC0415 - likewise
 
-    from ..kling_direct.media.picture import rgb_pixels  # noqa: PLC0415 - likewise
+    from ..kling_once.media.picture import rgb_pixels  # noqa: PLC0415 - likewise
 
     pixels = np.array(rgb_pixels(path), dtype=np.float32) / np.float32(255)
     return torch.from_numpy(pixels)[None]

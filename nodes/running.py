@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..kling_direct.errors import KlingDirectError
+from ..kling_once.errors import KlingOnceError
 from . import host
 from .graph import ApiPrompt, file_name_of, is_wired, signature, source_of
 from .host import io
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ..kling_direct.jobs.engine import Engine, Listener
+    from ..kling_once.jobs.engine import Engine, Listener
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def explained(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
         with taking_part(running.prompt_id, running.node_id, running.index) as status:
             try:
                 return await execute(cls, **inputs)
-            except (KlingDirectError, host.KlingDirectFailure) as error:
+            except (KlingOnceError, host.KlingOnceFailure) as error:
                 message = str(error)
             status.failure = message
             if inputs.get("on_failure") == "skip":
@@ -50,9 +50,9 @@ def explained(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable
             if not running.items.stopped_by:
                 running.items.stopped_by = message
                 await running.tell()
-            raise host.KlingDirectFailure(message)
+            raise host.KlingOnceFailure(message)
 
-    return without_our_lines(explaining, host.KlingDirectFailure)
+    return without_our_lines(explaining, host.KlingOnceFailure)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Running:
         """Start a job and wait for it, telling the page how it goes.
 
         Raises:
-            KlingDirectFailure: another item has ended the prompt; nothing is begun for this one any more.
+            KlingOnceFailure: another item has ended the prompt; nothing is begun for this one any more.
         """
         engine = await host.engine()
         self.items.go_on()
@@ -168,7 +168,7 @@ def fingerprint_of_this_queueing() -> str:
 
 
 def _troubles(name: str) -> list[int]:
-    from ..kling_direct.jobs.graphs import kept_files, times_failed  # noqa: PLC0415 - only when a node runs
+    from ..kling_once.jobs.graphs import kept_files, times_failed  # noqa: PLC0415 - only when a node runs
 
     try:
         engine = host.open_engine()
@@ -176,7 +176,7 @@ def _troubles(name: str) -> list[int]:
         if not all(engine.store.has(*kept) for kept in kept_files(database, name)):
             note_event(name)
         failed = times_failed(database, name)
-    except KlingDirectError as error:
+    except KlingOnceError as error:
         logger.warning("The ledger cannot be read: %s", error)
         failed = -1
     return [failed, _events.get(name, 0)]

@@ -8,14 +8,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .host import KlingDirectFailure
+from .host import KlingOnceFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..kling_direct.jobs.engine import Engine
-    from ..kling_direct.jobs.estimate import Expectation
-    from ..kling_direct.jobs.progress import Progress
+    from ..kling_once.jobs.engine import Engine
+    from ..kling_once.jobs.estimate import Expectation
+    from ..kling_once.jobs.progress import Progress
 
 SHOW_SECONDS = 0.5
 USUAL_SECONDS = 150.0
@@ -34,7 +34,7 @@ PHRASES = {
     "download": "downloading",
     "kept": "kept",
 }
-_LOOKING = ThreadPoolExecutor(1, "kling-direct-estimate")
+_LOOKING = ThreadPoolExecutor(1, "kling-once-estimate")
 
 
 class Status:
@@ -80,7 +80,7 @@ class Status:
             return self.failure
         progress = self.progress
         if progress is None:
-            return "Kling Direct: starting"
+            return "Kling Once: starting"
         phrase = "decoding" if self.is_decoding else PHRASES[progress.stage.value]
         if progress.text and progress.text not in phrase and not self.is_decoding:
             phrase = f"{phrase} ({progress.text})"
@@ -105,7 +105,7 @@ class Status:
         return self._expected.result()
 
     def _look(self, job_key: str) -> Expectation:
-        from ..kling_direct.jobs.estimate import expectation  # noqa: PLC0415 - only when a node runs
+        from ..kling_once.jobs.estimate import expectation  # noqa: PLC0415 - only when a node runs
 
         if self.engine is None:
             raise RuntimeError("news came before the engine")
@@ -125,10 +125,10 @@ class Items(dict[int, Status]):
         """Pass, unless the prompt ends: then its message is everybody's.
 
         Raises:
-            KlingDirectFailure: an item has failed.
+            KlingOnceFailure: an item has failed.
         """
         if self.stopped_by:
-            raise KlingDirectFailure(self.stopped_by)
+            raise KlingOnceFailure(self.stopped_by)
 
     def is_due(self) -> bool:
         """Tell whether the page should be told again; at most one item does so each time."""

@@ -17,11 +17,11 @@ class SubmitMotionControl(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_SubmitMotionControl",
-            display_name="Kling Direct Submit Motion Control",
+            node_id="KlingOnce_SubmitMotionControl",
+            display_name="Kling Once Submit Motion Control",
             category=CATEGORY,
             description="Orders a video and goes on as soon as Kling has the task. Wire job to"
-            " Kling Direct Collect Motion Control."
+            " Kling Once Collect Motion Control."
             " The same inputs are paid once, however often they are queued.",
             search_aliases=["kling", "motion control", "submit", "start", "parallel", "batch"],
             inputs=motion_inputs(waits=False),

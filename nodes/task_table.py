@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..kling_direct.api.models import Task
+    from ..kling_once.api.models import Task
 
 HEADS = ("created (UTC)", "task_id", "status", "units", "external_task_id", "reason")
 REASON_CHARACTERS = 80

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from ..kling_direct.errors import InputRefused, Violation
+from ..kling_once.errors import InputRefused, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

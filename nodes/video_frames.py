@@ -18,8 +18,8 @@ class VideoFrames(io.ComfyNode):
     def define_schema(cls) -> Any:
         """Describe the node."""
         return io.Schema(
-            node_id="KlingDirect_VideoFrames",
-            display_name="Kling Direct Video Frames",
+            node_id="KlingOnce_VideoFrames",
+            display_name="Kling Once Video Frames",
             category=CATEGORY,
             description="Decodes a video to frames and sound: quicker than Get Video Components, in half of"
             " its memory, and only the part that is needed.",

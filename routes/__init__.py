@@ -1,1 +1,1 @@
-"""The page's routes: aiohttp glue over `kling_direct.pages`; `registration.register` is the way in."""
+"""The page's routes: aiohttp glue over `kling_once.pages`; `registration.register` is the way in."""

@@ -7,10 +7,10 @@ import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from ..kling_direct.errors import KlingDirectError
-from ..kling_direct.jobs.adopting import Wanted
-from ..kling_direct.jobs.history import known_tasks
-from ..kling_direct.pages.payloads import task_payload
+from ..kling_once.errors import KlingOnceError
+from ..kling_once.jobs.adopting import Wanted
+from ..kling_once.jobs.history import known_tasks
+from ..kling_once.pages.payloads import task_payload
 from .jobs import note_end
 from .refusals import json_answer
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from ..kling_direct.jobs.outcome import Outcome
-    from ..kling_direct.jobs.progress import Progress
+    from ..kling_once.jobs.outcome import Outcome
+    from ..kling_once.jobs.progress import Progress
     from .guard import Asked
 
 ADOPTING_SECONDS = 20.0
@@ -81,7 +81,7 @@ async def adopt(asked: Asked) -> web.Response:
 
 def _raise_early_end(future: Future[Any]) -> None:
     error = future.exception() if future.done() and not future.cancelled() else None
-    if isinstance(error, KlingDirectError):
+    if isinstance(error, KlingOnceError):
         raise error
 
 

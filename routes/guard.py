@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
 
-from ..kling_direct.errors import KlingDirectError, SubmissionsHeld
-from ..kling_direct.jobs.one_time_code import spend
-from ..kling_direct.pages.requests import JobPath, model_of
+from ..kling_once.errors import KlingOnceError, SubmissionsHeld
+from ..kling_once.jobs.one_time_code import spend
+from ..kling_once.pages.requests import JobPath, model_of
 from .refusals import Refused, error_answer, invalid, refused_answer
 from .trust import is_local, looks_local, not_local, require_own_origin
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from ..kling_direct.jobs.engine import Engine
-    from ..kling_direct.pages.endpoints import Endpoint
+    from ..kling_once.jobs.engine import Engine
+    from ..kling_once.pages.endpoints import Endpoint
     from .place import Place
 
     Handler = Callable[["Asked"], Awaitable[web.StreamResponse]]
@@ -65,13 +65,13 @@ def guarded(endpoint: Endpoint, handler: Handler, place: Place) -> Callable[[web
             return await _handle(request)
         except Refused as refused:
             return refused_answer(refused)
-        except KlingDirectError as error:
+        except KlingOnceError as error:
             return error_answer(error)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
             logger.exception("A request to %s failed.", endpoint.path)
-            text = "Kling Direct made a mistake; the server's log says more."
+            text = "Kling Once made a mistake; the server's log says more."
             return refused_answer(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, text))
 
     async def _handle(request: web.Request) -> web.StreamResponse:
@@ -100,7 +100,7 @@ async def _require_code(engine: Engine, values: Any) -> None:
         raise Refused(
             HTTPStatus.FORBIDDEN,
             "The one-time code is wrong, used or older than 10 minutes.",
-            "Run 'kling-direct keys allow' on the server for a new one.",
+            "Run 'kling-once keys allow' on the server for a new one.",
         )
 
 

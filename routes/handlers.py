@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from ..kling_direct.pages.endpoints import Endpoint
+    from ..kling_once.pages.endpoints import Endpoint
     from .guard import Handler
     from .place import Place
 

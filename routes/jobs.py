@@ -10,30 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..kling_direct.errors import KlingDirectError, ResultGone
-from ..kling_direct.jobs.estimate import pace_of, usual_seconds
-from ..kling_direct.jobs.forget import forget as forget_job
-from ..kling_direct.jobs.graphs import workflow_of
-from ..kling_direct.jobs.job import service_of
-from ..kling_direct.jobs.listing import Page, list_jobs
-from ..kling_direct.jobs.next_step import Serve, next_step
-from ..kling_direct.jobs.pictures import picture_path, poster_of
-from ..kling_direct.pages.jobs import detail_payload, job_payload, viewed_as
+from ..kling_once.errors import KlingOnceError, ResultGone
+from ..kling_once.jobs.estimate import pace_of, usual_seconds
+from ..kling_once.jobs.forget import forget as forget_job
+from ..kling_once.jobs.graphs import workflow_of
+from ..kling_once.jobs.job import service_of
+from ..kling_once.jobs.listing import Page, list_jobs
+from ..kling_once.jobs.next_step import Serve, next_step
+from ..kling_once.jobs.pictures import picture_path, poster_of
+from ..kling_once.pages.jobs import detail_payload, job_payload, viewed_as
 from .refusals import json_answer
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from ..kling_direct.jobs.engine import Engine
-    from ..kling_direct.jobs.outcome import Outcome
+    from ..kling_once.jobs.engine import Engine
+    from ..kling_once.jobs.outcome import Outcome
     from .guard import Asked
 
 logger = logging.getLogger(__name__)
 
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
 TROUBLES_KEPT = 200
-_troubles: dict[str, KlingDirectError] = {}
+_troubles: dict[str, KlingOnceError] = {}
 """Why collecting a job ended without a video, since the ledger holds only what the vendor said."""
 
 
@@ -112,7 +112,7 @@ async def forget(asked: Asked) -> web.Response:
 def note_end(engine: Engine, key: str, ended: Future[Outcome]) -> None:
     """Keep why a job's collecting ended without a video, and tell the page."""
     error = None if ended.cancelled() else ended.exception()
-    if isinstance(error, KlingDirectError):
+    if isinstance(error, KlingOnceError):
         while len(_troubles) >= TROUBLES_KEPT:
             _troubles.pop(next(iter(_troubles)))
         _troubles[key] = error

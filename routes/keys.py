@@ -7,11 +7,11 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..kling_direct.errors import LedgerError
-from ..kling_direct.jobs.history import unfinished_tasks
-from ..kling_direct.jobs.job import Service
-from ..kling_direct.jobs.keyring import NewKey, forget_key, key_states, save_key
-from ..kling_direct.pages.keys import key_payload, keys_payload, tried_payload
+from ..kling_once.errors import LedgerError
+from ..kling_once.jobs.history import unfinished_tasks
+from ..kling_once.jobs.job import Service
+from ..kling_once.jobs.keyring import NewKey, forget_key, key_states, save_key
+from ..kling_once.pages.keys import key_payload, keys_payload, tried_payload
 from .refusals import json_answer
 
 if TYPE_CHECKING:

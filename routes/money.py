@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..kling_direct.jobs.database import package_version
-from ..kling_direct.jobs.history import history
-from ..kling_direct.jobs.hold import held_since, hold, release
-from ..kling_direct.jobs.spending_limits import write_limits
-from ..kling_direct.jobs.totals import totals as sums
-from ..kling_direct.pages.money import history_csv as history_text
-from ..kling_direct.pages.money import limits_payload, totals_payload
-from ..kling_direct.pages.money import totals_csv as totals_text
+from ..kling_once.jobs.database import package_version
+from ..kling_once.jobs.history import history
+from ..kling_once.jobs.hold import held_since, hold, release
+from ..kling_once.jobs.spending_limits import write_limits
+from ..kling_once.jobs.totals import totals as sums
+from ..kling_once.pages.money import history_csv as history_text
+from ..kling_once.pages.money import limits_payload, totals_payload
+from ..kling_once.pages.money import totals_csv as totals_text
 from .refusals import json_answer
 
 if TYPE_CHECKING:
-    from ..kling_direct.jobs.engine import Engine
+    from ..kling_once.jobs.engine import Engine
     from .guard import Asked
 
 HOLD_CHANGED = "hold"
@@ -53,13 +53,13 @@ async def totals(asked: Asked) -> web.Response:
 
 async def totals_csv(asked: Asked) -> web.Response:
     """Answer what was spent as a file."""
-    return _csv(totals_text(await asyncio.to_thread(_sums, asked.engine)), "kling-direct-totals.csv")
+    return _csv(totals_text(await asyncio.to_thread(_sums, asked.engine)), "kling-once-totals.csv")
 
 
 async def history_csv(asked: Asked) -> web.Response:
     """Answer every attempt as a file."""
     rows = await asyncio.to_thread(lambda: history(asked.engine.ledger().database))
-    return _csv(history_text(rows), "kling-direct-history.csv")
+    return _csv(history_text(rows), "kling-once-history.csv")
 
 
 async def limits(asked: Asked) -> web.Response:

@@ -7,14 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..kling_direct.errors import KlingDirectError
-from ..kling_direct.jobs.check import order_notes, order_violations
-from ..kling_direct.jobs.connections import has_host
-from ..kling_direct.jobs.graphs import ordered_jobs
-from ..kling_direct.jobs.job import MotionControl, Order, VideoFile, VideoUrl, realm_of
-from ..kling_direct.jobs.next_step import Serve, next_step
-from ..kling_direct.media.probe import probe_clip
-from ..kling_direct.pages.node import (
+from ..kling_once.errors import KlingOnceError
+from ..kling_once.jobs.check import order_notes, order_violations
+from ..kling_once.jobs.connections import has_host
+from ..kling_once.jobs.graphs import ordered_jobs
+from ..kling_once.jobs.job import MotionControl, Order, VideoFile, VideoUrl, realm_of
+from ..kling_once.jobs.next_step import Serve, next_step
+from ..kling_once.media.probe import probe_clip
+from ..kling_once.pages.node import (
     measured_payload,
     most_payload,
     orientation_of,
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from ..kling_direct.jobs.checking import Checked
-    from ..kling_direct.pages.node import NodeReading
+    from ..kling_once.jobs.checking import Checked
+    from ..kling_once.pages.node import NodeReading
     from .guard import Asked
 
 KNOWN_AT_MOST = 64
@@ -64,7 +64,7 @@ async def node(asked: Asked) -> web.Response:
         realm = realm_of(reading.service, origin)
         payload["paid"] = await asyncio.to_thread(_is_paid, asked, signature, realm)
         payload |= await _priced(asked, reading, origin, china=realm == "china")
-    except KlingDirectError as error:
+    except KlingOnceError as error:
         payload["trouble"] = str(error)
     return json_answer(payload)
 
@@ -151,7 +151,7 @@ def _moment(path: Path) -> tuple[int, int]:
 def _seconds(clip: Path, _moment: tuple[int, int]) -> float | None:
     try:
         return probe_clip(clip).duration_seconds
-    except KlingDirectError:
+    except KlingOnceError:
         return None
 
 

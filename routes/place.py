@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ..kling_direct.jobs.engine import Engine
+    from ..kling_once.jobs.engine import Engine
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ..kling_direct import errors
-from ..kling_direct.pages.payloads import error_payload
+from ..kling_once import errors
+from ..kling_once.pages.payloads import error_payload
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-STATUSES: tuple[tuple[type[errors.KlingDirectError], HTTPStatus], ...] = (
+STATUSES: tuple[tuple[type[errors.KlingOnceError], HTTPStatus], ...] = (
     (errors.ResultGone, HTTPStatus.NOT_FOUND),
     (errors.UnreadableMedia, HTTPStatus.NOT_FOUND),
     (errors.InputRefused, HTTPStatus.UNPROCESSABLE_ENTITY),
@@ -50,7 +50,7 @@ def refused_answer(refused: Refused) -> web.Response:
     return json_answer(payload, refused.status)
 
 
-def error_answer(error: errors.KlingDirectError) -> web.Response:
+def error_answer(error: errors.KlingOnceError) -> web.Response:
     """Return the answer to a request that ended with one of our errors."""
     status = next(
         (status for kind, status in STATUSES if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE

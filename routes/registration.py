@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from ..kling_direct.pages.endpoints import ENDPOINTS
+from ..kling_once.pages.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aiohttp import web
 
-    from ..kling_direct.pages.endpoints import Endpoint
+    from ..kling_once.pages.endpoints import Endpoint
     from .place import Place
 
 

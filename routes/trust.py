@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11
 
-from ..kling_direct.jobs.keyring import ENVIRONMENT_NAMES
+from ..kling_once.jobs.keyring import ENVIRONMENT_NAMES
 from .refusals import Refused
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def require_own_origin(request: web.Request, trusted: Iterable[str]) -> None:
             HTTPStatus.FORBIDDEN,
             f"ComfyUI was opened as {_host_name(request)[:100]!r}, which anybody may have made lead here.",
             "Open ComfyUI at localhost or 127.0.0.1, or list the page's origin in"
-            " KLING_DIRECT_TRUSTED_ORIGINS.",
+            " KLING_ONCE_TRUSTED_ORIGINS.",
         )
 
 
@@ -90,7 +90,7 @@ def not_local() -> Refused:
     return Refused(
         HTTPStatus.FORBIDDEN,
         "This may only be changed in a browser on the server itself, or with a one-time code.",
-        f"Run 'kling-direct keys allow' on the server for a code, or set {ENVIRONMENT_NAMES} there.",
+        f"Run 'kling-once keys allow' on the server for a code, or set {ENVIRONMENT_NAMES} there.",
     )
 
 
@@ -98,7 +98,7 @@ def _foreign() -> Refused:
     return Refused(
         HTTPStatus.FORBIDDEN,
         "The request comes from a page of another origin.",
-        "Behind a proxy that rewrites Host, list the page's origin in KLING_DIRECT_TRUSTED_ORIGINS.",
+        "Behind a proxy that rewrites Host, list the page's origin in KLING_ONCE_TRUSTED_ORIGINS.",
     )
 
 

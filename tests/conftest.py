@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kling_direct.jobs.engine import Engine
-from kling_direct.jobs.job import MotionControl, Order, Service, Spender, VideoFile
-from kling_direct.sandbox import Sandbox, SandboxOptions, Transitions
-from kling_direct.settings import load_settings
+from kling_once.jobs.engine import Engine
+from kling_once.jobs.job import MotionControl, Order, Service, Spender, VideoFile
+from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
+from kling_once.settings import load_settings
 from tests.sandbox_control import SandboxControl
 
 if TYPE_CHECKING:
@@ -98,15 +98,15 @@ class SandboxThread:
 def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep everything of this test in its folder: no key, proxy or setting of the machine's owner."""
     for name in list(os.environ):
-        if name.startswith(("KLING_DIRECT_", "KLINGAI_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("KLING_ONCE_", "KLINGAI_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("KLING_DIRECT_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("KLING_DIRECT_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setenv("KLING_DIRECT_POLL_SECONDS", "0.05")
-    monkeypatch.setenv("KLING_DIRECT_SETTLE_SECONDS", "0.4")
-    monkeypatch.setenv("KLING_DIRECT_CREATE_SECONDS", "5")
+    monkeypatch.setenv("KLING_ONCE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("KLING_ONCE_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("KLING_ONCE_POLL_SECONDS", "0.05")
+    monkeypatch.setenv("KLING_ONCE_SETTLE_SECONDS", "0.4")
+    monkeypatch.setenv("KLING_ONCE_CREATE_SECONDS", "5")
 
 
 @pytest.fixture
@@ -157,9 +157,9 @@ def sandboxes(tmp_path: Path, http: httpx.Client) -> Iterator[Callable[..., Sand
 def sandbox(
     sandboxes: Callable[..., SandboxControl], hermetic: None, monkeypatch: pytest.MonkeyPatch
 ) -> SandboxControl:
-    """One such sandbox, named by KLING_DIRECT_SANDBOX_URL."""
+    """One such sandbox, named by KLING_ONCE_SANDBOX_URL."""
     control = sandboxes()
-    monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", control.origin)
+    monkeypatch.setenv("KLING_ONCE_SANDBOX_URL", control.origin)
     return control
 
 

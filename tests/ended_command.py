@@ -1,4 +1,4 @@
-"""What a `kling-direct` that ran in a process of its own has left."""
+"""What a `kling-once` that ran in a process of its own has left."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,15 +18,15 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-import kling_direct
-from kling_direct import errors
-from kling_direct.jobs import tables
+import kling_once
+from kling_once import errors
+from kling_once.jobs import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "kling_direct"
+PACKAGE = ROOT / "kling_once"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     "__main__": 9,
@@ -106,7 +106,7 @@ def test_imports_point_one_way_and_the_sandbox_stands_apart() -> None:
 
 def test_the_package_never_names_itself_and_never_knows_comfyui() -> None:
     """ComfyUI loads the pack under a name made from its folder; the command line has no ComfyUI."""
-    strangers = re.compile(r"(kling_direct|nodes|routes|folder_paths|server|execution|comfy\w*)(\.|$)")
+    strangers = re.compile(r"(kling_once|nodes|routes|folder_paths|server|execution|comfy\w*)(\.|$)")
     found = [
         f"{name_of(path)}: {name}"
         for path in MODULES
@@ -149,7 +149,7 @@ def test_the_environment_is_read_in_settings_alone() -> None:
         and (node.attr if isinstance(node, ast.Attribute) else node.name)
         in {"environ", "environb", "getenv", "putenv"}
     }
-    assert readers <= {"kling_direct/settings.py"}
+    assert readers <= {"kling_once/settings.py"}
 
 
 def test_no_module_starts_a_process_evaluates_text_or_prints() -> None:
@@ -189,7 +189,7 @@ def test_a_foreign_process_imports_the_roots_init_without_loading_anything_of_ou
         f"spec = importlib.util.spec_from_file_location('pack', {str(ROOT / '__init__.py')!r});"
         "module = importlib.util.module_from_spec(spec); spec.loader.exec_module(module);"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in"
-        " {'kling_direct', 'av', 'numpy', 'torch', 'aiohttp', 'httpx', 'pydantic'}))"
+        " {'kling_once', 'av', 'numpy', 'torch', 'aiohttp', 'httpx', 'pydantic'}))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -197,9 +197,9 @@ def test_a_foreign_process_imports_the_roots_init_without_loading_anything_of_ou
 
 def test_the_command_lines_help_loads_neither_torch_nor_av_nor_the_sandbox() -> None:
     code = (
-        "import sys; from kling_direct.cli import main; sys.argv = ['kling-direct', '--help']\n"
+        "import sys; from kling_once.cli import main; sys.argv = ['kling-once', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
-        "print(sorted({name for name in sys.modules} & {'torch', 'kling_direct.sandbox', 'obstore'}))"
+        "print(sorted({name for name in sys.modules} & {'torch', 'kling_once.sandbox', 'obstore'}))"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "[]"
@@ -219,7 +219,7 @@ def drawn_tree() -> dict[str, str]:
     above: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
         match = re.match(r"    ((?:\|  |   )*)(?:[|`]- )?([A-Z][A-Za-z]+)\b", line)
-        if not match or ("- " not in line and match[2] != "KlingDirectError"):
+        if not match or ("- " not in line and match[2] != "KlingOnceError"):
             continue
         depth = len(match[1]) // 3 + ("- " in line)
         above[depth:] = [match[2]]
@@ -232,22 +232,22 @@ def test_the_tree_in_the_docstring_is_the_tree_of_errors() -> None:
     real = {
         name: next(base.__name__ for base in kind.__mro__[1:] if base in error_classes().values())
         for name, kind in error_classes().items()
-        if kind is not errors.KlingDirectError
+        if kind is not errors.KlingOnceError
     }
     assert drawn_tree() == real
 
 
 def test_every_error_that_is_raised_outside_is_one_of_the_tree() -> None:
     """Subclasses elsewhere are private to their step, and are drawn from the tree."""
-    importlib.import_module("kling_direct.jobs.engine")
-    importlib.import_module("kling_direct.hosting.gateway")
+    importlib.import_module("kling_once.jobs.engine")
+    importlib.import_module("kling_once.hosting.gateway")
 
     def below(kind: type) -> Iterator[type]:
         for child in kind.__subclasses__():
             yield child
             yield from below(child)
 
-    elsewhere = {k.__name__ for k in below(errors.KlingDirectError) if k.__module__ != errors.__name__}
+    elsewhere = {k.__name__ for k in below(errors.KlingOnceError) if k.__module__ != errors.__name__}
     assert elsewhere <= {"ClipNotThere", "LinkExpired", "NobodyWaits", "_Gone"}
 
 
@@ -268,7 +268,7 @@ def names_of(requirements: list[str]) -> set[str]:
 def test_installing_needs_no_torch() -> None:
     declared = project()["project"]["dependencies"]
     assert names_of(declared).isdisjoint({"torch", "torchvision", "torchaudio"})
-    required = importlib.metadata.requires("kling-direct") or []
+    required = importlib.metadata.requires("kling-once") or []
     without_extras = [line for line in required if "extra ==" not in line]
     assert names_of(without_extras).isdisjoint({"torch", "torchvision", "torchaudio"})
 
@@ -292,13 +292,13 @@ def test_every_dependency_is_imported_and_every_import_is_declared() -> None:
 
 
 def test_the_entry_point_is_the_command_lines_main() -> None:
-    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="kling-direct")
-    assert entry.value == "kling_direct.cli:main"
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="kling-once")
+    assert entry.value == "kling_once.cli:main"
     assert callable(entry.load())
 
 
 def test_the_package_says_that_it_is_typed() -> None:
-    assert (Path(kling_direct.__file__).parent / "py.typed").is_file()
+    assert (Path(kling_once.__file__).parent / "py.typed").is_file()
 
 
 SHIPPED_BY_COMFYUI = {
@@ -355,5 +355,5 @@ def test_the_registry_and_the_examples_name_the_pack_alike() -> None:
     pack = project()["project"]
     for path in (ROOT / "examples" / "workflows").glob("*.json"):
         nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
-        ours = [node["properties"] for node in nodes if node["type"].startswith("KlingDirect_")]
+        ours = [node["properties"] for node in nodes if node["type"].startswith("KlingOnce_")]
         assert {(node["cnr_id"], node["ver"]) for node in ours} == {(pack["name"], pack["version"])}

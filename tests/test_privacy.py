@@ -17,10 +17,10 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from kling_direct.errors import KlingDirectError
-from kling_direct.hosting.gateway import Gateway
-from kling_direct.jobs.job import Service
-from kling_direct.settings import load_settings
+from kling_once.errors import KlingOnceError
+from kling_once.hosting.gateway import Gateway
+from kling_once.jobs.job import Service
+from kling_once.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,10 +53,10 @@ def account(
     public = f"http://127.0.0.1:{unused_tcp_port}"
     for name, value in {
         "KLINGAI_BASE_URL": kling.origin,
-        "KLING_DIRECT_PUBLIC_URL": public,
-        "KLING_DIRECT_GATEWAY_PORT": str(unused_tcp_port),
-        "KLING_DIRECT_CALLBACK_ORIGINS": public,
-        "KLING_DIRECT_WEBHOOK_SECRET": WEBHOOK,
+        "KLING_ONCE_PUBLIC_URL": public,
+        "KLING_ONCE_GATEWAY_PORT": str(unused_tcp_port),
+        "KLING_ONCE_CALLBACK_ORIGINS": public,
+        "KLING_ONCE_WEBHOOK_SECRET": WEBHOOK,
         **ACCOUNTS[request.param],
     }.items():
         monkeypatch.setenv(name, value)
@@ -109,7 +109,7 @@ def run(account: Any, engines: Callable[..., Any], order: Callable[..., Any], lo
 
 def test_the_whole_log_at_debug_holds_no_secret(run: Run, log: io.StringIO) -> None:
     said = log.getvalue()
-    assert "DEBUG kling_direct.api.client: POST /v1/videos/motion-control: HTTP 200" in said
+    assert "DEBUG kling_once.api.client: POST /v1/videos/motion-control: HTTP 200" in said
     assert "A callback of task" in said
     assert run.seen_in(said) == set()
 
@@ -132,7 +132,7 @@ def test_the_note_beside_a_result_holds_no_link(run: Run) -> None:
 def is_ours(thing: object) -> bool:
     """Tell whether a thing is of the product; the sandbox stands for Kling here, which knows the keys."""
     module = str(type(thing).__module__)
-    return module.startswith("kling_direct.") and not module.startswith("kling_direct.sandbox")
+    return module.startswith("kling_once.") and not module.startswith("kling_once.sandbox")
 
 
 def test_no_living_object_of_ours_shows_a_secret(run: Run) -> None:
@@ -157,7 +157,7 @@ def test_no_traceback_with_locals_shows_a_key(
     account: Any, engines: Callable[..., Any], order: Callable[..., Any], fault: str
 ) -> None:
     account.script("get", *[fault] * 20)
-    with pytest.raises(KlingDirectError) as caught:
+    with pytest.raises(KlingOnceError) as caught:
         engines().run(order(service=Service.KLING, prompt=fault)).result(60)
     shown = shown_with_locals(caught.value)
     assert "self" in shown, "locals are shown"
@@ -190,7 +190,7 @@ BROKEN: list[dict[str, str]] = [
 
 @pytest.fixture(params=BROKEN)
 def wrong_profile(request: pytest.FixtureRequest, tmp_path: Path, hermetic: None) -> None:
-    folder = tmp_path / "config" / "kling-direct"
+    folder = tmp_path / "config" / "kling-once"
     folder.mkdir(parents=True)
     studio = {"api_key": API_KEY, "secret_key": SECRET} | request.param
     profiles = {"studio": studio, "other": {"api_key": ACCESS}}
@@ -202,7 +202,7 @@ def wrong_profile(request: pytest.FixtureRequest, tmp_path: Path, hermetic: None
 def test_no_traceback_of_a_wrong_profile_shows_a_key(
     wrong_profile: None, engines: Callable[..., Any], order: Callable[..., Any], profile: str
 ) -> None:
-    with pytest.raises(KlingDirectError) as caught:
+    with pytest.raises(KlingOnceError) as caught:
         engines().run(order(service=Service.KLING, profile=profile)).result(60)
     # not in the comprehension: from Python 3.12 on its `key` is one of this frame's locals
     shown = shown_with_locals(caught.value)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import typer.main
 
-from kling_direct.api.limits import Mode
-from kling_direct.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
-from kling_direct.cli import app
-from kling_direct.hosting.choice import no_host_error
-from kling_direct.settings import Settings
+from kling_once.api.limits import Mode
+from kling_once.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
+from kling_once.cli import app
+from kling_once.hosting.choice import no_host_error
+from kling_once.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,14 +39,14 @@ def default_of(name: str, field: Any) -> str:
 
 def rows() -> list[str]:
     return [
-        f"| `{'' if name.startswith('klingai_') else 'KLING_DIRECT_'}{name.upper()}` "
+        f"| `{'' if name.startswith('klingai_') else 'KLING_ONCE_'}{name.upper()}` "
         f"| {default_of(name, field)} | {field.description} |"
         for name, field in Settings.model_fields.items()
     ]
 
 
 def test_the_table_of_settings_is_the_settings() -> None:
-    written = re.findall(r"^\| `(?:KLING_DIRECT|KLINGAI)_.*$", README, re.MULTILINE)
+    written = re.findall(r"^\| `(?:KLING_ONCE|KLINGAI)_.*$", README, re.MULTILINE)
     assert written == rows(), "the rows to write:\n" + "\n".join(rows())
 
 
@@ -54,7 +54,7 @@ def commands_in(text: str) -> list[list[str]]:
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     words = (shlex.split(line, comments=True) for line in lines)
-    return [line[1:] for line in words if line[:1] == ["kling-direct"]]
+    return [line[1:] for line in words if line[:1] == ["kling-once"]]
 
 
 @pytest.mark.parametrize("arguments", commands_in(README), ids=" ".join)
@@ -70,11 +70,11 @@ def test_every_command_is_understood(arguments: list[str]) -> None:
 
 def test_the_readme_names_every_command() -> None:
     group: Any = typer.main.get_command(app)
-    assert all(f"kling-direct {name}" in README for name in group.commands)
+    assert all(f"kling-once {name}" in README for name in group.commands)
 
 
 def test_the_command_line_works_in_the_packs_folder_without_being_installed() -> None:
-    asked = [sys.executable, "-m", "kling_direct", "keys", "allow", "--help"]
+    asked = [sys.executable, "-m", "kling_once", "keys", "allow", "--help"]
     ended = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "one-time" in ended.stdout or "once" in ended.stdout
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import KlingDirectError, MissingCredentials, SettingsError, UnknownProfile
-from kling_direct.profiles import origin_of, profile_of
-from kling_direct.settings import CHINA_ORIGIN, GLOBAL_ORIGIN, Settings, clean_origin, load_settings
+from kling_once.errors import KlingOnceError, MissingCredentials, SettingsError, UnknownProfile
+from kling_once.profiles import origin_of, profile_of
+from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN, Settings, clean_origin, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("hermetic")
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    folder = tmp_path / "config" / "kling-direct"
+    folder = tmp_path / "config" / "kling-once"
     folder.mkdir(parents=True)
     return folder
 
@@ -58,7 +58,7 @@ def test_the_environment_wins_over_the_file(
     write_settings: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_settings('{"max_units_per_day": 40, "max_parallel": 7}')
-    monkeypatch.setenv("KLING_DIRECT_MAX_UNITS_PER_DAY", "50")
+    monkeypatch.setenv("KLING_ONCE_MAX_UNITS_PER_DAY", "50")
     settings = load_settings()
     assert (settings.max_units_per_day, settings.max_parallel) == (Decimal(50), 7)
 
@@ -67,14 +67,14 @@ def test_lists_are_written_with_commas_or_as_json(
     write_settings: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_settings('{"allow_hosts": ["a.example", "b.example"]}')
-    monkeypatch.setenv("KLING_DIRECT_CALLBACK_ORIGINS", "https://a.example, https://b.example,")
+    monkeypatch.setenv("KLING_ONCE_CALLBACK_ORIGINS", "https://a.example, https://b.example,")
     settings = load_settings()
     assert settings.allow_hosts == ("a.example", "b.example")
     assert settings.callback_origins == ("https://a.example", "https://b.example")
 
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KLING_DIRECT_MAX_PARALLEL", "")
+    monkeypatch.setenv("KLING_ONCE_MAX_PARALLEL", "")
     monkeypatch.setenv("KLINGAI_API_KEY", "")
     settings = load_settings()
     assert (settings.max_parallel, settings.klingai_api_key) == (3, None)
@@ -83,8 +83,8 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_tilde_is_the_users_home_and_a_relative_folder_is_made_absolute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("KLING_DIRECT_HOME", "~/kling")
-    monkeypatch.setenv("KLING_DIRECT_RESULTS", "videos")
+    monkeypatch.setenv("KLING_ONCE_HOME", "~/kling")
+    monkeypatch.setenv("KLING_ONCE_RESULTS", "videos")
     settings = load_settings()
     assert settings.home == Path("~/kling").expanduser()
     assert settings.results_folder == Path.cwd() / "videos"
@@ -93,15 +93,15 @@ def test_a_tilde_is_the_users_home_and_a_relative_folder_is_made_absolute(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("KLING_DIRECT_MAX_PARALLEL", SECRET),
-        ("KLING_DIRECT_MAX_PARALLEL", "0"),
-        ("KLING_DIRECT_MAX_UNITS_PER_DAY", SECRET),
-        ("KLING_DIRECT_MAX_UNITS_PER_DAY", "-1"),
-        ("KLING_DIRECT_MAX_UNITS_PER_DAY", "NaN"),
-        ("KLING_DIRECT_MAX_UNITS_PER_PROMPT", "Infinity"),
-        ("KLING_DIRECT_POLL_SECONDS", "nan"),
-        ("KLING_DIRECT_POLL_SECONDS", "0"),
-        ("KLING_DIRECT_GATEWAY_PORT", "65536"),
+        ("KLING_ONCE_MAX_PARALLEL", SECRET),
+        ("KLING_ONCE_MAX_PARALLEL", "0"),
+        ("KLING_ONCE_MAX_UNITS_PER_DAY", SECRET),
+        ("KLING_ONCE_MAX_UNITS_PER_DAY", "-1"),
+        ("KLING_ONCE_MAX_UNITS_PER_DAY", "NaN"),
+        ("KLING_ONCE_MAX_UNITS_PER_PROMPT", "Infinity"),
+        ("KLING_ONCE_POLL_SECONDS", "nan"),
+        ("KLING_ONCE_POLL_SECONDS", "0"),
+        ("KLING_ONCE_GATEWAY_PORT", "65536"),
     ],
 )
 def test_a_value_of_the_wrong_kind_names_its_variable_and_not_itself(
@@ -132,7 +132,7 @@ def test_a_settings_file_that_is_not_text_ends_in_one_line(config: Path) -> None
         load_settings()
 
 
-@pytest.mark.parametrize("name", ["max_unit_per_day", "KLING_DIRECT_MAX_PARALLEL", "MAX_PARALLEL"])
+@pytest.mark.parametrize("name", ["max_unit_per_day", "KLING_ONCE_MAX_PARALLEL", "MAX_PARALLEL"])
 def test_a_misspelt_limit_in_the_file_is_refused_rather_than_ignored(
     write_settings: Callable[[str], None], name: str
 ) -> None:
@@ -319,7 +319,7 @@ def test_a_wrong_profile_is_told_without_what_it_holds(
     write_profiles: Callable[..., Path], fields: dict[str, str]
 ) -> None:
     write_profiles({"studio": {"api_key": SECRET} | fields})
-    with pytest.raises(KlingDirectError) as caught:
+    with pytest.raises(KlingOnceError) as caught:
         profile_of(load_settings(), "studio")
     assert SECRET not in str(caught.value)
     assert "studio" in caught.value.message
@@ -328,7 +328,7 @@ def test_a_wrong_profile_is_told_without_what_it_holds(
 def test_no_representation_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name for name, field in Settings.model_fields.items() if "Secret" in str(field.annotation)]
     for name in names:
-        prefix = "" if name.startswith("klingai_") else "KLING_DIRECT_"
+        prefix = "" if name.startswith("klingai_") else "KLING_ONCE_"
         monkeypatch.setenv(prefix + name.upper(), SECRET)
     settings = load_settings()
     assert len(names) >= 6
@@ -336,8 +336,8 @@ def test_no_representation_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_under_a_second_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KLING_DIRECT_POLL_SECONDS", "0.01")
-    monkeypatch.setenv("KLING_DIRECT_SETTLE_SECONDS", "0.01")
+    monkeypatch.setenv("KLING_ONCE_POLL_SECONDS", "0.01")
+    monkeypatch.setenv("KLING_ONCE_SETTLE_SECONDS", "0.01")
     settings = load_settings()
     assert settings.pace("http://127.0.0.1:8190").poll_seconds == 0.01
     assert settings.pace("https://api-singapore.klingai.com").poll_seconds == 1.0

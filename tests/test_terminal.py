@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import InputRefused, TaskFailed, Violation
-from kling_direct.terminal import print_csv, print_error, print_json, print_table
+from kling_once.errors import InputRefused, TaskFailed, Violation
+from kling_once.terminal import print_csv, print_error, print_json, print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ def test_a_table_shows_foreign_text_as_text(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_no_id_in_a_table_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    ids = {"task_id": "811461243664102693", "external_task_id": "kd-" + "0" * 32 + "-1", "reason": "x" * 300}
+    ids = {"task_id": "811461243664102693", "external_task_id": "ko-" + "0" * 32 + "-1", "reason": "x" * 300}
     print_table(tuple(ids), [ids])
     shown = capsys.readouterr().out
     assert all(text in shown for text in ids.values())
@@ -94,7 +94,7 @@ def test_no_id_in_a_table_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
 
 def printed(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-c", "from kling_direct.terminal import *; forgive_encodings();" + code],
+        [sys.executable, "-P", "-c", "from kling_once.terminal import *; forgive_encodings();" + code],
         capture_output=True,
         text=True,
         check=False,

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
-from kling_direct.api.client import KlingClient
-from kling_direct.api.credentials import ApiKey
-from kling_direct.api.download import Download, DownloadPolicy
-from kling_direct.api.models import CreateRequest
-from kling_direct.sandbox import Sandbox, SandboxOptions, Transitions
+from kling_once.api.client import KlingClient
+from kling_once.api.credentials import ApiKey
+from kling_once.api.download import Download, DownloadPolicy
+from kling_once.api.models import CreateRequest
+from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from kling_direct.api import client as client_module
-from kling_direct.api.models import TaskStatus
-from kling_direct.errors import AnswerLost, InputRefused, NeverSent, UnreadableAnswer
+from kling_once.api import client as client_module
+from kling_once.api.models import TaskStatus
+from kling_once.errors import AnswerLost, InputRefused, NeverSent, UnreadableAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,7 @@ async def test_an_id_that_could_leave_its_path_is_refused_unsent(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("task_id", ["a.b", "...", "a:b", "kd-0-1", "x" * 128])
+@pytest.mark.parametrize("task_id", ["a.b", "...", "a:b", "ko-0-1", "x" * 128])
 async def test_every_id_that_is_allowed_stays_in_its_path(connect: Any, serve: Any, task_id: str) -> None:
     server = await serve(body=ok(), content_type="application/json")
     await (await connect(server.origin)).get(task_id)

@@ -10,9 +10,9 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from kling_direct.api.credentials import ApiKey, Credential, KeyPair, credential_of
-from kling_direct.errors import SettingsError, TokenTimingError
-from kling_direct.profiles import Profile
+from kling_once.api.credentials import ApiKey, Credential, KeyPair, credential_of
+from kling_once.errors import SettingsError, TokenTimingError
+from kling_once.profiles import Profile
 
 ACCESS = "access-key-of-the-tests-0123456789"
 SECRET = "secret-key-of-the-tests-0123456789abcdef"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from kling_direct.api.download import Download, DownloadPolicy, LinkExpired
-from kling_direct.errors import DownloadBroken, DownloadRefused
+from kling_once.api.download import Download, DownloadPolicy, LinkExpired
+from kling_once.errors import DownloadBroken, DownloadRefused
 from tests.api.result_host import CONTENT, content_of, link, ranged, whole
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from kling_direct.api.download import DownloadPolicy
-from kling_direct.errors import DownloadBroken, DownloadRefused
+from kling_once.api.download import DownloadPolicy
+from kling_once.errors import DownloadBroken, DownloadRefused
 from tests.api.result_host import CONTENT, content_of, link, ranged, whole
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ async def test_a_host_name_that_leads_to_a_private_address_is_refused_before_any
     port = listener.getsockname()[1]
     with pytest.raises(DownloadRefused, match=r"leads to the private address") as caught:
         await download(DownloadPolicy(loopback_allowed=False)).fetch(f"https://localhost:{port}/v.mp4")
-    assert "KLING_DIRECT_ALLOW_HOSTS=localhost" in caught.value.hint
+    assert "KLING_ONCE_ALLOW_HOSTS=localhost" in caught.value.hint
     connection, _ = await asyncio.to_thread(listener.accept)
     with connection:
         connection.settimeout(5)
@@ -92,7 +92,7 @@ async def test_a_host_that_the_operator_trusts_may_be_private(download: Any, lis
 async def test_a_redirect_is_checked_like_the_link_itself(
     serve: Any, download: Any, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kling_direct.api.download.TIMEOUT", 0.3)
+    monkeypatch.setattr("kling_once.api.download.TIMEOUT", 0.3)
     server = await serve(status=302, headers={"Location": target})
     with pytest.raises((DownloadRefused, DownloadBroken)):
         await download().fetch(link(server))

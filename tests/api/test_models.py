@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from kling_direct.api import models
-from kling_direct.api.models import CreateRequest, Task, TaskStatus
+from kling_once.api import models
+from kling_once.api.models import CreateRequest, Task, TaskStatus
 
 DOCUMENTED = {
     "task_id": "811461243664102693",
     "task_status": "succeed",
     "task_status_msg": "a reason",
-    "task_info": {"external_task_id": "kd-1"},
+    "task_info": {"external_task_id": "ko-1"},
     "task_result": {
         "videos": [
             {
@@ -49,7 +49,7 @@ def test_every_documented_field_is_typed() -> None:
     assert known.task_id == "811461243664102693"
     assert known.status is TaskStatus.SUCCEED
     assert known.task_status_msg == "a reason"
-    assert known.task_info.external_task_id == "kd-1"
+    assert known.task_info.external_task_id == "ko-1"
     assert known.video is not None
     assert known.video.url == "https://cdn.example/v.mp4"
     assert known.video.watermark_url == "https://cdn.example/w.mp4"
@@ -65,10 +65,10 @@ def test_every_documented_field_is_typed() -> None:
 def test_fields_that_are_new_to_us_are_tolerated_everywhere() -> None:
     known = task(
         brand_new={"a": [1]},
-        task_info={"external_task_id": "kd-1", "parent_video": {"id": "p"}},
+        task_info={"external_task_id": "ko-1", "parent_video": {"id": "p"}},
         task_result={"videos": [{"id": "v", "url": "https://x/y", "cover": None}], "images": []},
     )
-    assert known.task_info.external_task_id == "kd-1"
+    assert known.task_info.external_task_id == "ko-1"
     assert known.video is not None
 
 

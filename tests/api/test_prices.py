@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import pytest
 
-from kling_direct.api.limits import Mode, Model
-from kling_direct.api.prices import PRICES_AS_OF, price
+from kling_once.api.limits import Mode, Model
+from kling_once.api.prices import PRICES_AS_OF, price
 
 LIST = [
     # model, mode, units a second, USD a second (price page of 2026-09-20)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kling_direct import errors
-from kling_direct.api.service_codes import SERVICE_CODES, api_error
-from kling_direct.errors import ApiError, Repeat
+from kling_once import errors
+from kling_once.api.service_codes import SERVICE_CODES, api_error
+from kling_once.errors import ApiError, Repeat
 
 NEVER, ONCE, LATER, SETTLE = Repeat.NEVER, Repeat.ONCE_RESIGNED, Repeat.LATER, Repeat.AFTER_SETTLING
 

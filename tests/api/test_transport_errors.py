@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kling_direct.api.client import translate
-from kling_direct.api.http_client import open_client
-from kling_direct.errors import AnswerLost, NeverSent, SettingsError
+from kling_once.api.client import translate
+from kling_once.api.http_client import open_client
+from kling_once.errors import AnswerLost, NeverSent, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

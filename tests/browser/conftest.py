@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 from tests.browser.screens import Screen
 from tests.host import waiting
 from tests.host.comfy import Comfy, require_host
@@ -86,9 +86,9 @@ def comfy_at(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
     def make(**environment: str) -> Any:
         base = tmp_path_factory.mktemp("comfy")
         home = {
-            "KLING_DIRECT_HOME": str(base / "home"),
+            "KLING_ONCE_HOME": str(base / "home"),
             "XDG_CONFIG_HOME": str(base / "config"),
-            "KLING_DIRECT_POLL_SECONDS": "0.2",
+            "KLING_ONCE_POLL_SECONDS": "0.2",
         }
         return Comfy(host, base, home | environment)
 
@@ -98,8 +98,8 @@ def comfy_at(host: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..
 @pytest.fixture(scope="session")
 def comfy(comfy_at: Callable[..., Any], sandbox: Any) -> Iterator[Any]:
     """One ComfyUI for most tests: its sandbox is `sandbox`, and so is the live service of STUDIO."""
-    running = comfy_at(KLING_DIRECT_SANDBOX_URL=sandbox.origin)
-    credentials = running.base / "config" / "kling-direct" / "credentials.json"
+    running = comfy_at(KLING_ONCE_SANDBOX_URL=sandbox.origin)
+    credentials = running.base / "config" / "kling-once" / "credentials.json"
     credentials.parent.mkdir(parents=True)
     profile = {"api_key": DEFAULT_API_KEY, "base_url": sandbox.origin}
     credentials.write_text(json.dumps({"profiles": {STUDIO: profile}}))
@@ -152,7 +152,7 @@ def graph() -> Callable[..., dict[str, Any]]:
         return {
             "1": {"class_type": "LoadImage", "inputs": {"image": "character.png"}},
             "2": {"class_type": "LoadVideo", "inputs": {"file": "motion.mp4"}},
-            "3": {"class_type": "KlingDirect_MotionControl", "inputs": motion | inputs},
+            "3": {"class_type": "KlingOnce_MotionControl", "inputs": motion | inputs},
             "4": {
                 "class_type": "SaveVideo",
                 "inputs": {"video": ["3", 0], "filename_prefix": "kling", "format": "auto", "codec": "auto"},
@@ -167,7 +167,7 @@ def inputs(comfy: Any) -> Path:
     """Return the input folder with the demonstration's picture and clip."""
     folder = comfy.base / "input"
     for name in ("character.png", "motion.mp4"):
-        shutil.copyfile(ROOT / "kling_direct" / "demo" / name, folder / name)
+        shutil.copyfile(ROOT / "kling_once" / "demo" / name, folder / name)
     return folder
 
 

@@ -55,9 +55,7 @@ class Screen:
         """Load the page and wait until our extension has set itself up."""
         self.page.goto(self.url)
         self.page.wait_for_selector("#graph-canvas", timeout=START_MS)
-        ready = (
-            "() => window.app?.extensionManager?.getSidebarTabs?.().some(tab => tab.id === 'kling-direct')"
-        )
+        ready = "() => window.app?.extensionManager?.getSidebarTabs?.().some(tab => tab.id === 'kling-once')"
         self.page.wait_for_function(ready, timeout=START_MS)
 
     def command(self, name: str) -> None:
@@ -75,10 +73,10 @@ class Screen:
         )
         self.page.wait_for_function(settled, timeout=START_MS)
         self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
-        ours = "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingDirect_'))"
+        ours = "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingOnce_'))"
         self.page.wait_for_function(ours)
 
-    def look_at(self, node_type: str = "KlingDirect_MotionControl", scale: float = 0.9) -> None:
+    def look_at(self, node_type: str = "KlingOnce_MotionControl", scale: float = 0.9) -> None:
         """Bring a node into view; at the usual scale it is large enough to be read."""
         self.page.evaluate(
             """([type, scale]) => {
@@ -105,7 +103,7 @@ class Screen:
             [node_type, name, value],
         )
 
-    def badges(self, node_type: str = "KlingDirect_MotionControl") -> list[str]:
+    def badges(self, node_type: str = "KlingOnce_MotionControl") -> list[str]:
         """Return the texts of a node's badges."""
         return self.page.evaluate(
             """type => window.app.graph.nodes.find(one => one.comfyClass === type).badges
@@ -113,7 +111,7 @@ class Screen:
             node_type,
         )
 
-    def wait_for_badge(self, text: str, node_type: str = "KlingDirect_MotionControl") -> None:
+    def wait_for_badge(self, text: str, node_type: str = "KlingOnce_MotionControl") -> None:
         self.page.wait_for_function(
             """([type, text]) => window.app.graph.nodes.find(one => one.comfyClass === type)?.badges
                  .some(one => (typeof one === "function" ? one() : one).text?.includes(text))""",
@@ -143,15 +141,15 @@ class Screen:
 
     def tasks(self) -> Tasks:
         """Open our sidebar tab."""
-        self.command("kling_direct.openTasks")
-        self.page.wait_for_selector(".kling-direct-panel")
+        self.command("kling_once.openTasks")
+        self.page.wait_for_selector(".kling-once-panel")
         return Tasks(self.page)
 
     def keys(self) -> Keys:
         """Open our group of the settings dialog."""
         self.command("Comfy.ShowSettingsDialog")
-        self.page.get_by_text("Kling Direct", exact=True).last.click()
-        self.page.wait_for_selector(".kling-direct-keys")
+        self.page.get_by_text("Kling Once", exact=True).last.click()
+        self.page.wait_for_selector(".kling-once-keys")
         return Keys(self.page)
 
 
@@ -163,13 +161,13 @@ class TemplateBrowser:
 
     def choose(self, name: str) -> None:
         page = self.screen.page
-        pack = page.get_by_text("kling-direct", exact=True)
+        pack = page.get_by_text("kling-once", exact=True)
         if not pack.count():
             self.screen.command("Comfy.BrowseTemplates")
         pack.first.click()
         page.get_by_text(name, exact=True).first.click()
         page.wait_for_function(
-            "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingDirect_'))"
+            "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingOnce_'))"
         )
 
 
@@ -181,10 +179,10 @@ class Tasks:
 
     @property
     def rows(self) -> Any:
-        return self.page.locator(".kling-direct-row[data-key]")
+        return self.page.locator(".kling-once-row[data-key]")
 
     def row(self, state: str) -> Any:
-        return self.page.locator(f'.kling-direct-row[data-state="{state}"]')
+        return self.page.locator(f'.kling-once-row[data-state="{state}"]')
 
     def wait_for(self, state: str, timeout_ms: float = 60_000) -> Any:
         row = self.row(state).first
@@ -193,15 +191,15 @@ class Tasks:
 
     def open(self, row: Any) -> Any:
         row.click()
-        task = self.page.locator(".kling-direct-task")
+        task = self.page.locator(".kling-once-task")
         task.wait_for()
         return task
 
     def show(self, view: str) -> None:
-        self.page.locator(f'.kling-direct-tab[data-view="{view}"]').click()
+        self.page.locator(f'.kling-once-tab[data-view="{view}"]').click()
 
     def press(self, text: str) -> None:
-        self.page.locator(".kling-direct-panel").get_by_role("button", name=text, exact=True).first.click()
+        self.page.locator(".kling-once-panel").get_by_role("button", name=text, exact=True).first.click()
 
 
 @dataclass
@@ -211,16 +209,16 @@ class Keys:
     page: Any
 
     def state(self, profile: str) -> str:
-        row = self.page.locator(f'.kling-direct-profiles li[data-profile="{profile}"]')
+        row = self.page.locator(f'.kling-once-profiles li[data-profile="{profile}"]')
         row.wait_for()
-        return row.locator(".kling-direct-key-state").inner_text()
+        return row.locator(".kling-once-key-state").inner_text()
 
     @property
     def form(self) -> Any:
-        return self.page.locator(".kling-direct-keys-form")
+        return self.page.locator(".kling-once-keys-form")
 
     def row(self, profile: str) -> Any:
-        return self.page.locator(f'.kling-direct-profiles li[data-profile="{profile}"]')
+        return self.page.locator(f'.kling-once-profiles li[data-profile="{profile}"]')
 
     def save(self, profile: str, key: str, secret: str = "") -> None:
         """Save an API key, or an access key and its secret."""
@@ -235,4 +233,4 @@ class Keys:
 
     @property
     def said(self) -> Any:
-        return self.page.locator(".kling-direct-said")
+        return self.page.locator(".kling-once-said")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ANSWER_OF = "**/kling_direct/account?*"
+ANSWER_OF = "**/kling_once/account?*"
 
 
 def answer(*ids: str, browse: str = "all", is_last: bool = True) -> str:
@@ -31,7 +31,7 @@ def test_a_task_of_another_machine_is_taken_over(
     row.get_by_text("In the ledger").wait_for()
     shot(seen, "account")
     tasks.show("tasks")
-    kept = seen.page.locator('.kling-direct-row[data-state="kept"]').filter(has_text=task_id)
+    kept = seen.page.locator('.kling-once-row[data-state="kept"]').filter(has_text=task_id)
     kept.wait_for(timeout=60_000)
 
 
@@ -40,7 +40,7 @@ def test_a_task_of_the_account_becomes_a_fetch_task_node_of_that_account(
 ) -> None:
     task_id = foreign_task()
     seen = screen(comfy.url)
-    keyless = "**/kling_direct/account?service=kling&profile=&*"
+    keyless = "**/kling_once/account?service=kling&profile=&*"
     seen.page.route(keyless, lambda route: route.abort())  # asked for between the two choices
     seen.tasks().show("account")
     service = seen.page.get_by_label("Service")
@@ -57,7 +57,7 @@ def test_a_task_of_the_account_becomes_a_fetch_task_node_of_that_account(
              const values = Object.fromEntries((node?.widgets ?? []).map(one => [one.name, one.value]));
              return values.id === id && values.service === "kling" && values.profile === "studio";
            }""",
-        arg=["KlingDirect_FetchTask", task_id],
+        arg=["KlingOnce_FetchTask", task_id],
     )
 
 
@@ -101,6 +101,6 @@ def test_a_server_that_shows_only_its_own_tasks_says_so_and_its_list_ends_where_
     older = seen.page.get_by_role("button", name="Older")
     for page in ("2", "3", "4", "5", "6"):
         older.click()
-        seen.page.locator(".kling-direct-number", has_text=page).wait_for()
+        seen.page.locator(".kling-once-number", has_text=page).wait_for()
     seen.page.locator('li[data-task="222"]').wait_for()
     assert older.is_disabled()

@@ -33,8 +33,8 @@ def task(comfy: Any, inputs: Path, graph: Any, screen: Callable[..., Any]) -> An
     seen = screen(comfy.url)
     seen.open_template("1 motion control")
     tasks = seen.tasks()
-    (job,) = comfy.get("/kling_direct/jobs?search=actions")["jobs"]
-    tasks.open(seen.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]'))
+    (job,) = comfy.get("/kling_once/jobs?search=actions")["jobs"]
+    tasks.open(seen.page.locator(f'.kling-once-row[data-key="{job["job_key"]}"]'))
     return seen, tasks, job
 
 
@@ -67,9 +67,9 @@ def test_a_task_becomes_a_fetch_task_node(task: Any) -> None:
     seen, tasks, job = task
     tasks.press("Add as Kling Fetch Task")
     seen.page.wait_for_function(
-        "() => window.app.graph.nodes.some(one => one.comfyClass === 'KlingDirect_FetchTask')"
+        "() => window.app.graph.nodes.some(one => one.comfyClass === 'KlingOnce_FetchTask')"
     )
-    values = widgets_of(seen.page, "KlingDirect_FetchTask")
+    values = widgets_of(seen.page, "KlingOnce_FetchTask")
     assert (values["id"], values["service"]) == (job["task_id"], "sandbox")
 
 
@@ -80,7 +80,7 @@ def test_the_workflow_that_made_a_task_is_opened(task: Any) -> None:
 
 
 def row_of(tasks: Any, job: dict[str, Any]) -> Any:
-    row = tasks.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]')
+    row = tasks.page.locator(f'.kling-once-row[data-key="{job["job_key"]}"]')
     row.wait_for()
     return row
 
@@ -107,7 +107,7 @@ def test_the_fetch_button_dropped_on_the_canvas_becomes_a_fetch_task_node_there(
     seen, _tasks, job = task
     drop(seen, seen.page.get_by_role("button", name="Add as Kling Fetch Task"))
     seen.page.wait_for_function("() => window.app.graph.nodes.length === 1")
-    values = widgets_of(seen.page, "KlingDirect_FetchTask")
+    values = widgets_of(seen.page, "KlingOnce_FetchTask")
     assert (values["id"], values["project"]) == (job["task_id"], "actions")
     place = seen.page.evaluate(
         """() => {
@@ -150,7 +150,7 @@ def test_play_opens_the_task_and_its_video_runs(task: Any) -> None:
     row_of(tasks, job).get_by_role("button", name="Play").click()
     seen.page.wait_for_function(
         """() => {
-             const video = document.querySelector(".kling-direct-video");
+             const video = document.querySelector(".kling-once-video");
              return video && !video.paused && video.currentTime > 0.2;
            }""",
         timeout=60_000,
@@ -161,11 +161,11 @@ def test_news_leave_the_tick_the_focus_and_the_player_alone(task: Any) -> None:
     seen, _tasks, job = task
     tick = seen.page.get_by_label("Delete the video file as well")
     tick.check()
-    player = seen.page.locator(".kling-direct-video").element_handle()
+    player = seen.page.locator(".kling-once-video").element_handle()
     seen.page.get_by_role("button", name="Copy task id").last.focus()
     with seen.page.expect_response(lambda one: one.url.endswith(f"/jobs/{job['job_key']}")) as answered:
         seen.page.evaluate(
-            "key => window.app.api.dispatchCustomEvent('kling_direct.job', { job_key: key, state: 'ended' })",
+            "key => window.app.api.dispatchCustomEvent('kling_once.job', { job_key: key, state: 'ended' })",
             job["job_key"],
         )
     answered.value.finished()
@@ -204,10 +204,10 @@ def test_a_task_never_submitted_names_no_price_and_can_be_forgotten(
         "has_file": False,
         "file": None,
     }
-    one = f"**/kling_direct/jobs/{job['job_key']}"
+    one = f"**/kling_once/jobs/{job['job_key']}"
     seen.page.route(one, lambda route: route.fulfill(json=comfy.get(route_path(route)) | unsent))
     seen.page.evaluate("() => window.app.api.dispatchCustomEvent('reconnected')")
-    page = seen.page.locator(".kling-direct-task")
+    page = seen.page.locator(".kling-once-task")
     page.get_by_text("Nothing was bought.").wait_for()
     assert page.get_by_text("up to 2 units").count() == 0
     page.get_by_role("button", name="Forget").wait_for()
@@ -220,14 +220,14 @@ def test_forgetting_with_the_tick_deletes_the_file(task: Any, comfy: Any) -> Non
     assert path.is_file()
     seen.page.get_by_label("Delete the video file as well").check()
     tasks.press("Forget")
-    seen.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
+    seen.page.locator(f'.kling-once-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
     assert not path.exists()
 
 
 def test_a_row_carries_its_video_when_it_is_dragged(task: Any, comfy: Any) -> None:
     seen, tasks, job = task
     tasks.press("Back to the list")
-    row = seen.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]')
+    row = seen.page.locator(f'.kling-once-row[data-key="{job["job_key"]}"]')
     row.wait_for()
     carried = row.evaluate(
         """row => {
@@ -241,8 +241,8 @@ def test_a_row_carries_its_video_when_it_is_dragged(task: Any, comfy: Any) -> No
 
 def test_a_forgotten_task_leaves_the_list_and_not_the_totals(task: Any, comfy: Any) -> None:
     seen, tasks, job = task
-    before = comfy.get("/kling_direct/totals")
+    before = comfy.get("/kling_once/totals")
     tasks.press("Forget")
-    seen.page.locator(".kling-direct-list").wait_for()
-    seen.page.locator(f'.kling-direct-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
-    assert comfy.get("/kling_direct/totals") == before
+    seen.page.locator(".kling-once-list").wait_for()
+    seen.page.locator(f'.kling-once-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
+    assert comfy.get("/kling_once/totals") == before

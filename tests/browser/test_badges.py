@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOTION = "KlingDirect_MotionControl"
+MOTION = "KlingOnce_MotionControl"
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ def test_an_old_price_is_not_shown_while_the_new_one_is_asked_for(editor: Any) -
     def hold(route: Any) -> None:
         waiting.append(route)
 
-    editor.page.route("**/kling_direct/node", hold)
+    editor.page.route("**/kling_once/node", hold)
     editor.widget(MOTION, "service", "kling")
     editor.wait_for_badge("checking the price")
     assert not any("free" in text for text in editor.badges())
     while waiting:
         waiting.pop().continue_()
-    editor.page.unroute("**/kling_direct/node")
+    editor.page.unroute("**/kling_once/node")
     editor.wait_for_badge("up to 2 units (0.28 USD)")
 
 
@@ -66,8 +66,8 @@ def test_what_was_made_says_so_after_the_run_and_not_before(editor: Any) -> None
     editor.run()
     editor.wait_for_badge("already made, free")
     editor.page.wait_for_function("() => window.ends > 0", timeout=60_000)
-    with editor.page.expect_response("**/kling_direct/node"):
-        editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('kling_direct.keys'))")
+    with editor.page.expect_response("**/kling_once/node"):
+        editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('kling_once.keys'))")
     editor.wait_for_badge("already made, free")  # also with its player on the node
     editor.widget(MOTION, "take", 202)
     editor.wait_for_badge("sandbox, free")
@@ -103,7 +103,7 @@ def test_the_hold_switch_stops_the_next_live_submit_and_survives_a_restart(
     seen = screen(comfy.url)
     tasks = seen.tasks()
     tasks.press("Hold live submissions")
-    seen.page.locator('.kling-direct-hold[data-held="true"]').wait_for()
+    seen.page.locator('.kling-once-hold[data-held="true"]').wait_for()
     shot(seen, "hold")
     before = len(sandbox.creates())
     comfy.stop()
@@ -114,7 +114,7 @@ def test_the_hold_switch_stops_the_next_live_submit_and_survives_a_restart(
     seen = screen(comfy.url)
     tasks = seen.tasks()
     tasks.press("Release")
-    seen.page.locator('.kling-direct-hold[data-held="false"]').wait_for()
+    seen.page.locator('.kling-once-hold[data-held="false"]').wait_for()
     assert comfy.run(live).ok
     assert len(sandbox.creates()) == before + 1
 
@@ -221,7 +221,7 @@ def test_a_slow_check_is_asked_once_however_often_somebody_clicks(editor: Any) -
              window.nodeAnswers = [];
              const { fetch } = window;
              window.fetch = async (...given) => {
-               if (!String(given[0]).includes("/kling_direct/node")) return fetch(...given);
+               if (!String(given[0]).includes("/kling_once/node")) return fetch(...given);
                await new Promise(resolve => window.nodeAnswers.push(resolve));
                return fetch(...given);
              };

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOTION = "KlingDirect_MotionControl"
+MOTION = "KlingOnce_MotionControl"
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def editor(comfy: Any, inputs: Path, screen: Callable[..., Any]) -> Any:
 
 def checked(seen: Any) -> Any:
     """Check the node, and return the page that says what was found."""
-    seen.command("kling_direct.checkNode")
-    found = seen.page.locator(".kling-direct-task")
+    seen.command("kling_once.checkNode")
+    found = seen.page.locator(".kling-once-task")
     found.wait_for()
     return found
 
@@ -31,19 +31,19 @@ def checked(seen: Any) -> Any:
 def test_the_menu_has_our_three_entries(editor: Any) -> None:
     editor.page.locator(".comfy-menu-button-wrapper, [aria-label*='Menu']").first.click()
     editor.page.get_by_text("Extensions", exact=True).first.hover()
-    editor.page.get_by_text("Kling Direct", exact=True).first.hover()
+    editor.page.get_by_text("Kling Once", exact=True).first.hover()
     for name in ("open tasks", "check this node", "open the help"):
-        editor.page.get_by_text(f"Kling Direct: {name}").first.wait_for()
+        editor.page.get_by_text(f"Kling Once: {name}").first.wait_for()
 
 
 def test_help_is_opened_whether_the_tab_is_open_or_not(editor: Any, shot: Callable[..., Any]) -> None:
-    editor.command("kling_direct.openHelp")
-    editor.page.locator(".kling-direct-help h3").first.wait_for()
+    editor.command("kling_once.openHelp")
+    editor.page.locator(".kling-once-help h3").first.wait_for()
     shot(editor, "help")
-    editor.command("Workspace.ToggleSidebarTab.kling-direct")
-    editor.page.locator(".kling-direct-panel").wait_for(state="detached")
-    editor.command("kling_direct.openHelp")
-    editor.page.locator(".kling-direct-help h3").first.wait_for()
+    editor.command("Workspace.ToggleSidebarTab.kling-once")
+    editor.page.locator(".kling-once-panel").wait_for(state="detached")
+    editor.command("kling_once.openHelp")
+    editor.page.locator(".kling-once-help h3").first.wait_for()
 
 
 def test_the_only_node_is_checked_and_what_was_found_stays_to_be_read(
@@ -60,9 +60,9 @@ def test_the_only_node_is_checked_and_what_was_found_stays_to_be_read(
 
 def test_with_another_node_selected_nothing_arbitrary_is_checked(editor: Any) -> None:
     editor.select("LoadImage")
-    editor.command("kling_direct.checkNode")
-    editor.said("Select one Kling Direct node")
-    assert editor.page.locator(".kling-direct-task").count() == 0
+    editor.command("kling_once.checkNode")
+    editor.said("Select one Kling Once node")
+    assert editor.page.locator(".kling-once-task").count() == 0
 
 
 def test_a_muted_node_is_said_to_be_muted(editor: Any) -> None:
@@ -70,7 +70,7 @@ def test_a_muted_node_is_said_to_be_muted(editor: Any) -> None:
         "type => { window.app.graph.nodes.find(one => one.comfyClass === type).mode = 2; }", MOTION
     )
     editor.select(MOTION)
-    editor.command("kling_direct.checkNode")
+    editor.command("kling_once.checkNode")
     editor.said("muted or bypassed")
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOTION = "KlingDirect_MotionControl"
+MOTION = "KlingOnce_MotionControl"
 UNDER_THE_NODE = """type => window.app.graph.nodes.find(one => one.comfyClass === type)
     .widgets.find(one => one.name === "$$node-text-preview")?.value"""
 

@@ -22,7 +22,7 @@ def no_answer_holds_it(answers: list[Any]) -> None:
     """Look at what our routes and ComfyUI's stores have answered, before the page goes on."""
     while answers:
         answer = answers.pop()
-        if re.search(r"/api/(kling_direct|settings|userdata)", answer.url) and answer.status < 300:
+        if re.search(r"/api/(kling_once|settings|userdata)", answer.url) and answer.status < 300:
             assert SECRET not in answer.text(), answer.url
 
 
@@ -34,7 +34,7 @@ def test_a_saved_key_is_configured_after_a_reload_and_in_no_place_but_the_file(
     seen.page.on("response", lambda answer: answers.append(answer))  # noqa: PLW0108 - Playwright marks it
     keys = seen.keys()
     keys.save("mine", SECRET)
-    keys.page.locator('.kling-direct-profiles li[data-profile="mine"]').wait_for()
+    keys.page.locator('.kling-once-profiles li[data-profile="mine"]').wait_for()
     assert keys.state("mine") == "configured, from file · Global"
     shot(seen, "keys-saved")
     no_answer_holds_it(answers)
@@ -54,10 +54,10 @@ def test_a_saved_key_is_configured_after_a_reload_and_in_no_place_but_the_file(
 
 def test_a_key_that_the_account_takes_is_said_to_work(comfy: Any, screen: Callable[..., Any]) -> None:
     keys = screen(comfy.url).keys()
-    row = keys.page.locator('.kling-direct-profiles li[data-profile="studio"]')
+    row = keys.page.locator('.kling-once-profiles li[data-profile="studio"]')
     row.get_by_role("button", name="Test").click()
     keys.page.wait_for_function(
-        "() => document.querySelector('.kling-direct-said').textContent.startsWith('Kling takes the key.')"
+        "() => document.querySelector('.kling-once-said').textContent.startsWith('Kling takes the key.')"
     )
 
 
@@ -66,14 +66,14 @@ def test_replacing_a_key_asks(
 ) -> None:
     keys = screen(comfy.url).keys()
     keys.save("twice", SECRET)
-    keys.page.locator('.kling-direct-profiles li[data-profile="twice"]').wait_for()
+    keys.page.locator('.kling-once-profiles li[data-profile="twice"]').wait_for()
     keys.save("twice", SECRET + "-new")
     question = keys.page.get_by_text("Profile twice has a key already. Replace it?")
     question.wait_for()
     assert "can then no longer be collected" in question.inner_text()
     shot(keys, "keys-replace")
     keys.page.get_by_role("button", name="Confirm").click()
-    path = comfy.base / "config" / "kling-direct" / "credentials.json"
+    path = comfy.base / "config" / "kling-once" / "credentials.json"
     eventually(lambda: SECRET + "-new" in path.read_text(), "the key is replaced")
 
 
@@ -100,7 +100,7 @@ def test_access_and_secret_key_are_saved_together_and_forgotten_after_a_question
     keys.save("pair", "access-" + SECRET, "secret-" + SECRET)
     row = keys.row("pair")
     row.wait_for()
-    path = comfy.base / "config" / "kling-direct" / "credentials.json"
+    path = comfy.base / "config" / "kling-once" / "credentials.json"
     stored = json.loads(path.read_text())["profiles"]["pair"]
     assert (stored["access_key"], stored["secret_key"]) == ("access-" + SECRET, "secret-" + SECRET)
     assert keys.form.get_by_label("Secret key", exact=True).input_value() == ""

@@ -30,7 +30,7 @@ def test_a_page_reloaded_in_mid_run_shows_the_task_live_to_its_end(
     row = tasks.wait_for("under_way")
     key = row.get_attribute("data-key")
     shot(seen, "live-after-reload")
-    seen.page.locator(f'.kling-direct-row[data-key="{key}"][data-state="kept"]').wait_for(timeout=60_000)
+    seen.page.locator(f'.kling-once-row[data-key="{key}"][data-state="kept"]').wait_for(timeout=60_000)
     assert comfy.ended(prompt_id).ok
 
 
@@ -38,7 +38,7 @@ def collected(seen: Any, row: Any, sandbox: Any, made: int) -> None:
     """Collect a task from the sidebar; nothing may be created for that."""
     key = row.get_attribute("data-key")
     row.get_by_role("button", name="Collect now").click()
-    kept = seen.page.locator(f'.kling-direct-row[data-key="{key}"][data-state="kept"]')
+    kept = seen.page.locator(f'.kling-once-row[data-key="{key}"][data-state="kept"]')
     kept.get_by_role("button", name="Play").wait_for(timeout=60_000)  # only a file that is here can be played
     assert len(sandbox.creates()) == made
 
@@ -53,7 +53,7 @@ def test_a_run_stopped_with_the_cancel_button_is_collected_and_again_from_the_si
 ) -> None:
     seen = screen(comfy.url)
     seen.open_template("1 motion control")
-    seen.widget("KlingDirect_MotionControl", "take", 103)
+    seen.widget("KlingOnce_MotionControl", "take", 103)
     before = len(sandbox.creates())
     tasks = seen.tasks()
     seen.run()
@@ -61,11 +61,11 @@ def test_a_run_stopped_with_the_cancel_button_is_collected_and_again_from_the_si
     key = tasks.wait_for("under_way").get_attribute("data-key")
     seen.page.get_by_role("button", name="Cancel current run").click()
     eventually(lambda: not comfy.get("/queue")["queue_running"], "the run has stopped")
-    row = seen.page.locator(f'.kling-direct-row[data-key="{key}"]')
+    row = seen.page.locator(f'.kling-once-row[data-key="{key}"]')
     assert row.get_attribute("data-state") == "under_way"  # the task goes on at the service
     shot(seen, "interrupted")
-    seen.page.locator(f'.kling-direct-row[data-key="{key}"][data-state="kept"]').wait_for(timeout=60_000)
-    file = comfy.get(f"/kling_direct/jobs/{key}")["file"]
+    seen.page.locator(f'.kling-once-row[data-key="{key}"][data-state="kept"]').wait_for(timeout=60_000)
+    file = comfy.get(f"/kling_once/jobs/{key}")["file"]
     (comfy.base / "output" / file["subfolder"] / file["filename"]).unlink()
     tasks.press("Look again")
     row.get_by_text("The file is gone.").wait_for()
@@ -84,7 +84,7 @@ def test_a_task_is_collected_from_the_sidebar_after_a_restart(
     before = len(sandbox.creates())
     comfy.queue(graph(take=102))
     eventually(
-        lambda: "submitted" in [one["state"] for one in comfy.get("/kling_direct/jobs")["jobs"]],
+        lambda: "submitted" in [one["state"] for one in comfy.get("/kling_once/jobs")["jobs"]],
         "the task is created, and that is written down",
     )
     comfy.stop()

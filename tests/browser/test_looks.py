@@ -46,7 +46,7 @@ def made(comfy: Any, inputs: Path, sandbox: Any) -> None:
         "1": {"class_type": "LoadImage", "inputs": {"image": "character.png"}},
         "2": {"class_type": "LoadVideo", "inputs": {"file": "motion.mp4"}},
         "3": {
-            "class_type": "KlingDirect_MotionControl",
+            "class_type": "KlingOnce_MotionControl",
             "inputs": {
                 "image": ["1", 0],
                 "motion_source": "video",
@@ -102,7 +102,7 @@ def test_the_panel_and_the_node_look_right(
     tasks.wait_for("kept")
     tasks.page.get_by_role("button", name=WORDS[language][0]).wait_for()
     seen.page.wait_for_function(
-        """() => window.app.graph.nodes.find(one => one.comfyClass === 'KlingDirect_MotionControl').badges
+        """() => window.app.graph.nodes.find(one => one.comfyClass === 'KlingOnce_MotionControl').badges
              .some(one => /free|免费/.test((typeof one === 'function' ? one() : one).text ?? ''))""",
         timeout=30_000,
     )
@@ -110,7 +110,7 @@ def test_the_panel_and_the_node_look_right(
         node = seen.page.locator("[data-node-id]").filter(has_text=WORDS[language][1]).first
         node.get_by_text(re.compile("free|免费")).wait_for()
     shot(seen, f"look-{renderer}-{theme}-{language}-{size[0]}")
-    assert check(seen.page, ".kling-direct-panel") == []
+    assert check(seen.page, ".kling-once-panel") == []
 
 
 @pytest.mark.parametrize(("renderer", "theme", "language"), PAIRS)
@@ -128,18 +128,18 @@ def test_axe_finds_nothing_serious_in_any_view_and_the_settings(
     tasks = seen.tasks()
     found = {}
     tasks.open(tasks.wait_for("kept"))
-    found["task"] = check(seen.page, ".kling-direct-panel")
+    found["task"] = check(seen.page, ".kling-once-panel")
     for view in ("account", "totals", "help"):
         tasks.show(view)
-        seen.page.wait_for_selector(".kling-direct-content > section")
+        seen.page.wait_for_selector(".kling-once-content > section")
         seen.page.wait_for_load_state("networkidle")
         shot(seen, f"view-{view}-{theme}-{language}")
-        found[view] = check(seen.page, ".kling-direct-panel")
-    seen.command("kling_direct.checkNode")
-    seen.page.locator(".kling-direct-verdict").wait_for()
+        found[view] = check(seen.page, ".kling-once-panel")
+    seen.command("kling_once.checkNode")
+    seen.page.locator(".kling-once-verdict").wait_for()
     shot(seen, f"view-check-{theme}-{language}")
-    found["check"] = check(seen.page, ".kling-direct-panel")
+    found["check"] = check(seen.page, ".kling-once-panel")
     seen.keys()
     shot(seen, f"view-keys-{theme}-{language}")
-    found["keys"] = check(seen.page, ".kling-direct-keys")
+    found["keys"] = check(seen.page, ".kling-once-keys")
     assert [line for lines in found.values() for line in lines] == []

@@ -24,9 +24,9 @@ ROW_PX = 92
 @pytest.fixture
 def many(comfy: Any, inputs: Path) -> Iterator[None]:
     """Write 500 jobs straight into the ledger, 9 of 10 with picture and clip; take them out again."""
-    comfy.get("/kling_direct/status")
+    comfy.get("/kling_once/status")
     pictures = comfy.base / "home" / "pictures"
-    results = comfy.base / "output" / "kling_direct" / "sandbox" / "many"
+    results = comfy.base / "output" / "kling_once" / "sandbox" / "many"
     for folder in (pictures, results):
         folder.mkdir(parents=True, exist_ok=True)
     picture, clip = small_files(inputs)
@@ -79,13 +79,13 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
     seen = screen(comfy.url)
     tasks = seen.tasks()
     tasks.wait_for("kept")
-    seen.command("Workspace.ToggleSidebarTab.kling-direct")
-    seen.page.locator(".kling-direct-panel").wait_for(state="detached")
+    seen.command("Workspace.ToggleSidebarTab.kling-once")
+    seen.page.locator(".kling-once-panel").wait_for(state="detached")
     milliseconds = seen.page.evaluate(
         """async () => {
              const began = performance.now();
-             window.app.extensionManager.command.execute("Workspace.ToggleSidebarTab.kling-direct");
-             while (!document.querySelector(".kling-direct-row[data-key]")) {
+             window.app.extensionManager.command.execute("Workspace.ToggleSidebarTab.kling-once");
+             while (!document.querySelector(".kling-once-row[data-key]")) {
                await new Promise(requestAnimationFrame);
              }
              return performance.now() - began;
@@ -93,7 +93,7 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
     )
     slowest = seen.page.evaluate(
         """async () => {
-             const list = document.querySelector(".kling-direct-list");
+             const list = document.querySelector(".kling-once-list");
              const frames = [];
              let last = performance.now();
              for (let step = 0; step < 120; step += 1) {
@@ -103,7 +103,7 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
                last = performance.now();
              }
              return { median: frames.sort((a, b) => a - b)[60], most: frames.at(-1),
-                      rows: document.querySelectorAll(".kling-direct-row").length, top: list.scrollTop };
+                      rows: document.querySelectorAll(".kling-once-row").length, top: list.scrollTop };
            }"""
     )
     shot(seen, "many-jobs")
@@ -112,11 +112,11 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
     assert slowest["rows"] < 40
     assert slowest["top"] > 40_000
     assert slowest["median"] < 50
-    shown = """() => [...document.querySelectorAll(".kling-direct-row[data-state=kept] img")]
+    shown = """() => [...document.querySelectorAll(".kling-once-row[data-state=kept] img")]
                        .some(one => one.src.includes("/poster") && one.naturalWidth > 0)"""
     seen.page.wait_for_function(shown)
-    seen.page.evaluate("document.querySelector('.kling-direct-list').scrollTop = 1e9")
-    seen.page.locator('.kling-direct-row[aria-posinset][data-key$="bbbbbbbb"]').last.wait_for()
+    seen.page.evaluate("document.querySelector('.kling-once-list').scrollTop = 1e9")
+    seen.page.locator('.kling-once-row[aria-posinset][data-key$="bbbbbbbb"]').last.wait_for()
 
 
 def test_rows_that_could_not_be_fetched_are_fetched_at_the_next_look(
@@ -124,15 +124,15 @@ def test_rows_that_could_not_be_fetched_are_fetched_at_the_next_look(
 ) -> None:
     seen = screen(comfy.url)
     seen.tasks().wait_for("kept")
-    page = "**/kling_direct/jobs?offset=200*"
+    page = "**/kling_once/jobs?offset=200*"
     seen.page.route(page, lambda route: route.abort())
-    scroll = "top => { document.querySelector('.kling-direct-list').scrollTop = top; }"
+    scroll = "top => { document.querySelector('.kling-once-list').scrollTop = top; }"
     with seen.page.expect_event("requestfailed"):
         seen.page.evaluate(scroll, 210 * ROW_PX)
     seen.said("Failed to fetch")
     seen.page.unroute(page)
     seen.page.evaluate(scroll, 212 * ROW_PX)
-    seen.page.locator('.kling-direct-row[data-index="213"][data-key]').wait_for()
+    seen.page.locator('.kling-once-row[data-index="213"][data-key]').wait_for()
 
 
 def test_rows_that_a_refresh_forgot_are_fetched_again(
@@ -142,33 +142,33 @@ def test_rows_that_a_refresh_forgot_are_fetched_again(
     tasks = seen.tasks()
     tasks.wait_for("kept")
     held = []
-    seen.page.route("**/kling_direct/jobs?offset=0*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
-    with seen.page.expect_request("**/kling_direct/jobs?offset=0*"):
+    seen.page.route("**/kling_once/jobs?offset=0*", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks it
+    with seen.page.expect_request("**/kling_once/jobs?offset=0*"):
         tasks.press("Look again")
-    scroll = "top => { document.querySelector('.kling-direct-list').scrollTop = top; }"
+    scroll = "top => { document.querySelector('.kling-once-list').scrollTop = top; }"
     seen.page.evaluate(scroll, 310 * ROW_PX)
-    seen.page.locator('.kling-direct-row[data-index="312"][data-key]').wait_for()
-    with seen.page.expect_response("**/kling_direct/jobs?offset=300*"):
+    seen.page.locator('.kling-once-row[data-index="312"][data-key]').wait_for()
+    with seen.page.expect_response("**/kling_once/jobs?offset=300*"):
         held[0].continue_()
-    seen.page.locator('.kling-direct-row[data-index="312"][data-key]').wait_for()
+    seen.page.locator('.kling-once-row[data-index="312"][data-key]').wait_for()
 
 
 def test_search_finds_one_of_500(comfy: Any, many: None, screen: Callable[..., Any]) -> None:
     seen = screen(comfy.url)
     tasks = seen.tasks()
     seen.page.get_by_role("searchbox", name="Search").fill("900000000000000042")
-    seen.page.locator(".kling-direct-row[data-key]").nth(1).wait_for(state="detached")
+    seen.page.locator(".kling-once-row[data-key]").nth(1).wait_for(state="detached")
     assert tasks.rows.count() == 1
 
 
 def test_the_list_is_walked_with_the_arrow_keys(comfy: Any, many: None, screen: Callable[..., Any]) -> None:
     seen = screen(comfy.url)
     seen.tasks().wait_for("kept")
-    seen.page.locator(".kling-direct-list").focus()
+    seen.page.locator(".kling-once-list").focus()
     for _ in range(12):
         seen.page.keyboard.press("ArrowDown")
     assert seen.page.evaluate("document.activeElement.dataset.index") == "11"
     seen.page.keyboard.press("Enter")
-    seen.page.locator(".kling-direct-task").wait_for()
+    seen.page.locator(".kling-once-task").wait_for()
     seen.page.keyboard.press("Escape")
-    seen.page.locator(".kling-direct-list").wait_for()
+    seen.page.locator(".kling-once-list").wait_for()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 
-OURS = "video[src*='subfolder=kling_direct']"
+OURS = "video[src*='subfolder=kling_once']"
 """Our node's preview plays the kept file itself; the one of Save Video plays its copy elsewhere."""
 
 
@@ -41,7 +41,7 @@ def test_a_newcomer_gets_a_video_on_the_node_and_in_the_sidebar(
         seen.page.locator(OURS).first.click()
         playing(seen.page, OURS)
         row.get_by_role("button", name="Play").click()
-        playing(seen.page, ".kling-direct-video")
+        playing(seen.page, ".kling-once-video")
         shot(seen, "newcomer-done")
     finally:
         comfy.stop()

@@ -71,29 +71,29 @@ def test_through_nginx_the_panel_works_and_keys_are_not_written(
     seen = screen(proxied)
     tasks = seen.tasks()
     tasks.press("Hold live submissions")
-    seen.page.locator('.kling-direct-hold[data-held="true"]').wait_for()
+    seen.page.locator('.kling-once-hold[data-held="true"]').wait_for()
     tasks.press("Release")
-    seen.page.locator('.kling-direct-hold[data-held="false"]').wait_for()
+    seen.page.locator('.kling-once-hold[data-held="false"]').wait_for()
     keys = seen.keys()
     keys.page.get_by_text("Keys can be written only in a browser on the server itself").wait_for()
     keys.save("proxied", "a-key-through-the-proxy")
-    keys.page.get_by_text("Run 'kling-direct keys allow' there and type the code.").wait_for()
+    keys.page.get_by_text("Run 'kling-once keys allow' there and type the code.").wait_for()
     shot(seen, "keys-proxied")
     answer = httpx.post(
-        f"{proxied}/kling_direct/keys",
+        f"{proxied}/kling_once/keys",
         json={"profile": "proxied", "api_key": "a-key-through-the-proxy"},
         headers={"Origin": proxied},
     )
     assert answer.status_code == 403
     assert "KLINGAI_API_KEY" in answer.json()["hint"]
-    credentials = comfy.base / "config" / "kling-direct" / "credentials.json"
+    credentials = comfy.base / "config" / "kling-once" / "credentials.json"
     assert "proxied" not in credentials.read_text()
 
 
 def test_through_nginx_a_key_is_written_with_a_one_time_code(
     comfy: Any, proxied: str, screen: Callable[..., Any], shot: Callable[..., Any]
 ) -> None:
-    command = [sys.executable, "-P", "-m", "kling_direct.cli", "keys", "allow"]
+    command = [sys.executable, "-P", "-m", "kling_once.cli", "keys", "allow"]
     printed = subprocess.run(
         command, env=os.environ | comfy.environment, capture_output=True, text=True, check=True
     ).stdout
@@ -105,5 +105,5 @@ def test_through_nginx_a_key_is_written_with_a_one_time_code(
     shot(keys, "keys-code")
     asked.press("Enter")
     keys.row("afar").wait_for()
-    credentials = comfy.base / "config" / "kling-direct" / "credentials.json"
+    credentials = comfy.base / "config" / "kling-once" / "credentials.json"
     assert "a-key-with-a-code-0123456789" in credentials.read_text()

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOTION = "KlingDirect_MotionControl"
-CHECK = "KlingDirect_CheckMotionControl"
+MOTION = "KlingOnce_MotionControl"
+CHECK = "KlingOnce_CheckMotionControl"
 READY = "The video is ready."
 
 
@@ -54,7 +54,7 @@ def test_a_failed_run_is_told_until_somebody_closes_it(away: Any, shot: Callable
     away.open_template("1 motion control")
     away.widget(MOTION, "service", "kling")
     away.run()
-    away.said("KLING_DIRECT_PUBLIC_URL")
+    away.said("KLING_ONCE_PUBLIC_URL")
     (toast,) = ended(away)
     assert "life" not in toast
     shot(away, "toast-failed")

@@ -28,19 +28,19 @@ def totals(comfy: Any, inputs: Path, graph: Any, sandbox: Any, screen: Callable[
 
 
 def limits(comfy: Any) -> dict[str, float]:
-    known = comfy.get("/kling_direct/status")["limits"]
+    known = comfy.get("/kling_once/status")["limits"]
     return {name: known[name] for name in ("max_units_per_prompt", "max_units_per_day")}
 
 
 def set_limits(comfy: Any, **wanted: float) -> None:
     """Change limits as a page of the server itself does."""
     headers = {"Origin": comfy.url}
-    answer = httpx.post(f"{comfy.url}/kling_direct/limits", json=wanted, headers=headers)
+    answer = httpx.post(f"{comfy.url}/kling_once/limits", json=wanted, headers=headers)
     assert answer.status_code == 200, answer.text
 
 
 def test_live_and_sandbox_stand_apart_by_project_and_profile(totals: Any, shot: Callable[..., Any]) -> None:
-    live, sandbox = (totals.page.locator(".kling-direct-table").nth(place) for place in (0, 1))
+    live, sandbox = (totals.page.locator(".kling-once-table").nth(place) for place in (0, 1))
     row = live.get_by_role("row").filter(has_text="paid-project")
     assert row.get_by_role("cell").nth(1).inner_text() == "studio"
     assert "units" in row.get_by_role("cell").nth(2).inner_text()
@@ -52,8 +52,8 @@ def test_live_and_sandbox_stand_apart_by_project_and_profile(totals: Any, shot: 
 @pytest.mark.parametrize(
     ("link", "name", "text"),
     [
-        ("Totals as CSV", "kling-direct-totals.csv", "paid-project"),
-        ("All tasks as CSV", "kling-direct-history.csv", "kd-"),
+        ("Totals as CSV", "kling-once-totals.csv", "paid-project"),
+        ("All tasks as CSV", "kling-once-history.csv", "ko-"),
     ],
 )
 def test_csv_is_downloaded(totals: Any, link: str, name: str, text: str) -> None:
@@ -67,7 +67,7 @@ def test_csv_is_downloaded(totals: Any, link: str, name: str, text: str) -> None
 def test_one_limit_is_changed_and_the_other_is_left_alone(totals: Any, comfy: Any) -> None:
     set_limits(comfy, max_units_per_day=299)
     totals.page.get_by_label("Units per prompt").fill("41.5")
-    totals.page.locator(".kling-direct-limits").get_by_role("button", name="Save").click()
+    totals.page.locator(".kling-once-limits").get_by_role("button", name="Save").click()
     totals.said("Saved.")
     assert limits(comfy) == {"max_units_per_prompt": 41.5, "max_units_per_day": 299}
 
@@ -75,9 +75,9 @@ def test_one_limit_is_changed_and_the_other_is_left_alone(totals: Any, comfy: An
 def test_an_emptied_limit_is_refused_and_does_not_become_zero(totals: Any, comfy: Any) -> None:
     before = limits(comfy)
     totals.page.get_by_label("Units per day").fill("")
-    totals.page.locator(".kling-direct-limits").get_by_role("button", name="Save").click()
+    totals.page.locator(".kling-once-limits").get_by_role("button", name="Save").click()
     assert totals.page.get_by_label("Units per day").evaluate("one => one.validity.valueMissing")
     totals.page.get_by_label("Units per day").fill(str(before["max_units_per_day"]))
-    totals.page.locator(".kling-direct-limits").get_by_role("button", name="Save").click()
+    totals.page.locator(".kling-once-limits").get_by_role("button", name="Save").click()
     totals.said("Nothing was changed.")
     assert limits(comfy) == before

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from kling_direct.cli import app
+from kling_once.cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ def kling(hermetic: None) -> Callable[..., Done]:
     """Run a command in this process; whatever it raises but does not tell fails the test."""
 
     def run(*arguments: object) -> Done:
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="kling-direct")
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="kling-once")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return checked(Done(result.exit_code, result.stdout, result.stderr))
@@ -62,7 +62,7 @@ def kling_process(hermetic: None) -> Callable[..., Done]:
     """Run a command as a process of its own."""
 
     def run(*arguments: object) -> Done:
-        command = [sys.executable, "-P", "-m", "kling_direct.cli", *map(str, arguments)]
+        command = [sys.executable, "-P", "-m", "kling_once.cli", *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return checked(Done(done.returncode, done.stdout, done.stderr))
 

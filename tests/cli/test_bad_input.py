@@ -163,7 +163,7 @@ def test_a_callback_to_an_origin_that_nobody_allowed(
     kling: Any, sandbox: Any, small_picture: Path, small_clip: Path
 ) -> None:
     said = refused(kling, sandbox, small_picture, small_clip, "--callback-url", "http://[oops")
-    assert "KLING_DIRECT_CALLBACK_ORIGINS" in said
+    assert "KLING_ONCE_CALLBACK_ORIGINS" in said
 
 
 def test_a_callback_is_named_without_the_password_in_it(

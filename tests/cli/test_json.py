@@ -49,11 +49,11 @@ def test_the_doctor_names_a_variable_that_sets_nothing(
     kling: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "unknown variables" not in kling("doctor", "--json").json
-    monkeypatch.setenv("KLING_DIRECT_MAX_UNIT_PER_DAY", "geheim")
+    monkeypatch.setenv("KLING_ONCE_MAX_UNIT_PER_DAY", "geheim")
     done = kling("doctor", "--json")
     found = done.json["unknown variables"]
     assert found["ok"] is False
-    assert found["text"].startswith("KLING_DIRECT_MAX_UNIT_PER_DAY: ")
+    assert found["text"].startswith("KLING_ONCE_MAX_UNIT_PER_DAY: ")
     assert "geheim" not in done.text
 
 
@@ -95,13 +95,13 @@ def test_an_error_is_one_object_too(kling: Any, sandbox: Any, arguments: Any, er
 
 
 MISUSED = [
-    (("run", "figure.png"), "Missing argument", "kling-direct run"),
-    (("jobs", "--invent"), "--invent", "kling-direct jobs"),
-    (("tasks", "--page", "0"), "Invalid value for '--page'", "kling-direct tasks"),
-    (("tasks", "--service", "magic"), "Invalid value for '--service'", "kling-direct tasks"),
-    (("invent",), "invent", "kling-direct"),
-    (("store", "invent"), "invent", "kling-direct store"),
-    (("--log-level", "loud", "jobs"), "'loud'", "kling-direct"),
+    (("run", "figure.png"), "Missing argument", "kling-once run"),
+    (("jobs", "--invent"), "--invent", "kling-once jobs"),
+    (("tasks", "--page", "0"), "Invalid value for '--page'", "kling-once tasks"),
+    (("tasks", "--service", "magic"), "Invalid value for '--service'", "kling-once tasks"),
+    (("invent",), "invent", "kling-once"),
+    (("store", "invent"), "invent", "kling-once store"),
+    (("--log-level", "loud", "jobs"), "'loud'", "kling-once"),
 ]
 
 

@@ -111,7 +111,7 @@ def test_an_unreachable_host(kling: Any, run_at: Any, unused_tcp_port: int) -> N
 
 
 def test_a_host_that_no_dns_knows(kling: Any, run_at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kling_direct.jobs.remember.read_again", lambda read, *_, **__: read())
+    monkeypatch.setattr("kling_once.jobs.remember.read_again", lambda read, *_, **__: read())
     refused(kling(*run_at("https://kling.invalid")), "https://kling.invalid cannot be reached")
 
 
@@ -144,8 +144,8 @@ def test_a_local_clip_for_kling_without_a_host_says_the_three_ways(
     monkeypatch.setenv("KLINGAI_API_KEY", WRONG)
     done = kling(*run[:2], small_clip, *run[3:])
     assert done.code == 1
-    assert "KLING_DIRECT_STORE_URL" in done.err
-    assert "KLING_DIRECT_PUBLIC_URL" in done.err
+    assert "KLING_ONCE_STORE_URL" in done.err
+    assert "KLING_ONCE_PUBLIC_URL" in done.err
     assert control.calls() == []
 
 
@@ -153,27 +153,27 @@ def test_cleaning_a_store_that_is_not_set_says_what_to_set(kling: Any) -> None:
     done = kling("store", "clean")
     assert done.code == 1
     assert done.err.startswith("No media host is set")
-    assert "KLING_DIRECT_STORE_URL" in done.err
+    assert "KLING_ONCE_STORE_URL" in done.err
 
 
 def test_the_version_is_told(kling: Any) -> None:
     done = kling("--version")
-    assert (done.code, done.out) == (0, f"{metadata.version('kling-direct')}\n")
+    assert (done.code, done.out) == (0, f"{metadata.version('kling-once')}\n")
 
 
 def test_a_sandbox_that_does_not_run(
     kling: Any, small_picture: Path, small_clip: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
-    monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", f"http://127.0.0.1:{unused_tcp_port}")
+    monkeypatch.setenv("KLING_ONCE_SANDBOX_URL", f"http://127.0.0.1:{unused_tcp_port}")
     refused(kling("run", small_picture, small_clip), "cannot be reached")
 
 
 def test_a_settings_value_of_the_wrong_kind(
     kling: Any, small_picture: Path, small_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KLING_DIRECT_MAX_UNITS_PER_DAY", "geheim")
+    monkeypatch.setenv("KLING_ONCE_MAX_UNITS_PER_DAY", "geheim")
     done = kling("run", small_picture, small_clip)
-    refused(done, "KLING_DIRECT_MAX_UNITS_PER_DAY")
+    refused(done, "KLING_ONCE_MAX_UNITS_PER_DAY")
     assert "geheim" not in done.text
 
 

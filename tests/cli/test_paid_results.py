@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
-from kling_direct.api.download import DownloadPolicy
-from kling_direct.jobs import collect
+from kling_once.api.download import DownloadPolicy
+from kling_once.jobs import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

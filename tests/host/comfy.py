@@ -126,7 +126,7 @@ class Comfy:
         for name in ("custom_nodes", "input", "output", "temp", "models", "user"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            (self.base / "custom_nodes" / "kling-direct").symlink_to(ROOT, target_is_directory=True)
+            (self.base / "custom_nodes" / "kling-once").symlink_to(ROOT, target_is_directory=True)
         probe = Path(__file__).parent / "probe_pack"
         shutil.copytree(probe, self.base / "custom_nodes" / "probe", dirs_exist_ok=True)
 
@@ -143,7 +143,7 @@ class Comfy:
             str(self.port),
         ]
         command += ["--disable-auto-launch", "--database-url", "sqlite:///:memory:", *self.arguments]
-        clean = {n: v for n, v in os.environ.items() if not n.startswith(("KLING_DIRECT_", "KLINGAI_"))}
+        clean = {n: v for n, v in os.environ.items() if not n.startswith(("KLING_ONCE_", "KLINGAI_"))}
         with (self.base / "comfy.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command],

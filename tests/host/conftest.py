@@ -84,10 +84,10 @@ def plain_sandbox(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def settings_for(home: Path, sandbox: SandboxProcess, **more: str) -> dict[str, str]:
     return {
-        "KLING_DIRECT_HOME": str(home),
-        "KLING_DIRECT_SANDBOX_URL": sandbox.origin,
-        "KLING_DIRECT_POLL_SECONDS": "0.5",
-        "KLING_DIRECT_SETTLE_SECONDS": "3",
+        "KLING_ONCE_HOME": str(home),
+        "KLING_ONCE_SANDBOX_URL": sandbox.origin,
+        "KLING_ONCE_POLL_SECONDS": "0.5",
+        "KLING_ONCE_SETTLE_SECONDS": "3",
         "KLINGAI_API_KEY": KEY,
         "KLINGAI_BASE_URL": "http://127.0.0.1:9",
         **more,

@@ -18,8 +18,8 @@ class Graphs:
 
     def inputs(self) -> Prompt:
         return {
-            "image": {"class_type": "LoadImage", "inputs": {"image": "kling_direct/character.png"}},
-            "clip": {"class_type": "LoadVideo", "inputs": {"file": "kling_direct/motion.mp4"}},
+            "image": {"class_type": "LoadImage", "inputs": {"image": "kling_once/character.png"}},
+            "clip": {"class_type": "LoadVideo", "inputs": {"file": "kling_once/motion.mp4"}},
         }
 
     def motion(self, **inputs: Any) -> Prompt:
@@ -29,7 +29,7 @@ class Graphs:
         if "motion_source" not in given:
             given |= source
         return self.inputs() | {
-            "motion": {"class_type": "KlingDirect_MotionControl", "inputs": given},
+            "motion": {"class_type": "KlingOnce_MotionControl", "inputs": given},
             "save": self.save("motion"),
         }
 

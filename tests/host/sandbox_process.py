@@ -30,7 +30,7 @@ class SandboxProcess(SandboxControl):
         if self.http.is_closed:
             self.http = _client()
         folder = self._folder
-        command = [sys.executable, "-P", "-m", "kling_direct.sandbox", "--state", str(folder)]
+        command = [sys.executable, "-P", "-m", "kling_once.sandbox", "--state", str(folder)]
         command += ["--fetch", "any", "--port", self.origin.rsplit(":", 1)[1], "--parallel-limit", "200"]
         command += [*self._arguments, *more]
         with (folder / "log.txt").open("ab") as log:

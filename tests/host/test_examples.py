@@ -13,7 +13,7 @@ import av
 import pytest
 from PIL import Image
 
-from kling_direct.sandbox.backdrop import output_size
+from kling_once.sandbox.backdrop import output_size
 
 ROOT = Path(__file__).resolve().parents[2]
 QUEUED = Path(__file__).parent / "queued"
@@ -48,7 +48,7 @@ def test_every_example_runs_to_the_end_and_its_video_plays(
     videos = saved(comfy, ended, prompt)
     assert len(videos) == len([node for node in prompt.values() if node["class_type"] == "SaveVideo"])
     scale = next((node["inputs"]["scale_by"] for node in prompt.values() if "scale_by" in node["inputs"]), 1)
-    with Image.open(ROOT / "kling_direct" / "demo" / "character.png") as picture:
+    with Image.open(ROOT / "kling_once" / "demo" / "character.png") as picture:
         wanted = tuple(int(side * scale) for side in output_size(*picture.size, "std", quick=False))
     for path in videos:
         with av.open(str(path)) as container:
@@ -73,7 +73,7 @@ def test_the_configured_key_is_seen_nowhere(comfy: Any, graphs: Any) -> None:
     for folder in ("output", "temp", "user", "input"):
         for path in (comfy.base / folder).rglob("*"):
             assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
-    home = Path(comfy.environment["KLING_DIRECT_HOME"])
+    home = Path(comfy.environment["KLING_ONCE_HOME"])
     assert not [path for path in home.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
@@ -81,7 +81,7 @@ def test_the_ledger_keeps_signature_and_workflow(comfy: Any, graphs: Any) -> Non
     prompt = graphs.motion()
     workflow = {"nodes": [], "mark": f"workflow {prompt['motion']['inputs']['take']}"}
     assert comfy.run(prompt, workflow=workflow).ok
-    ledger = Path(comfy.environment["KLING_DIRECT_HOME"]) / "ledger.db"
+    ledger = Path(comfy.environment["KLING_ONCE_HOME"]) / "ledger.db"
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
         rows = connection.execute(
             "SELECT graphs.signature, workflows.text FROM graphs JOIN jobs USING (job_key)"

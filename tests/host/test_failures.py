@@ -35,13 +35,13 @@ def assert_plain(ended: Any, *, wanted: str, task: bool) -> str:
     assert wanted in message
     assert "\n" not in message
     assert "Traceback" not in message
-    assert error["exception_type"] == "kling_direct.KlingDirectFailure"
-    ours = [line for line in error["traceback"] if "kling-direct" in line]
+    assert error["exception_type"] == "kling_once.KlingOnceFailure"
+    ours = [line for line in error["traceback"] if "kling-once" in line]
     if ended.python >= (3, 12):
         assert ours == []
     else:  # Python adds a line for each coroutine
         assert len(ours) <= 1, "nothing but the line that raises"
-        assert not any("kling_direct/" in line for line in ours)
+        assert not any("kling_once/" in line for line in ours)
     if task:
         assert "Task " in message or "task " in message
     assert message.endswith((".", ")"))
@@ -60,11 +60,11 @@ def test_what_kling_refuses_or_fails_ends_in_one_message(
 URL = {"motion_source": "url", "motion_source.url": "https://example.com/dance.mp4"}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a limit to spending": ({"max_units": 1.0}, "limit of 1 units (max_units)"),
-    "no media host": ({"service": "kling"}, "KLING_DIRECT_PUBLIC_URL"),
+    "no media host": ({"service": "kling"}, "KLING_ONCE_PUBLIC_URL"),
     "an unknown profile": ({"service": "kling", "profile": "studio"} | URL, "Profile 'studio' is not in"),
     "a callback to a stranger": (
         {"callback_url": "https://stranger.example.com/x"},
-        "KLING_DIRECT_CALLBACK_ORIGINS",
+        "KLING_ONCE_CALLBACK_ORIGINS",
     ),
     "a link that is none": ({"motion_source": "url", "motion_source.url": "ftp://example.com/x"}, "https"),
     "a clip that changes its shot": ({"motion_source.video": ["cut", 0]}, "changes its shot at 0:02"),
@@ -135,11 +135,11 @@ def test_a_refusal_by_moderation_is_repeated_and_nothing_is_submitted(
 def test_a_result_that_kling_has_cleared_is_told_with_date_and_price_and_only_a_new_take_pays(
     own_comfy: Any, own_sandbox: Any, graphs: Any
 ) -> None:
-    comfy = own_comfy(KLING_DIRECT_SANDBOX_URL=own_sandbox.origin).start()
+    comfy = own_comfy(KLING_ONCE_SANDBOX_URL=own_sandbox.origin).start()
     prompt = graphs.motion()
     comfy.succeed(prompt)
     (task,) = own_sandbox.creates()
-    for path in (comfy.base / "output" / "kling_direct").rglob("*.mp4"):
+    for path in (comfy.base / "output" / "kling_once").rglob("*.mp4"):
         path.unlink()
     own_sandbox.stop()
     own_sandbox.start("--days-ahead", "31")
@@ -295,8 +295,8 @@ def test_frames_of_a_list_that_would_not_fit_are_refused_before_money_is_spent(
     many = {"class_type": "Probe_Pictures", "inputs": {"count": 300, "seed": 1, "side": 300}}
     direct = graphs.motion(image=["many", 0], mode="pro") | {"many": many, "show": graphs.show("motion", 1)}
     later = graphs.motion(image=["many", 0], mode="pro") | {"many": many, "show": graphs.show("collect", 1)}
-    later["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
-    later["collect"] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
+    later["motion"]["class_type"] = "KlingOnce_SubmitMotionControl"
+    later["collect"] = {"class_type": "KlingOnce_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
     del later["save"]
     for prompt in (direct, later):
         assert_plain(comfy.run(prompt, 300), wanted="of memory", task=False)
@@ -309,7 +309,7 @@ def test_disable_api_nodes_refuses_kling_and_leaves_the_sandbox_alone(own_comfy:
         service="kling", motion_source="url", **{"motion_source.url": "https://example.com/dance.mp4"}
     )
     assert_plain(comfy.run(live), wanted="--disable-api-nodes", task=False)
-    listing = {"list": {"class_type": "KlingDirect_ListTasks", "inputs": {"service": "kling"}}}
+    listing = {"list": {"class_type": "KlingOnce_ListTasks", "inputs": {"service": "kling"}}}
     assert_plain(comfy.run(listing), wanted="--disable-api-nodes", task=False)
-    assert "--disable-api-nodes" in comfy.get("/kling_direct/account?service=kling")["message"]
+    assert "--disable-api-nodes" in comfy.get("/kling_once/account?service=kling")["message"]
     comfy.succeed(graphs.motion())

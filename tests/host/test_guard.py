@@ -27,7 +27,7 @@ def refused_by_us(answer: httpx.Response, status: int) -> str:
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
 def test_what_is_refused_on_a_plain_server_is_refused_in_comfyui(comfy: Any, prefix: str) -> None:
-    root = f"{prefix}/kling_direct"
+    root = f"{prefix}/kling_once"
     assert ask(comfy, f"{root}/status").status_code == 200
     refused_by_us(ask(comfy, f"{root}/hold", b'{"held": true}', Content_Type="text/plain"), 415)
     refused_by_us(ask(comfy, f"{root}/keys/test", b'{"profile": "' + b"x" * 10_000_000 + b'"}'), 413)
@@ -42,12 +42,12 @@ def test_what_is_refused_on_a_plain_server_is_refused_in_comfyui(comfy: Any, pre
 
 def test_a_page_of_another_site_reaches_nothing(comfy: Any) -> None:
     for headers in ({"Origin": STUDIO}, {"Origin": "null"}, {"Sec_Fetch_Site": "cross-site"}):
-        assert ask(comfy, "/kling_direct/jobs", None, **headers).status_code == 403
+        assert ask(comfy, "/kling_once/jobs", None, **headers).status_code == 403
 
 
 def test_a_page_of_a_name_that_was_made_to_lead_here_reaches_nothing(comfy: Any) -> None:
     host = f"rebound.example:{comfy.port}"
-    message = refused_by_us(ask(comfy, "/kling_direct/jobs", Host=host, Origin=f"http://{host}"), 403)
+    message = refused_by_us(ask(comfy, "/kling_once/jobs", Host=host, Origin=f"http://{host}"), 403)
     assert "rebound.example" in message
 
 
@@ -55,10 +55,10 @@ def test_behind_a_proxy_that_rewrites_host_comfyui_has_to_allow_the_page_too(
     comfy: Any, own_comfy: Any
 ) -> None:
     """ComfyUI refuses a page whose origin is not its Host before any route is asked."""
-    answer = ask(comfy, "/kling_direct/jobs", Origin=STUDIO)
+    answer = ask(comfy, "/kling_once/jobs", Origin=STUDIO)
     assert (answer.status_code, answer.content) == (403, b"")
-    open_to_it = own_comfy("--enable-cors-header", STUDIO, KLING_DIRECT_TRUSTED_ORIGINS=STUDIO).start()
-    assert ask(open_to_it, "/kling_direct/jobs", Origin=STUDIO).status_code == 200
+    open_to_it = own_comfy("--enable-cors-header", STUDIO, KLING_ONCE_TRUSTED_ORIGINS=STUDIO).start()
+    assert ask(open_to_it, "/kling_once/jobs", Origin=STUDIO).status_code == 200
     assert "another origin" in refused_by_us(
-        ask(open_to_it, "/kling_direct/jobs", Origin="https://evil.example"), 403
+        ask(open_to_it, "/kling_once/jobs", Origin="https://evil.example"), 403
     )

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kling_direct.clock import SystemClock
-from kling_direct.jobs.hold import hold, release
-from kling_direct.jobs.ledger import Ledger
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.clock import SystemClock
+from kling_once.jobs.hold import hold, release
+from kling_once.jobs.ledger import Ledger
+from kling_once.sandbox import DEFAULT_API_KEY
 
 
 def test_a_kept_video_is_handed_over_on_hold_and_with_api_nodes_off(
@@ -19,7 +19,7 @@ def test_a_kept_video_is_handed_over_on_hold_and_with_api_nodes_off(
 ) -> None:
     live = {"KLINGAI_API_KEY": DEFAULT_API_KEY, "KLINGAI_BASE_URL": sandbox.origin}
     comfy = own_comfy(**live).start()
-    url = sandbox.upload(comfy.base / "input" / "kling_direct" / "motion.mp4")
+    url = sandbox.upload(comfy.base / "input" / "kling_once" / "motion.mp4")
 
     def ordered(take: int) -> Any:
         source = {"motion_source": "url", "motion_source.url": url}
@@ -28,7 +28,7 @@ def test_a_kept_video_is_handed_over_on_hold_and_with_api_nodes_off(
     kept, other = ordered(1), ordered(2)
     before = len(sandbox.creates())
     assert comfy.succeed(kept).seen("units")[0] > 0
-    ledger = Ledger(Path(comfy.environment["KLING_DIRECT_HOME"]), SystemClock())
+    ledger = Ledger(Path(comfy.environment["KLING_ONCE_HOME"]), SystemClock())
     hold(ledger.database, ledger.clock.now())
     assert "on hold since" in comfy.run(other).error["exception_message"]
     comfy.succeed(kept)
@@ -48,15 +48,15 @@ def test_the_sandbox_needs_no_configuration_and_a_users_own_file_is_left_alone(
     own_comfy: Any, graphs: Any
 ) -> None:
     comfy = own_comfy()
-    comfy.environment = {"KLING_DIRECT_HOME": comfy.environment["KLING_DIRECT_HOME"]}
-    own = comfy.base / "input" / "kling_direct" / "character.png"
+    comfy.environment = {"KLING_ONCE_HOME": comfy.environment["KLING_ONCE_HOME"]}
+    own = comfy.base / "input" / "kling_once" / "character.png"
     own.parent.mkdir(parents=True)
     Image.radial_gradient("L").resize((400, 500)).convert("RGB").save(own)
     mine = own.read_bytes()
     comfy.start()
     ended = comfy.succeed(graphs.motion() | {"file": graphs.show("motion", 0)})
     kept = Path(ended.seen("file")[0]["file"])
-    assert kept.is_relative_to(comfy.base / "output" / "kling_direct" / "sandbox")
+    assert kept.is_relative_to(comfy.base / "output" / "kling_once" / "sandbox")
     assert kept.name.startswith("SANDBOX_")
     width, height = ended.seen("file")[0]["size"]
     assert width / height == pytest.approx(0.8, abs=0.03)

@@ -7,12 +7,12 @@ from typing import Any
 
 HEAVY = ("httpx", "jwt", "imageio", "obstore", "tenacity", "standardwebhooks")
 LIGHT = {
-    "kling_direct",
-    "kling_direct.errors",
-    "kling_direct.jobs",
-    "kling_direct.jobs.watchers",
-    "kling_direct.pages",
-    "kling_direct.pages.endpoints",
+    "kling_once",
+    "kling_once.errors",
+    "kling_once.jobs",
+    "kling_once.jobs.watchers",
+    "kling_once.pages",
+    "kling_once.pages.endpoints",
 }
 NODES = [
     "MotionControl",
@@ -27,8 +27,8 @@ NODES = [
 
 def test_all_seven_nodes_are_there_and_nothing_warns(comfy: Any) -> None:
     info = comfy.get("/object_info")
-    ours = [name for name in info if name.startswith("KlingDirect_")]
-    assert ours == [f"KlingDirect_{name}" for name in NODES]
+    ours = [name for name in info if name.startswith("KlingOnce_")]
+    assert ours == [f"KlingOnce_{name}" for name in NODES]
     loading, started, _running = comfy.log.partition("Starting server")
     assert started
     assert "IMPORT FAILED" not in loading
@@ -38,13 +38,13 @@ def test_all_seven_nodes_are_there_and_nothing_warns(comfy: Any) -> None:
 
 def test_loading_is_quick_and_brings_nothing_heavy(own_comfy: Any) -> None:
     comfy = own_comfy().start()
-    seconds = re.search(r"([\d.]+) seconds.*: .*kling-direct", comfy.log)
+    seconds = re.search(r"([\d.]+) seconds.*: .*kling-once", comfy.log)
     assert seconds is not None
     assert float(seconds[1]) < 0.25
     modules = comfy.get("/probe/modules")
     assert not [name for name in modules if name.split(".")[0] in HEAVY]
-    ours = {name.split("kling-direct.", 1)[1] for name in modules if "kling-direct." in name}
-    product = {name for name in ours if name.split(".")[0] == "kling_direct"}
+    ours = {name.split("kling-once.", 1)[1] for name in modules if "kling-once." in name}
+    product = {name for name in ours if name.split(".")[0] == "kling_once"}
     assert product <= LIGHT, (
         "sqlalchemy and alembic come with ComfyUI: what counts is that ours are not loaded"
     )
@@ -67,5 +67,5 @@ def test_a_missing_or_unknown_motion_source_is_answered_in_words(comfy: Any, gra
 
 
 def test_the_demo_files_of_the_examples_are_put_into_input(comfy: Any) -> None:
-    folder = comfy.base / "input" / "kling_direct"
+    folder = comfy.base / "input" / "kling_once"
     assert sorted(path.name for path in folder.iterdir()) == ["character.png", "motion.mp4"]

@@ -80,7 +80,7 @@ def test_a_node_that_another_node_puts_in_is_paid_once_and_knows_its_wires(
 
 
 def signatures(comfy: Any) -> set[str]:
-    ledger = Path(comfy.environment["KLING_DIRECT_HOME"]) / "ledger.db"
+    ledger = Path(comfy.environment["KLING_ONCE_HOME"]) / "ledger.db"
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
         found = {row[0] for row in connection.execute("SELECT signature FROM graphs")}
     connection.close()
@@ -155,7 +155,7 @@ def submits(graphs: Any, count: int) -> Any:
     prompt = graphs.inputs()
     for number in range(count):
         node = graphs.motion()["motion"]
-        prompt[f"submit{number}"] = node | {"class_type": "KlingDirect_SubmitMotionControl"}
+        prompt[f"submit{number}"] = node | {"class_type": "KlingOnce_SubmitMotionControl"}
     return prompt
 
 
@@ -163,7 +163,7 @@ def test_interrupt_while_the_clip_is_handed_over_sends_nothing(
     own_comfy: Any, sandbox: Any, graphs: Any
 ) -> None:
     with Relay(sandbox.origin, b"POST /sandbox/files ") as relay:
-        comfy = own_comfy(KLING_DIRECT_SANDBOX_URL=relay.origin).start()
+        comfy = own_comfy(KLING_ONCE_SANDBOX_URL=relay.origin).start()
         comfy.succeed(graphs.motion())
         relay.hold()
         before = creates(sandbox)
@@ -183,13 +183,13 @@ def test_interrupt_of_the_other_waiting_nodes_ends_within_a_second(
 ) -> None:
     prompt = graphs.motion()
     del prompt["save"]
-    prompt["submit"] = prompt.pop("motion") | {"class_type": "KlingDirect_SubmitMotionControl"}
+    prompt["submit"] = prompt.pop("motion") | {"class_type": "KlingOnce_SubmitMotionControl"}
     handle = {"job": ["submit", 0]}
-    prompt["collect"] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": handle}
+    prompt["collect"] = {"class_type": "KlingOnce_CollectMotionControl", "inputs": handle}
     if node == "fetch":
         del prompt["collect"]
         inputs = {"id": ["submit", 1], "service": "sandbox"}
-        prompt["fetch"] = {"class_type": "KlingDirect_FetchTask", "inputs": inputs}
+        prompt["fetch"] = {"class_type": "KlingOnce_FetchTask", "inputs": inputs}
     prompt["save"] = graphs.save("fetch" if node == "fetch" else "collect")
     if node == "submit":
         sandbox.script("create", "stall-3-after-accept")
@@ -206,7 +206,7 @@ def test_interrupt_of_a_check_in_an_encode_ends_within_two_seconds(
 ) -> None:
     prompt = graphs.motion(**{"motion_source": "video", "motion_source.video": ["made", 0]})
     del prompt["save"]
-    prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
+    prompt["motion"]["class_type"] = "KlingOnce_CheckMotionControl"
     prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 90, "equal": 1, "side": 1080}}
     prompt["made"] = {"class_type": "CreateVideo", "inputs": {"images": ["many", 1], "fps": 30.0}}
     before = len(sandbox.calls())
@@ -218,7 +218,7 @@ def test_interrupt_of_video_frames_ends_within_a_second(comfy: Any, sandbox: Any
     sandbox.set(quick_results=False)
     prompt = graphs.motion(mode="pro")
     comfy.succeed(prompt)
-    frames = {"frames": {"class_type": "KlingDirect_VideoFrames", "inputs": {"video": ["motion", 0]}}}
+    frames = {"frames": {"class_type": "KlingOnce_VideoFrames", "inputs": {"video": ["motion", 0]}}}
     prompt |= frames | {"show": graphs.show("frames", 0)}
     assert interrupted_after(comfy, prompt, "frames", "", 0.5) < 1.0
     assert comfy.succeed(prompt).seen("show")[0]["shape"][0] == 120

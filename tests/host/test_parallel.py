@@ -85,7 +85,7 @@ def test_max_units_holds_over_all_items_of_a_list(comfy: Any, sandbox: Any, grap
 
 
 def test_fifty_characters_survive_a_refusal_and_a_kill(own_comfy: Any, sandbox: Any, graphs: Any) -> None:
-    comfy = own_comfy(KLING_DIRECT_MAX_PARALLEL="5").start()
+    comfy = own_comfy(KLING_ONCE_MAX_PARALLEL="5").start()
     before = len(sandbox.creates())
     sandbox.script("create", *["ok"] * 7, "code-1301")
     prompt = graphs.motion(image=["many", 0], on_failure="skip")
@@ -106,7 +106,7 @@ def test_the_page_reads_how_many_items_are_done_and_failed(comfy: Any, sandbox: 
     sandbox.script("create", "code-1301", "ok", "ok", "stall-3-after-accept")
     prompt = graphs.motion(image=["many", 0], on_failure="skip")
     prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4, "seed": graphs.new_take()}}
-    prompt["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
+    prompt["motion"]["class_type"] = "KlingOnce_SubmitMotionControl"
     del prompt["save"]
     with comfy.listening() as listener:
         assert comfy.ended(comfy.queue(prompt, listener.client_id)).ok

@@ -15,9 +15,9 @@ def test_the_kept_video_is_shown_on_the_node_without_a_save_node(
     prompt, node = graphs.motion(), "motion"
     del prompt["save"]
     if collected:
-        prompt["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
+        prompt["motion"]["class_type"] = "KlingOnce_SubmitMotionControl"
         node = "collect"
-        prompt[node] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
+        prompt[node] = {"class_type": "KlingOnce_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
     prompt |= {"report": graphs.show(node, 8)}
     with comfy.listening() as listener:
         ended = comfy.ended(comfy.queue(prompt, listener.client_id))
@@ -39,5 +39,5 @@ def test_the_kept_video_is_shown_on_the_node_without_a_save_node(
 
 
 def test_results_that_lie_elsewhere_are_not_shown(own_comfy: Any, graphs: Any, tmp_path: Any) -> None:
-    comfy = own_comfy(KLING_DIRECT_RESULTS=str(tmp_path / "elsewhere")).start()
+    comfy = own_comfy(KLING_ONCE_RESULTS=str(tmp_path / "elsewhere")).start()
     assert "motion" not in comfy.succeed(graphs.motion()).entry["outputs"]

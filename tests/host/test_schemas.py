@@ -70,9 +70,9 @@ def test_every_number_has_bounds_that_hold_its_default(comfy: Any) -> None:
 def test_the_nodes_are_found_by_what_people_type(comfy: Any) -> None:
     info = comfy.get("/object_info")
     aliases = {name: info[name]["search_aliases"] for name in PROMISES}
-    assert [name for name, words in aliases.items() if "kling" not in words] == ["KlingDirect_VideoFrames"]
-    assert {"motion transfer", "dance"} <= set(aliases["KlingDirect_MotionControl"])
-    assert "extract frames" in aliases["KlingDirect_VideoFrames"]
+    assert [name for name, words in aliases.items() if "kling" not in words] == ["KlingOnce_VideoFrames"]
+    assert {"motion transfer", "dance"} <= set(aliases["KlingOnce_MotionControl"])
+    assert "extract frames" in aliases["KlingOnce_VideoFrames"]
 
 
 def test_comfyui_serves_the_translations_and_the_help_pages(comfy: Any) -> None:
@@ -81,12 +81,12 @@ def test_comfyui_serves_the_translations_and_the_help_pages(comfy: Any) -> None:
         assert set(PROMISES) <= set(served[language]["nodeDefs"])
     for name in PROMISES:
         for page in (f"{name}.md", f"{name}/zh.md"):
-            assert comfy.text(f"/extensions/kling-direct/docs/{page}").startswith("# ")
+            assert comfy.text(f"/extensions/kling-once/docs/{page}").startswith("# ")
 
 
 def test_the_templates_and_their_pictures_are_served(comfy: Any) -> None:
-    templates = comfy.get("/workflow_templates")["kling-direct"]
+    templates = comfy.get("/workflow_templates")["kling-once"]
     assert len(templates) == 6
     for name in templates:
-        assert comfy.text(f"/api/workflow_templates/kling-direct/{name}.json").startswith("{")
-        assert comfy.status(f"/api/workflow_templates/kling-direct/{name}.jpg") == 200
+        assert comfy.text(f"/api/workflow_templates/kling-once/{name}.json").startswith("{")
+        assert comfy.status(f"/api/workflow_templates/kling-once/{name}.jpg") == 200

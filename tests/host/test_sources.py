@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from kling_direct.media.probe import probe_clip
+from kling_once.media.probe import probe_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,12 +86,12 @@ def test_a_video_in_memory_serves_a_list_and_two_nodes_at_once(comfy: Any, sandb
     prompt |= {"motion2": other["motion"], "save2": graphs.save("motion2")}
     prompt["bytes"] = {"class_type": "Probe_BytesVideo", "inputs": {"video": ["clip", 0]}}
     prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4, "seed": graphs.new_take()}}
-    for path in (comfy.base / "temp" / "kling_direct").glob("clip_*"):
+    for path in (comfy.base / "temp" / "kling_once").glob("clip_*"):
         path.unlink()
     ended = comfy.succeed(prompt)
     assert len(ended.entry["outputs"]["save"]["images"]) == 4
     assert len(sandbox.creates()) == before + 5
-    assert len(list((comfy.base / "temp" / "kling_direct").glob("clip_*"))) == 1, "no part is left"
+    assert len(list((comfy.base / "temp" / "kling_once").glob("clip_*"))) == 1, "no part is left"
 
 
 def test_a_video_of_an_older_comfyui_is_sent_as_it_is_unless_it_is_trimmed(
@@ -160,7 +160,7 @@ def test_a_video_made_of_frames_is_sent_as_one(comfy: Any, sandbox: Any, graphs:
 
 
 def test_a_url_is_sent_as_it_is(comfy: Any, sandbox: Any, graphs: Any) -> None:
-    url = sandbox.upload(comfy.base / "input" / "kling_direct" / "motion.mp4")
+    url = sandbox.upload(comfy.base / "input" / "kling_once" / "motion.mp4")
     comfy.succeed(graphs.motion(**{"motion_source": "url", "motion_source.url": url}))
     assert sent(sandbox)["video_url"] == url
 
@@ -199,10 +199,10 @@ def test_an_id_of_ones_own_is_refused_for_a_list(comfy: Any, sandbox: Any, graph
 def test_video_frames_picks_what_is_asked_for(comfy: Any, graphs: Any) -> None:
     prompt = graphs.inputs()
     inputs = {"video": ["clip", 0], "start_seconds": 1.0, "count": 10, "every_nth": 2, "longest_side": 320}
-    prompt["frames"] = {"class_type": "KlingDirect_VideoFrames", "inputs": inputs}
+    prompt["frames"] = {"class_type": "KlingOnce_VideoFrames", "inputs": inputs}
     trim = {"video": ["clip", 0], "start_time": 0.5, "duration": 1.0, "strict_duration": False}
     prompt["trim"] = {"class_type": "Video Slice", "inputs": trim}
-    prompt["trimmed"] = {"class_type": "KlingDirect_VideoFrames", "inputs": {"video": ["trim", 0]}}
+    prompt["trimmed"] = {"class_type": "KlingOnce_VideoFrames", "inputs": {"video": ["trim", 0]}}
     prompt["core"] = {"class_type": "GetVideoComponents", "inputs": {"video": ["trim", 0]}}
     for node, slot in (("frames", 0), ("frames", 1), ("frames", 2), ("trimmed", 0), ("core", 0)):
         prompt[f"show_{node}{slot}"] = graphs.show(node, slot)

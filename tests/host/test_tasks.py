@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 from tests.host.waiting import eventually
 
 CREATE = "/v1/videos/motion-control"
@@ -15,15 +15,15 @@ CREATE = "/v1/videos/motion-control"
 
 def submitted(graphs: Any, **inputs: Any) -> dict[str, Any]:
     prompt = graphs.motion(**inputs)
-    prompt["motion"]["class_type"] = "KlingDirect_SubmitMotionControl"
-    prompt["collect"] = {"class_type": "KlingDirect_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
+    prompt["motion"]["class_type"] = "KlingOnce_SubmitMotionControl"
+    prompt["collect"] = {"class_type": "KlingOnce_CollectMotionControl", "inputs": {"job": ["motion", 0]}}
     prompt["save"] = graphs.save("collect")
     return prompt
 
 
 def foreign_task(comfy: Any, sandbox: Any, external_id: str = "") -> str:
     """Make a task as another program would, and return its id."""
-    folder = comfy.base / "input" / "kling_direct"
+    folder = comfy.base / "input" / "kling_once"
     body = {
         "model_name": "kling-v2-6",
         "image_url": base64.b64encode((folder / "character.png").read_bytes()).decode(),
@@ -41,7 +41,7 @@ def foreign_task(comfy: Any, sandbox: Any, external_id: str = "") -> str:
 def fetching(graphs: Any, name: str, by: str = "task_id") -> dict[str, Any]:
     inputs = {"id": name, "by": by, "service": "sandbox"}
     return {
-        "fetch": {"class_type": "KlingDirect_FetchTask", "inputs": inputs},
+        "fetch": {"class_type": "KlingOnce_FetchTask", "inputs": inputs},
         "save": graphs.save("fetch"),
         "id": graphs.show("fetch", 4),
     }
@@ -91,7 +91,7 @@ def test_a_wait_that_is_skipped_is_picked_up_by_the_next_queueing(
 
 def test_a_list_of_no_tasks_runs_nothing_behind_it(comfy: Any, graphs: Any) -> None:
     prompt = {
-        "list": {"class_type": "KlingDirect_ListTasks", "inputs": {"page": 1000, "page_size": 500}},
+        "list": {"class_type": "KlingOnce_ListTasks", "inputs": {"page": 1000, "page_size": 500}},
         "ids": graphs.show("list", 1),
     }
     ended = comfy.succeed(prompt)
@@ -120,7 +120,7 @@ def test_an_id_that_nobody_knows_is_answered_in_words(comfy: Any, sandbox: Any, 
 def test_the_list_shows_every_task_and_never_a_link(comfy: Any, sandbox: Any, graphs: Any) -> None:
     older, newer = foreign_task(comfy, sandbox), foreign_task(comfy, sandbox)
     prompt = {
-        "list": {"class_type": "KlingDirect_ListTasks", "inputs": {"page": 1, "page_size": 2}},
+        "list": {"class_type": "KlingOnce_ListTasks", "inputs": {"page": 1, "page_size": 2}},
         "ids": graphs.show("list", 1),
     }
     ended = comfy.succeed(prompt)
@@ -134,7 +134,7 @@ def test_the_list_shows_every_task_and_never_a_link(comfy: Any, sandbox: Any, gr
 def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox: Any, graphs: Any) -> None:
     before = len(sandbox.calls())
     prompt = graphs.motion(model="kling-v3", mode="pro")
-    prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
+    prompt["motion"]["class_type"] = "KlingOnce_CheckMotionControl"
     del prompt["save"]
     for slot, name in enumerate(("report", "ok", "seconds", "units", "usd", "image", "video")):
         prompt[f"show_{name}"] = graphs.show("motion", slot)
@@ -158,7 +158,7 @@ def test_a_check_answers_a_batch_and_a_limit_instead_of_failing(
     before = len(sandbox.calls())
     prompt = graphs.motion(image=["many", 1])
     prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4}}
-    prompt["motion"]["class_type"] = "KlingDirect_CheckMotionControl"
+    prompt["motion"]["class_type"] = "KlingOnce_CheckMotionControl"
     del prompt["save"]
     prompt |= {"report": graphs.show("motion", 0), "ok": graphs.show("motion", 1)}
     ended = comfy.succeed(prompt)

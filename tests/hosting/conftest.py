@@ -18,15 +18,15 @@ import yarl
 from aiohttp import web
 from blake3 import blake3
 
-import kling_direct
-from kling_direct.hosting.gateway import Gateway
-from kling_direct.hosting.media_host import HostedFile
-from kling_direct.settings import Settings
+import kling_once
+from kling_once.hosting.gateway import Gateway
+from kling_once.hosting.media_host import HostedFile
+from kling_once.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-SOURCE_FOLDER = Path(kling_direct.__file__).parents[1]
+SOURCE_FOLDER = Path(kling_once.__file__).parents[1]
 
 
 @dataclass
@@ -74,7 +74,7 @@ def make_clip(tmp_path: Path) -> Callable[..., HostedFile]:
 @pytest.fixture
 def make_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_port: int) -> Callable[..., Settings]:
     for name in list(os.environ):
-        if name.startswith(("KLING_DIRECT_", "KLINGAI_")):
+        if name.startswith(("KLING_ONCE_", "KLINGAI_")):
             monkeypatch.delenv(name)
 
     def make(**values: object) -> Settings:
@@ -153,7 +153,7 @@ def run_python(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]
             env={
                 **os.environ,
                 "PYTHONPATH": str(SOURCE_FOLDER),
-                "KLING_DIRECT_HOME": str(tmp_path / "home"),
+                "KLING_ONCE_HOME": str(tmp_path / "home"),
                 **environment,
             },
         )

@@ -16,16 +16,16 @@ import pytest
 import standardwebhooks.webhooks
 from pydantic import SecretStr
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.callbacks import CallbackCheck, named_task
-from kling_direct.hosting.file_table import HINTS_KEPT, FileTable
-from kling_direct.hosting.gateway import Gateway
+from kling_once.errors import HostingError
+from kling_once.hosting.callbacks import CallbackCheck, named_task
+from kling_once.hosting.file_table import HINTS_KEPT, FileTable
+from kling_once.hosting.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from kling_direct.settings import Settings
+    from kling_once.settings import Settings
 
 # The test vector of Kling's page on callbacks, recomputed.
 SECRET = "whsec_dGVzdHNlY3JldHRlc3RzZWNyZXR0ZXN0c2VjcmV0MTI="
@@ -210,7 +210,7 @@ async def test_a_packed_body_is_not_unpacked(open_gateway: Gateway) -> None:
 async def test_a_body_that_never_ends_is_given_up(
     open_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kling_direct.hosting.gateway_server.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("kling_once.hosting.gateway_server.BODY_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", open_gateway.port)
     path = urlsplit(open_gateway.callback_url()).path
     writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
@@ -244,7 +244,7 @@ async def test_a_refused_callback_is_logged_without_its_path(
     caplog.set_level(logging.DEBUG)
     await post(gateway, BODY, HEADERS)
     assert "not signed with the configured secret" in caplog.text
-    assert "/kd/" not in caplog.text
+    assert "/ko/" not in caplog.text
     assert "1234567890" not in caplog.text
 
 
@@ -253,7 +253,7 @@ async def test_a_refused_callback_is_logged_without_its_path(
 )
 def test_a_secret_that_is_none_is_said_without_repeating_it(text: str) -> None:
     # An empty key would make every forged callback genuine; standardwebhooks 1.0.0 takes it.
-    with pytest.raises(HostingError, match="KLING_DIRECT_WEBHOOK_SECRET") as caught:
+    with pytest.raises(HostingError, match="KLING_ONCE_WEBHOOK_SECRET") as caught:
         CallbackCheck(SecretStr(text))
     assert "dGVz" not in str(caught.value)
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.choice import choose_host, no_host_error
+from kling_once.errors import HostingError
+from kling_once.hosting.choice import choose_host, no_host_error
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from kling_direct.settings import Settings
+    from kling_once.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_without_a_host_the_three_ways_are_named() -> None:
     for part in (
         "The reference video is a local file",
         "`url`",
-        "KLING_DIRECT_STORE_URL",
-        "KLING_DIRECT_PUBLIC_URL",
+        "KLING_ONCE_STORE_URL",
+        "KLING_ONCE_PUBLIC_URL",
     ):
         assert part in text
     assert '"Let Kling fetch your clip" in the README' in text
@@ -52,7 +52,7 @@ def test_importing_the_folder_loads_neither_obstore_nor_aiohttp(
     run_python: Callable[..., subprocess.Popen[str]],
 ) -> None:
     code = (
-        "import sys, kling_direct.hosting, kling_direct.hosting.choice, kling_direct.hosting.media_host\n"
+        "import sys, kling_once.hosting, kling_once.hosting.choice, kling_once.hosting.media_host\n"
         "print(sorted({'obstore', 'aiohttp', 'standardwebhooks', 'sqlite3'} & set(sys.modules)))"
     )
     out, err = run_python(code).communicate(timeout=30)

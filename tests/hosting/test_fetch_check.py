@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.fetch_check import Hop, check_fetch
-from kling_direct.hosting.gateway import Gateway
+from kling_once.errors import HostingError
+from kling_once.hosting.fetch_check import Hop, check_fetch
+from kling_once.hosting.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from kling_direct.hosting.media_host import HostedFile
-    from kling_direct.settings import Settings
+    from kling_once.hosting.media_host import HostedFile
+    from kling_once.settings import Settings
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def broken(gateway: Gateway, url: str, clip: HostedFile) -> str:
     with pytest.raises(HostingError) as caught:
         await gateway.verify(url, clip)
     text = str(caught.value)
-    assert "/kd/" not in text
+    assert "/ko/" not in text
     assert "\n" not in text
     return text
 
@@ -169,7 +169,7 @@ async def test_a_link_that_is_not_the_gateways_is_not_fetched(
     gateway: Gateway, make_clip: Callable[..., HostedFile]
 ) -> None:
     with pytest.raises(HostingError, match="not made by the gateway"):
-        await gateway.verify("https://elsewhere.example/kd/x.mp4", make_clip())
+        await gateway.verify("https://elsewhere.example/ko/x.mp4", make_clip())
 
 
 async def test_a_clip_that_changed_after_it_was_published_is_said(

@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 import pytest
 from blake3 import blake3
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.gateway import Gateway
+from kling_once.errors import HostingError
+from kling_once.hosting.gateway import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.hosting.media_host import HostedFile
-    from kling_direct.settings import Settings
+    from kling_once.hosting.media_host import HostedFile
+    from kling_once.settings import Settings
 
 
 async def test_a_signed_link_serves_the_whole_clip(

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.gateway import Gateway
-from kling_direct.hosting.signed_path import SignedPaths
+from kling_once.errors import HostingError
+from kling_once.hosting.gateway import Gateway
+from kling_once.hosting.signed_path import SignedPaths
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
-    from kling_direct.hosting.media_host import HostedFile
-    from kling_direct.settings import Settings
+    from kling_once.hosting.media_host import HostedFile
+    from kling_once.settings import Settings
 
 SERVE = (
-    "from kling_direct.settings import load_settings\n"
-    "from kling_direct.hosting.gateway_service import serve_gateway\n"
+    "from kling_once.settings import load_settings\n"
+    "from kling_once.hosting.gateway_service import serve_gateway\n"
     "serve_gateway(load_settings())\n"
 )
 
@@ -52,13 +52,13 @@ async def test_two_processes_share_one_gateway_and_the_second_takes_over_after_a
 ) -> None:
     serving = run_python(
         SERVE,
-        KLING_DIRECT_GATEWAY_PORT=str(settings.gateway_port),
-        KLING_DIRECT_PUBLIC_URL=str(settings.public_url),
+        KLING_ONCE_GATEWAY_PORT=str(settings.gateway_port),
+        KLING_ONCE_PUBLIC_URL=str(settings.public_url),
     )
     assert serving.stdout is not None
     line = await asyncio.to_thread(serving.stdout.readline)
     assert line == (
-        f"Kling Direct gateway: {settings.public_url} -> http://127.0.0.1:{settings.gateway_port}\n"
+        f"Kling Once gateway: {settings.public_url} -> http://127.0.0.1:{settings.gateway_port}\n"
     )
 
     gateway = Gateway(settings, clock)
@@ -101,8 +101,8 @@ async def test_the_program_of_its_own_ends_cleanly_on_sigterm(
 ) -> None:
     serving = run_python(
         SERVE,
-        KLING_DIRECT_GATEWAY_PORT=str(settings.gateway_port),
-        KLING_DIRECT_PUBLIC_URL=str(settings.public_url),
+        KLING_ONCE_GATEWAY_PORT=str(settings.gateway_port),
+        KLING_ONCE_PUBLIC_URL=str(settings.public_url),
     )
     assert serving.stdout is not None
     await asyncio.to_thread(serving.stdout.readline)
@@ -119,7 +119,7 @@ async def test_a_foreign_program_on_the_port_is_named_with_the_setting(settings:
         writer.close()
 
     foreign = await asyncio.start_server(parrot, "127.0.0.1", settings.gateway_port)
-    with pytest.raises(HostingError, match=rf"Port {settings.gateway_port} .* KLING_DIRECT_GATEWAY_PORT"):
+    with pytest.raises(HostingError, match=rf"Port {settings.gateway_port} .* KLING_ONCE_GATEWAY_PORT"):
         await Gateway(settings).ensure_running()
     foreign.close()
     await foreign.wait_closed()
@@ -142,7 +142,7 @@ async def test_a_proof_is_good_for_one_port_only(settings: Settings) -> None:
 async def test_a_program_that_accepts_and_is_silent_does_not_hang_us(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kling_direct.hosting.gateway.PROOF_SECONDS", 0.05)
+    monkeypatch.setattr("kling_once.hosting.gateway.PROOF_SECONDS", 0.05)
     with (
         socket.create_server(("127.0.0.1", settings.gateway_port)),
         pytest.raises(HostingError, match="used by another program"),

@@ -9,22 +9,22 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.gateway import Gateway
-from kling_direct.hosting.gateway_place import clean_public_url
-from kling_direct.hosting.signed_path import Grant, SignedPaths
+from kling_once.errors import HostingError
+from kling_once.hosting.gateway import Gateway
+from kling_once.hosting.gateway_place import clean_public_url
+from kling_once.hosting.signed_path import Grant, SignedPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.hosting.media_host import HostedFile
-    from kling_direct.settings import Settings
+    from kling_once.hosting.media_host import HostedFile
+    from kling_once.settings import Settings
 
 
 async def test_a_changed_signature_is_refused_at_every_place(
     clip_url: str, fetch: Callable[..., Any]
 ) -> None:
-    start = clip_url.index("/kd/") + 4
+    start = clip_url.index("/ko/") + 4
     for place in range(start, len(clip_url) - 4, 7):
         other = "A" if clip_url[place] != "A" else "B"
         assert (await fetch(clip_url[:place] + other + clip_url[place + 1 :]))[0] == 403
@@ -52,26 +52,26 @@ async def test_an_expired_link_is_refused_and_not_before_its_time(
     [
         "/",
         "/kd",
-        "/kd/",
-        "/kd/../kd/{token}",
-        "/kd/./{token}",
-        "/kd//{token}",
-        "//kd/{token}",
-        "/kd/%2e%2e/{token}",
-        "/kd/..%2f{token}",
+        "/ko/",
+        "/ko/../ko/{token}",
+        "/ko/./{token}",
+        "/ko//{token}",
+        "//ko/{token}",
+        "/ko/%2e%2e/{token}",
+        "/ko/..%2f{token}",
         "/../../../etc/passwd",
-        "/kd/{token}/",
-        "/kd/{token}?",
-        "/kd/{token}?x=1",
-        "/kd/{token}#x",
-        "/kd/{token}.gz",
-        "/kd/{token}%00",
-        "/kd/files/secret",
-        "/kd/callback/",
-        "/kd/callback/" + "0" * 64,
+        "/ko/{token}/",
+        "/ko/{token}?",
+        "/ko/{token}?x=1",
+        "/ko/{token}#x",
+        "/ko/{token}.gz",
+        "/ko/{token}%00",
+        "/ko/files/secret",
+        "/ko/callback/",
+        "/ko/callback/" + "0" * 64,
         "/favicon.ico",
-        "http://127.0.0.1/kd/{token}",
-        "http://other.example/kd/{token}",
+        "http://127.0.0.1/ko/{token}",
+        "http://other.example/ko/{token}",
         "*",
     ],
 )
@@ -98,7 +98,7 @@ async def test_every_other_method_is_refused(clip_url: str, method: str, fetch: 
 
 
 async def test_refusals_say_nothing_and_are_not_kept(gateway: Gateway, fetch: Callable[..., Any]) -> None:
-    status, body, headers = await fetch(gateway.public_url + "/kd/")
+    status, body, headers = await fetch(gateway.public_url + "/ko/")
     assert (status, body, headers["Cache-Control"]) == (404, b"", "no-store")
 
 
@@ -110,7 +110,7 @@ async def test_a_proxy_may_or_may_not_cut_off_the_public_path(
 ) -> None:
     gateway = Gateway(make_settings(public_url=f"http://127.0.0.1:{free_port}/clips/"))
     url = await gateway.sign(await gateway.publish(make_clip()), 60)
-    assert "/clips/kd/" in url
+    assert "/clips/ko/" in url
     assert (await fetch(url))[0] == 200
     assert (await fetch(url.replace("/clips", "")))[0] == 200
     assert (await fetch(url.replace("/clips", "/other")))[0] == 404
@@ -131,7 +131,7 @@ async def test_no_log_line_holds_a_path(
     await fetch(gateway.callback_url(), "POST", b"{")
     await raw(gateway.port, f"GET {urlsplit(gateway.callback_url()).path}\1 HTTP/1.1\r\n\r\n")
     await raw(gateway.port, f"GET {urlsplit(clip_url).path} HTTP/1.1\r\nHost : \x00\r\n\r\n")
-    assert "/kd/" not in caplog.text
+    assert "/ko/" not in caplog.text
     assert clip_url.rpartition("/")[2] not in caplog.text
 
 
@@ -151,7 +151,7 @@ async def test_no_log_line_holds_a_path(
     ],
 )
 def test_a_public_address_that_cannot_be_one_is_refused(url: str | None) -> None:
-    with pytest.raises(HostingError, match=r"public address|KLING_DIRECT_PUBLIC_URL"):
+    with pytest.raises(HostingError, match=r"public address|KLING_ONCE_PUBLIC_URL"):
         clean_public_url(url)
 
 

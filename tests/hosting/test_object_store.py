@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 import yarl
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.media_host import HostedFile
-from kling_direct.hosting.object_store import ObjectStore, install_id
+from kling_once.errors import HostingError
+from kling_once.hosting.media_host import HostedFile
+from kling_once.hosting.object_store import ObjectStore, install_id
 
 boto_auth = pytest.importorskip("botocore.auth")
 awsrequest = pytest.importorskip("botocore.awsrequest")
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from kling_direct.settings import Settings
+    from kling_once.settings import Settings
 
 BUCKET = "clips"
 KEY, SECRET = "AKIAEXAMPLEEXAMPLE00", "not/a+real=secret"
@@ -76,7 +76,7 @@ async def test_a_clip_is_uploaded_under_its_digest_with_its_content_type(
 ) -> None:
     clip = make_clip()
     location = await store.publish(clip)
-    key = f"some/prefix/kling-direct/{install_id(make_settings().home)}/{clip.digest}.mp4"
+    key = f"some/prefix/kling-once/{install_id(make_settings().home)}/{clip.digest}.mp4"
     assert location == f"s3://{BUCKET}/{key}"
     found = s3.get_object(Bucket=BUCKET, Key=key)
     assert found["Body"].read() == clip.path.read_bytes()
@@ -123,8 +123,8 @@ async def test_an_upload_that_nobody_waits_for_is_stopped_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     clock: Any,
 ) -> None:
-    monkeypatch.setattr("kling_direct.hosting.object_store.PARTS_AT_ONCE", 1)
-    monkeypatch.setattr("kling_direct.hosting.object_store.PART_BYTES", 5 * 2**20)
+    monkeypatch.setattr("kling_once.hosting.object_store.PARTS_AT_ONCE", 1)
+    monkeypatch.setattr("kling_once.hosting.object_store.PART_BYTES", 5 * 2**20)
     upload = asyncio.create_task(store.publish(make_clip(100_000_000)))
     async with asyncio.timeout(20):
         while not s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads"):
@@ -214,8 +214,8 @@ async def test_only_our_own_clips_are_listed_and_nothing_else_is_touched(
     digest = "a" * 64
     foreign = [
         "holiday.mp4",
-        f"some/prefix/kling-direct/{'0' * 16}/{digest}.mp4",
-        f"kling-direct/{ours.split('/')[3]}/{digest}.mp4",
+        f"some/prefix/kling-once/{'0' * 16}/{digest}.mp4",
+        f"kling-once/{ours.split('/')[3]}/{digest}.mp4",
     ]
     for key in foreign:
         s3.put_object(Bucket=BUCKET, Key=key, Body=b"theirs")
@@ -276,7 +276,7 @@ async def test_a_silent_store_is_given_up_soon_by_everything_but_an_upload(
     make_clip: Callable[..., HostedFile],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kling_direct.hosting.object_store.LOOK_SECONDS", 1)
+    monkeypatch.setattr("kling_once.hosting.object_store.LOOK_SECONDS", 1)
     clip = make_clip()
     async with asyncio.timeout(30):
         for doing in (store.withdraw(store.location(clip)), store.leftovers(), store.publish(clip)):
@@ -288,8 +288,8 @@ def test_a_silent_store_does_not_keep_a_process_from_ending(
     silent_server: str, run_python: Callable[..., subprocess.Popen[str]]
 ) -> None:
     code = (
-        "import asyncio; from kling_direct.settings import load_settings\n"
-        "from kling_direct.hosting.object_store import ObjectStore\n"
+        "import asyncio; from kling_once.settings import load_settings\n"
+        "from kling_once.hosting.object_store import ObjectStore\n"
         "store = ObjectStore(load_settings(store_url='s3://clips'))\n"
         "async def look():\n"
         "    try: await asyncio.wait_for(store.leftovers(), 0.2)\n"
@@ -307,7 +307,7 @@ def test_two_processes_that_start_at_once_agree_on_one_install_id(
 ) -> None:
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from kling_direct.hosting.object_store import install_id\n"
+        "from kling_once.hosting.object_store import install_id\n"
         "print('ready', flush=True); go = Path(sys.argv[1])\n"
         "while not go.exists(): time.sleep(0.001)\n"
         "print(install_id(Path(sys.argv[2])))"
@@ -347,8 +347,8 @@ def test_a_process_that_ends_right_after_asking_the_store_is_not_aborted(
 ) -> None:
     # With obstore's async functions one such process in ten died of SIGABRT.
     code = (
-        "import asyncio; from kling_direct.settings import load_settings\n"
-        "from kling_direct.hosting.object_store import ObjectStore\n"
+        "import asyncio; from kling_once.settings import load_settings\n"
+        "from kling_once.hosting.object_store import ObjectStore\n"
         "print(asyncio.run(ObjectStore(load_settings(store_url='s3://clips')).leftovers()))"
     )
     for _ in range(2):

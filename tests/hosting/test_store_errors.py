@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from kling_direct.errors import HostingError
-from kling_direct.hosting.object_store import ObjectStore, StoreAddress
+from kling_once.errors import HostingError
+from kling_once.hosting.object_store import ObjectStore, StoreAddress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.hosting.media_host import HostedFile
-    from kling_direct.settings import Settings
+    from kling_once.hosting.media_host import HostedFile
+    from kling_once.settings import Settings
 
 KEY, SECRET = "AKIAEXAMPLEEXAMPLE00", "not/a+real=secret"
 

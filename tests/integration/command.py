@@ -17,11 +17,11 @@ ANSWER_SECONDS = 60
 
 
 class Command:
-    """One `kling-direct` in a process of its own."""
+    """One `kling-once` in a process of its own."""
 
     def __init__(self, arguments: tuple[str, ...], folder: Path) -> None:
-        program = shutil.which("kling-direct", path=os.path.dirname(sys.executable))  # noqa: PTH120 - a search path
-        assert program, "kling-direct is not installed beside the interpreter"
+        program = shutil.which("kling-once", path=os.path.dirname(sys.executable))  # noqa: PTH120 - a search path
+        assert program, "kling-once is not installed beside the interpreter"
         self.popen = subprocess.Popen(
             [program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder
         )

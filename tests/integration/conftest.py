@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kling_direct.clock import SystemClock
-from kling_direct.jobs.job import Service
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.clock import SystemClock
+from kling_once.jobs.job import Service
+from kling_once.sandbox import DEFAULT_API_KEY
 from tests.integration.bucket import Bucket
 from tests.integration.command import Command
 from tests.integration.line import Line
@@ -48,8 +48,8 @@ STORE_VARIABLES = {
 
 @pytest.fixture(scope="session")
 def plain_environment() -> dict[str, str]:
-    """The machine's environment without anything that steers Kling Direct, a store or a proxy."""
-    steers = ("KLING_DIRECT_", "KLINGAI_", "AWS_", "GOOGLE_", "AZURE_")
+    """The machine's environment without anything that steers Kling Once, a store or a proxy."""
+    steers = ("KLING_ONCE_", "KLINGAI_", "AWS_", "GOOGLE_", "AZURE_")
     return {
         name: value
         for name, value in os.environ.items()
@@ -68,7 +68,7 @@ def vendor_process(
         *("--quick-results", "--duplicates-allowed", "--parallel-limit", "100", "--transitions", "at once"),
     )
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "kling_direct.sandbox", *options],
+        [sys.executable, "-P", "-m", "kling_once.sandbox", *options],
         stdout=subprocess.PIPE,
         text=True,
         env=plain_environment,
@@ -119,14 +119,14 @@ def store_line(s3_port: int) -> Iterator[Line]:
 
 @pytest.fixture
 def bucket(vendor: Vendor, store_line: Line, s3_port: int, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """A bucket of this test's own, which KLING_DIRECT_STORE_URL names; it is reached through `store_line`."""
+    """A bucket of this test's own, which KLING_ONCE_STORE_URL names; it is reached through `store_line`."""
     for name, value in STORE_VARIABLES.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", store_line.url)
     session = pytest.importorskip("botocore.session").get_session()
     client = session.create_client("s3", endpoint_url=f"http://127.0.0.1:{s3_port}")
     name = f"clips-{time.monotonic_ns()}"
-    monkeypatch.setenv("KLING_DIRECT_STORE_URL", f"s3://{name}")
+    monkeypatch.setenv("KLING_ONCE_STORE_URL", f"s3://{name}")
     client.create_bucket(Bucket=name)
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return Bucket(name, client)
@@ -141,10 +141,10 @@ def gateway_port() -> int:
 
 @pytest.fixture
 def tunnel(vendor: Vendor, gateway_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    """A tunnel to the gateway's port, as KLING_DIRECT_PUBLIC_URL names it."""
+    """A tunnel to the gateway's port, as KLING_ONCE_PUBLIC_URL names it."""
     line = Line(gateway_port)
-    monkeypatch.setenv("KLING_DIRECT_GATEWAY_PORT", str(gateway_port))
-    monkeypatch.setenv("KLING_DIRECT_PUBLIC_URL", line.url)
+    monkeypatch.setenv("KLING_ONCE_GATEWAY_PORT", str(gateway_port))
+    monkeypatch.setenv("KLING_ONCE_PUBLIC_URL", line.url)
     yield line
     line.down()
 

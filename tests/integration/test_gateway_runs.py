@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 from standardwebhooks import Webhook
 
-from kling_direct.errors import HostingError
+from kling_once.errors import HostingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,15 +76,15 @@ def test_nothing_but_a_link_that_we_signed_opens_anything(served: str, ask: Call
     changed = served[:20] + ("A" if served[20] != "A" else "B") + served[21:]
     for path in (
         "/",
-        "/kd/",
-        "/kd/../gateway/secret",
-        f"/kd/..{served}",
-        "/kd/%2e%2e/table.sqlite",
+        "/ko/",
+        "/ko/../gateway/secret",
+        f"/ko/..{served}",
+        "/ko/%2e%2e/table.sqlite",
         "/view?filename=x.png",
         served.upper(),
         changed,
         f"{served}?x=1",
-        f"/kd/{'a' * 64}.mp4",
+        f"/ko/{'a' * 64}.mp4",
     ):
         status, body, _headers = ask(path)
         assert (status in {400, 403, 404}, body) == (True, b""), path
@@ -147,7 +147,7 @@ def test_two_processes_share_one_gateway_and_the_second_takes_over_when_the_firs
     live_order: Callable[..., Any],
 ) -> None:
     alone = command("gateway")
-    assert alone.line() == f"Kling Direct gateway: {tunnel.url} -> http://127.0.0.1:{gateway_port}"
+    assert alone.line() == f"Kling Once gateway: {tunnel.url} -> http://127.0.0.1:{gateway_port}"
     engine = engines()
     engine.run(live_order(take=0)).result()
     alone.kill()
@@ -206,7 +206,7 @@ def test_a_port_that_another_program_holds_means_no_create_and_is_named(
         other.shutdown()
         other.server_close()
     assert f"Port {gateway_port} is used by another program" in caught.value.message
-    assert "KLING_DIRECT_GATEWAY_PORT" in caught.value.hint
+    assert "KLING_ONCE_GATEWAY_PORT" in caught.value.hint
     assert vendor.creates() == []
 
 
@@ -217,7 +217,7 @@ def test_a_callback_ends_the_pause_between_two_looks(
     engine = engines(poll_seconds=SLOW_POLLS, webhook_secret=vendor.callback_secret)
     engine.run(live_order()).result(timeout=30)
     (create,) = vendor.creates()
-    assert create["body"]["callback_url"].startswith(f"{tunnel.url}/kd/callback/")
+    assert create["body"]["callback_url"].startswith(f"{tunnel.url}/ko/callback/")
 
 
 @dataclass

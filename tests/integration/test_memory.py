@@ -22,9 +22,9 @@ PREPARE = """
 import json, sys, tempfile
 from pathlib import Path
 import av, numpy, PIL.Image
-from kling_direct.jobs.job import Order, VideoFile
-from kling_direct.jobs.prepare import prepare
-from kling_direct.jobs.work_places import WorkPlace
+from kling_once.jobs.job import Order, VideoFile
+from kling_once.jobs.prepare import prepare
+from kling_once.jobs.work_places import WorkPlace
 
 def highest_mb():
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -8,10 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kling_direct.errors import HostingError, StillRunning
-from kling_direct.hosting.object_store import install_id
-from kling_direct.jobs import tidying, uploads
-from kling_direct.jobs.job import VideoFile
+from kling_once.errors import HostingError, StillRunning
+from kling_once.hosting.object_store import install_id
+from kling_once.jobs import tidying, uploads
+from kling_once.jobs.job import VideoFile
 
 boto_auth = pytest.importorskip("botocore.auth")
 awsrequest = pytest.importorskip("botocore.awsrequest")
@@ -46,7 +46,7 @@ def test_the_vendor_fetches_the_clip_from_the_bucket_by_its_signed_link(
     (create,) = vendor.creates()
     (key,) = bucket.objects()
     assert urlsplit(create["body"]["video_url"]).path == f"/{bucket.name}/{key}"
-    assert key.startswith(f"kling-direct/{install_id(home)}/")
+    assert key.startswith(f"kling-once/{install_id(home)}/")
     assert bucket.body(key) == small_clip.read_bytes()
     assert create["status"] == 200
     assert outcome.path.is_file()
@@ -339,7 +339,7 @@ def test_store_clean_removes_ours_alone_by_age_and_never_what_a_task_may_need(
     vendor.move(policy="seconds", seconds=600)
     with pytest.raises(StillRunning):
         engine.run(live_order(video=other_clip, wait_minutes=0)).result()
-    foreign = ["holiday.mp4", f"kling-direct/{'0' * 16}/{'a' * 64}.mp4"]
+    foreign = ["holiday.mp4", f"kling-once/{'0' * 16}/{'a' * 64}.mp4"]
     for key in foreign:
         bucket.put(key, b"theirs")
     (needed,) = set(bucket.objects()) - {ended, *foreign}

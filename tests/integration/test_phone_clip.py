@@ -1,4 +1,4 @@
-"""A clip as a phone makes it, 12 s of HEVC in HLG lying on its side, given to `kling-direct run`."""
+"""A clip as a phone makes it, 12 s of HEVC in HLG lying on its side, given to `kling-once run`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import kling_direct
+import kling_once
 from tests.ended_command import EndedCommand
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from tests.sandbox_control import SandboxControl
 
-SOURCE_FOLDER = Path(kling_direct.__file__).parents[1]
+SOURCE_FOLDER = Path(kling_once.__file__).parents[1]
 
 
 class Process:
-    """One `kling-direct` in a process of its own."""
+    """One `kling-once` in a process of its own."""
 
     def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
         self._out = folder / f"out-{len(list(folder.glob('out-*')))}"
@@ -83,17 +83,17 @@ def python(tmp_path: Path, hermetic: None) -> Iterator[Callable[..., Process]]:
 
 @pytest.fixture
 def cli(python: Callable[..., Process]) -> Callable[..., Process]:
-    """Start `kling-direct ARGUMENTS`."""
+    """Start `kling-once ARGUMENTS`."""
 
     def start(*arguments: str | Path, **environment: str) -> Process:
-        return python("-m", "kling_direct.cli", *map(str, arguments), **environment)
+        return python("-m", "kling_once.cli", *map(str, arguments), **environment)
 
     return start
 
 
 @pytest.fixture
 def run_cli(cli: Callable[..., Process], small_picture: Path, small_clip: Path) -> Callable[..., Process]:
-    """Start `kling-direct run` on the small inputs, with `--json`."""
+    """Start `kling-once run` on the small inputs, with `--json`."""
 
     def start(*options: str | Path, **environment: str) -> Process:
         return cli("run", small_picture, small_clip, "--json", *options, **environment)

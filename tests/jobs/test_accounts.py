@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import CredentialsChanged, SettingsError, UnknownProfile
-from kling_direct.jobs.job import Service, VideoUrl
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.errors import CredentialsChanged, SettingsError, UnknownProfile
+from kling_once.jobs.job import Service, VideoUrl
+from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.jobs.job import Order
+    from kling_once.jobs.job import Order
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
@@ -38,7 +38,7 @@ def profiles(tmp_path: Path, kling: SandboxControl) -> Callable[..., None]:
     """Write the named keys into the credentials file."""
 
     def write(**keys: str) -> None:
-        path = tmp_path / "config" / "kling-direct" / "credentials.json"
+        path = tmp_path / "config" / "kling-once" / "credentials.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         held = {name: {"api_key": key, "base_url": kling.origin} for name, key in keys.items()}
         path.write_text(json.dumps({"profiles": held}))
@@ -143,5 +143,5 @@ def test_a_fingerprint_made_under_a_key_in_a_file_still_counts(
 def test_kling_is_never_taken_for_a_sandbox_whose_jobs_are_free(
     engines: Callable[..., Any], order: Callable[..., Order], url: str
 ) -> None:
-    with pytest.raises(SettingsError, match=r"KLING_DIRECT_SANDBOX_URL is .* Kling itself"):
+    with pytest.raises(SettingsError, match=r"KLING_ONCE_SANDBOX_URL is .* Kling itself"):
         engines(sandbox_url=url).run(order()).result(30)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import ExternalIdTaken, ModerationRefusal, TaskFailed
+from kling_once.errors import ExternalIdTaken, ModerationRefusal, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,7 +242,7 @@ class TestOwnExternalIds:
         with pytest.raises(ExternalIdTaken):
             engine.run(order(external_task_id="shot-12")).result(30)
 
-        assert engine.run(order()).result(30).attempt.external_id.startswith("kd-")
+        assert engine.run(order()).result(30).attempt.external_id.startswith("ko-")
 
     def test_an_own_id_is_refused_for_a_second_attempt(
         self, sandbox: SandboxControl, engine: Any, order: Callable[..., Any]

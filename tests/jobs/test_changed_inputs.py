@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from kling_direct.errors import InputChanged
-from kling_direct.jobs.job import VideoFile, VideoFrames
-from kling_direct.jobs.progress import Stage
-from kling_direct.media.frame_folder import FrameFolder
-from kling_direct.media.types import Frames
+from kling_once.errors import InputChanged
+from kling_once.jobs.job import VideoFile, VideoFrames
+from kling_once.jobs.progress import Stage
+from kling_once.media.frame_folder import FrameFolder
+from kling_once.media.types import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.jobs.engine import Engine
-    from kling_direct.jobs.job import Order
-    from kling_direct.jobs.progress import Progress
+    from kling_once.jobs.engine import Engine
+    from kling_once.jobs.job import Order
+    from kling_once.jobs.progress import Progress
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
@@ -118,7 +118,7 @@ def test_a_clip_that_changes_while_it_is_uploaded_is_not_sent(
     clip: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from kling_direct.hosting.sandbox import SandboxHost  # noqa: PLC0415 - the only use
+    from kling_once.hosting.sandbox import SandboxHost  # noqa: PLC0415 - the only use
 
     verify = SandboxHost.verify
 

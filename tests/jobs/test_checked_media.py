@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from kling_direct.errors import InputRefused, KlingDirectError
-from kling_direct.jobs.job import VideoFile, VideoUrl
+from kling_once.errors import InputRefused, KlingOnceError
+from kling_once.jobs.job import VideoFile, VideoUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -120,8 +120,8 @@ def test_a_url_is_passed_on_and_never_fetched_by_us(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vendor = sandboxes(fetch="own")  # one that does not fetch it either
-    monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", vendor.origin)
-    with pytest.raises(KlingDirectError):
+    monkeypatch.setenv("KLING_ONCE_SANDBOX_URL", vendor.origin)
+    with pytest.raises(KlingOnceError):
         engines().run(order(video=VideoUrl(web.clip_url))).result()
     (create,) = vendor.creates()
     assert create["body"]["video_url"] == web.clip_url

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.clock import SystemClock
-from kling_direct.errors import DownloadBroken, ResultGone
+from kling_once.clock import SystemClock
+from kling_once.errors import DownloadBroken, ResultGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def sandbox(
     monkeypatch: pytest.MonkeyPatch,
 ) -> SandboxControl:
     control = sandboxes(now=sandbox_time)
-    monkeypatch.setenv("KLING_DIRECT_SANDBOX_URL", control.origin)
+    monkeypatch.setenv("KLING_ONCE_SANDBOX_URL", control.origin)
     return control
 
 
@@ -114,7 +114,7 @@ def test_a_result_in_another_results_folder_is_named_and_can_be_handed_over(
 
     assert first.attempt.result_path in caught.value.message
     assert "not kept" not in caught.value.message
-    assert "KLING_DIRECT_RESULTS" in caught.value.hint
+    assert "KLING_ONCE_RESULTS" in caught.value.hint
     assert f"collect {first.attempt.task_id} --from-file" in caught.value.hint
     assert engine.keep_file(first.attempt.task_id, first.path).result(30).path.is_file()
     assert engine.run(order()).result(30).reused

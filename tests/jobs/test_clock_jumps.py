@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.clock import SystemClock
+from kling_once.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import ApiError, KlingDirectError, NeverSent, OutcomeUnknown, TaskFailed
+from kling_once.errors import ApiError, KlingOnceError, NeverSent, OutcomeUnknown, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +40,8 @@ NOT_ACCEPTED = (
 
 @pytest.fixture(autouse=True)
 def _patience(hermetic: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KLING_DIRECT_CREATE_SECONDS", "0.5")
-    monkeypatch.setenv("KLING_DIRECT_SETTLE_SECONDS", "1.2")
+    monkeypatch.setenv("KLING_ONCE_CREATE_SECONDS", "0.5")
+    monkeypatch.setenv("KLING_ONCE_SETTLE_SECONDS", "1.2")
 
 
 @pytest.mark.parametrize("fault", ACCEPTED)
@@ -180,7 +180,7 @@ def test_nothing_is_posted_when_the_look_before_the_create_has_no_answer(
 ) -> None:
     sandbox.script("get", *["ok"] * place, *[look] * 12)
 
-    with pytest.raises(KlingDirectError):
+    with pytest.raises(KlingOnceError):
         engine.run(order()).result(30)
     assert not sandbox.creates()
 

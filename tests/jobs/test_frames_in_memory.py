@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_direct.errors import TaskFailed
-from kling_direct.jobs.job import VideoFrames
-from kling_direct.media.types import Frames
+from kling_once.errors import TaskFailed
+from kling_once.jobs.job import VideoFrames
+from kling_once.media.types import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from kling_direct.demo import CHARACTER, MOTION
-from kling_direct.jobs.job import MotionControl, Order, Service, VideoFile, VideoUrl
-from kling_direct.jobs.key import job_key
-from kling_direct.jobs.reading import read_job
-from kling_direct.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from kling_once.demo import CHARACTER, MOTION
+from kling_once.jobs.job import MotionControl, Order, Service, VideoFile, VideoUrl
+from kling_once.jobs.key import job_key
+from kling_once.jobs.reading import read_job
+from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64
 EVERYTHING = MotionControl(

@@ -73,7 +73,7 @@ def test_kill_after_the_create_was_accepted_and_before_it_was_answered(
     eventually: Callable[..., Any],
 ) -> None:
     sandbox.script("create", "stall-60-after-accept")
-    process = run_cli(KLING_DIRECT_CREATE_SECONDS="100")
+    process = run_cli(KLING_ONCE_CREATE_SECONDS="100")
     eventually(sandbox.tasks, "the task")
     process.kill()
     assert ledger_file.states() == ["intent"]
@@ -144,9 +144,9 @@ def test_kill_between_the_file_and_the_ledger(
     small_clip: Path,
 ) -> None:
     dies = (
-        "import os, signal, sys; from kling_direct.jobs import collect;"
+        "import os, signal, sys; from kling_once.jobs import collect;"
         "collect.kept_columns = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
-        "from kling_direct.cli import main; sys.argv[0] = 'kling-direct'; main()"
+        "from kling_once.cli import main; sys.argv[0] = 'kling-once'; main()"
     )
     process = python("-c", dies, "run", str(small_picture), str(small_clip), "--json")
     assert process.popen.wait(60) == -signal.SIGKILL
@@ -202,8 +202,8 @@ def test_every_job_of_a_killed_process_is_taken_over_at_once(
     sandbox.move(policy="polls", polls=100_000)
     server = python(
         "-c",
-        "import sys; from pathlib import Path; from kling_direct.jobs.engine import Engine;"
-        "from kling_direct.jobs.job import *; from kling_direct.settings import load_settings;"
+        "import sys; from pathlib import Path; from kling_once.jobs.engine import Engine;"
+        "from kling_once.jobs.job import *; from kling_once.settings import load_settings;"
         "e = Engine(load_settings());"
         "[f.result() for f in [e.run(Order(Path(sys.argv[1]), VideoFile(Path(sys.argv[2])),"
         " MotionControl(take=n))) for n in range(2)]]",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import LedgerNotWritable
+from kling_once.errors import LedgerNotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.clock import SystemClock
-from kling_direct.errors import LedgerNotWritable, LedgerTooNew
-from kling_direct.jobs.ledger import Ledger
+from kling_once.clock import SystemClock
+from kling_once.errors import LedgerNotWritable, LedgerTooNew
+from kling_once.jobs.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tests.sandbox_control import SandboxControl
 
 OPENS = (
-    "import sys; from pathlib import Path; from kling_direct.clock import SystemClock;"
-    "from kling_direct.jobs.ledger import Ledger; Ledger(Path(sys.argv[1]), SystemClock()).close()"
+    "import sys; from pathlib import Path; from kling_once.clock import SystemClock;"
+    "from kling_once.jobs.ledger import Ledger; Ledger(Path(sys.argv[1]), SystemClock()).close()"
 )
 DIES_IN_MID_MIGRATION = (
     "import os, signal; from alembic import op; made = op.create_index;"
@@ -116,7 +116,7 @@ class TestNewerVersion:
         with pytest.raises(LedgerTooNew, match=r"9\.9\.9") as caught:
             engines().run(order(take=1)).result(30)
 
-        assert "Install Kling Direct 9.9.9" in caught.value.hint
+        assert "Install Kling Once 9.9.9" in caught.value.hint
         assert len(sandbox.creates()) == 1
 
     @pytest.mark.parametrize("state", ["intent", "rejected", "failed", "unknown"])

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import AccountError, BudgetReached
-from kling_direct.jobs.adopting import Wanted
-from kling_direct.jobs.job import Service, Spender
+from kling_once.errors import AccountError, BudgetReached
+from kling_once.jobs.adopting import Wanted
+from kling_once.jobs.job import Service, Spender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 MANY = """
 import json, sys
 from pathlib import Path
-from kling_direct.errors import KlingDirectError
-from kling_direct.jobs.engine import Engine
-from kling_direct.jobs.job import MotionControl, Order, Spender, VideoFile
-from kling_direct.settings import load_settings
+from kling_once.errors import KlingOnceError
+from kling_once.jobs.engine import Engine
+from kling_once.jobs.job import MotionControl, Order, Spender, VideoFile
+from kling_once.settings import load_settings
 
 picture, clip, first, count, prompt_id = sys.argv[1:]
 engine = Engine(load_settings())
@@ -70,7 +70,7 @@ def test_twelve_jobs_of_three_processes_at_a_parallel_limit_of_three_all_finish(
     sandbox.set(parallel_limit=3)
     sandbox.move(policy="polls", polls=3)
 
-    ended = [p.end(90) for p in [many(n, 4, KLING_DIRECT_MAX_PARALLEL="4") for n in (0, 4, 8)]]
+    ended = [p.end(90) for p in [many(n, 4, KLING_ONCE_MAX_PARALLEL="4") for n in (0, 4, 8)]]
 
     assert [end.json for end in ended] == [["NoneType"] * 4] * 3
     assert len(sandbox.tasks()) == 12
@@ -117,7 +117,7 @@ def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
 
 
 def _jobs(engine: Any) -> list[Any]:
-    from kling_direct.jobs.tables import jobs  # noqa: PLC0415
+    from kling_once.jobs.tables import jobs  # noqa: PLC0415
 
     with engine.ledger().database.read() as connection:
         return list(connection.execute(jobs.select()))
@@ -197,7 +197,7 @@ def test_a_prompt_limit_holds_under_twenty_jobs_of_one_process(
     errors = [future.exception(60) for future in futures]
 
     assert errors.count(None) == 3
-    assert all("KLING_DIRECT_MAX_UNITS_PER_PROMPT" in str(error) for error in errors if error)
+    assert all("KLING_ONCE_MAX_UNITS_PER_PROMPT" in str(error) for error in errors if error)
     assert elsewhere.result(30).path.is_file()
     assert len(sandbox.creates()) == 4
 
@@ -205,7 +205,7 @@ def test_a_prompt_limit_holds_under_twenty_jobs_of_one_process(
 def test_a_day_and_a_prompt_limit_hold_under_twenty_jobs_of_two_processes(
     sandbox: SandboxControl, many: Callable[..., Process]
 ) -> None:
-    limits = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "9", "KLING_DIRECT_MAX_UNITS_PER_PROMPT": "6"}
+    limits = {"KLING_ONCE_MAX_UNITS_PER_DAY": "9", "KLING_ONCE_MAX_UNITS_PER_PROMPT": "6"}
 
     processes = [many(10 * n, 10, prompt, **limits) for n, prompt in enumerate(("one", "two"))]
     errors = [process.end(90).json for process in processes]
@@ -325,7 +325,7 @@ def test_a_process_killed_before_its_create_holds_no_units(
     ledger_file: LedgerFile,
     eventually: Callable[..., Any],
 ) -> None:
-    limit = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "2"}
+    limit = {"KLING_ONCE_MAX_UNITS_PER_DAY": "2"}
     sandbox.script("get", "ok", "ok", "ok", "stall-60")
     process = run_cli(**limit)
     eventually(lambda: sandbox.met() == ["stall-60"], "the look before the create")
@@ -343,7 +343,7 @@ def test_a_process_stopped_before_its_create_reserves_again_when_its_units_went_
     eventually: Callable[..., Any],
 ) -> None:
     """Its lease ran out meanwhile, and nobody took its attempt over."""
-    limit = {"KLING_DIRECT_MAX_UNITS_PER_DAY": "2"}
+    limit = {"KLING_ONCE_MAX_UNITS_PER_DAY": "2"}
     sandbox.script("get", "ok", "ok", "ok", "stall-1")
     stopped = run_cli(**limit)
     eventually(lambda: sandbox.met() == ["stall-1"], "the look before the create")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import AccountError, TaskFailed
+from kling_once.errors import AccountError, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.jobs.outcome import Outcome
+    from kling_once.jobs.outcome import Outcome
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kling_direct.errors import ResultGone, TaskFailed
-from kling_direct.jobs.attempt import Attempt, AttemptState
-from kling_direct.jobs.next_step import (
+from kling_once.errors import ResultGone, TaskFailed
+from kling_once.jobs.attempt import Attempt, AttemptState
+from kling_once.jobs.next_step import (
     CarryOn,
     Open,
     Refuse,

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import (
+from kling_once.errors import (
     BudgetReached,
     CredentialsChanged,
     DiskFull,
-    KlingDirectError,
+    KlingOnceError,
     LedgerError,
     LedgerNotWritable,
     MissingCredentials,
@@ -23,8 +23,8 @@ from kling_direct.errors import (
     OutcomeUnknown,
     UnknownProfile,
 )
-from kling_direct.jobs.job import Service, VideoUrl
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.jobs.job import Service, VideoUrl
+from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,7 +154,7 @@ def test_a_results_folder_on_a_full_disk(
     with pytest.raises(DiskFull, match="are free in") as caught:
         engines(results=small_disk("1m")).run(order()).result(30)
 
-    assert "KLING_DIRECT_RESULTS" in caught.value.hint
+    assert "KLING_ONCE_RESULTS" in caught.value.hint
     assert not sandbox.creates()
     assert not ledger_file.rows()
 
@@ -286,7 +286,7 @@ class TestKeys:
         ledger_file: LedgerFile,
     ) -> None:
         sandbox.script("get", *["ok"] * 3, *["status-502"] * 20)
-        with pytest.raises(KlingDirectError):
+        with pytest.raises(KlingOnceError):
             engines().run(live()).result(30)
         assert ledger_file.states() == ["intent"]
         sandbox.script("get")
@@ -327,7 +327,7 @@ class TestKeys:
         with pytest.raises(BudgetReached) as caught:
             engine.run(live(take=1)).result(30)
 
-        for part in ("15 units", "16 units", "KLING_DIRECT_MAX_UNITS_PER_DAY"):
+        for part in ("15 units", "16 units", "KLING_ONCE_MAX_UNITS_PER_DAY"):
             assert part in str(caught.value)
         assert "Nothing was submitted" in caught.value.hint
         assert len(sandbox.creates()) == 1

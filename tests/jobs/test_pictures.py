@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from kling_direct.jobs.pictures import SIDE_PX, poster_of
+from kling_once.jobs.pictures import SIDE_PX, poster_of
 
 if TYPE_CHECKING:
     import pytest
 
-MOTION = Path(__file__).parents[2] / "kling_direct" / "demo" / "motion.mp4"
+MOTION = Path(__file__).parents[2] / "kling_once" / "demo" / "motion.mp4"
 
 
 def test_a_poster_is_a_small_picture_and_collects_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`kling-direct run` on a photograph of a person and a real clip, against a sandbox in its own process."""
+"""`kling-once run` on a photograph of a person and a real clip, against a sandbox in its own process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
-from kling_direct.sandbox import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY
+from kling_once.sandbox import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY
 from tests.package_files import package_file
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def test_a_photograph_and_a_clip_against_a_sandbox(
 ) -> None:
     def run(*options: str) -> Process:
         url = stand_alone.origin
-        return cli("run", astronaut, bunny, "--json", *options, KLING_DIRECT_SANDBOX_URL=url)
+        return cli("run", astronaut, bunny, "--json", *options, KLING_ONCE_SANDBOX_URL=url)
 
     path = paid_once(run, stand_alone)
     other = run("--take", "1").end()

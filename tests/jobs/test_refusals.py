@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import KlingDirectError
-from kling_direct.jobs.hold import hold
-from kling_direct.jobs.job import Service, VideoUrl
+from kling_once.errors import KlingOnceError
+from kling_once.jobs.hold import hold
+from kling_once.jobs.job import Service, VideoUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.jobs.checking import Checked
-    from kling_direct.jobs.engine import Engine
-    from kling_direct.jobs.job import Order
+    from kling_once.jobs.checking import Checked
+    from kling_once.jobs.engine import Engine
+    from kling_once.jobs.job import Order
     from tests.sandbox_control import SandboxControl
 
 CLIP = VideoUrl("https://clips.example.com/dance.mp4")
@@ -84,7 +84,7 @@ def test_a_job_that_failed_because_of_its_input(
     checked: Any, engine: Engine, sandbox: SandboxControl, order: Callable[..., Order]
 ) -> None:
     sandbox.script("create", "code-1301")
-    with pytest.raises(KlingDirectError):
+    with pytest.raises(KlingOnceError):
         engine.run(order()).result(60)
     found = checked()
     assert not found.ok

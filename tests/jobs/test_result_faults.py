@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.api.download import DownloadPolicy
-from kling_direct.errors import (
+from kling_once.api.download import DownloadPolicy
+from kling_once.errors import (
     DownloadBroken,
     DownloadRefused,
-    KlingDirectError,
+    KlingOnceError,
 )
-from kling_direct.jobs import collect
+from kling_once.jobs import collect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 )
 def test_a_download_that_is_refused_leaves_the_result_collectable(
     fault: str,
-    error: type[KlingDirectError],
+    error: type[KlingOnceError],
     words: str,
     sandbox: SandboxControl,
     engine: Any,
@@ -116,7 +116,7 @@ def test_an_account_refused_at_the_download_is_named_as_such(
 ) -> None:
     sandbox.script("get", *["ok"] * 5, look)
 
-    with pytest.raises(KlingDirectError, match=look.removeprefix("code-")) as caught:
+    with pytest.raises(KlingOnceError, match=look.removeprefix("code-")) as caught:
         engine.run(order()).result(30)
 
     assert caught.value.task_id
@@ -128,7 +128,7 @@ def test_a_network_that_breaks_at_the_download_is_no_full_disk(
 ) -> None:
     sandbox.script("get", *["ok"] * 5, *["reset"] * 12)
 
-    with pytest.raises(KlingDirectError, match="broke before the answer"):
+    with pytest.raises(KlingOnceError, match="broke before the answer"):
         engine.run(order()).result(30)
 
 
@@ -160,7 +160,7 @@ def test_a_file_that_is_no_video_is_not_kept_as_the_result(
     text.write_text("no video")
 
     for path in (text, tmp_path / "missing.mp4"):
-        with pytest.raises(KlingDirectError):
+        with pytest.raises(KlingOnceError):
             engine.keep_file(caught.value.task_id, path).result(30)
     assert engine.run(order()).result(30).path.is_file()
 
@@ -200,7 +200,7 @@ def put_away(
         away = first.path.with_suffix(".away")
         first.path.rename(away)
         sandbox.script("get", *["code-1002"] * 8)
-        with pytest.raises(KlingDirectError, match="1002"):
+        with pytest.raises(KlingOnceError, match="1002"):
             engine.run(order()).result(30)
         assert ledger_file.states() == ["succeeded"]
         away.rename(first.path)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_direct.errors import NotEnoughMemory
-from kling_direct.jobs.job import Spender
-from kling_direct.media import memory
+from kling_once.errors import NotEnoughMemory
+from kling_once.jobs.job import Spender
+from kling_once.media import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.jobs.engine import Engine
-    from kling_direct.jobs.job import Order
+    from kling_once.jobs.engine import Engine
+    from kling_once.jobs.job import Order
     from tests.sandbox_control import SandboxControl
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import AccountError, KlingDirectError, OutcomeUnknown, TaskFailed
-from kling_direct.jobs.store import file_digest
+from kling_once.errors import AccountError, KlingOnceError, OutcomeUnknown, TaskFailed
+from kling_once.jobs.store import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.jobs.outcome import Outcome
+    from kling_once.jobs.outcome import Outcome
     from tests.sandbox_control import SandboxControl
 
 LOOKS_BEFORE_CREATE = ("ok",) * 4
@@ -76,7 +76,7 @@ def test_an_intent_that_was_never_sent_is_served_what_another_ledger_has_bought(
 ) -> None:
     one, two = studios
     one.account.script("get", "ok", "ok", "ok", *["status-502"] * 8)
-    with pytest.raises(KlingDirectError):
+    with pytest.raises(KlingOnceError):
         one.run(order())
     one.account.script("get")
     kept = two.run(order())
@@ -107,7 +107,7 @@ def test_a_failure_here_is_no_reason_to_buy_again_what_another_ledger_has_bought
     """Both attempts carry the same external id, each at its account."""
     one, two = studios
     one.account.script("create", fault)
-    with pytest.raises(KlingDirectError):
+    with pytest.raises(KlingOnceError):
         one.run(order())
     kept = two.run(order())
 

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_direct.errors import MediaStopped
-from kling_direct.jobs.job import VideoFrames, VideoUrl
-from kling_direct.jobs.prepare import contents_digest
-from kling_direct.jobs.progress import Stage
-from kling_direct.jobs.reading import read_job, require_unchanged
-from kling_direct.media.types import Frames
+from kling_once.errors import MediaStopped
+from kling_once.jobs.job import VideoFrames, VideoUrl
+from kling_once.jobs.prepare import contents_digest
+from kling_once.jobs.progress import Stage
+from kling_once.jobs.reading import read_job, require_unchanged
+from kling_once.media.types import Frames
 from tests.host.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.jobs.engine import Engine
+    from kling_once.jobs.engine import Engine
     from tests.conftest import SandboxControl
     from tests.jobs.conftest import LedgerFile
 
@@ -79,7 +79,7 @@ def test_what_runs_when_an_engine_is_closed_ends(
     engine.close()
 
     def working() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if "kling-direct-media" in thread.name]
+        return [thread.name for thread in threading.enumerate() if "kling-once-media" in thread.name]
 
     eventually(lambda: not working(), "the end of the reading")
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.clock import SystemClock
-from kling_direct.jobs.job import JobLabel, Service
-from kling_direct.jobs.store import ResultStore, safe_name
+from kling_once.clock import SystemClock
+from kling_once.jobs.job import JobLabel, Service
+from kling_once.jobs.store import ResultStore, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path

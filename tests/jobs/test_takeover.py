@@ -74,7 +74,7 @@ def stopped_at(
     """Stop (SIGSTOP) a process once `condition` holds, and let its lease run out."""
 
     def stop(condition: Callable[[], Any]) -> Process:
-        process = run_cli(KLING_DIRECT_CREATE_SECONDS="100")
+        process = run_cli(KLING_ONCE_CREATE_SECONDS="100")
         eventually(condition, "the moment to stop at")
         process.signal(signal.SIGSTOP)
         eventually(lambda: _is_stopped(process), "the stop")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import (
+from kling_once.errors import (
     AuthenticationError,
     BudgetReached,
     JobError,

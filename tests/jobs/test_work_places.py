@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from kling_direct.errors import InputChanged
-from kling_direct.jobs.job import VideoFile
-from kling_direct.jobs.progress import Progress, Stage
-from kling_direct.media.types import ConformMode
+from kling_once.errors import InputChanged
+from kling_once.jobs.job import VideoFile
+from kling_once.jobs.progress import Progress, Stage
+from kling_once.media.types import ConformMode
 
 ATOM_OF_NOTHING = b"\x00\x00\x00\x08free"
 """At the end of an MP4 it changes the file and nothing that it shows."""

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kling_direct.media.types import ClipBounds, PictureBounds
+from kling_once.media.types import ClipBounds, PictureBounds
 from tests.package_files import package_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.media.types import ConformedClip
+    from kling_once.media.types import ConformedClip
 
 VIDEO_BOUNDS = ClipBounds(
     min_duration_seconds=3,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_direct.media.bounds import clip_violations, clock, encoded_bytes, picture_violations
-from kling_direct.media.types import ClipFacts, PictureFacts
+from kling_once.media.bounds import clip_violations, clock, encoded_bytes, picture_violations
+from kling_once.media.types import ClipFacts, PictureFacts
 
 if TYPE_CHECKING:
-    from kling_direct.media.types import ClipBounds, PictureBounds
+    from kling_once.media.types import ClipBounds, PictureBounds
 
 CLIP = ClipFacts(
     container="mp4",

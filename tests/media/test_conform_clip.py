@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_direct.errors import MediaStopped, UnreadableMedia
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.conform_frames import facts_of_frames
-from kling_direct.media.plan import CROPPED, plan_clip
-from kling_direct.media.probe import probe_clip
-from kling_direct.media.types import ClipBounds, ConformMode, Frames, TrimWindow
+from kling_once.errors import MediaStopped, UnreadableMedia
+from kling_once.media.conform import conform_clip
+from kling_once.media.conform_frames import facts_of_frames
+from kling_once.media.plan import CROPPED, plan_clip
+from kling_once.media.probe import probe_clip
+from kling_once.media.types import ClipBounds, ConformMode, Frames, TrimWindow
 from tests.media.codecs import X264, X265
 
 if TYPE_CHECKING:

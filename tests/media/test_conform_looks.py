@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.probe import probe_clip
-from kling_direct.media.types import ClipBounds, ConformMode
+from kling_once.media.conform import conform_clip
+from kling_once.media.probe import probe_clip
+from kling_once.media.types import ClipBounds, ConformMode
 from tests.media.codecs import X264, X265
 
 if TYPE_CHECKING:

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kling_direct.errors import UnreadableMedia
-from kling_direct.media.bounds import encoded_bytes
-from kling_direct.media.conform import conform_picture
-from kling_direct.media.digest import picture_digest
-from kling_direct.media.encode import encode_pixels
-from kling_direct.media.types import ConformMode, PictureBounds
+from kling_once.errors import UnreadableMedia
+from kling_once.media.bounds import encoded_bytes
+from kling_once.media.conform import conform_picture
+from kling_once.media.digest import picture_digest
+from kling_once.media.encode import encode_pixels
+from kling_once.media.types import ConformMode, PictureBounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.media.types import ConformedPicture
+    from kling_once.media.types import ConformedPicture
 
 
 def saved(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.types import ClipBounds, ConformMode, TrimWindow
+from kling_once.media.conform import conform_clip
+from kling_once.media.types import ClipBounds, ConformMode, TrimWindow
 from tests.media.codecs import X264, X265
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.errors import MediaStopped
-from kling_direct.media.cuts import find_cuts
+from kling_once.errors import MediaStopped
+from kling_once.media.cuts import find_cuts
 
 if TYPE_CHECKING:
     from pathlib import Path

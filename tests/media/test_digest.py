@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from kling_direct.errors import MediaStopped, UnreadableMedia
-from kling_direct.media.digest import clip_digest, frames_digest, picture_digest, url_digest
-from kling_direct.media.types import Frames, TrimWindow
+from kling_once.errors import MediaStopped, UnreadableMedia
+from kling_once.media.digest import clip_digest, frames_digest, picture_digest, url_digest
+from kling_once.media.types import Frames, TrimWindow
 
 if TYPE_CHECKING:
     from pathlib import Path

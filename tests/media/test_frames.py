@@ -12,21 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kling_direct.errors import MediaStopped, NotEnoughMemory, UnreadableMedia
-from kling_direct.media import decode as decoding
-from kling_direct.media import memory
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.decode import decode_clip, frames_memory_bytes
-from kling_direct.media.decode_sound import decode_sound
-from kling_direct.media.encode import encode_frames
-from kling_direct.media.probe import probe_clip
-from kling_direct.media.types import ConformMode, Frames, TrimWindow
+from kling_once.errors import MediaStopped, NotEnoughMemory, UnreadableMedia
+from kling_once.media import decode as decoding
+from kling_once.media import memory
+from kling_once.media.conform import conform_clip
+from kling_once.media.decode import decode_clip, frames_memory_bytes
+from kling_once.media.decode_sound import decode_sound
+from kling_once.media.encode import encode_frames
+from kling_once.media.probe import probe_clip
+from kling_once.media.types import ConformMode, Frames, TrimWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.media.types import ClipBounds
+    from kling_once.media.types import ClipBounds
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.media

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kling_direct.media import memory
+from kling_once.media import memory
 
 SIZE_BYTES = 64_000_000
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from kling_direct.errors import MediaStopped, UnreadableMedia
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.probe import probe_clip, probe_picture
-from kling_direct.media.types import ConformMode
+from kling_once.errors import MediaStopped, UnreadableMedia
+from kling_once.media.conform import conform_clip
+from kling_once.media.probe import probe_clip, probe_picture
+from kling_once.media.types import ConformMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_direct.media.types import ClipBounds
+    from kling_once.media.types import ClipBounds
 
 
 def png(image: Image.Image, **options: Any) -> bytes:

@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kling_direct.errors import MediaStopped
-from kling_direct.media.conform import conform_clip, conform_picture
-from kling_direct.media.cuts import find_cuts
-from kling_direct.media.decode import decode_clip
-from kling_direct.media.decode_sound import decode_sound
-from kling_direct.media.digest import clip_digest, frames_digest, picture_digest
-from kling_direct.media.probe import probe_clip, probe_picture
-from kling_direct.media.types import ClipBounds, ConformMode, Frames
+from kling_once.errors import MediaStopped
+from kling_once.media.conform import conform_clip, conform_picture
+from kling_once.media.cuts import find_cuts
+from kling_once.media.decode import decode_clip
+from kling_once.media.decode_sound import decode_sound
+from kling_once.media.digest import clip_digest, frames_digest, picture_digest
+from kling_once.media.probe import probe_clip, probe_picture
+from kling_once.media.types import ClipBounds, ConformMode, Frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.media.types import PictureBounds, Stop
+    from kling_once.media.types import PictureBounds, Stop
 
 pytestmark = pytest.mark.media
 

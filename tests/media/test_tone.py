@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_direct.media import tone
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.types import ConformMode
+from kling_once.media import tone
+from kling_once.media.conform import conform_clip
+from kling_once.media.types import ConformMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_direct.media.types import ClipBounds
+    from kling_once.media.types import ClipBounds
 
 CURVES = {"pq": "smpte2084", "hlg": "arib-std-b67"}
 

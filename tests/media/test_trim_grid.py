@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from kling_direct.api.limits import Orientation
-from kling_direct.demo import MOTION
-from kling_direct.jobs.check import clip_bounds
-from kling_direct.media.conform import conform_clip
-from kling_direct.media.types import ConformMode, TrimWindow
+from kling_once.api.limits import Orientation
+from kling_once.demo import MOTION
+from kling_once.jobs.check import clip_bounds
+from kling_once.media.conform import conform_clip
+from kling_once.media.types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:
     from pathlib import Path

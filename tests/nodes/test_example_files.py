@@ -42,8 +42,8 @@ def test_every_node_names_its_pack_and_version(name: str) -> None:
     for node in workflow(name)["nodes"]:
         if node["type"] in NOTES:
             continue
-        ours = node["type"].startswith("KlingDirect_")
-        assert node["properties"]["cnr_id"] == ("kling-direct" if ours else "comfy-core")
+        ours = node["type"].startswith("KlingOnce_")
+        assert node["properties"]["cnr_id"] == ("kling-once" if ours else "comfy-core")
         assert node["properties"]["ver"]
         assert not ours or node["type"] in PROMISES
 
@@ -67,7 +67,7 @@ def test_what_the_page_queues_is_what_the_workflow_says(name: str) -> None:
         values = nodes[key].get("widgets_values") or []
         shown = [*values, ""]
         assert all(value in shown for value in constants), (constants, values)
-        if not queued["class_type"].startswith("KlingDirect_"):
+        if not queued["class_type"].startswith("KlingOnce_"):
             continue
         flat = {item["id"]: item for item in PROMISES[queued["class_type"]]["inputs"]}
         assert all(name.split(".")[0] in flat for name in queued["inputs"])

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module", name="graph")
 def graph_module() -> Any:
     """Load nodes/graph.py alone: the package beside it needs ComfyUI."""
-    spec = importlib.util.spec_from_file_location("kling_direct_graph", ROOT / "nodes" / "graph.py")
+    spec = importlib.util.spec_from_file_location("kling_once_graph", ROOT / "nodes" / "graph.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -29,7 +29,7 @@ def prompt(**changes: Any) -> dict[str, Any]:
     return {
         "1": {"class_type": "LoadImage", "inputs": {"image": "people/anna.png [input]"}},
         "2": {"class_type": "LoadVideo", "inputs": {"file": "dance.mp4"}},
-        "3": {"class_type": "KlingDirect_MotionControl", "inputs": inputs | changes},
+        "3": {"class_type": "KlingOnce_MotionControl", "inputs": inputs | changes},
         "4": {"class_type": "SaveVideo", "inputs": {"video": ["3", 0]}},
     }
 

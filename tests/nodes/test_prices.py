@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kling_direct.api.limits import Mode, Model
-from kling_direct.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
-from kling_direct.settings import load_settings
+from kling_once.api.limits import Mode, Model
+from kling_once.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
+from kling_once.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 RATES = {key: f"{(units * USD_PER_UNIT).normalize():f}" for key, units in UNITS_PER_SECOND.items()}
@@ -34,7 +34,7 @@ def mode_tips() -> list[str]:
     for language in ("en", "zh"):
         path = ROOT / "locales" / language / "nodeDefs.json"
         defs = json.loads(path.read_text(encoding="utf-8"))
-        texts += [defs[f"KlingDirect_{name}"]["inputs"]["mode"]["tooltip"] for name in PRICED]
+        texts += [defs[f"KlingOnce_{name}"]["inputs"]["mode"]["tooltip"] for name in PRICED]
     return texts
 
 
@@ -50,7 +50,7 @@ def test_the_price_of_every_model_and_mode_is_told(tip: str) -> None:
 
 @pytest.mark.parametrize("name", PRICED)
 def test_help_pages_have_the_table_and_its_date(name: str) -> None:
-    for page in [path for path in (ROOT / "js" / "docs").rglob("*.md") if f"KlingDirect_{name}" in str(path)]:
+    for page in [path for path in (ROOT / "js" / "docs").rglob("*.md") if f"KlingOnce_{name}" in str(path)]:
         text = page.read_text(encoding="utf-8")
         for model in Model:
             row = next(line for line in text.splitlines() if line.startswith(f"| {model.value} "))
@@ -59,9 +59,9 @@ def test_help_pages_have_the_table_and_its_date(name: str) -> None:
 
 
 def test_the_unit_and_the_servers_limits_are_told(monkeypatch: Any, tmp_path: Path) -> None:
-    for name in ("KLING_DIRECT_MAX_UNITS_PER_PROMPT", "KLING_DIRECT_MAX_UNITS_PER_DAY"):
+    for name in ("KLING_ONCE_MAX_UNITS_PER_PROMPT", "KLING_ONCE_MAX_UNITS_PER_DAY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("KLING_DIRECT_HOME", str(tmp_path))
+    monkeypatch.setenv("KLING_ONCE_HOME", str(tmp_path))
     settings = load_settings()
     tip = tooltips()["MAX_UNITS_TIP"]
     assert f"1 unit is {USD_PER_UNIT} USD" in tip

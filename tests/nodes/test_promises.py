@@ -29,7 +29,7 @@ def input_names(promise: dict[str, Any]) -> list[str]:
 
 def test_there_are_seven_nodes() -> None:
     assert len(PROMISES) == 7
-    assert all(name.startswith("KlingDirect_") for name in PROMISES)
+    assert all(name.startswith("KlingOnce_") for name in PROMISES)
 
 
 @pytest.mark.parametrize("node", PROMISES)

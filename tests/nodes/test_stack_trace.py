@@ -24,7 +24,7 @@ class Told(Exception):
 @pytest.fixture(scope="module")
 def without_our_lines() -> Any:
     """Load nodes/stack_trace.py alone: the package beside it needs ComfyUI."""
-    spec = importlib.util.spec_from_file_location("kling_direct_stack_trace", FILE)
+    spec = importlib.util.spec_from_file_location("kling_once_stack_trace", FILE)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

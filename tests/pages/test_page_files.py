@@ -40,7 +40,7 @@ def test_both_languages_say_everything(name: str) -> None:
 
 
 def test_every_text_that_a_script_asks_for_exists() -> None:
-    known = {key.removeprefix("klingDirect.") for key in texts("en", "main")}
+    known = {key.removeprefix("klingOnce.") for key in texts("en", "main")}
     for path in SCRIPTS:
         source = path.read_text(encoding="utf-8")
         for name in re.findall(r'words\(\s*"([^"]+)"', source):
@@ -50,16 +50,16 @@ def test_every_text_that_a_script_asks_for_exists() -> None:
 
 
 def test_every_state_and_stage_has_words() -> None:
-    from kling_direct.jobs.attempt import AttemptState  # noqa: PLC0415 - for this test alone
-    from kling_direct.jobs.progress import Stage  # noqa: PLC0415 - likewise
+    from kling_once.jobs.attempt import AttemptState  # noqa: PLC0415 - for this test alone
+    from kling_once.jobs.progress import Stage  # noqa: PLC0415 - likewise
 
     known = texts("en", "main")
-    assert all(f"klingDirect.state.{state.value}" in known for state in AttemptState)
-    assert all(f"klingDirect.stage.{stage.value}" in known for stage in Stage)
+    assert all(f"klingOnce.state.{state.value}" in known for state in AttemptState)
+    assert all(f"klingOnce.stage.{stage.value}" in known for stage in Stage)
 
 
 def test_one_script_is_the_entry_and_all_others_are_modules_that_it_imports() -> None:
-    assert [path.name for path in (ROOT / "js").rglob("*.js")] == ["kling_direct.js"]
+    assert [path.name for path in (ROOT / "js").rglob("*.js")] == ["kling_once.js"]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
@@ -82,7 +82,7 @@ def test_a_script_asks_no_node_to_serialize_itself(path: Path) -> None:
 
 
 def test_every_class_of_the_style_sheet_is_ours() -> None:
-    sheet = (ROOT / "js" / "kling_direct.css").read_text(encoding="utf-8")
+    sheet = (ROOT / "js" / "kling_once.css").read_text(encoding="utf-8")
     classes = re.findall(r"\.([A-Za-z][\w-]*)[^{}]*\{", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
     assert classes
-    assert all(name.startswith("kling-direct-") for name in classes)
+    assert all(name.startswith("kling-once-") for name in classes)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kling_direct.api.models import Task
-from kling_direct.api.service_codes import api_error
-from kling_direct.errors import BudgetReached, InputRefused, TaskFailed, Violation
-from kling_direct.pages.payloads import error_payload, number_of, task_payload
+from kling_once.api.models import Task
+from kling_once.api.service_codes import api_error
+from kling_once.errors import BudgetReached, InputRefused, TaskFailed, Violation
+from kling_once.pages.payloads import error_payload, number_of, task_payload
 
 
 def test_an_error_names_its_kind_what_to_do_and_the_task() -> None:

@@ -20,12 +20,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kling_direct.jobs.check import order_violations
-from kling_direct.jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoUrl
-from kling_direct.media.types import ConformMode
-from kling_direct.sandbox.rules import read_order
-from kling_direct.sandbox.wire import Refusal, parse_body
-from kling_direct.settings import Settings
+from kling_once.jobs.check import order_violations
+from kling_once.jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoUrl
+from kling_once.media.types import ConformMode
+from kling_once.sandbox.rules import read_order
+from kling_once.sandbox.wire import Refusal, parse_body
+from kling_once.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def theirs(fields: dict[str, Any]) -> bool:
 
 @pytest.fixture
 def operator(hermetic: None, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("KLING_DIRECT_CALLBACK_ORIGINS", CALLBACKS)
+    monkeypatch.setenv("KLING_ONCE_CALLBACK_ORIGINS", CALLBACKS)
     return Settings()
 
 

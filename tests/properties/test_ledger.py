@@ -23,12 +23,12 @@ from hypothesis.stateful import (
     rule,
 )
 
-from kling_direct.errors import BudgetReached, JobError, LeaseLost
-from kling_direct.jobs.attempt import Attempt, AttemptState
-from kling_direct.jobs.budget import Budget, Cap
-from kling_direct.jobs.job import Job, MotionControl, Order, Sender, Service, Spender, VideoUrl
-from kling_direct.jobs.key import job_key
-from kling_direct.jobs.ledger import Ledger, Reservation
+from kling_once.errors import BudgetReached, JobError, LeaseLost
+from kling_once.jobs.attempt import Attempt, AttemptState
+from kling_once.jobs.budget import Budget, Cap
+from kling_once.jobs.job import Job, MotionControl, Order, Sender, Service, Spender, VideoUrl
+from kling_once.jobs.key import job_key
+from kling_once.jobs.ledger import Ledger, Reservation
 
 LEASE_SECONDS = 60
 CAP = Decimal(5)

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_direct.api.limits import Mode, Model, Orientation
-from kling_direct.api.models import CreateRequest, Task
-from kling_direct.sandbox.rules import read_order
-from kling_direct.sandbox.wire import parse_body
+from kling_once.api.limits import Mode, Model, Orientation
+from kling_once.api.models import CreateRequest, Task
+from kling_once.sandbox.rules import read_order
+from kling_once.sandbox.wire import parse_body
 
 texts = st.text(max_size=60)
 urls = st.builds(

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
-PACK = "kling_direct_pack"
+PACK = "kling_once_pack"
 
 
 def part(name: str) -> Any:
-    """Return a module of the pack, such as `kling_direct.jobs.engine`."""
+    """Return a module of the pack, such as `kling_once.jobs.engine`."""
     if PACK not in sys.modules:
         spec = importlib.util.spec_from_file_location(
             PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
@@ -96,15 +96,15 @@ class Served:
         self.engine.close()
 
     def get(self, path: str, **params: Any) -> httpx.Response:
-        return self.http.get(f"/kling_direct{path}", params=params)
+        return self.http.get(f"/kling_once{path}", params=params)
 
     def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.post(f"/kling_direct{path}", json={} if body is None else body, headers=names)
+        return self.http.post(f"/kling_once{path}", json={} if body is None else body, headers=names)
 
     def order(self, **changes: Any) -> Any:
         """Return an order of the small inputs, of the pack's own types."""
-        job = part("kling_direct.jobs.job")
+        job = part("kling_once.jobs.job")
         motion = {
             name: changes.pop(name)
             for name in tuple(changes)
@@ -138,8 +138,8 @@ def serve(folders: dict[str, Path]) -> Iterator[Callable[..., Served]]:
     running: list[Served] = []
 
     def start(**settings: Any) -> Served:
-        load = part("kling_direct.settings").load_settings
-        running.append(Served(part("kling_direct.jobs.engine").Engine(load(**settings)), folders))
+        load = part("kling_once.settings").load_settings
+        running.append(Served(part("kling_once.jobs.engine").Engine(load(**settings)), folders))
         return running[-1]
 
     yield start
@@ -154,8 +154,8 @@ def served(serve: Callable[..., Served], sandbox: Any) -> Served:
 
 @pytest.fixture
 def code_of() -> Callable[[Served], str]:
-    """Return what `kling-direct keys allow` would print."""
-    allow = part("kling_direct.jobs.one_time_code").allow_once
+    """Return what `kling-once keys allow` would print."""
+    allow = part("kling_once.jobs.one_time_code").allow_once
     return lambda served: allow(served.engine.ledger().database, served.engine.clock.now())
 
 
@@ -165,7 +165,7 @@ def graph_of(**inputs: Any) -> dict[str, Any]:
         "1": {"class_type": "LoadImage", "inputs": {"image": "figure.png"}},
         "2": {"class_type": "LoadVideo", "inputs": {"file": "walk.mp4"}},
         "3": {
-            "class_type": "KlingDirect_MotionControl",
+            "class_type": "KlingOnce_MotionControl",
             "inputs": {
                 "image": ["1", 0],
                 "model": "kling-v2-6",

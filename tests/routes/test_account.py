@@ -46,7 +46,7 @@ def test_browsing_own_shows_and_fetches_the_ledgers_tasks_alone(
     task_id = sandbox.tasks()[0]["task_id"]
     answer = other.post("/account/adopt", {"service": "sandbox", "task_id": task_id})
     assert answer.status_code == 404
-    assert "KLING_DIRECT_ACCOUNT_BROWSE" in answer.json()["hint"]
+    assert "KLING_ONCE_ACCOUNT_BROWSE" in answer.json()["hint"]
 
 
 def test_a_task_that_nobody_knows_is_a_clean_404(served: Any) -> None:

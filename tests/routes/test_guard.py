@@ -43,23 +43,23 @@ def refused(answer: Any, status: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://["])
 def test_a_page_of_another_origin_is_refused(served: Any, origin: str) -> None:
-    refused(served.http.get("/kling_direct/jobs", headers={"Origin": origin}), 403)
+    refused(served.http.get("/kling_once/jobs", headers={"Origin": origin}), 403)
     refused(served.post("/hold", {"held": True}, Origin=origin), 403)
 
 
 def test_a_cross_site_request_without_origin_is_refused(served: Any) -> None:
-    refused(served.http.get("/kling_direct/jobs", headers={"Sec-Fetch-Site": "cross-site"}), 403)
+    refused(served.http.get("/kling_once/jobs", headers={"Sec-Fetch-Site": "cross-site"}), 403)
 
 
 def test_an_origin_that_the_operator_trusts_may_ask(serve: Callable[..., Any], sandbox: Any) -> None:
     served = serve(trusted_origins="https://studio.example")
-    answer = served.http.get("/kling_direct/jobs", headers={"Origin": "https://studio.example"})
+    answer = served.http.get("/kling_once/jobs", headers={"Origin": "https://studio.example"})
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 def test_a_body_that_is_not_json_by_its_type_is_refused(served: Any, kind: str) -> None:
-    answer = served.http.post("/kling_direct/hold", content=b'{"held": true}', headers={"Content-Type": kind})
+    answer = served.http.post("/kling_once/hold", content=b'{"held": true}', headers={"Content-Type": kind})
     refused(answer, 415)
     assert served.get("/status").json()["held_since"] is None
 
@@ -67,9 +67,9 @@ def test_a_body_that_is_not_json_by_its_type_is_refused(served: Any, kind: str) 
 def test_a_body_of_10_mb_is_refused(served: Any) -> None:
     headers = {"Content-Type": "application/json"}
     body = b'{"profile": "' + b"x" * 10_000_000 + b'"}'
-    refused(served.http.post("/kling_direct/keys/test", content=body, headers=headers), 413)
+    refused(served.http.post("/kling_once/keys/test", content=body, headers=headers), 413)
     chunks = (body[start : start + 65536] for start in range(0, len(body), 65536))
-    refused(served.http.post("/kling_direct/keys/test", content=chunks, headers=headers), 413)
+    refused(served.http.post("/kling_once/keys/test", content=chunks, headers=headers), 413)
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_a_body_of_10_mb_is_refused(served: Any) -> None:
 )
 def test_a_body_that_is_no_json_object_is_refused(served: Any, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
-    refused(served.http.post("/kling_direct/hold", content=body, headers=headers), 400)
+    refused(served.http.post("/kling_once/hold", content=body, headers=headers), 400)
 
 
 @pytest.mark.parametrize("key", ["..%2F..%2Fledger.db", "%2e%2e", "v1", "V1" + "0" * 64, "v1" + "g" * 64])
 def test_a_path_that_names_no_job_is_refused(served: Any, key: str) -> None:
     for name in ("", "/workflow", "/picture", "/poster", "/video"):
-        assert served.http.get(f"/kling_direct/jobs/{key}{name}").status_code in {404, 422}
+        assert served.http.get(f"/kling_once/jobs/{key}{name}").status_code in {404, 422}
 
 
 def test_dots_in_every_parameter_are_refused_or_harmless(served: Any, graph_of: Any) -> None:
@@ -132,7 +132,7 @@ def test_through_a_proxy_nothing_trusted_is_changed(served: Any, headers: dict[s
     for path, body in TRUSTED:
         hint = refused(served.post(path, body, **headers), 403)["hint"]
         assert "KLINGAI_API_KEY" in hint
-        assert "kling-direct keys allow" in hint
+        assert "kling-once keys allow" in hint
 
 
 def test_a_host_name_that_leads_here_is_not_this_machine(served: Any) -> None:
@@ -147,8 +147,8 @@ def test_a_host_name_that_leads_here_is_not_this_machine(served: Any) -> None:
 def test_a_page_of_a_host_name_that_leads_here_learns_nothing(served: Any, name: str) -> None:
     host = f"{name}:{served.port}"
     for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}):
-        answer = served.http.get("/kling_direct/jobs", headers=headers)
-        assert "KLING_DIRECT_TRUSTED_ORIGINS" in refused(answer, 403)["hint"]
+        answer = served.http.get("/kling_once/jobs", headers=headers)
+        assert "KLING_ONCE_TRUSTED_ORIGINS" in refused(answer, 403)["hint"]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_page_of_a_host_name_that_leads_here_learns_nothing(served: Any, name:
 )
 def test_a_name_of_this_machine_may_look(served: Any, name: str) -> None:
     host = f"{name}:{served.port}"
-    answer = served.http.get("/kling_direct/jobs", headers={"Host": host, "Origin": f"http://{host}"})
+    answer = served.http.get("/kling_once/jobs", headers={"Host": host, "Origin": f"http://{host}"})
     assert answer.status_code == 200
 
 
@@ -166,9 +166,9 @@ def test_a_name_that_a_proxy_or_the_operator_answers_for_may_look(
     served, trusting = serve(), serve(trusted_origins="https://studio.example:8443")
     headers = {"Host": "studio.example"}
     del served.http.headers["Origin"], trusting.http.headers["Origin"]
-    assert served.http.get("/kling_direct/jobs", headers=headers).status_code == 403
-    assert served.http.get("/kling_direct/jobs", headers=headers | FORWARDING[1]).status_code == 200
-    assert trusting.http.get("/kling_direct/jobs", headers=headers).status_code == 200
+    assert served.http.get("/kling_once/jobs", headers=headers).status_code == 403
+    assert served.http.get("/kling_once/jobs", headers=headers | FORWARDING[1]).status_code == 200
+    assert trusting.http.get("/kling_once/jobs", headers=headers).status_code == 200
 
 
 def test_behind_a_proxy_that_the_operator_names_nobody_is_this_machine(
@@ -208,7 +208,7 @@ def bare_proxy(served: Any, tmp_path: Path, eventually: Callable[..., Any]) -> I
 
     def answers() -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{url}/kling_direct/keys").status_code == 200
+            return httpx.get(f"{url}/kling_once/keys").status_code == 200
         return False
 
     eventually(answers, "nginx passes on")
@@ -219,9 +219,9 @@ def bare_proxy(served: Any, tmp_path: Path, eventually: Callable[..., Any]) -> I
 
 def test_through_a_proxy_that_hides_itself_nothing_trusted_is_changed(served: Any, bare_proxy: str) -> None:
     for path, body in TRUSTED:
-        answer = httpx.post(f"{bare_proxy}/kling_direct{path}", json=body, headers={"Origin": served.origin})
+        answer = httpx.post(f"{bare_proxy}/kling_once{path}", json=body, headers={"Origin": served.origin})
         refused(answer, 403)
-    assert httpx.get(f"{bare_proxy}/kling_direct/keys").json()["may_change"] is False
+    assert httpx.get(f"{bare_proxy}/kling_once/keys").json()["may_change"] is False
 
 
 def test_a_program_without_a_page_needs_a_code_as_well(served: Any) -> None:
@@ -254,5 +254,5 @@ def test_get_changes_nothing(served: Any) -> None:
 def test_the_page_knows_beforehand_whether_it_may_change_keys(served: Any) -> None:
     del served.http.headers["Origin"]
     assert served.get("/keys").json()["may_change"] is True
-    answer = served.http.get("/kling_direct/keys", headers={"X-Forwarded-For": "10.0.0.9"})
+    answer = served.http.get("/kling_once/keys", headers={"X-Forwarded-For": "10.0.0.9"})
     assert answer.json()["may_change"] is False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_picture_poster_and_video_are_served(served: Any) -> None:
         answer = served.get(f"/jobs/{key}/{name}")
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == kind
-    part = served.http.get(f"/kling_direct/jobs/{key}/video", headers={"Range": "bytes=0-9"})
+    part = served.http.get(f"/kling_once/jobs/{key}/video", headers={"Range": "bytes=0-9"})
     assert part.status_code == 206
     assert len(part.content) == 10
 
@@ -134,7 +134,7 @@ def test_an_old_trouble_is_not_told_of_a_job_that_is_done_since(
 def unsent(served: Any, sandbox: Any, part: Any) -> str:
     """Return a job whose order ended right before the create."""
     sandbox.script("get", *["ok"] * LOOKS_BEFORE_CREATE, "status-401")
-    with pytest.raises(part("kling_direct.errors").KlingDirectError):
+    with pytest.raises(part("kling_once.errors").KlingOnceError):
         served.run()
     assert sandbox.creates() == []
     return served.get("/jobs").json()["jobs"][0]["job_key"]
@@ -154,13 +154,13 @@ def test_a_job_that_was_never_sent_costs_nothing_and_can_be_forgotten(
 
 def change_attempt(served: Any, part: Any, **columns: Any) -> None:
     """Write what a process leaves behind that works on the only attempt, or was killed."""
-    attempts = part("kling_direct.jobs.tables").attempts
+    attempts = part("kling_once.jobs.tables").attempts
     with served.engine.ledger().database.write() as connection:
         connection.execute(attempts.update().values(columns))
 
 
 def test_a_job_that_somebody_works_on_cannot_be_forgotten(served: Any, unsent: str, part: Any) -> None:
-    milliseconds = part("kling_direct.jobs.attempt").milliseconds
+    milliseconds = part("kling_once.jobs.attempt").milliseconds
     now = served.engine.clock.now()
     change_attempt(served, part, owner="another", lease_until=milliseconds(now + timedelta(seconds=30)))
     assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 409
@@ -183,7 +183,7 @@ def test_where_paid_services_are_off_only_what_is_here_is_collected(
 ) -> None:
     monkeypatch.setenv("KLINGAI_BASE_URL", sandbox.origin)
     monkeypatch.setenv("KLINGAI_API_KEY", DEFAULT_API_KEY)
-    served, job = serve(), part("kling_direct.jobs.job")
+    served, job = serve(), part("kling_once.jobs.job")
     key = served.run(service=job.Service.KLING, video=job.VideoUrl(sandbox.upload(small_clip)))
     served.off_text = "Started with --disable-api-nodes."
     asked = len(sandbox.calls())
@@ -212,7 +212,7 @@ def test_an_unknown_job_is_a_clean_404(served: Any) -> None:
 
 
 def test_the_workflow_that_made_a_job_is_given_alone(served: Any, part: Callable[[str], Any]) -> None:
-    graph = part("kling_direct.jobs.graphs").Graph("signature", {"nodes": [1], "version": 0.4})
+    graph = part("kling_once.jobs.graphs").Graph("signature", {"nodes": [1], "version": 0.4})
     key = served.run(graph=graph)
     assert served.get("/jobs").json()["jobs"][0]["has_workflow"] is True
     assert served.get(f"/jobs/{key}/workflow").json() == {"workflow": {"nodes": [1], "version": 0.4}}
@@ -227,7 +227,7 @@ def stored_workflows(served: Any) -> list[Any]:
 def test_a_forgotten_jobs_workflow_is_gone_unless_another_job_has_it(
     served: Any, part: Callable[[str], Any]
 ) -> None:
-    graph = part("kling_direct.jobs.graphs").Graph
+    graph = part("kling_once.jobs.graphs").Graph
     keys = [served.run(take=take, graph=graph(f"take {take}", {"nodes": [1]})) for take in range(2)]
     served.post(f"/jobs/{keys[0]}/forget", {})
     assert served.get(f"/jobs/{keys[0]}/workflow").status_code == 404
@@ -240,5 +240,5 @@ def test_of_a_graph_that_is_queued_again_and_again_one_workflow_is_stored(
     served: Any, part: Callable[[str], Any]
 ) -> None:
     for position in range(3):
-        served.run(graph=part("kling_direct.jobs.graphs").Graph("signature", {"nodes": [], "at": position}))
+        served.run(graph=part("kling_once.jobs.graphs").Graph("signature", {"nodes": [], "at": position}))
     assert stored_workflows(served) == [{"nodes": [], "at": 2}]

@@ -7,7 +7,7 @@ import logging
 import stat
 from typing import TYPE_CHECKING, Any
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def test_a_new_key_leaves_the_address_of_its_profile_as_it_is(served: Any) -> No
 def test_the_page_learns_how_many_paid_tasks_wait_for_a_key(
     serve: Any, sandbox: Any, part: Any, small_clip: Any, eventually: Any
 ) -> None:
-    served, job = serve(), part("kling_direct.jobs.job")
+    served, job = serve(), part("kling_once.jobs.job")
     path = served.engine.settings.credentials_file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(0o600)

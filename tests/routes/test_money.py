@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 
 
 def live(served: Any, **changes: Any) -> Any:
@@ -29,8 +29,8 @@ def test_on_hold_nothing_live_is_bought_and_the_sandbox_goes_on(
 ) -> None:
     served = live_server()
     assert served.post("/hold", {"held": True}).json()["held_since"]
-    url = part("kling_direct.jobs.job").VideoUrl(sandbox.upload(small_clip))
-    held = part("kling_direct.errors").SubmissionsHeld
+    url = part("kling_once.jobs.job").VideoUrl(sandbox.upload(small_clip))
+    held = part("kling_once.errors").SubmissionsHeld
     with pytest.raises(held, match="on hold since"):
         served.engine.run(live(served, video=url)).result(60)
     assert sandbox.creates() == []
@@ -45,7 +45,7 @@ def test_the_hold_survives_a_restart_and_ends_when_released(
     again = live_server()
     assert again.get("/status").json()["held_since"]
     assert again.post("/hold", {"held": False}).json()["held_since"] is None
-    url = part("kling_direct.jobs.job").VideoUrl(sandbox.upload(small_clip))
+    url = part("kling_once.jobs.job").VideoUrl(sandbox.upload(small_clip))
     again.engine.run(live(again, video=url)).result(60)
     assert len(sandbox.creates()) == 1
 
@@ -74,31 +74,31 @@ def test_limits_are_written_to_the_file_and_hold_at_once(served: Any, part: Any)
         "max_units_per_day": 1.0,
         "from_environment": [],
     }
-    with pytest.raises(part("kling_direct.errors").BudgetReached):
+    with pytest.raises(part("kling_once.errors").BudgetReached):
         served.run()
-    path = part("kling_direct.settings").config_folder() / "settings.json"
+    path = part("kling_once.settings").config_folder() / "settings.json"
     assert json.loads(path.read_text()) == {"max_units_per_prompt": 1.0, "max_units_per_day": 1.0}
 
 
 def test_limits_that_the_environment_sets_are_changed_there(
     served: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KLING_DIRECT_MAX_UNITS_PER_DAY", "5")
+    monkeypatch.setenv("KLING_ONCE_MAX_UNITS_PER_DAY", "5")
     answer = served.post("/limits", {"max_units_per_day": 10})
     assert answer.status_code == 422
-    assert "KLING_DIRECT_MAX_UNITS_PER_DAY" in answer.json()["message"]
+    assert "KLING_ONCE_MAX_UNITS_PER_DAY" in answer.json()["message"]
 
 
 def test_a_limit_is_changed_beside_one_that_the_environment_sets(
     serve: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch, part: Any
 ) -> None:
-    monkeypatch.setenv("KLING_DIRECT_MAX_UNITS_PER_DAY", "5")
+    monkeypatch.setenv("KLING_ONCE_MAX_UNITS_PER_DAY", "5")
     served = serve()
     assert served.get("/status").json()["limits"]["from_environment"] == ["max_units_per_day"]
     answer = served.post("/limits", {"max_units_per_prompt": 2, "max_units_per_day": 5})
     assert answer.status_code == 200, answer.text
     assert served.get("/status").json()["limits"]["max_units_per_prompt"] == 2.0
-    path = part("kling_direct.settings").config_folder() / "settings.json"
+    path = part("kling_once.settings").config_folder() / "settings.json"
     assert json.loads(path.read_text()) == {"max_units_per_prompt": 2.0}
     assert served.post("/limits", {"max_units_per_prompt": 3, "max_units_per_day": 6}).status_code == 422
     assert served.get("/status").json()["limits"]["max_units_per_prompt"] == 2.0

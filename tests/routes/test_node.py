@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_paid_is_said_only_of_a_graph_that_the_ledger_knows(served: Any, graph_o
     signature = served.place().signature(graph, "3")
     ask = {"node_id": "3", "prompt": graph}
     assert served.post("/node", ask).json()["paid"] is False
-    key = served.run(graph=part("kling_direct.jobs.graphs").Graph(signature))
+    key = served.run(graph=part("kling_once.jobs.graphs").Graph(signature))
     assert served.post("/node", ask).json()["paid"] is True
     changed = graph_of(service="sandbox", prompt="another")
     assert served.post("/node", {"node_id": "3", "prompt": changed}).json()["paid"] is False
@@ -82,7 +82,7 @@ def test_paid_is_said_only_of_a_graph_that_the_ledger_knows(served: Any, graph_o
 
 def graph_that_ordered(served: Any, part: Any, graph: dict[str, Any]) -> Any:
     """Return the pack's own Graph of an API prompt's node 3."""
-    return part("kling_direct.jobs.graphs").Graph(served.place().signature(graph, "3"))
+    return part("kling_once.jobs.graphs").Graph(served.place().signature(graph, "3"))
 
 
 def test_a_list_is_not_paid_while_one_of_its_jobs_has_failed(
@@ -92,7 +92,7 @@ def test_a_list_is_not_paid_while_one_of_its_jobs_has_failed(
     graph = graph_that_ordered(served, part, prompt)
     served.run(graph=graph)
     sandbox.script("create", "task-failed")
-    with pytest.raises(part("kling_direct.errors").TaskFailed):
+    with pytest.raises(part("kling_once.errors").TaskFailed):
         served.run(graph=graph, prompt="the second item")
     ask = {"node_id": "3", "prompt": prompt}
     assert served.post("/node", ask).json()["paid"] is False
@@ -107,7 +107,7 @@ def test_a_list_is_not_paid_while_one_of_its_jobs_was_never_begun(
     prompt = graph_of(service="sandbox")
     graph = graph_that_ordered(served, part, prompt)
     served.run(graph=graph)
-    with pytest.raises(part("kling_direct.errors").BudgetReached):
+    with pytest.raises(part("kling_once.errors").BudgetReached):
         served.run(graph=graph, prompt="the second item")
     assert served.post("/node", {"node_id": "3", "prompt": prompt}).json()["paid"] is False
 
@@ -117,7 +117,7 @@ def test_what_was_paid_in_another_region_is_not_paid_here(
 ) -> None:
     monkeypatch.setenv("KLINGAI_BASE_URL", sandbox.origin)
     monkeypatch.setenv("KLINGAI_API_KEY", DEFAULT_API_KEY)
-    first, job = serve(), part("kling_direct.jobs.job")
+    first, job = serve(), part("kling_once.jobs.job")
     prompt = graph_of()
     graph = graph_that_ordered(first, part, prompt)
     first.run(graph=graph, service=job.Service.KLING, video=job.VideoUrl(sandbox.upload(small_clip)))
@@ -137,14 +137,14 @@ def counted_checks(served: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_equal_questions_at_once_measure_the_media_once(
     served: Any, graph_of: Any, part: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
-    prepare = part("kling_direct.jobs.checking").prepare
+    prepare = part("kling_once.jobs.checking").prepare
     asked, sign = [], part("nodes.graph").signature
 
     def held(*values: Any, **named: Any) -> Any:
         eventually(lambda: len(asked) == 2, "both have asked")
         return prepare(*values, **named)
 
-    monkeypatch.setattr(part("kling_direct.jobs.checking"), "prepare", held)
+    monkeypatch.setattr(part("kling_once.jobs.checking"), "prepare", held)
     monkeypatch.setattr(part("nodes.graph"), "signature", lambda *of: (asked.append(of), sign(*of))[1])
     made = counted_checks(served, monkeypatch)
     body = {"node_id": "3", "prompt": graph_of()}

@@ -12,17 +12,17 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
-CASES = int(os.environ.get("KLING_DIRECT_SCHEMATHESIS_CASES", "80"))
+CASES = int(os.environ.get("KLING_ONCE_SCHEMATHESIS_CASES", "80"))
 """For each route; there are 21, so that the default makes more than 1,000."""
 
 
 def test_the_description_in_docs_is_up_to_date(part: Any) -> None:
-    """To renew it: python -c 'from kling_direct.pages.openapi import text; print(text("1"), end="")'."""
-    assert DESCRIPTION.read_text(encoding="utf-8") == part("kling_direct.pages.openapi").text("1")
+    """To renew it: python -c 'from kling_once.pages.openapi import text; print(text("1"), end="")'."""
+    assert DESCRIPTION.read_text(encoding="utf-8") == part("kling_once.pages.openapi").text("1")
 
 
 def test_every_endpoint_is_described_and_handled(part: Any) -> None:
-    endpoints = part("kling_direct.pages.endpoints").ENDPOINTS
+    endpoints = part("kling_once.pages.endpoints").ENDPOINTS
     assert {one.name for one in endpoints} == set(part("routes.handlers").HANDLERS)
     described = json.loads(DESCRIPTION.read_text(encoding="utf-8"))["paths"]
     assert {(one.path, one.method.lower()) for one in endpoints} == {

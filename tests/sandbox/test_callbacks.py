@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
-from kling_direct.sandbox import SandboxOptions, Transitions
-from kling_direct.sandbox.callbacks import Callbacks
+from kling_once.sandbox import SandboxOptions, Transitions
+from kling_once.sandbox.callbacks import Callbacks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

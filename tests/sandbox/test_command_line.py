@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import kling_direct.sandbox
-from kling_direct.sandbox import (
+import kling_once.sandbox
+from kling_once.sandbox import (
     DEFAULT_ACCESS_KEY,
     DEFAULT_API_KEY,
     DEFAULT_SECRET_KEY,
@@ -19,9 +19,9 @@ from kling_direct.sandbox import (
     SandboxOptions,
     Transitions,
 )
-from kling_direct.sandbox.__main__ import main
+from kling_once.sandbox.__main__ import main
 
-FOLDER = Path(kling_direct.sandbox.__file__).parent
+FOLDER = Path(kling_once.sandbox.__file__).parent
 
 
 def test_a_taken_port_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,9 +104,9 @@ def test_the_package_imports_nothing_else_of_ours_and_nothing_heavy() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom):
                 assert node.level <= 1, path
-                assert not (node.module or "").startswith("kling_direct"), path
+                assert not (node.module or "").startswith("kling_once"), path
             if isinstance(node, ast.Import):
-                assert not any(name.name.startswith("kling_direct") for name in node.names), path
-    check = "import sys, kling_direct.sandbox; print({'av', 'PIL', 'numpy', 'torch'} & set(sys.modules))"
+                assert not any(name.name.startswith("kling_once") for name in node.names), path
+    check = "import sys, kling_once.sandbox; print({'av', 'PIL', 'numpy', 'torch'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from kling_direct.sandbox import Sandbox, SandboxOptions
+from kling_once.sandbox import Sandbox, SandboxOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ async def test_embedded_without_a_token_one_is_made_up(state: Path) -> None:
 async def test_health_and_downloads_need_none(start: Any, draw_clip: Any) -> None:
     bench = await start(embedded=True)
     health = await bench.call("GET", "/sandbox/health", headers={})
-    assert health.body == {"sandbox": "kling-direct", "version": "1"}
+    assert health.body == {"sandbox": "kling-once", "version": "1"}
     answer = await bench.call("GET", bench.fields["video_url"], headers={"Range": "bytes=4-7"})
     assert (answer.status, answer.body) == (206, b"ftyp")
 
@@ -85,7 +85,7 @@ async def test_an_upload_is_kept_by_content(bench: Any) -> None:
 async def test_an_upload_past_the_limit_is_413_and_leaves_nothing(
     bench: Any, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kling_direct.sandbox.control.UPLOAD_MAX_BYTES", 1000)
+    monkeypatch.setattr("kling_once.sandbox.control.UPLOAD_MAX_BYTES", 1000)
     before = sorted((state / "uploads").iterdir())
     headers = {"X-Sandbox-Token": bench.sandbox.token}
     answer = await bench.call("POST", "/sandbox/files", data=io.BytesIO(bytes(2000)), headers=headers)

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kling_direct.sandbox.faults import ENDPOINTS, KNOWN, parse_fault
+from kling_once.sandbox.faults import ENDPOINTS, KNOWN, parse_fault
 
 CREATE = "/v1/videos/motion-control"
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 from PIL import Image
 
-from kling_direct.sandbox import Sandbox, SandboxOptions
+from kling_once.sandbox import Sandbox, SandboxOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from kling_direct.sandbox.rules import (
+from kling_once.sandbox.rules import (
     ClipFacts,
     PictureFacts,
     judge_clip,

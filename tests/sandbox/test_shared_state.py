@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from kling_direct.sandbox import DEFAULT_API_KEY
+from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def process(state: Path, *arguments: str) -> AsyncIterator[tuple[str, asyn
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "kling_direct.sandbox",
+        "kling_once.sandbox",
         "--port=0",
         f"--state={state}",
         "--quick-results",
@@ -152,7 +152,7 @@ async def test_tasks_and_results_are_there_after_a_restart(start: Any) -> None:
 async def test_the_command_line_says_where_it_listens_and_stops_on_sigterm(tmp_path: Path) -> None:
     async with process(tmp_path / "new") as (origin, child), aiohttp.ClientSession() as session:
         async with session.get(origin + "/sandbox/health") as answer:
-            assert (await answer.json())["sandbox"] == "kling-direct"
+            assert (await answer.json())["sandbox"] == "kling-once"
         child.terminate()
         assert await asyncio.wait_for(child.wait(), 10) == 0
 

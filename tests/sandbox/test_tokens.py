@@ -9,7 +9,7 @@ from typing import Any
 import jwt
 import pytest
 
-from kling_direct.sandbox import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY
+from kling_once.sandbox import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY
 
 CREATE = "/v1/videos/motion-control"
 NOW = 1_800_000_000

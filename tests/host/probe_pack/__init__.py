@@ -124,7 +124,7 @@ class Expand(io.ComfyNode):
     def execute(cls, image, video, take):
         graph = GraphBuilder()
         source = {"motion_source": "video", "motion_source.video": video}
-        node = graph.node("KlingDirect_MotionControl", image=image, take=take, mode="pro", **source)
+        node = graph.node("KlingOnce_MotionControl", image=image, take=take, mode="pro", **source)
         return io.NodeOutput(node.out(0), node.out(8), expand=graph.finalize())
 
 

@@ -1,8 +1,0 @@
-"""`python -m kling_direct`: the command line where nothing was installed, as in ComfyUI's folder."""
-
-from __future__ import annotations
-
-from .cli import main
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,249 @@
+"""The reference video in the user's own bucket, behind a signed link that expires.
+
+obstore is called in threads, never by its async functions: those leave a Rust thread that touches Python a
+moment after the answer, and one process in ten that ends right then is aborted (obstore 0.12.1, tried;
+https://github.com/PyO3/pyo3-async-runtimes/issues/40).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from ..errors import HostingError
+from ..settings import url_parts
+from .daemon_thread import in_daemon_thread
+from .fetch_check import Hop, check_fetch
+from .kept_value import kept_value
+from .leftover import Leftover, checked_digest
+from .lifetime import checked_lifetime
+from .media_host import HostedFile, MediaHost
+from .single_flight import SingleFlight
+from .stoppable_file import StoppableFile
+from .store_errors import store_error
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..settings import Settings
+
+FOLDER = "kling-once"
+INSTALL_ID = re.compile(r"[0-9a-f]{16}")
+LONGEST_LIFETIME = timedelta(days=7)
+"""The longest X-Amz-Expires: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+
+PART_BYTES = 8 * 2**20
+PARTS_AT_ONCE = 4
+"""Together the upload's memory, whatever the clip's size; a line of 0.5 Mbit/s will do."""
+UPLOAD_SECONDS = 600
+LOOK_SECONDS = 15
+"""For everything but uploads: looking, listing and deleting are small requests."""
+ABORT_SECONDS = 5.0
+"""How long an upload that is called off may take to remove the parts that are there already."""
+
+STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
+STORE_FAILURES = (BaseError, OSError, ValueError, TypeError)
+"""What obstore raises: its own tree, FileNotFoundError, and complaints about variables."""
+
+
+def install_id(home: Path) -> str:
+    """Return this home's 16 hex digits, made once; they keep several users of one bucket apart.
+
+    Raises:
+        HostingError: `<home>/install_id` cannot be read or made.
+    """
+    return kept_value(home / "install_id", lambda: secrets.token_hex(8), INSTALL_ID)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAddress:
+    """`KLING_ONCE_STORE_URL`, taken apart."""
+
+    scheme: str
+    bucket: str
+    prefix: str
+    """Empty, or ending in a slash."""
+
+    @classmethod
+    def parse(cls, url: str) -> StoreAddress:
+        """Read `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
+
+        Raises:
+            HostingError: another form; the message does not repeat it, since people put keys there.
+        """
+        parts = url_parts(url)
+        folders = [folder for folder in parts.path.split("/") if folder]
+        plain = all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in [parts.netloc, *folders])
+        if (
+            parts.scheme not in STORES
+            or not plain
+            or parts.query
+            or parts.fragment
+            or {".", ".."} & {*folders}
+        ):
+            raise HostingError(
+                "KLING_ONCE_STORE_URL is not an address of a bucket.",
+                hint="Write s3://bucket/prefix, gs://bucket/prefix or az://container/prefix; names may hold"
+                " letters, digits, '_', '.' and '-'. Keys belong into the store's own variables.",
+            )
+        return cls(parts.scheme, parts.netloc, "".join(f"{folder}/" for folder in folders))
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.bucket}"
+
+
+class ObjectStore(MediaHost):
+    """A bucket of the user's: S3 and everything that speaks it, Google, Azure.
+
+    Objects are named `<prefix>kling-once/<install id>/<digest>.mp4`, and nothing outside
+    `kling-once/<install id>/` is ever listed, written or deleted. Publishing the same clip several times at
+    once through one instance is one upload; of two processes that begin at the same moment each uploads it,
+    and one object is left. A link signed with temporary credentials ends with them,
+    whatever lifetime was asked for.
+    """
+
+    kind = "object_store"
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the address; the bucket is not touched yet.
+
+        Raises:
+            HostingError: `settings.store_url` is not an address of a bucket.
+        """
+        self._address = StoreAddress.parse(settings.store_url or "")
+        self._home = settings.home
+        self._stores: dict[int, S3Store | GCSStore | AzureStore] = {}
+        self._uploads = SingleFlight()
+
+    def location(self, file: HostedFile) -> str:
+        """Return `scheme://bucket/key`."""
+        return f"{self._address}/{self._key_of(file)}"
+
+    async def publish(self, file: HostedFile) -> str:
+        """Upload the clip, unless an object of its digest and size is there, and return `scheme://bucket/key`.
+
+        Readers see the whole object or none. The file is streamed; memory does not grow with its size.
+        """
+        key = self._key_of(file)
+        await self._uploads.run(key, lambda: self._upload(key, file))
+        return self.location(file)
+
+    async def sign(self, location: str, lifetime_seconds: float) -> str:
+        """Return a signed GET that lives a minute longer than asked, at most S3's 7 days."""
+        expires = checked_lifetime(lifetime_seconds, LONGEST_LIFETIME)
+        key = self._key(location)
+        try:
+            return await in_daemon_thread(lambda: obstore.sign(self._opened(), "GET", key, expires))
+        except STORE_FAILURES as error:
+            raise store_error(error, "Signing the clip's link", str(self._address)) from None
+
+    async def verify(self, url: str, file: HostedFile) -> None:
+        """Fetch three parts through the signed link and compare them with the file."""
+        await check_fetch(
+            url,
+            file,
+            Hop(
+                name="the object store",
+                missing="The clip is no longer there: run again, and it is uploaded again.",
+                denied="The credentials may not read, or have ended, or a bucket policy forbids it.",
+                down="Check that the store's endpoint can be reached from outside.",
+            ),
+        )
+
+    async def withdraw(self, location: str) -> None:
+        """Delete the object; one that is already gone is no error."""
+        key = self._key(location)
+        try:
+            await in_daemon_thread(lambda: obstore.delete(self._opened(), key))
+        except FileNotFoundError:
+            return
+        except STORE_FAILURES as error:
+            raise store_error(error, "Deleting the clip", str(self._address)) from None
+
+    async def leftovers(self) -> list[Leftover]:
+        """Return every object under this home's install id, in no particular order.
+
+        Raises:
+            HostingError: the store does not answer or denies listing.
+        """
+        try:
+            return await in_daemon_thread(self._listed)
+        except STORE_FAILURES as error:
+            raise store_error(error, "Listing our clips", str(self._address)) from None
+
+    def _listed(self) -> list[Leftover]:
+        folder = self._folder()
+        return [
+            Leftover(f"{self._address}/{item['path']}", item["size"], item["last_modified"])
+            for chunk in obstore.list(self._opened(), prefix=folder)
+            for item in chunk
+            if item["path"].startswith(folder)
+        ]
+
+    async def _upload(self, key: str, file: HostedFile) -> None:
+        stopped = threading.Event()
+        sending = asyncio.ensure_future(in_daemon_thread(self._send, key, file, stopped))
+        try:
+            await asyncio.shield(sending)
+        except STORE_FAILURES as error:
+            raise store_error(error, "Uploading the clip", str(self._address)) from None
+        except asyncio.CancelledError:
+            stopped.set()
+            done, _ = await asyncio.wait({sending}, timeout=ABORT_SECONDS)
+            _ = [ended.exception() for ended in done]  # marks it as seen
+            raise
+
+    def _send(self, key: str, file: HostedFile, stopped: threading.Event) -> None:
+        if self._size(key) == file.size_bytes:
+            return
+        with StoppableFile(file, stopped) as reader:
+            obstore.put(
+                self._opened(UPLOAD_SECONDS),
+                key,
+                reader,
+                attributes={"Content-Type": file.content_type},
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+
+    def _size(self, key: str) -> int | None:
+        try:
+            return obstore.head(self._opened(), key)["size"]
+        except FileNotFoundError:
+            return None
+
+    def _key_of(self, file: HostedFile) -> str:
+        return f"{self._folder()}{checked_digest(file.digest)}.mp4"
+
+    def _folder(self) -> str:
+        return f"{self._address.prefix}{FOLDER}/{install_id(self._home)}/"
+
+    def _key(self, location: str) -> str:
+        folder = f"{self._address}/{self._folder()}"
+        name = location.removeprefix(folder)
+        if name == location or not re.fullmatch(r"[0-9a-f]{64}\.mp4", name):
+            raise HostingError(
+                "The clip was put into another bucket, or by another installation; it is not touched.",
+                hint=f"KLING_ONCE_STORE_URL names {self._address} now.",
+            )
+        return self._folder() + name
+
+    def _opened(self, seconds: int = 0) -> S3Store | GCSStore | AzureStore:
+        """Return the store whose requests may take that long; 0 is LOOK_SECONDS."""
+        seconds = seconds or LOOK_SECONDS
+        if seconds not in self._stores:
+            kind: Any = STORES[self._address.scheme]
+            # Not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin.
+            config = {"timeout": f"{seconds}s", "connect_timeout": "10s"}
+            retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=seconds)}
+            self._stores[seconds] = kind(self._address.bucket, config=config, retry_config=retries)
+        return self._stores[seconds]

@@ -1,0 +1,76 @@
+"""Hand reference videos to a sandbox on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from ..api.http_client import open_client
+from ..api.private_traffic import private_traffic
+from ..errors import HostingError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from .leftover import Leftover
+    from .media_host import HostedFile
+
+CHUNK_BYTES: Final = 1 << 20
+UPLOAD_SECONDS: Final = 120.0
+
+
+@dataclass
+class SandboxHost:
+    """The upload path of a sandbox; it fetches from itself, so there is no hop to verify."""
+
+    origin: str
+    token: str | None = field(repr=False, default=None)
+    kind: str = "sandbox"
+
+    def location(self, file: HostedFile) -> str:  # noqa: ARG002 - the sandbox keeps its own house
+        """Return nothing: there is nothing to clean up."""
+        return ""
+
+    async def publish(self, file: HostedFile) -> str:
+        """Upload the file; the sandbox keeps equal content once.
+
+        Raises:
+            HostingError: the sandbox cannot be reached or refuses the file.
+        """
+        headers = {"Content-Type": file.content_type, "Content-Length": str(file.size_bytes)}
+        if self.token:
+            headers["X-Sandbox-Token"] = self.token
+        try:
+            async with open_client(base_url=self.origin, timeout=UPLOAD_SECONDS) as http:
+                with private_traffic():
+                    response = await http.post("/sandbox/files", content=_chunks(file), headers=headers)
+            response.raise_for_status()
+            return urlsplit(response.json()["url"]).path
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            raise HostingError(
+                f"The sandbox at {self.origin} did not take the reference video ({type(error).__name__}).",
+                hint="Check that it runs and is a Kling Once sandbox (KLING_ONCE_SANDBOX_URL).",
+            ) from None
+
+    async def sign(self, location: str, lifetime_seconds: float) -> str:  # noqa: ARG002 - it never expires
+        """Return the upload's URL."""
+        return self.origin + location
+
+    async def verify(self, url: str, file: HostedFile) -> None:
+        """Pass: the sandbox reads its own disk."""
+
+    async def withdraw(self, location: str) -> None:
+        """Leave the file to the sandbox, which is reset as a whole."""
+
+    async def leftovers(self) -> list[Leftover]:
+        """Return nothing: the sandbox keeps its own house."""
+        return []
+
+
+async def _chunks(file: HostedFile) -> AsyncIterator[bytes]:
+    with file.path.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk

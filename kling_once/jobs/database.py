@@ -1,0 +1,171 @@
+"""Open the ledger's file: journal, migrations, transactions, and what its failures mean."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import filelock
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import LedgerError, LedgerNotWritable
+from .tables import HEAD, metadata, notes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_SECONDS: Final = 30
+NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"}
+)
+LOGGING_NAME: Final = "kling_once"
+
+
+def package_version() -> str:
+    """Return this package's version; inside ComfyUI the pack is not an installed distribution."""
+    try:
+        return version("kling-once")
+    except PackageNotFoundError:
+        return "0.1.0"
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn every failure of SQLite, SQLAlchemy and the file system into a `LedgerError`; the only place."""
+    try:
+        yield
+    except (SQLAlchemyError, sqlite3.Error, OSError, filelock.Timeout) as error:
+        if isinstance(error, LedgerError):
+            raise
+        cause = str(getattr(error, "orig", None) or error).splitlines()[0][:200]
+        if isinstance(getattr(error, "orig", error), sqlite3.DatabaseError) and "not a database" in cause:
+            raise LedgerError(
+                f"The ledger {path} is damaged: {cause}.",
+                hint=f"Move it away: results and Kling's tasks are found again. Backups: {path.stem}.*.bak.",
+            ) from None
+        raise LedgerNotWritable(
+            f"The ledger {path} cannot be written: {cause}.",
+            hint="Nothing is submitted without it. Check the folder, its rights and the free space,"
+            " or set KLING_ONCE_HOME.",
+        ) from None
+
+
+class Database:
+    """One SQLite file, brought to the newest migration when it is opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.newer_version: str | None = None
+        """The version that wrote the ledger, when it is newer than this one."""
+        with translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._engine = self._connect()
+            self._migrate()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Open a transaction that sees one state of the ledger."""
+        with translated(self.path), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """Open a transaction that holds the write lock throughout, and is on disk when it ends."""
+        with translated(self.path), self._engine.connect() as plain:
+            connection = plain.execution_options(writes=True)
+            with connection.begin():
+                yield connection
+
+    def journal_mode(self) -> str:
+        """Return `wal`, or `delete` where the file system does not allow it."""
+        with self.read() as connection:
+            return str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+
+    def _connect(self) -> sa.Engine:
+        engine = sa.create_engine(
+            f"sqlite:///{self.path}",
+            connect_args={"timeout": BUSY_SECONDS},
+            hide_parameters=True,
+            logging_name=LOGGING_NAME,
+        )
+        logging.getLogger(f"sqlalchemy.engine.Engine.{LOGGING_NAME}").setLevel(logging.WARNING)
+        journal = "DELETE" if is_network_folder(self.path.parent) else "WAL"
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None
+            for pragma in (f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON"):
+                connection.execute(f"PRAGMA {pragma}").close()
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: sa.Connection) -> None:
+            writes = connection.get_execution_options().get("writes", False)
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        return engine
+
+    def _migrate(self) -> None:
+        if self._revision() == HEAD:
+            return
+        with filelock.FileLock(self.path.with_suffix(".lock"), timeout=BUSY_SECONDS):
+            revision = self._revision()
+            if revision == HEAD:
+                return
+            if revision is not None and revision > HEAD:
+                self.newer_version = self._note("version") or "a newer one"
+                return
+            if revision is not None:
+                shutil.copy2(self.path, self.path.with_suffix(f".{revision}.bak"))
+            self._upgrade()
+
+    def _upgrade(self) -> None:
+        from alembic import command  # noqa: PLC0415 - needed once in the life of a ledger
+        from alembic.config import Config  # noqa: PLC0415 - likewise
+
+        config = Config()
+        config.set_main_option(
+            "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
+        )
+        with self.write() as connection:
+            config.attributes.update(connection=connection, metadata=metadata)
+            command.upgrade(config, "head")
+            statement = sa.insert(notes).prefix_with("OR REPLACE")
+            connection.execute(statement.values(name="version", value=package_version()))
+
+    def _revision(self) -> str | None:
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+
+    def _note(self, name: str) -> str | None:
+        with self.read() as connection:
+            return connection.execute(
+                sa.select(notes.c.value).where(notes.c.name == name)
+            ).scalar_one_or_none()
+
+
+def is_network_folder(folder: Path) -> bool:
+    """Tell whether a folder lies on a network file system, where SQLite's WAL does not work (Linux only)."""
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    best, kind = "", ""
+    resolved = str(folder.resolve())
+    for line in mounts.splitlines():
+        _device, point, file_system, *_ = line.split(" ")
+        if (resolved == point or resolved.startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
+            best, kind = point, file_system
+    return kind in NETWORK_FILE_SYSTEMS

@@ -1,0 +1,284 @@
+"""The only reader of environment variables and `settings.json`.
+
+Environment variables win over `settings.json`; both have the same names, in the file in lower case
+and without the prefix (`{"max_units_per_day": 300}`). Keys do not belong there: see `profiles`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from .errors import SettingsError
+
+GLOBAL_ORIGIN = "https://api-singapore.klingai.com"
+CHINA_ORIGIN = "https://api-beijing.klingai.com"
+NameList = Annotated[tuple[str, ...], NoDecode]
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
+
+def url_parts(url: str) -> SplitResult:
+    """Return a URL taken apart; what is no URL gives empty parts, which no check lets pass."""
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL points at this machine by name."""
+    return (url_parts(url).hostname or "") in LOOPBACK_HOSTS
+
+
+def config_folder() -> Path:
+    """Return the folder that holds `settings.json` and, unless moved, `credentials.json`."""
+    return platformdirs.user_config_path("kling-once", appauthor=False)
+
+
+def clean_origin(url: str, setting: str) -> str:
+    """Return `scheme://host[:port]` of a base URL; plain http is for loopback alone.
+
+    However an address is written, its origin is one: it is part of the job key.
+
+    Raises:
+        SettingsError: not a URL of this form; the message never shows it, since it may hold a password.
+    """
+    example = "Example: " + GLOBAL_ORIGIN
+    parts = url_parts(url)
+    host = (parts.hostname or "").removesuffix(".")
+    if parts.scheme not in DEFAULT_PORTS or not host or not HOST_AND_PORT.fullmatch(parts.netloc):
+        raise SettingsError(f"{setting} is not an http(s) address.", hint=example)
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise SettingsError(f"{setting} must be a host without a path.", hint=example)
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        raise SettingsError(
+            f"{setting} is plain http on another machine.",
+            hint="Keys are sent over https only; http is for 127.0.0.1.",
+        )
+    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set; one value per process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KLING_ONCE_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("kling-once", appauthor=False),
+        description="Ledger, sandbox state and gateway state.",
+    )
+    results: Path | None = Field(
+        default=None, description="Where results are kept; default `<home>/results`."
+    )
+    credentials_file: Path = Field(
+        default_factory=lambda: config_folder() / "credentials.json", description="Named profiles, mode 0600."
+    )
+    max_units_per_prompt: Decimal = Field(
+        default=Decimal(80), ge=0, description="Most units one prompt may spend."
+    )
+    max_units_per_day: Decimal = Field(
+        default=Decimal(300), ge=0, description="Most units one day may spend."
+    )
+    max_parallel: int = Field(default=3, ge=1, le=100, description="Tasks this process runs at once.")
+    poll_seconds: float = Field(default=5.0, gt=0, le=600, description="Pause between two looks at a task.")
+    settle_seconds: float = Field(
+        default=90.0,
+        gt=0,
+        le=3600,
+        description="How long a lost create is looked for before it counts as absent.",
+    )
+    create_seconds: float = Field(
+        default=60.0, gt=0, le=600, description="How long a create may stay without an answer."
+    )
+    sandbox_url: str | None = Field(default=None, description="A running sandbox; default: the embedded one.")
+    sandbox_api_key: SecretStr | None = Field(
+        default=None, description="Key of that sandbox, when it is not the default."
+    )
+    sandbox_token: SecretStr | None = Field(default=None, description="Token of that sandbox's own paths.")
+    allow_hosts: NameList = Field(
+        default=(),
+        description="Hosts on private addresses that results may be downloaded from, comma separated.",
+    )
+    callback_origins: NameList = Field(
+        default=(), description="Origins that a callback_url may name, comma separated."
+    )
+    trusted_origins: NameList = Field(
+        default=(),
+        description="Pages that may call our routes in ComfyUI although a proxy hides their Host,"
+        " comma separated.",
+    )
+    account_browse: Literal["own", "all"] = Field(
+        default="all",
+        description="Tasks of the account that are listed and fetched: those of our ledger, or all."
+        " Default in ComfyUI: own when it listens beyond this machine.",
+    )
+    store_url: str | None = Field(
+        default=None, description="Object store for reference videos: s3://, gs://, az://."
+    )
+    gateway_port: int = Field(default=8189, ge=0, le=65535, description="Loopback port of the gateway.")
+    public_url: str | None = Field(
+        default=None, description="Address of the tunnel or proxy before the gateway."
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None, description="Secret of signed callbacks (whsec_...)."
+    )
+    klingai_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("KLINGAI_API_KEY"), description="Kling's API key."
+    )
+    klingai_access_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("KLINGAI_ACCESS_KEY"),
+        description="Kling's access key; needs the secret key too.",
+    )
+    klingai_secret_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("KLINGAI_SECRET_KEY"), description="Kling's secret key."
+    )
+    klingai_base_url: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("KLINGAI_BASE_URL"),
+        description=f"Where these keys are valid; default `{GLOBAL_ORIGIN}`, China: `{CHINA_ORIGIN}`.",
+    )
+
+    @field_validator("allow_hosts", "callback_origins", "trusted_origins", mode="before")
+    @classmethod
+    def _split_list(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(item.strip() for item in value.split(",") if item.strip())
+        return value
+
+    @field_validator("home", "results", "credentials_file")
+    @classmethod
+    def _whole_path(cls, value: Path | None) -> Path | None:
+        return value and value.expanduser().absolute()
+
+    @field_validator("klingai_api_key", "klingai_access_key", "klingai_secret_key")
+    @classmethod
+    def _no_blank_key(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value().strip() else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments, then the environment, then `settings.json`."""
+        file = InitSettingsSource(settings_cls, _file_values(config_folder() / "settings.json"))
+        return init_settings, env_settings, file
+
+    @property
+    def results_folder(self) -> Path:
+        """Return where results are kept."""
+        return self.results or self.home / "results"
+
+    def pace(self, origin: str) -> Pace:
+        """Return how fast to ask `origin`; under a second only on this machine."""
+        floor = 0.0 if is_loopback(origin) else 1.0
+        return Pace(
+            max(self.poll_seconds, floor),
+            max(self.settle_seconds, floor),
+            max(self.create_seconds, 10 * floor),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast one origin is asked."""
+
+    poll_seconds: float
+    settle_seconds: float
+    create_seconds: float
+
+
+def is_from_environment(field: str) -> bool:
+    """Tell whether an environment variable sets this: it wins over `settings.json`."""
+    return bool(os.environ.get(_variable(field)))
+
+
+def unknown_variables() -> list[str]:
+    """Return the environment's variables of our name that set nothing, since no setting is called so."""
+    known = {_variable(field) for field in Settings.model_fields}
+    return sorted(
+        name for name in os.environ if name.upper().startswith("KLING_ONCE_") and name.upper() not in known
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `settings.json`.
+
+    Raises:
+        SettingsError: a value is not of its kind; the message names the variable, never the value.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors()]
+        raise SettingsError(
+            "Settings cannot be used: " + "; ".join(lines) + ".",
+            hint=f"They come from the environment or from {config_folder() / 'settings.json'}.",
+        ) from None
+
+
+def _variable(field: str) -> str:
+    name = field.upper()
+    return name if name.startswith("KLINGAI_") else f"KLING_ONCE_{name}"
+
+
+def _file_values(path: Path) -> dict[str, Any]:
+    """Return what `settings.json` sets; a name that is not known is refused, lest a limit be misspelt."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise SettingsError(
+            f"{path} is not JSON.", hint='It looks like {"max_units_per_day": 300}.'
+        ) from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} is not an object.", hint='It looks like {"max_units_per_day": 300}.')
+    known = {name for name in Settings.model_fields if not name.startswith("klingai_")}
+    strange = sorted(set(values) - known)
+    if any(name.lower().startswith("klingai_") for name in strange):
+        raise SettingsError(
+            f"{path} names a KLINGAI_ setting.",
+            hint="Keys and their address belong in the environment or in credentials.json, which others"
+            " cannot read.",
+        )
+    if strange:
+        raise SettingsError(
+            f"{path} sets what is no setting: {', '.join(name[:60] for name in strange[:10])}.",
+            hint=f"There are: {', '.join(sorted(known))}.",
+        )
+    return values
