@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from ..kling_once.errors import InputRefused, Violation
 from . import host
 from .graph import class_of, takers_of
 from .inputs import FRAMES_SLOT
 from .running import Running
-from .values import choice, number, refuse, text, whole_number
 
 if TYPE_CHECKING:
-    from ..kling_once.jobs.job import Order, ReferenceVideo
+    from collections.abc import Mapping
+    from enum import StrEnum
+
+    from ..kling_once.order import Order, ReferenceVideo
+
+    Choice = TypeVar("Choice", bound=StrEnum)
+
 
 SIBLINGS_SECONDS = 0.2
 """ComfyUI starts all items of a list one after the other, far quicker than this."""
@@ -27,9 +34,9 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
     Raises:
         InputRefused: the inputs cannot be an order.
     """
-    from ..kling_once.jobs import job  # noqa: PLC0415 - nothing heavy before a node runs
-    from ..kling_once.jobs.graphs import Graph  # noqa: PLC0415 - likewise
+    from ..kling_once import order as job  # noqa: PLC0415 - nothing heavy before a node runs
     from ..kling_once.media.types import ConformMode  # noqa: PLC0415 - likewise
+    from ..kling_once.order import Graph  # noqa: PLC0415 - likewise
 
     running = Running.of(node)
     _require_one_picture(inputs["image"])
@@ -79,7 +86,7 @@ def off_text(service: str) -> str:
 
 
 def _motion(inputs: dict[str, Any]) -> Any:
-    from ..kling_once.jobs.job import MotionControl  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.order import MotionControl  # noqa: PLC0415 - nothing heavy before a node runs
 
     usual = MotionControl()
     return MotionControl(
@@ -100,7 +107,7 @@ def _yes(inputs: dict[str, Any], name: str, *, usual: bool) -> bool:
 
 
 async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
-    from ..kling_once.jobs.job import VideoUrl  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.order import VideoUrl  # noqa: PLC0415 - nothing heavy before a node runs
     from .clips import clip_of, frames_clip  # noqa: PLC0415 - likewise
 
     kind = source["motion_source"]
@@ -132,3 +139,65 @@ def _require_one_picture(image: Any) -> None:
             f"image is a batch of {count} pictures, and each would be a paid task. Put core's Rebatch Images"
             " with batch_size 1 before it to order one video for each, or pick one picture of the batch.",
         )
+
+
+SHOWN_CHARACTERS = 40
+
+
+def text(inputs: Mapping[str, Any], name: str, usual: str = "") -> str:
+    """Return an input as text."""
+    value = inputs.get(name)
+    return usual if value is None else str(value)
+
+
+def number(inputs: Mapping[str, Any], name: str, usual: float) -> float:
+    """Return an input as a number.
+
+    Raises:
+        InputRefused: it is none.
+    """
+    value = inputs.get(name)
+    try:
+        found = float(usual if value is None else value)
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        refuse(name, f"{name} is {_shown(value)}; it must be a number.")
+    return found
+
+
+def whole_number(inputs: Mapping[str, Any], name: str, usual: int) -> int:
+    """Return an input as a whole number.
+
+    Raises:
+        InputRefused: it is none.
+    """
+    found = number(inputs, name, usual)
+    if not found.is_integer():
+        refuse(name, f"{name} is {_shown(inputs[name])}; it must be a whole number.")
+    return int(found)
+
+
+def choice(inputs: Mapping[str, Any], name: str, usual: Choice) -> Choice:
+    """Return an input as one of the values of `usual`'s kind.
+
+    Raises:
+        InputRefused: it is none of them.
+    """
+    kind, found = type(usual), text(inputs, name, usual)
+    if found not in set(kind):
+        refuse(name, f"{name} is {_shown(found)}; it may be: {'; '.join(kind)}.")
+    return kind(found)
+
+
+def refuse(name: str, message: str) -> NoReturn:
+    """Refuse an input.
+
+    Raises:
+        InputRefused: always.
+    """
+    raise InputRefused([Violation(name, f"{name}.value", message)])
+
+
+def _shown(value: Any) -> str:
+    return repr(str(value)[:SHOWN_CHARACTERS])

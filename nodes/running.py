@@ -11,17 +11,32 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..kling_once.errors import KlingOnceError
 from . import host
-from .graph import ApiPrompt, file_name_of, is_wired, signature, source_of
-from .host import io
+from .graph import (
+    ApiPrompt,
+    file_name_of,
+    is_wired,
+    signature,
+    source_of,
+)
+from .host import InputImpl, io, ui
+from .inputs import AUDIO_SLOT, FRAMES_SLOT
 from .stack_trace import without_our_lines
-from .status import Items, Status, items_of, taking_part
+from .status import (
+    Items,
+    Status,
+    items_of,
+    taking_part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
+    from ..kling_once.jobs.check import Checked
     from ..kling_once.jobs.engine import Engine, Listener
+    from ..kling_once.jobs.outcome import Outcome
+
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +183,7 @@ def fingerprint_of_this_queueing() -> str:
 
 
 def _troubles(name: str) -> list[int]:
-    from ..kling_once.jobs.graphs import kept_files, times_failed  # noqa: PLC0415 - only when a node runs
+    from ..kling_once.ledger.graphs import kept_files, times_failed  # noqa: PLC0415 - only when a node runs
 
     try:
         engine = host.open_engine()
@@ -180,3 +195,114 @@ def _troubles(name: str) -> list[int]:
         logger.warning("The ledger cannot be read: %s", error)
         failed = -1
     return [failed, _events.get(name, 0)]
+
+
+async def delivered(running: Running, outcome: Outcome) -> Any:
+    """Return a job's outputs; frames and sound are decoded only where something takes them.
+
+    Raises:
+        NotEnoughMemory: the frames do not fit.
+        UnreadableMedia: somebody has damaged the kept file.
+    """
+    path, attempt = outcome.path, outcome.attempt
+    frames = audio = None
+    if running.is_wired(FRAMES_SLOT):
+        decoded = await running.decode(_decoded, path)
+        frames, audio, fps = decoded.frames, decoded.audio, float(decoded.fps)
+    else:
+        if running.is_wired(AUDIO_SLOT):
+            audio = await running.decode(_sound, path)
+        fps = await host.in_thread(_frame_rate, path)
+    units = attempt.units_charged if attempt.units_charged is not None else attempt.units_estimated
+    return io.NodeOutput(
+        InputImpl.VideoFromFile(str(path)),
+        frames,
+        audio,
+        fps,
+        attempt.task_id or "",
+        attempt.video_url or "",
+        attempt.watermark_url or "",
+        float(units or 0),
+        outcome.report(),
+        ui=_preview(path),
+    )
+
+
+def _preview(path: Path) -> Any:
+    """Return what the page plays on the node; nothing for a file that ComfyUI does not serve."""
+    folder = host.output_folder()
+    if not path.is_relative_to(folder):
+        return None
+    subfolder = path.parent.relative_to(folder).as_posix()
+    return ui.PreviewVideo([ui.SavedResult(path.name, subfolder, io.FolderType.output)])
+
+
+def _decoded(path: Path, *, stop: Any) -> Any:
+    from ..kling_once.media.decode import decode_clip  # noqa: PLC0415 - nothing heavy before a node runs
+
+    return decode_clip(path, stop=stop)
+
+
+def _sound(path: Path, *, stop: Any) -> Any:
+    from ..kling_once.media.decode import decode_sound  # noqa: PLC0415 - likewise
+
+    return decode_sound(path, stop=stop)
+
+
+def _frame_rate(path: Path) -> float:
+    from ..kling_once.media.probe import probe_clip  # noqa: PLC0415 - likewise
+
+    return float(probe_clip(path).frame_rate)
+
+
+PICTURE_ENDINGS = {".png", ".jpg"}
+
+
+def preview(checked: Checked) -> tuple[Any, ...]:
+    """Return report, ok, seconds, units, usd, image and video."""
+    price = checked.price
+    units = usd = seconds = 0.0
+    if price is not None:
+        seconds = float(price.seconds)
+        if not checked.is_kept:
+            units = float(price.units)
+            usd = float(price.cash) if price.currency == "USD" else 0.0
+    pictures = [path for path in checked.written if path.suffix in PICTURE_ENDINGS]
+    clips = [path for path in checked.written if path.suffix not in PICTURE_ENDINGS]
+    return (
+        checked_report(checked),
+        checked.ok,
+        seconds,
+        units,
+        usd,
+        _image(pictures[0]) if pictures else None,
+        InputImpl.VideoFromFile(str(clips[0])) if clips else None,
+    )
+
+
+def checked_report(checked: Checked) -> str:
+    """Return what a check found, one line each."""
+    if checked.is_kept:
+        lines = ["The result is kept here already: running this costs nothing."]
+    elif checked.ok:
+        lines = ["Ready to send."]
+    else:
+        lines = ["Would be refused; nothing would be spent:"]
+        lines += [f"- {violation.message}" for violation in checked.violations]
+        lines += [f"- {refusal}" for refusal in checked.refusals]
+    if checked.price is not None and not checked.is_kept:
+        price = checked.price
+        cost = f"up to {price.units.normalize():f} units ({price.cash.normalize():f} {price.currency})"
+        lines.append(f"Price on Kling: {cost} for {float(price.seconds):.2f} s.")
+    return "\n".join([*lines, *checked.report, *checked.notes])
+
+
+def _image(path: Path) -> Any:
+    """Return a picture file as ComfyUI's IMAGE."""
+    import numpy as np  # noqa: PLC0415 - nothing heavy before a node runs
+    import torch  # noqa: PLC0415 - likewise
+
+    from ..kling_once.media.picture import rgb_pixels  # noqa: PLC0415 - likewise
+
+    pixels = np.array(rgb_pixels(path), dtype=np.float32) / np.float32(255)
+    return torch.from_numpy(pixels)[None]

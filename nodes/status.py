@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..kling_once.jobs.engine import Engine
-    from ..kling_once.jobs.estimate import Expectation
     from ..kling_once.jobs.progress import Progress
+    from ..kling_once.ledger.queries import Expectation
 
 SHOW_SECONDS = 0.5
 USUAL_SECONDS = 150.0
@@ -105,7 +105,7 @@ class Status:
         return self._expected.result()
 
     def _look(self, job_key: str) -> Expectation:
-        from ..kling_once.jobs.estimate import expectation  # noqa: PLC0415 - only when a node runs
+        from ..kling_once.ledger.queries import expectation  # noqa: PLC0415 - only when a node runs
 
         if self.engine is None:
             raise RuntimeError("news came before the engine")

@@ -17,7 +17,13 @@ import pytest
 from PIL import Image
 
 from kling_once.jobs.engine import Engine
-from kling_once.jobs.job import MotionControl, Order, Service, Spender, VideoFile
+from kling_once.order import (
+    MotionControl,
+    Order,
+    Service,
+    Spender,
+    VideoFile,
+)
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_once.settings import load_settings
 from tests.sandbox_control import SandboxControl
@@ -33,7 +39,7 @@ LANES = {
     "test_what_a_killed_run_was_making_goes_with_the_next_run": "process",
     "tests/jobs/test_limits.py": "process",
     "tests/test_privacy.py": "process",
-    "tests/routes/test_openapi.py": "process",
+    "tests/web/test_openapi.py": "process",
     "test_a_create_accepted_20_seconds_late_is_found": "process",
     "tests/properties/test_check_and_sandbox.py": "media",
 }

@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 
 import kling_once
 from kling_once import errors
-from kling_once.jobs import tables
+from kling_once.ledger import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,22 +32,22 @@ LAYERS = {
     "__main__": 9,
     "errors": 0,
     "clock": 0,
-    "private_file": 0,
+    "concurrency": 0,
+    "files": 1,
     "settings": 1,
-    "profiles": 2,
-    "api": 3,
-    "media": 3,
+    "api": 2,
+    "media": 2,
+    "accounts": 4,
     "hosting": 4,
-    "jobs": 5,
-    "pages": 6,
+    "ledger": 5,
+    "order": 3,
+    "jobs": 6,
+    "web": 7,
     "demo": 7,
-    "doctor": 7,
-    "options": 7,
-    "terminal": 7,
     "cli": 8,
 }
 """A module imports from lower layers and from its own part; `sandbox` stands apart."""
-SANDBOX_STARTERS = {"jobs/accounts.py", "jobs/connections.py", "cli.py"}
+SANDBOX_STARTERS = {"accounts/accounts.py", "jobs/connections.py", "cli/app.py"}
 """Who may start the sandbox; nobody else knows that it is ours."""
 
 
@@ -106,7 +106,7 @@ def test_imports_point_one_way_and_the_sandbox_stands_apart() -> None:
 
 def test_the_package_never_names_itself_and_never_knows_comfyui() -> None:
     """ComfyUI loads the pack under a name made from its folder; the command line has no ComfyUI."""
-    strangers = re.compile(r"(kling_once|nodes|routes|folder_paths|server|execution|comfy\w*)(\.|$)")
+    strangers = re.compile(r"(kling_once|nodes|folder_paths|server|execution|comfy\w*)(\.|$)")
     found = [
         f"{name_of(path)}: {name}"
         for path in MODULES
@@ -170,7 +170,7 @@ def test_no_module_starts_a_process_evaluates_text_or_prints() -> None:
     assert called + imported == []
 
 
-@pytest.mark.parametrize("name", ["__init__.py", "nodes/__init__.py", "routes/__init__.py"])
+@pytest.mark.parametrize("name", ["__init__.py", "nodes/__init__.py"])
 def test_nothing_heavy_happens_when_pytest_or_comfyui_imports_the_pack(name: str) -> None:
     path = ROOT / name
     if not path.is_file():
@@ -197,7 +197,7 @@ def test_a_foreign_process_imports_the_roots_init_without_loading_anything_of_ou
 
 def test_the_command_lines_help_loads_neither_torch_nor_av_nor_the_sandbox() -> None:
     code = (
-        "import sys; from kling_once.cli import main; sys.argv = ['kling-once', '--help']\n"
+        "import sys; from kling_once.cli.app import main; sys.argv = ['kling-once', '--help']\n"
         "try: main()\nexcept SystemExit: pass\n"
         "print(sorted({name for name in sys.modules} & {'torch', 'kling_once.sandbox', 'obstore'}))"
     )
@@ -253,7 +253,7 @@ def test_every_error_that_is_raised_outside_is_one_of_the_tree() -> None:
 
 def test_the_ledgers_head_is_alembics_head() -> None:
     config = Config()
-    config.set_main_option("script_location", str(PACKAGE / "jobs" / "migrations"))
+    config.set_main_option("script_location", str(PACKAGE / "ledger" / "migrations"))
     assert ScriptDirectory.from_config(config).get_heads() == [tables.HEAD]
 
 
@@ -293,7 +293,7 @@ def test_every_dependency_is_imported_and_every_import_is_declared() -> None:
 
 def test_the_entry_point_is_the_command_lines_main() -> None:
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name="kling-once")
-    assert entry.value == "kling_once.cli:main"
+    assert entry.value == "kling_once.cli.app:main"
     assert callable(entry.load())
 
 

@@ -19,7 +19,7 @@ from rich.traceback import Traceback
 
 from kling_once.errors import KlingOnceError
 from kling_once.hosting.gateway import Gateway
-from kling_once.jobs.job import Service
+from kling_once.order import Service
 from kling_once.settings import load_settings
 
 if TYPE_CHECKING:

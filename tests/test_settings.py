@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.errors import KlingOnceError, MissingCredentials, SettingsError, UnknownProfile
-from kling_once.profiles import origin_of, profile_of
-from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN, Settings, clean_origin, load_settings
+from kling_once.accounts.profiles import origin_of, profile_of
+from kling_once.errors import (
+    KlingOnceError,
+    MissingCredentials,
+    SettingsError,
+    UnknownProfile,
+)
+from kling_once.settings import (
+    CHINA_ORIGIN,
+    GLOBAL_ORIGIN,
+    Settings,
+    clean_origin,
+    load_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

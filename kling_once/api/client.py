@@ -24,11 +24,15 @@ from ..errors import (
     Violation,
     vendor_text,
 )
-from .http_client import open_client
 from .limits import is_path_id
-from .models import Answer, CreateRequest, ResourcePack, Task
-from .private_traffic import private_traffic
+from .models import (
+    Answer,
+    CreateRequest,
+    ResourcePack,
+    Task,
+)
 from .service_codes import api_error
+from .transport import open_client, private_traffic
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import jwt
 
-from ..errors import SettingsError
-
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from ..clock import Clock
-    from ..profiles import Profile
 
 TOKEN_LIFETIME_SECONDS: Final = 1800
 TOKEN_BACKDATE_SECONDS: Final = 5
@@ -97,28 +94,7 @@ class KeyPair:
         return _fingerprint(key, "key-pair", self.access_key, self.secret_key)
 
 
-def _is_unsendable(secret: SecretStr | None) -> bool:
+def is_unsendable(secret: SecretStr | None) -> bool:
+    """Tell whether a secret has characters that no header takes."""
     text = secret.get_secret_value().strip() if secret else ""
     return not text.isascii() or not text.isprintable() or " " in text
-
-
-def credential_of(profile: Profile, clock: Clock) -> Credential:
-    """Return the profile's credential; an API key wins over a key pair.
-
-    Raises:
-        SettingsError: a key holds characters that no header can carry.
-    """
-    if any(_is_unsendable(secret) for secret in (profile.api_key, profile.access_key, profile.secret_key)):
-        raise SettingsError(
-            f"A key of profile {profile.name!r} holds a space, a line break or a character outside ASCII.",
-            hint="Copy it again from Kling's console.",
-        )
-    if profile.api_key:
-        return ApiKey(profile.api_key.get_secret_value().strip())
-    if profile.access_key and profile.secret_key:
-        return KeyPair(
-            profile.access_key.get_secret_value().strip(),
-            profile.secret_key.get_secret_value().strip(),
-            clock,
-        )
-    raise SettingsError(f"Profile {profile.name!r} holds no complete key.")

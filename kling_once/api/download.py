@@ -13,9 +13,12 @@ import httpx
 
 from ..errors import DownloadBroken, DownloadRefused
 from ..settings import LOOPBACK_HOSTS, url_parts
-from .addresses import is_proxied, is_refused
-from .http_client import open_client
-from .private_traffic import private_traffic
+from .transport import (
+    is_proxied,
+    is_refused,
+    open_client,
+    private_traffic,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
+import signal
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,19 +16,25 @@ import aiohttp
 
 from ..clock import Clock, SystemClock
 from ..errors import HostingError
-from .callbacks import CallbackCheck
+from ..settings import is_loopback, url_parts
 from .fetch_check import Hop, check_fetch
-from .file_table import FileTable
-from .gateway_files import GatewayFiles
-from .gateway_place import clean_public_url, private_folder
+from .gateway_files import FileTable, GatewayFiles
 from .gateway_server import LOOPBACK, GatewayServer
-from .leftover import Leftover, checked_digest
-from .lifetime import checked_lifetime
-from .media_host import HostedFile, MediaHost
-from .signed_path import Grant, SignedPaths
+from .media_host import (
+    HostedFile,
+    Leftover,
+    MediaHost,
+    checked_digest,
+    checked_lifetime,
+)
+from .signed_path import CallbackCheck, Grant, SignedPaths
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from ..settings import Settings
+
 
 logger = logging.getLogger(__name__)
 LONGEST_LIFETIME = timedelta(days=30)
@@ -235,3 +244,90 @@ def _digest(location: str) -> str:
     if not location.startswith(LOCATION):
         raise HostingError("This clip was not published by the gateway.")
     return checked_digest(location.removeprefix(LOCATION))
+
+
+def private_folder(home: Path) -> Path:
+    """Return `<home>/gateway`, made with its `files` folder, open to the user alone.
+
+    Raises:
+        HostingError: it cannot be made.
+    """
+    folder = home / "gateway"
+    try:
+        (folder / "files").mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.name == "posix":
+            folder.chmod(0o700)
+    except OSError as error:
+        raise HostingError(f"{folder} cannot be used: {error.strerror}.") from None
+    return folder
+
+
+def clean_public_url(url: str | None) -> str:
+    """Return `scheme://host[:port][/path]` of the tunnel or proxy; plain http is for loopback alone.
+
+    Raises:
+        HostingError: none is set, or it is not of this form.
+    """
+    if not url:
+        raise HostingError(
+            "The gateway has no public address.",
+            hint="Set KLING_ONCE_PUBLIC_URL to the https address of your tunnel or reverse proxy.",
+        )
+    parts = url_parts(url)
+    if (
+        not parts.hostname
+        or parts.port == 0
+        or parts.query
+        or parts.fragment
+        or parts.username
+        or parts.password
+    ):
+        raise HostingError(
+            "KLING_ONCE_PUBLIC_URL is not an address.", hint="Example: https://clips.example.com"
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(url)):
+        raise HostingError(
+            f"KLING_ONCE_PUBLIC_URL must begin with https:// ({parts.hostname} is not this machine).",
+            hint="Tunnels and reverse proxies give an https address.",
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; blocks.
+
+    Where another process of this home serves already, it stands by and takes the port over when that one
+    ends.
+
+    Args:
+        settings: as everywhere.
+        started: is told once the gateway runs; default: one line on standard output, flushed.
+
+    Raises:
+        HostingError: no public address, or the port is taken by another program.
+    """
+    asyncio.run(_serve(settings, started or _print_line))
+
+
+async def _serve(settings: Settings, started: Callable[[Gateway], object]) -> None:
+    gateway = Gateway(settings)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(number, ended.set)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+    await gateway.start()
+    try:
+        started(gateway)
+        await ended.wait()
+    finally:
+        await gateway.stop()
+
+
+def _print_line(gateway: Gateway) -> None:
+    place = f"{gateway.public_url} -> http://{LOOPBACK}:{gateway.port}"
+    standing_by = "" if gateway.serving else " (another process of this home serves it; standing by)"
+    sys.stdout.write(f"Kling Once gateway: {place}{standing_by}\n")
+    sys.stdout.flush()

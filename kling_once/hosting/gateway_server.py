@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from ..errors import HostingError
-from .callbacks import LARGEST_BODY_BYTES, CallbackCheck, named_task
-from .signed_path import CALLBACK_PATH, FILE_PATH, PROOF_PATH, SignedPaths
+from .signed_path import (
+    CALLBACK_PATH,
+    FILE_PATH,
+    LARGEST_BODY_BYTES,
+    PROOF_PATH,
+    CallbackCheck,
+    SignedPaths,
+    named_task,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..clock import Clock
-    from .file_table import FileTable
+    from .gateway_files import FileTable
 
 logger = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import HostingError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
-
-    from .leftover import Leftover
 
 
 class ClipNotThere(HostingError):
@@ -85,3 +87,44 @@ class MediaHost(Protocol):
             HostingError: the host cannot be asked.
         """
         ...
+
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+"""blake3 in hex: the only thing that ever names a published file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """One published file; `withdraw(location)` removes it."""
+
+    location: str
+    size_bytes: int
+    last_modified: datetime
+
+
+def checked_digest(digest: str) -> str:
+    """Return the digest, which becomes a file name; anything else than blake3 in hex is refused."""
+    if not DIGEST.fullmatch(digest):
+        raise HostingError("The clip's digest is not 64 hex digits; nothing was published.")
+    return digest
+
+
+MARGIN = timedelta(minutes=1)
+"""Added to what was asked: clocks differ, and the request takes its time."""
+
+
+def checked_lifetime(lifetime_seconds: float, longest: timedelta) -> timedelta:
+    """Return how long to sign for: whole seconds, a minute more than asked, never above `longest`.
+
+    Raises:
+        HostingError: not a positive number of seconds, or above `longest`.
+    """
+    if not math.isfinite(lifetime_seconds) or lifetime_seconds <= 0:
+        raise HostingError(f"A link cannot live for {lifetime_seconds} seconds.")
+    if lifetime_seconds > longest.total_seconds():
+        raise HostingError(
+            f"A link that lives {lifetime_seconds / 86400:.1f} days was asked for; this host gives at most"
+            f" {longest.days} days.",
+            hint="Wait for a shorter time; the job can be collected later all the same.",
+        )
+    return min(timedelta(seconds=math.ceil(lifetime_seconds)) + MARGIN, longest)

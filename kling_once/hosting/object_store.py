@@ -8,6 +8,7 @@ https://github.com/PyO3/pyo3-async-runtimes/issues/40).
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import secrets
 import threading
@@ -16,25 +17,30 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import obstore
+from blake3 import blake3
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from ..concurrency import SingleFlight, in_daemon_thread
 from ..errors import HostingError
+from ..files import kept_value
 from ..settings import url_parts
-from .daemon_thread import in_daemon_thread
 from .fetch_check import Hop, check_fetch
-from .kept_value import kept_value
-from .leftover import Leftover, checked_digest
-from .lifetime import checked_lifetime
-from .media_host import HostedFile, MediaHost
-from .single_flight import SingleFlight
-from .stoppable_file import StoppableFile
+from .media_host import (
+    HostedFile,
+    Leftover,
+    MediaHost,
+    checked_digest,
+    checked_lifetime,
+)
 from .store_errors import store_error
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..settings import Settings
+    from .media_host import HostedFile
+
 
 FOLDER = "kling-once"
 INSTALL_ID = re.compile(r"[0-9a-f]{16}")
@@ -247,3 +253,34 @@ class ObjectStore(MediaHost):
             retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=seconds)}
             self._stores[seconds] = kind(self._address.bucket, config=config, retry_config=retries)
         return self._stores[seconds]
+
+
+CHUNK_BYTES = 2**20
+
+
+class StoppableFile(io.FileIO):
+    """The file of a clip; once `stopped` is set the next read fails, and with it the upload that reads.
+
+    Raises:
+        HostingError: the file is gone, or its bytes are not those of its digest any more.
+    """
+
+    def __init__(self, file: HostedFile, stopped: threading.Event) -> None:
+        self._stopped = stopped
+        try:
+            super().__init__(file.path, "rb")
+        except OSError as error:
+            raise HostingError(f"{file.path.name} cannot be read: {error.strerror}.") from None
+        hasher = blake3()
+        while chunk := super().read(CHUNK_BYTES):
+            hasher.update(chunk)
+        self.seek(0)
+        if hasher.hexdigest() != file.digest:
+            self.close()
+            raise HostingError(f"{file.path.name} was changed before it could be uploaded; run again.")
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return up to `size` bytes, or fail with InterruptedError when stopped."""
+        if self._stopped.is_set():
+            raise InterruptedError
+        return super().read(-1 if size is None else size)

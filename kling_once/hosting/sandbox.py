@@ -8,15 +8,13 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..api.http_client import open_client
-from ..api.private_traffic import private_traffic
+from ..api.transport import open_client, private_traffic
 from ..errors import HostingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from .leftover import Leftover
-    from .media_host import HostedFile
+    from .media_host import HostedFile, Leftover
 
 CHUNK_BYTES: Final = 1 << 20
 UPLOAD_SECONDS: Final = 120.0

@@ -13,16 +13,22 @@ from blake3 import blake3
 
 from ..api.limits import is_path_id
 from ..api.retry import read_again
-from ..errors import InputRefused, ResultGone, SubmissionsHeld, Violation
-from .attempt import Attempt, AttemptState, attempt_of
+from ..errors import (
+    InputRefused,
+    ResultGone,
+    SubmissionsHeld,
+    Violation,
+)
+from ..ledger.attempts import Attempt, AttemptState, attempt_of
+from ..ledger.job import Job
+from ..ledger.tables import attempts
+from ..order import MotionControl, Order, Service, VideoFile, realm_of
 from .columns import task_columns
-from .job import Job, MotionControl, Order, Service, VideoFile, realm_of
-from .tables import attempts
 from .work import look_up
 
 if TYPE_CHECKING:
     from ..api.models import Task
-    from .database import Database
+    from ..ledger.database import Database
     from .desk import Desk
 
 KEY_VERSION: Final = "t1"

@@ -1,185 +1,225 @@
-"""Every documented limit, checked before money moves."""
+"""Say everything about an order before it is placed: what is wrong, what it costs, whether it is paid."""
 
 from __future__ import annotations
 
-import math
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..api import limits
-from ..api.limits import Mode, Model, Orientation
-from ..errors import Violation
-from ..hosting.choice import no_host_error
-from ..hosting.given_url import is_written_out, looks_signed, url_violations
-from ..media.types import ClipBounds, PictureBounds
-from ..settings import is_loopback, url_parts
-from .job import EMBEDDED_ORIGIN, Order, Service, VideoUrl
+from blake3 import blake3
+
+from ..errors import (
+    DiskFull,
+    KlingOnceError,
+    LedgerError,
+    Violation,
+)
+from ..ledger.attempts import external_id_for
+from ..ledger.budgets import budget_of, spent_so_far
+from ..ledger.decision import (
+    CarryOn,
+    Open,
+    Refuse,
+    Serve,
+)
+from ..ledger.notes import require_released_in
+from ..order import VideoFile, realm_of
+from .prepare import Prepared, prepare
+from .reading import read_job
+from .results import safe_name
+from .violations import order_violations
+from .work_places import clip_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..accounts.accounts import Account
+    from ..api.prices import Price
+    from ..ledger.decision import Step
+    from ..ledger.job import Job
+    from ..ledger.ledger import Ledger
+    from ..media.types import Stop
+    from ..order import Order
     from ..settings import Settings
-
-WAIT_MINUTES_MAX = 7 * 24 * 60
-"""No object store signs a URL for longer than 7 days."""
-
-TAKE_MAX = 2**31 - 1
-"""What the node's widget and the ledger can hold."""
+    from .work_places import WorkPlaces
 
 
-def picture_bounds() -> PictureBounds:
-    """Return the documented limits of a reference image."""
-    return PictureBounds(
-        min_side_px=limits.IMAGE_SIDE_MIN_PX,
-        max_side_px=limits.IMAGE_SIDE_MAX_PX,
-        max_ratio=limits.IMAGE_RATIO_MAX,
-        max_encoded_bytes=limits.IMAGE_MAX_BYTES,
-        formats=frozenset(limits.IMAGE_FORMATS),
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found."""
+
+    violations: tuple[Violation, ...]
+    notes: tuple[str, ...]
+    report: tuple[str, ...]
+    """What would be done to the inputs."""
+    price: Price | None
+    job_key: str | None
+    is_kept: bool
+    """The result is here already: running the order costs nothing."""
+    refusals: tuple[str, ...] = ()
+    """What else stands in the way: no key, a limit to spending, a task id that is taken."""
+    written: tuple[Path, ...] = ()
+    """The picture and the clip as they would be sent, when a folder was given."""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the order would be sent, or its kept result handed over."""
+        return self.is_kept or not (self.violations or self.refusals)
+
+
+def check_order(
+    order: Order,
+    origin: str,
+    settings: Settings,
+    ledger: Callable[[], Ledger],
+    account: Callable[[], Account],
+    *,
+    places: WorkPlaces,
+    has_host: bool,
+    write_to: Path | None = None,
+    by_content: bool = False,
+    stop: Stop | None = None,
+) -> Checked:
+    """Check an order; blocking. Nothing is sent, and nothing is written but temporary files.
+
+    Raises:
+        MediaStopped: `stop` said so.
+        DiskFull: `write_to` or the folder for temporary files cannot be written.
+    """
+    before = _state(order)
+    job, unreadable = read_job(order, origin, stop)
+    china = realm_of(order.service, origin) == "china"
+    place = places.take(clip_key(job) if job else None)
+    try:
+        prepared = prepare(order, place, china=china, stop=stop)
+        written = _written(prepared, order, write_to, by_content=by_content) if write_to else ()
+    finally:
+        if _state(order) != before:
+            place.forget()
+        places.leave(place)
+    found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
+    known = {violation.field for violation in prepared.violations}
+    step, refused = None, ()
+    try:
+        opened = ledger()
+        step = opened.step(job) if job else None
+        refused = refusals(order, step, prepared.price, job, opened, settings, account)
+    except LedgerError as error:
+        refused = (str(error),)
+    return Checked(
+        violations=(*found, *(violation for violation in unreadable if violation.field not in known)),
+        notes=prepared.notes,
+        report=prepared.report,
+        price=prepared.price,
+        job_key=job.key if job else None,
+        is_kept=isinstance(step, Serve),
+        refusals=refused,
+        written=written,
     )
 
 
-def clip_bounds(orientation: Orientation) -> ClipBounds:
-    """Return the documented limits of a reference video."""
-    return ClipBounds(
-        min_duration_seconds=limits.VIDEO_MIN_SECONDS,
-        max_duration_seconds=limits.VIDEO_MAX_SECONDS[orientation],
-        min_side_px=limits.VIDEO_SIDE_MIN_PX,
-        max_side_px=limits.VIDEO_SIDE_MAX_PX,
-        max_size_bytes=limits.VIDEO_MAX_BYTES,
-        orientation=orientation.value,
-        containers=frozenset(limits.VIDEO_CONTAINERS),
-    )
+def _state(order: Order) -> tuple[int, int] | None:
+    """Return what tells whether a clip's file was written since."""
+    try:
+        found = order.video.path.stat() if isinstance(order.video, VideoFile) else None
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns) if found else None
 
 
-def order_violations(
-    order: Order, origin: str, settings: Settings, *, has_host: bool
-) -> tuple[Violation, ...]:
-    """Return everything wrong with an order's settings; the media are looked at elsewhere."""
-    motion = order.motion
-    found = [
-        *_choice("model", motion.model, Model),
-        *_choice("mode", motion.mode, Mode),
-        *_choice("character_orientation", motion.character_orientation, Orientation),
-        *_texts(order),
-    ]
+def _written(prepared: Prepared, order: Order, folder: Path, *, by_content: bool) -> tuple[Path, ...]:
+    """Leave what would be sent in a folder; by content, what is there already is used again."""
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if prepared.image:
+            ending = ".png" if prepared.image.startswith(b"\x89PNG") else ".jpg"
+            name = blake3(prepared.image).hexdigest() if by_content else _shown(order.shown_image_name)
+            written.append(folder / f"{name}{ending}")
+            _put(written[-1], lambda part: part.write_bytes(prepared.image), by_content=by_content)
+        if (clip := prepared.clip) is not None:
+            if by_content and isinstance(order.video, VideoFile) and clip.path == order.video.path:
+                return (*written, clip.path)
+            name = clip.digest if by_content else _shown(order.shown_video_name)
+            written.append(folder / f"{name}{clip.path.suffix or '.mp4'}")
+            _put(written[-1], lambda part: shutil.copyfile(clip.path, part), by_content=by_content)
+    except OSError as error:
+        raise DiskFull(f"{folder} cannot be written: {error.strerror}.") from None
+    return tuple(written)
 
-    def broken(field: str, rule: str, message: str) -> None:
-        found.append(Violation(field, rule, message))
 
-    if not 0 <= motion.take <= TAKE_MAX:
-        broken("take", "take.range", f"take is {motion.take}; it may be 0 to {TAKE_MAX}.")
-    if motion.element_id and not _is_element_id(motion.element_id):
-        broken(
-            "element_id",
-            "element_id.form",
-            f"element_id {motion.element_id[:40]!r} is not an element's number (1 to 19 digits).",
-        )
-    if order.external_task_id and not limits.EXTERNAL_TASK_ID.fullmatch(order.external_task_id):
-        broken(
-            "external_task_id",
-            "external_task_id.form",
-            f"external_task_id {order.external_task_id[:70]!r} may have 1 to 64 letters, digits, _ and -.",
-        )
-    if limits.OUR_TASK_ID.match(order.external_task_id):
-        broken(
-            "external_task_id",
-            "external_task_id.ours",
-            f"external_task_id {order.external_task_id[:70]!r} has the form of the ids that"
-            " Kling Once makes. Give another.",
-        )
-    if order.external_task_id and order.is_one_of_several:
-        broken(
-            "external_task_id",
-            "external_task_id.several",
-            "external_task_id names one task, and this is a list of several. Leave it empty.",
-        )
-    found += _wait_and_money(order)
-    found += _callback(order, settings)
-    if isinstance(order.video, VideoUrl):
-        local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
-        found += url_violations(order.video.url, loopback_allowed=local)
-    elif not has_host:
-        broken("video", "video.hosting", str(no_host_error()))
+def _shown(name: str) -> str:
+    return f"{safe_name(name, 40)}_sent"
+
+
+def _put(path: Path, write: Callable[[Path], object], *, by_content: bool) -> None:
+    """Write a file that appears whole."""
+    if by_content and path.exists():
+        return
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    os.close(handle)
+    try:
+        write(Path(part))
+        Path(part).replace(path)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def refusals(
+    order: Order,
+    step: Step | None,
+    price: Price | None,
+    job: Job | None,
+    ledger: Ledger,
+    settings: Settings,
+    account: Callable[[], Account],
+) -> tuple[str, ...]:
+    """Return what stands in the way, one sentence each; blocking."""
+    if isinstance(step, Serve):
+        return ()
+    if order.kept_only:
+        return (order.kept_only,)
+    if isinstance(step, CarryOn):
+        return ()
+    if isinstance(step, Refuse):
+        return (str(step.error),)
+    found = []
+    for look in (
+        account,
+        ledger.require_writable,
+        lambda: _spending(order, price, ledger, settings),
+        lambda: _name(job, step, ledger),
+    ):
+        try:
+            look()
+        except KlingOnceError as error:
+            found.append(str(error))
     return tuple(found)
 
 
-def order_notes(order: Order) -> tuple[str, ...]:
-    """Return what a person should know although nothing is broken."""
-    notes = []
-    motion = order.motion
-    if motion.element_id and motion.character_orientation == Orientation.IMAGE.value:
-        notes.append(
-            "With an element Kling follows the orientation of the video, whatever character_orientation says."
-        )
-    if motion.element_id and motion.model == Model.V2_6.value:
-        notes.append("Kling documents elements for kling-v3; kling-v2-6 may refuse this one.")
-    if isinstance(order.video, VideoUrl):
-        notes.append(
-            "The reference video is a URL, which only Kling fetches: its format, length, size and cuts"
-            " could not be checked."
-        )
-        if looks_signed(order.video.url):
-            notes.append("The URL seems to carry a secret: it is saved in every workflow that holds it.")
-    return tuple(notes)
+def _spending(order: Order, price: Price | None, ledger: Ledger, settings: Settings) -> None:
+    """Pass unless the hold switch or a limit would refuse the order.
+
+    Raises:
+        SubmissionsHeld, BudgetReached: it would.
+    """
+    with ledger.database.read() as connection:
+        require_released_in(connection, order.service)
+        spent = spent_so_far(connection, order.service.value, order.spender, ledger.clock.now())
+    if price is not None and order.max_units.is_finite():
+        budget_of(settings, order.service, order.max_units).check(spent, price.units_at_most)
 
 
-def _choice(field: str, value: str, known: type[Model | Mode | Orientation]) -> list[Violation]:
-    if value in {item.value for item in known}:
-        return []
-    names = ", ".join(item.value for item in known)
-    return [Violation(field, f"{field}.unknown", f"{field} is {value[:40]!r}; Kling knows: {names}.")]
+def _name(job: Job | None, step: Step | None, ledger: Ledger) -> None:
+    """Pass unless the user's own task id names something else.
 
-
-def _texts(order: Order) -> list[Violation]:
-    found = []
-    prompt = order.motion.prompt
-    if len(prompt) > limits.PROMPT_MAX_CHARACTERS:
-        message = f"Prompt has {len(prompt)} characters; Kling takes {limits.PROMPT_MAX_CHARACTERS}."
-        found.append(Violation("prompt", "prompt.length", message))
-    for field, text in (("prompt", prompt), ("project", order.project)):
-        if not _is_whole(text):
-            message = f"{field} holds half of a character. Type or paste it again."
-            found.append(Violation(field, f"{field}.unicode", message))
-    return found
-
-
-def _is_whole(text: str) -> bool:
-    """Tell whether a text has no lone surrogate, which neither Kling nor the ledger takes."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_element_id(text: str) -> bool:
-    return bool(limits.ELEMENT_ID.fullmatch(text)) and 0 < int(text) <= limits.ELEMENT_ID_MAX
-
-
-def _wait_and_money(order: Order) -> list[Violation]:
-    found = []
-    if not (math.isfinite(order.wait_minutes) and 0 <= order.wait_minutes <= WAIT_MINUTES_MAX):
-        message = f"wait_minutes is {order.wait_minutes:g}; it may be 0 to {WAIT_MINUTES_MAX} (7 days)."
-        found.append(Violation("wait_minutes", "wait_minutes.range", message))
-    if not order.max_units.is_finite() or order.max_units < 0:
-        message = f"max_units is {order.max_units}; it is a number of units, 0 for no limit of its own."
-        found.append(Violation("max_units", "max_units.range", message))
-    return found
-
-
-def _callback(order: Order, settings: Settings) -> list[Violation]:
-    if not order.callback_url:
-        return []
-    if not is_written_out(order.callback_url):
-        message = "callback_url holds blanks or characters that nobody can see. Copy it again."
-        return [Violation("callback_url", "callback_url.form", message)]
-    parts = url_parts(order.callback_url)
-    origin = f"{parts.scheme}://{parts.netloc}".lower()
-    allowed = {item.rstrip("/").lower() for item in settings.callback_origins}
-    if origin in allowed:
-        return []
-    host = (parts.hostname or "")[:100]
-    message = (
-        f"callback_url leads to {host!r}, which is not in KLING_ONCE_CALLBACK_ORIGINS with its scheme and"
-        " port: a callback carries a link that needs no login. Ask the operator to list the origin."
-    )
-    if order.service is Service.SANDBOX:
-        message += " The embedded sandbox calls loopback addresses only."
-    return [Violation("callback_url", "callback_url.origin", message)]
+    Raises:
+        ExternalIdTaken: it does.
+    """
+    if job is not None:
+        with ledger.database.read() as connection:
+            number = step.number if isinstance(step, Open) else 1
+            external_id_for(connection, job, job.order.profile, number)

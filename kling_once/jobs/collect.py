@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..api.download import Download, DownloadPolicy, LinkExpired
 from ..api.models import TaskStatus
-from ..api.polling import wait_for_end
 from ..api.retry import read_again
 from ..errors import (
     ApiError,
@@ -24,15 +23,26 @@ from ..errors import (
     UnreadableMedia,
     vendor_text,
 )
+from ..ledger.attempts import Attempt, AttemptState
+from ..ledger.decision import (
+    RETRY_HINT,
+    charge_text,
+    gone,
+    is_input_failure,
+)
 from ..media.probe import probe_clip
+from ..order import EMBEDDED_ORIGIN
 from ..settings import is_loopback
-from .attempt import Attempt, AttemptState
-from .columns import charge_columns, failure_columns, kept_columns, link_columns
+from .columns import (
+    charge_columns,
+    failure_columns,
+    kept_columns,
+    link_columns,
+)
 from .hints import pause_for_hint
-from .job import EMBEDDED_ORIGIN
-from .next_step import RETRY_HINT, charge_text, gone, is_input_failure
+from .polling import wait_for_end
 from .progress import Stage
-from .store import Sidecar
+from .results import Sidecar
 from .work import Work, is_absent, is_past_lifetime
 
 if TYPE_CHECKING:
@@ -40,9 +50,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..api.models import Answer, Task
+    from ..ledger.job import JobLabel
     from ..media.types import ClipFacts
-    from .job import JobLabel
-    from .store import ResultStore
+    from .results import ResultStore
 
 logger = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..api.models import TaskStatus
-from .attempt import AttemptState
+from ..ledger.attempts import AttemptState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ..api.models import Task
     from ..media.types import ClipFacts
-    from .store import KeptFile, Sidecar
+    from .results import KeptFile, Sidecar
 
 
 def task_columns(task: Task, realm: str, now: datetime) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, cast
 from ..api.client import KlingClient
 from ..hosting.choice import choose_host
 from ..hosting.sandbox import SandboxHost
-from .job import EMBEDDED_ORIGIN, Service
-from .line import Line
+from ..order import EMBEDDED_ORIGIN, Service
+from .tickets import Line
 
 if TYPE_CHECKING:
+    from ..accounts.accounts import Account
     from ..clock import Clock
     from ..hosting.gateway import Gateway
     from ..hosting.media_host import MediaHost
     from ..sandbox import Sandbox
     from ..settings import Settings
-    from .accounts import Account
 
 
 def has_host(settings: Settings, service: Service) -> bool:

@@ -18,13 +18,20 @@ from ..errors import (
     SubmissionsHeld,
     TaskFailed,
 )
-from .attempt import Attempt, AttemptState
+from ..ledger.attempts import Attempt, AttemptState
+from ..ledger.decision import (
+    CarryOn,
+    Open,
+    Refuse,
+    Serve,
+    Step,
+    gone,
+)
+from ..ledger.leases import renewed
+from ..order import Service
 from .collect import collect, failure, wait
 from .columns import place_columns
 from .forget import show_again
-from .job import Service
-from .lease import renewed
-from .next_step import CarryOn, Open, Refuse, Serve, Step, gone
 from .outcome import Outcome
 from .pictures import keep_picture
 from .preparation import Preparation
@@ -37,17 +44,17 @@ from .work import NobodyWaits, Work
 from .work_places import WorkPlaces, clip_key
 
 if TYPE_CHECKING:
+    from ..accounts.accounts import Account, Accounts
     from ..clock import Clock
+    from ..ledger.job import Job, JobLabel
+    from ..ledger.ledger import Ledger
     from ..settings import Settings
-    from .accounts import Account, Accounts
     from .connections import Connections
     from .flight import Flight
     from .hints import Hints
-    from .job import Job, JobLabel
-    from .ledger import Ledger
     from .media_threads import MediaThreads
     from .prepare import Prepared
-    from .store import ResultStore
+    from .results import ResultStore
 
 logger = logging.getLogger(__name__)
 

@@ -13,30 +13,37 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..accounts.accounts import Accounts
 from ..clock import SystemClock
-from ..errors import InputChanged, InputRefused, MediaStopped, SpendingRefused, UnknownProfile
+from ..errors import (
+    InputChanged,
+    InputRefused,
+    MediaStopped,
+    SpendingRefused,
+    UnknownProfile,
+)
 from ..hosting.choice import no_place_error
+from ..ledger.decision import Serve
+from ..ledger.graphs import remember_graph
+from ..ledger.ledger import Ledger
+from ..ledger.notes import fingerprint_key
+from ..ledger.queries import earlier_origin, known_tasks
+from ..ledger.uploads import clean
+from ..order import USUAL_WAIT_MINUTES
 from .accepted import until_accepted
-from .accounts import Accounts
 from .adopting import Wanted, wanted_attempt
 from .background_loop import BackgroundLoop
-from .check import order_violations
-from .checking import Checked, check_order
+from .check import Checked, check_order
 from .connections import Connections
 from .desk import Desk
 from .fetching import attempt_to_collect, keep_given_file, label_of
 from .flight import Flight
-from .graphs import remember_graph
-from .history import known_tasks
-from .job import USUAL_WAIT_MINUTES
-from .ledger import Ledger
 from .media_threads import MediaThreads
-from .next_step import Serve
+from .progress import Watchers
 from .reading import read_job
-from .store import ResultStore
+from .results import ResultStore
 from .task_page import TaskPage
-from .uploads import clean
-from .watchers import Watchers
+from .violations import order_violations
 from .work import NobodyWaits
 from .work_places import WorkPlaces
 
@@ -49,10 +56,11 @@ if TYPE_CHECKING:
 
     from ..api.models import ResourcePack
     from ..clock import Clock
-    from ..hosting.leftover import Leftover
+    from ..hosting.media_host import Leftover
+    from ..ledger.attempts import Attempt
+    from ..ledger.job import Job
+    from ..order import Order, Service
     from ..settings import Settings
-    from .attempt import Attempt
-    from .job import Job, Order, Service
     from .outcome import Outcome
     from .progress import Progress
 
@@ -75,7 +83,7 @@ class Engine:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
-        self.accounts = Accounts(settings, self.clock, self.ledger)
+        self.accounts = Accounts(settings, self.clock, lambda: fingerprint_key(self.ledger().database))
         self.store = ResultStore(settings.results_folder, self.clock)
         self._media = MediaThreads()
         self._places = WorkPlaces(settings.home)
@@ -244,7 +252,7 @@ class Engine:
 
     async def _read_kept(self, order: Order, error: UnknownProfile) -> Job:
         """Return the job of a profile that is gone, if its video is kept; that is served without a key."""
-        if origin := await asyncio.to_thread(self.accounts.earlier_origin, order.profile):
+        if origin := await asyncio.to_thread(lambda: earlier_origin(self.ledger().database, order.profile)):
             job, _unreadable = await self._media.run(read_job, order, origin)
             if job is not None and isinstance(
                 await asyncio.to_thread(lambda: self.ledger().step(job)), Serve

@@ -7,19 +7,27 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import DownloadBroken, JobError, KlingOnceError, LeaseLost, ResultGone, UnreadableMedia
+from ..errors import (
+    DownloadBroken,
+    JobError,
+    KlingOnceError,
+    LeaseLost,
+    ResultGone,
+    UnreadableMedia,
+)
+from ..ledger.attempts import AttemptState
+from ..ledger.job import JobLabel
+from ..ledger.queries import find_attempt, job_row
 from ..media.probe import probe_clip
-from .attempt import AttemptState
+from ..order import Service
 from .collect import not_written, sidecar_of
 from .columns import kept_columns
-from .history import find_attempt, job_row
-from .job import JobLabel, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .attempt import Attempt
-    from .database import Database
+    from ..ledger.attempts import Attempt
+    from ..ledger.database import Database
     from .desk import Desk
 
 

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from ..errors import JobError, ResultGone
-from .attempt import ENDED, AttemptState, attempt_of, milliseconds
-from .graphs import forget_workflows
-from .tables import attempts, jobs
+from ..ledger.attempts import (
+    ENDED,
+    AttemptState,
+    attempt_of,
+    milliseconds,
+)
+from ..ledger.graphs import forget_workflows
+from ..ledger.tables import attempts, jobs
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .attempt import Attempt
-    from .database import Database
-    from .store import ResultStore
+    from ..ledger.attempts import Attempt
+    from ..ledger.database import Database
+    from .results import ResultStore
 
 
 def forget(

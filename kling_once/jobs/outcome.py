@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
-from .next_step import charge_text
+from ..ledger.decision import charge_text
 
 if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from .attempt import Attempt
-    from .job import JobLabel
+    from ..ledger.attempts import Attempt
+    from ..ledger.job import JobLabel
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from ..media.picture import rgb_pixels
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .job import Job
+    from ..ledger.job import Job
 
 logger = logging.getLogger(__name__)
 

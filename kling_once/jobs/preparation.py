@@ -7,25 +7,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputChanged, InputRefused
-from .budget import budget_of
-from .check import order_violations
-from .job import VideoFile, VideoFrames, VideoUrl
-from .ledger import Ledger, Reservation
+from ..ledger.budgets import budget_of
+from ..ledger.ledger import Ledger, Reservation
+from ..order import VideoFile, VideoFrames, VideoUrl
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
 from .reading import require_unchanged
 from .result_memory import COMING
 from .sending import Sending
+from .violations import order_violations
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from ..ledger.job import Job
+    from ..order import Order
     from ..settings import Settings
     from .connections import Connections
     from .flight import Flight
-    from .job import Job, Order
     from .media_threads import MediaThreads
-    from .store import ResultStore
+    from .results import ResultStore
     from .work_places import WorkPlace
 
 

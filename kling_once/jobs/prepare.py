@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
-from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
+from ..api.limits import (
+    VIDEO_MAX_SECONDS,
+    Mode,
+    Model,
+    Orientation,
+)
 from ..api.prices import Price, price
 from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
@@ -16,8 +21,14 @@ from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip, conform_picture
 from ..media.container import check_stop
 from ..media.cuts import find_cuts
-from .check import clip_bounds, order_notes, picture_bounds
-from .job import Cuts, Order, VideoFile, VideoUrl, billed_seconds
+from ..order import (
+    Cuts,
+    Order,
+    VideoFile,
+    VideoUrl,
+    billed_seconds,
+)
+from .violations import clip_bounds, order_notes, picture_bounds
 from .work_places import MadeClip, WorkPlace
 
 if TYPE_CHECKING:

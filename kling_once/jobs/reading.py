@@ -5,12 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputChanged, MediaError, MediaStopped, Violation
+from ..errors import (
+    InputChanged,
+    MediaError,
+    MediaStopped,
+    Violation,
+)
+from ..ledger.job import Job, job_key
 from ..media.bounds import unreadable_violation
-from ..media.digest import clip_digest, frames_digest, picture_digest, url_digest
+from ..media.digest import (
+    clip_digest,
+    frames_digest,
+    picture_digest,
+    url_digest,
+)
 from ..media.frame_folder import FrameFolder
-from .job import Job, Order, VideoFile, VideoFrames, VideoUrl, realm_of
-from .key import job_key
+from ..order import Order, VideoFile, VideoFrames, VideoUrl, realm_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

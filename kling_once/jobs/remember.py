@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.retry import read_again
 from ..errors import OutcomeUnknown
-from .attempt import MAX_ATTEMPTS
+from ..ledger.attempts import MAX_ATTEMPTS
+from ..order import Sender
 from .columns import found_columns, task_columns
-from .job import Sender
 from .work import look_up
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..accounts.accounts import Account
     from ..api.client import KlingClient
     from ..api.models import Task
     from ..clock import Clock
-    from .accounts import Account
-    from .job import Job
-    from .ledger import Ledger
-    from .store import ResultStore
+    from ..ledger.job import Job
+    from ..ledger.ledger import Ledger
+    from .results import ResultStore
 
 
 async def remember_result(job: Job, store: ResultStore, ledger: Ledger) -> bool:

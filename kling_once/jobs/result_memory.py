@@ -11,7 +11,7 @@ from ..media.memory import require_memory
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from .job import Spender
+    from ..order import Spender
 
 FRAMES_PER_SECOND: Final = 30
 """What Kling delivers (seen in every result so far)."""

@@ -13,12 +13,12 @@ from ..api.limits import Mode, Model, Orientation
 from ..api.models import CreateRequest
 from ..errors import InputChanged
 from ..hosting.choice import no_host_error
-from ..hosting.lifetime import MARGIN as LIFETIME_MARGIN
+from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere
-from .job import Order, VideoUrl
+from ..ledger.uploads import note_upload
+from ..order import Order, VideoUrl
 from .prepare import contents_digest
 from .reading import changed
-from .uploads import note_upload
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..hosting.media_host import HostedFile, MediaHost
-    from .database import Database
+    from ..ledger.database import Database
     from .prepare import Prepared
 
 SHORTEST_MINUTES: Final = 60.0

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ..errors import ApiError, KlingOnceError, OutcomeUnknown, TransportError
-from .attempt import AttemptState
-from .next_step import MODERATION_CODES, again_failed
+from ..errors import (
+    ApiError,
+    KlingOnceError,
+    OutcomeUnknown,
+    TransportError,
+)
+from ..ledger.attempts import AttemptState
+from ..ledger.decision import MODERATION_CODES, again_failed
 from .progress import Stage
 from .work import Work, is_ours, look_up
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ..settings import load_settings
 from .engine import Engine
-from .watchers import SHARED
+from .progress import SHARED
 
 if TYPE_CHECKING:
     from pathlib import Path

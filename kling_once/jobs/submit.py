@@ -20,17 +20,22 @@ from ..errors import (
     TransportError,
     UnreadableAnswer,
 )
-from .attempt import AttemptState
+from ..ledger.attempts import AttemptState
+from ..ledger.notes import require_released
 from .columns import found_columns
-from .hold import require_released
 from .progress import Stage
-from .work import NobodyWaits, Work, is_ours, look_up
+from .work import (
+    NobodyWaits,
+    Work,
+    is_ours,
+    look_up,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from ..api.models import Answer, CreateRequest, Task
-    from .line import Place
+    from .tickets import Place
 
 logger = logging.getLogger(__name__)
 

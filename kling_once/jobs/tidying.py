@@ -7,12 +7,12 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ..errors import KlingOnceError
-from .uploads import next_expiry, removable, sweep
+from ..ledger.uploads import next_expiry, removable, sweep
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..ledger.database import Database
     from .connections import Connections
-    from .database import Database
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from ..errors import (
     ResourceMissing,
     TransportError,
 )
-from .attempt import Attempt, AttemptState
+from ..ledger.attempts import Attempt, AttemptState
 from .progress import Progress, Stage
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from ..api.client import KlingClient
     from ..api.models import Answer, Task
     from ..clock import Clock
+    from ..ledger.job import JobLabel
+    from ..ledger.ledger import Ledger
     from ..settings import Pace, Settings
     from .hints import Hints
-    from .job import JobLabel
-    from .ledger import Ledger
-    from .line import Line
+    from .results import ResultStore
     from .sending import Sending
-    from .store import ResultStore
+    from .tickets import Line
 
 logger = logging.getLogger(__name__)
 

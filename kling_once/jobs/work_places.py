@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..ledger.leases import Owner
 from ..media.container import check_stop
-from .lease import Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..errors import Violation
     from ..hosting.media_host import HostedFile
+    from ..ledger.job import Job
     from ..media.types import ConformedClip, Stop
-    from .job import Job
 
 ClipKey: TypeAlias = tuple[str, ...]
 

@@ -9,7 +9,12 @@ from ..errors import Violation
 
 if TYPE_CHECKING:
     from ..errors import MediaError
-    from .types import ClipBounds, ClipFacts, PictureBounds, PictureFacts
+    from .types import (
+        ClipBounds,
+        ClipFacts,
+        PictureBounds,
+        PictureFacts,
+    )
 
 MEGABYTE = 1_000_000
 """Bytes; the vendor's pages do not say which kind, the smaller one is safe."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
+
 UNKNOWN = "unknown"
 
 PRIMARIES = {
@@ -51,3 +55,113 @@ BT709 = 1
 """Primaries, transfer and matrix share this number."""
 LIMITED = 1
 """The range 16..235, "tv"."""
+
+
+SIZE = 33
+"""Points along each axis; the filter interpolates between them."""
+_WHITE_NITS = 203.0  # diffuse white of HDR, which becomes SDR's white (ITU-R BT.2408)
+_PEAK_NITS = 1000.0  # of HLG by definition, of PQ as it is commonly graded (ITU-R BT.2100)
+_SDR_GAMMA = 2.4  # ITU-R BT.1886
+_D65 = (0.3127, 0.3290)
+_CHROMATICITIES = {  # red, green, blue (ITU-T H.273)
+    "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
+    "bt2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
+    "smpte432": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
+}
+_LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
+_LUMA_709 = np.array([0.2126, 0.7152, 0.0722])
+_PQ = (2610 / 16384, 2523 / 4096 * 128, 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32)  # SMPTE ST 2084
+_HLG = (0.17883277, 0.28466892, 0.55991073)  # ARIB STD-B67
+
+
+def is_wide(primaries: str) -> bool:
+    """Tell whether colours of these primaries need a table although their curve is an ordinary one."""
+    return primaries in {"bt2020", "smpte432"}
+
+
+@lru_cache(maxsize=4)
+def cube(primaries: str, transfer: str) -> str:
+    """Return the table in the .cube format, red running fastest.
+
+    `transfer` "smpte2084" (PQ) and "arib-std-b67" (HLG) are tone mapped from 1000 to 203 nits with the
+    curve of ITU-R BT.2390; every other one counts as BT.1886. Greys stay grey.
+    """
+    steps = np.linspace(0, 1, SIZE)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    table = to_bt709(np.stack([red, green, blue], axis=-1).reshape(-1, 3), primaries, transfer)
+    lines = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in table)
+    return f"LUT_3D_SIZE {SIZE}\n{lines}\n"
+
+
+def to_bt709(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
+    """Return (N, 3) BT.709 signal in 0..1 for (N, 3) RGB signal in 0..1."""
+    light = _light(signal, transfer)
+    matrix = np.linalg.inv(_to_xyz("bt709")) @ _to_xyz(primaries if primaries in _CHROMATICITIES else "bt709")
+    light = _inside(light @ matrix.T)
+    peak = np.maximum(light.max(axis=1, keepdims=True), 1e-9)
+    if transfer in {"smpte2084", "arib-std-b67"}:
+        light = light * (_rolled_off(peak) / peak)
+    return np.clip(light, 0, 1) ** (1 / _SDR_GAMMA)
+
+
+def _light(signal: np.ndarray, transfer: str) -> np.ndarray:
+    """Return display light, 1 = diffuse white."""
+    if transfer == "smpte2084":
+        return _pq_to_nits(signal) / _WHITE_NITS
+    if transfer == "arib-std-b67":
+        a, b, c = _HLG
+        scene = np.where(signal <= 1 / 2, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+        luma = (scene @ _LUMA_2020)[:, None]
+        return _PEAK_NITS * luma**0.2 * scene / _WHITE_NITS
+    return signal**_SDR_GAMMA
+
+
+def _pq_to_nits(signal: np.ndarray) -> np.ndarray:
+    m1, m2, c1, c2, c3 = _PQ
+    root = signal ** (1 / m2)
+    return 10_000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
+
+
+def _nits_to_pq(nits: np.ndarray) -> np.ndarray:
+    m1, m2, c1, c2, c3 = _PQ
+    root = (np.maximum(nits, 0) / 10_000) ** m1
+    return ((c1 + c2 * root) / (1 + c3 * root)) ** m2
+
+
+def _rolled_off(light: np.ndarray) -> np.ndarray:
+    """Return light of at most 1: dark and middle tones stay, highlights bend (ITU-R BT.2390, 5.4.1)."""
+    peak = _nits_to_pq(np.array(_PEAK_NITS))
+    value = np.minimum(_nits_to_pq(light * _WHITE_NITS) / peak, 1)
+    most = _nits_to_pq(np.array(_WHITE_NITS)) / peak
+    knee = 1.5 * most - 0.5
+    t = np.clip((value - knee) / (1 - knee), 0, 1)
+    bent = (2 * t**3 - 3 * t**2 + 1) * knee
+    bent += (t**3 - 2 * t**2 + t) * (1 - knee) + (-2 * t**3 + 3 * t**2) * most
+    return _pq_to_nits(np.where(value < knee, value, bent) * peak) / _WHITE_NITS
+
+
+def _inside(light: np.ndarray) -> np.ndarray:
+    """Return light without negative parts: colours outside BT.709 move towards grey of their luma."""
+    luma = np.maximum(light @ _LUMA_709, 0)[:, None]
+    lowest = light.min(axis=1, keepdims=True)
+    keep = np.where(lowest < 0, luma / np.maximum(luma - lowest, 1e-9), 1)
+    return luma + (light - luma) * keep
+
+
+def _to_xyz(primaries: str) -> np.ndarray:
+    corners = np.array([[x / y, 1, (1 - x - y) / y] for x, y in _CHROMATICITIES[primaries]]).T
+    x, y = _D65
+    white = np.linalg.solve(corners, np.array([x / y, 1, (1 - x - y) / y]))
+    return corners * white
+
+
+BILINEAR = 0x2
+BICUBIC = 0x4
+AREA = 0x20
+FULL_CHROMA = 0x2000
+"""SWS_FULL_CHR_H_INT: colour is interpolated for every pixel, not for every second one."""
+FULL_CHROMA_INPUT = 0x4000
+ACCURATE = 0x40000
+"""SWS_ACCURATE_RND: rounded rather than cut off."""
+ITU_709 = 1
+"""SWS_CS_ITU709."""

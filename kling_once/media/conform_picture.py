@@ -12,7 +12,14 @@ from PIL import Image
 from .bounds import picture_violations
 from .container import check_stop
 from .encode import encode_pixels
-from .picture import PictureSource, file_bytes, is_file, open_picture, rgb_of, rgb_pixels
+from .picture import (
+    PictureSource,
+    file_bytes,
+    is_file,
+    open_picture,
+    rgb_of,
+    rgb_pixels,
+)
 from .probe import probe_picture
 from .types import ConformedPicture, ConformMode
 

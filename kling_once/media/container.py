@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import av
 from av.error import DecoderNotFoundError, EncoderNotFoundError, FFmpegError
 
-from ..errors import DiskFull, MediaError, MediaStopped, UnreadableMedia
+from ..errors import (
+    DiskFull,
+    MediaError,
+    MediaStopped,
+    UnreadableMedia,
+)
 
 if TYPE_CHECKING:
     import os

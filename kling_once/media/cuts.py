@@ -15,7 +15,12 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .container import check_stop, open_clip, picture_stream, tick
+from .container import (
+    check_stop,
+    open_clip,
+    picture_stream,
+    tick,
+)
 from .writer import threads
 
 if TYPE_CHECKING:

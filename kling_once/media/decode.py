@@ -16,12 +16,23 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from ..errors import UnreadableMedia
-from . import sws
-from .container import check_stop, open_clip, picture_stream, sound_stream, tick
+from . import color as sws
+from .container import (
+    check_stop,
+    open_clip,
+    picture_stream,
+    sound_stream,
+    tick,
+)
+from .geometry import Turn
 from .memory import populate, require_memory
 from .probe import probe_clip
-from .rotation import Turn
-from .sound import SoundFormat, SoundReader, longest_sound, sound_memory_bytes
+from .sound import (
+    SoundFormat,
+    SoundReader,
+    longest_sound,
+    sound_memory_bytes,
+)
 from .types import ClipFacts, Frames
 from .writer import threads
 
@@ -33,6 +44,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
 
     from .types import OnProgress, Stop
+
 
 _WORKERS = 2
 _AHEAD = 4  # decoded frames that wait for a worker
@@ -303,3 +315,43 @@ def _torch() -> Any:
     import torch  # noqa: PLC0415 - a plain install has no torch
 
     return torch
+
+
+def decode_sound(path: Path, *, stop: Stop | None = None) -> dict[str, Any] | None:
+    """Return ComfyUI's AUDIO, in step with the first picture, or None for a clip without sound.
+
+    Raises:
+        UnreadableMedia, MediaStopped: as `decode_clip`.
+    """
+    facts = probe_clip(path, stop=stop)
+    if facts.sound is None:
+        return None
+    with open_clip(path) as container:
+        stream = sound_stream(container)
+        if stream is None:
+            return None
+        origin = Fraction(facts.picture_start_seconds).limit_denominator(1_000_000)
+        seconds = longest_sound(facts)
+        require_memory(
+            sound_memory_bytes(facts, seconds),
+            f"{float(seconds):.0f} s of sound",
+            "Cut the clip, or use the video output.",
+        )
+        reader = SoundReader(stream, sound_format(stream), origin=origin, seconds=seconds)
+        waves: list[np.ndarray] = []
+        for packet in container.demux(stream):
+            check_stop(stop)
+            for wave in reader.read(packet):
+                check_stop(stop)
+                waves.append(wave)
+            if reader.is_done:
+                break
+        waves.extend(reader.finish())
+    if not waves:
+        return None
+    import torch  # noqa: PLC0415 - a plain install has no torch
+
+    return {
+        "waveform": torch.from_numpy(np.concatenate(waves, axis=1)[None]),
+        "sample_rate": reader.form.rate_hz,
+    }

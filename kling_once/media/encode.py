@@ -16,7 +16,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 
 from ..errors import UnreadableMedia
-from . import sws
+from . import color as sws
 from .bounds import encoded_bytes
 from .container import check_stop
 from .pixels import BATCH_AXES, as_array, to_8_bit

@@ -8,8 +8,13 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .bounds import MEGABYTE, clip_violations, clock, duration_violations
-from .size import Canvas, fit
+from .bounds import (
+    MEGABYTE,
+    clip_violations,
+    clock,
+    duration_violations,
+)
+from .geometry import Canvas, fit
 from .types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:

@@ -11,10 +11,23 @@ import av
 from av.error import InvalidDataError
 
 from ..errors import UnreadableMedia
-from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
-from .container import check_stop, file_status, open_clip, picture_stream, sound_stream, tick
+from .color import (
+    PRIMARIES,
+    RANGES,
+    SPACES,
+    TRANSFERS,
+    UNKNOWN,
+)
+from .container import (
+    check_stop,
+    file_status,
+    open_clip,
+    picture_stream,
+    sound_stream,
+    tick,
+)
+from .geometry import Turn, turn_of
 from .picture import ORIENTATION_TAG, open_picture
-from .rotation import Turn, turn_of
 from .timeline import Timeline
 from .types import ClipFacts, PictureFacts, SoundFacts
 

@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from av.error import InvalidDataError
+from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .chain import PictureChain
-from .container import check_stop, open_clip, picture_stream, sound_stream, tick
+from .color import cube, is_wide
+from .container import (
+    check_stop,
+    open_clip,
+    picture_stream,
+    sound_stream,
+    tick,
+)
+from .geometry import Turn
 from .sound import SoundFormat, SoundReader
 from .writer import ClipWriter, most_bits_per_second, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from av.container import InputContainer
     from av.packet import Packet
 
+    from .geometry import Canvas
     from .plan import ClipPlan
     from .types import ClipFacts, OnProgress, Stop
+
 
 _MOST_LOST = 2  # of the frames, half may be damaged before the clip counts as unreadable
 
@@ -177,3 +188,119 @@ class _Run:
             return None
         form = SoundFormat.for_aac(self.facts.sound.sample_rate_hz, self.facts.sound.channels)
         return SoundReader(stream, form, origin=self.origin, seconds=self.plan.sound_seconds)
+
+
+_MATRICES = {
+    "bt709": "bt709",
+    "bt470bg": "bt601",
+    "smpte170m": "bt601",
+    "fcc": "fcc",
+    "smpte240m": "smpte240m",
+    "bt2020nc": "bt2020",
+    "bt2020c": "bt2020",
+}
+_FLAGS = "bicubic"
+_EXACT_FLAGS = "bicubic+accurate_rnd"  # three times slower; without it a change of matrix is off by 4/255
+_TABLE_FORMAT = "gbrp16le"
+
+
+class PictureChain:
+    """Turns, crops or scales, tone maps and pads; the graph follows a source that changes its size."""
+
+    def __init__(self, facts: ClipFacts, canvas: Canvas, time_base: Fraction) -> None:
+        self._facts = facts
+        self._canvas = canvas
+        self._time_base = time_base
+        self._graph: Graph | None = None
+        self._input: tuple[Any, ...] = ()
+
+    def convert(self, frame: VideoFrame) -> list[VideoFrame]:
+        """Return the frame as yuv420p BT.709; a deinterlacer holds one back."""
+        described = (frame.width, frame.height, frame.format.name)
+        held = self.finish() if self._graph is not None and described != self._input else []
+        if self._graph is None:
+            self._graph = self._build(frame)
+            self._input = described
+        self._graph.vpush(frame)
+        return [*held, *_pulled(self._graph)]
+
+    def finish(self) -> list[VideoFrame]:
+        """Return what the graph still holds."""
+        if self._graph is None:
+            return []
+        self._graph.vpush(None)
+        frames = _pulled(self._graph)
+        self._graph = None
+        return frames
+
+    def _build(self, frame: VideoFrame) -> Graph:
+        graph = Graph()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=self._time_base
+        )
+        nodes = [source, *(graph.add(name, args or None) for name, args in self._before_color())]
+        table = self._table()
+        if table is None:
+            nodes += [graph.add("scale", self._scale(out=True)), graph.add("format", "yuv420p")]
+            self._finish_graph(graph, nodes)
+            return graph
+        nodes += [graph.add("scale", self._scale(out=False)), graph.add("format", _TABLE_FORMAT)]
+        with tempfile.TemporaryDirectory(prefix="kling-once-") as folder:
+            path = Path(folder) / "table.cube"
+            path.write_text(table, encoding="ascii")
+            nodes.append(graph.add("lut3d", file=str(path), interp="tetrahedral"))  # read at once
+        nodes += [
+            graph.add("scale", f"out_color_matrix=bt709:out_range=tv:flags={_EXACT_FLAGS}"),
+            graph.add("format", "yuv420p"),
+        ]
+        self._finish_graph(graph, nodes)
+        return graph
+
+    def _finish_graph(self, graph: Graph, nodes: list[Any]) -> None:
+        canvas = self._canvas
+        if canvas.is_padded:
+            nodes.append(graph.add("pad", f"{canvas.width_px}:{canvas.height_px}:(ow-iw)/2:(oh-ih)/2"))
+        nodes += [graph.add("setsar", "1"), graph.add("buffersink")]
+        graph.link_nodes(*nodes).configure()
+
+    def _before_color(self) -> list[tuple[str, str]]:
+        facts, canvas = self._facts, self._canvas
+        filters = [("bwdif", "mode=send_frame:deint=interlaced")] if facts.is_interlaced else []
+        filters += Turn(facts.rotation_degrees, facts.is_mirrored).filters()
+        if canvas.is_cropped and facts.has_square_pixels:
+            filters.append(("crop", f"{canvas.content_width_px}:{canvas.content_height_px}:0:0"))
+        return filters
+
+    def _scale(self, *, out: bool) -> str:
+        facts, canvas = self._facts, self._canvas
+        full = facts.color_range == "pc" or facts.pixel_format.startswith("yuvj")
+        matrix = _MATRICES.get(facts.color_space)
+        if matrix is None:
+            # FFmpeg's own assumption, and so what ComfyUI and Kling's decoder make of an untagged clip
+            matrix = "bt2020" if facts.is_hdr or facts.color_primaries == "bt2020" else "bt601"
+        is_rgb = facts.pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal8"))
+        flags = _FLAGS if out and matrix == "bt709" and not is_rgb else _EXACT_FLAGS
+        parts = [f"{canvas.content_width_px}:{canvas.content_height_px}", f"flags={flags}"]
+        if not is_rgb:
+            parts += [f"in_color_matrix={matrix}", f"in_range={'pc' if full else 'tv'}"]
+        if out:
+            parts += ["out_color_matrix=bt709", "out_range=tv"]
+        return ":".join(parts)
+
+    def _table(self) -> str | None:
+        facts = self._facts
+        if facts.is_hdr or is_wide(facts.color_primaries):
+            return cube(facts.color_primaries, facts.color_transfer)
+        return None
+
+
+def _pulled(graph: Graph) -> list[VideoFrame]:
+    from av.error import BlockingIOError as NothingYet  # noqa: PLC0415 - next to its only use
+    from av.error import EOFError as NothingMore  # noqa: PLC0415
+
+    frames = []
+    while True:
+        try:
+            frames.append(graph.vpull())
+        except (NothingYet, NothingMore):
+            return frames

@@ -4,10 +4,15 @@ Written from the vendor's documentation alone and importing nothing else of `kli
 the client and its opposite do not share one misunderstanding.
 """
 
-from .options import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY, VERSION, SandboxOptions
-from .server import Sandbox
-from .serving import serve
-from .transitions import Transitions
+from .options import (
+    DEFAULT_ACCESS_KEY,
+    DEFAULT_API_KEY,
+    DEFAULT_SECRET_KEY,
+    VERSION,
+    SandboxOptions,
+    Transitions,
+)
+from .server import Sandbox, serve
 
 __all__ = [
     "DEFAULT_ACCESS_KEY",

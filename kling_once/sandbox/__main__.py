@@ -14,9 +14,9 @@ from .options import (
     DEFAULT_SECRET_KEY,
     TRIAL_PARALLEL_LIMIT,
     SandboxOptions,
+    Transitions,
 )
-from .serving import serve
-from .transitions import Transitions
+from .server import serve
 
 
 def main(arguments: list[str] | None = None) -> int:

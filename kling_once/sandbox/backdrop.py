@@ -10,13 +10,15 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from .planar import planes, to_yuv
 from .probe import DECODED_MAX_PX, open_picture
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .render import Recipe
+
+    Plane = npt.NDArray[np.uint8]
+
 
 INK: Final = (255, 255, 255)
 BAND: Final = (160, 20, 60)
@@ -120,3 +122,34 @@ def _write(draw: ImageDraw.ImageDraw, text: str, box: tuple[int, int, int, int])
     if wide > (right - left) * 0.94:
         font = ImageFont.load_default(max(6, int(size * (right - left) * 0.94 / wide)))
     draw.text(((left + right) / 2, (top + bottom) / 2), text, fill=INK, font=font, anchor="mm")
+
+
+BT709: Final = 1
+"""FFmpeg's number for BT.709 primaries, transfer and matrix."""
+
+LIMITED_RANGE: Final = 1
+"""FFmpeg's number for 16..235."""
+
+
+def to_yuv(frame: Any, width: int, height: int) -> Plane:
+    """Scale and convert a frame; `width` even and `height` a multiple of 4."""
+    return frame.reformat(
+        width, height, "yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
+    ).to_ndarray()
+
+
+def planes(rows: Plane, width: int, height: int) -> tuple[Plane, Plane, Plane]:
+    """View luma and the two chroma planes of packed rows; both sides even."""
+    flat = rows.reshape(-1)
+    luma, chroma = width * height, width * height // 4
+    return (
+        flat[:luma].reshape(height, width),
+        flat[luma : luma + chroma].reshape(height // 2, width // 2),
+        flat[luma + chroma :].reshape(height // 2, width // 2),
+    )
+
+
+def turned(rows: Plane, width: int, height: int, quarter_turns: int) -> Plane:
+    """Turn packed rows against the clock by quarter turns."""
+    parts = [np.rot90(plane, quarter_turns).reshape(-1) for plane in planes(rows, width, height)]
+    return np.concatenate(parts).reshape(-1, height if quarter_turns % 2 else width)

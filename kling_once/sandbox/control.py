@@ -9,16 +9,19 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from .addresses import is_loopback
-from .calls import list_calls
-from .connection import reset
+from .faults import list_faults, read_script, replace_script
+from .fetch import is_loopback
 from .files import UPLOAD_MAX_BYTES, TooLarge
-from .options import VERSION
-from .scripts import list_faults, read_script, replace_script
-from .settings import load_settings, read_changes, save_settings
-from .tokens import same
-from .transitions import Transitions
-from .wire import Refusal, parse_body
+from .options import (
+    VERSION,
+    Transitions,
+    load_settings,
+    read_changes,
+    save_settings,
+)
+from .results import reset
+from .store import list_calls
+from .wire import Refusal, parse_body, same
 
 if TYPE_CHECKING:
     import sqlite3

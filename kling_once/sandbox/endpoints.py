@@ -10,14 +10,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from .calls import begin_call, finish_call, shorten
-from .faults import AFTER_ACCEPT, OK, ON_A_TASK, Fault, instead_of_answer, instead_of_success
+from .faults import (
+    AFTER_ACCEPT,
+    OK,
+    ON_A_TASK,
+    Fault,
+    give_back,
+    instead_of_answer,
+    instead_of_success,
+    take_fault,
+)
+from .options import load_settings
 from .rules import read_order
-from .scripts import give_back, take_fault
-from .settings import load_settings
+from .store import begin_call, finish_call, shorten
 from .task_view import created_view, query_view, strangers_view
-from .tasks import accept, check_unused, list_tasks, poll, units_spent
-from .tokens import check_authorization
+from .tasks import (
+    accept,
+    check_unused,
+    list_tasks,
+    poll,
+    units_spent,
+)
 from .wire import (
     INTERNAL_ERROR,
     INTERNAL_TIMEOUT,
@@ -28,6 +41,7 @@ from .wire import (
     RESET,
     Refusal,
     Reply,
+    check_authorization,
     clip,
     failure,
     parse_body,

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
 
-from .addresses import is_loopback
 from .files import TooLarge
 from .probe import Unreadable, probe_clip, probe_picture
-from .rules import IMAGE_MAX_BYTES, VIDEO_MAX_BYTES, judge_clip, judge_picture, looks_like_url
+from .rules import (
+    IMAGE_MAX_BYTES,
+    VIDEO_MAX_BYTES,
+    judge_clip,
+    judge_picture,
+    looks_like_url,
+)
 from .tasks import Draft
 from .wire import INVALID_VALUE, Refusal, clip
 
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 
     from .files import Files
     from .rules import ClipFacts, Order
+
 
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=10)
 HTTP_OK: Final = 200
@@ -112,3 +119,15 @@ class Fetcher:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether a host is `localhost` or a loopback address, without asking a name server."""
+    if host is None:
+        return False
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

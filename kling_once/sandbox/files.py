@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
 import asyncio
 import contextlib
 import hashlib
 import hmac
 import os
 import re
-import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -151,3 +158,7 @@ def _suffix(head: bytes) -> str:
     if head[4:8] == b"ftyp":
         return ".mov" if head[8:12] == b"qt  " else ".mp4"
     return ".mov" if head[4:8] in {b"moov", b"mdat", b"wide", b"free"} else ".bin"
+
+
+class Stopped(Exception):
+    """The sandbox is stopping; what was under way is begun anew another time."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
 from base64 import b64decode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
-
-from .transitions import Transitions
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
     from pathlib import Path
+
 
 VERSION: Final = "1"
 """Version of the sandbox's controls, as `GET /sandbox/health` answers it."""
@@ -78,3 +80,175 @@ def _is_webhook_secret(text: str) -> bool:
         return text.startswith("whsec_") and len(b64decode(text[6:], validate=True)) > 0
     except ValueError:
         return False
+
+
+MOST_PARALLEL: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The switches in force for one call."""
+
+    transitions: Transitions
+    parallel_limit: int
+    duplicates_allowed: bool
+    quick_results: bool
+    charge: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the switches as `GET /sandbox/settings` answers them."""
+        return {
+            "duplicates-allowed": self.duplicates_allowed,
+            "parallel-limit": self.parallel_limit,
+            "quick-results": self.quick_results,
+            "charge": self.charge,
+            "transitions": self.transitions.to_json(),
+        }
+
+
+def load_settings(connection: sqlite3.Connection, options: SandboxOptions) -> Settings:
+    """Read the switches; one that nobody stored has the options' value."""
+    stored = {
+        name: json.loads(value)
+        for name, value in connection.execute("SELECT name, value FROM settings WHERE name != 'secret'")
+    }
+    transitions = stored.get("transitions")
+    return Settings(
+        transitions=options.transitions if transitions is None else Transitions.from_json(transitions),
+        parallel_limit=stored.get("parallel-limit", options.parallel_limit),
+        duplicates_allowed=stored.get("duplicates-allowed", options.duplicates_allowed),
+        quick_results=stored.get("quick-results", options.quick_results),
+        charge=stored.get("charge", options.charge),
+    )
+
+
+def save_settings(connection: sqlite3.Connection, changes: dict[str, Any]) -> None:
+    """Store switches that `read_changes` let through."""
+    connection.executemany(
+        "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [(name, json.dumps(value)) for name, value in changes.items()],
+    )
+
+
+def read_changes(body: Any) -> dict[str, Any]:
+    """Check a body of `PUT /sandbox/settings`; ValueError names what is wrong."""
+    if not isinstance(body, dict):
+        raise ValueError('settings are an object such as {"duplicates-allowed": true}')  # noqa: TRY004 - a wrong body is one kind of error
+    for name, value in body.items():
+        match name:
+            case "duplicates-allowed" | "quick-results":
+                right = isinstance(value, bool)
+            case "parallel-limit":
+                right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_PARALLEL
+            case "charge":
+                right = value in {"units", "cash"} if isinstance(value, str) else False
+            case "transitions":
+                Transitions.from_json(value)
+                right = True
+            case _:
+                raise ValueError(
+                    f"{name!r} is not a setting; there are duplicates-allowed (boolean), parallel-limit "
+                    "(integer from 1), quick-results (boolean), charge (units or cash) and transitions"
+                )
+        if not right:
+            raise ValueError(f"{value!r} is not a value of {name}")
+    return body
+
+
+MOST_POLLS: Final = 1_000_000
+MOST_SECONDS: Final = 10_000_000.0
+
+
+class Stage(StrEnum):
+    """How far a task is; the end is spelled `succeed` or `failed` on the wire."""
+
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """One policy for all tasks of a state.
+
+    `at once`: the first look finds the task ended.
+    `polls`: N polls answer an unfinished status (the first half of them `submitted`, the rest `processing`),
+    the next one the end.
+    `seconds`: the task ends T seconds after it was accepted, `submitted` for the first half of that time.
+    """
+
+    policy: str
+    polls: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def at_once(cls) -> Self:
+        """End every task at the first look."""
+        return cls("at once")
+
+    @classmethod
+    def after_polls(cls, polls: int) -> Self:
+        """Answer `polls` unfinished polls first."""
+        return cls("polls", polls=polls)
+
+    @classmethod
+    def after_seconds(cls, seconds: float) -> Self:
+        """End every task `seconds` after it was accepted."""
+        return cls("seconds", seconds=seconds)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read `{"policy": ...}` as the controls take it; ValueError says what is wrong."""
+        match value:
+            case {"policy": "at once", **rest} if not rest:
+                return cls.at_once()
+            case {"policy": "polls", "polls": int(polls), **rest} if not rest and not isinstance(polls, bool):
+                if 0 <= polls <= MOST_POLLS:
+                    return cls.after_polls(polls)
+            case {"policy": "seconds", "seconds": int() | float() as seconds, **rest} if not rest:
+                if not isinstance(seconds, bool) and 0 <= seconds <= MOST_SECONDS:
+                    return cls.after_seconds(float(seconds))
+        raise ValueError(
+            'transitions are {"policy": "at once"}, {"policy": "polls", "polls": N} '
+            'or {"policy": "seconds", "seconds": T}, with N and T not negative'
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read `at once`, `polls:2` or `seconds:5`, as the command line takes it."""
+        kind, _, number = text.partition(":")
+        kind = kind.strip().replace("-", " ")
+        try:
+            if kind == "at once" and not number:
+                return cls.at_once()
+            if kind == "polls":
+                return cls.from_json({"policy": "polls", "polls": int(number)})
+            if kind == "seconds":
+                return cls.from_json({"policy": "seconds", "seconds": float(number)})
+        except ValueError:
+            pass
+        raise ValueError(f"{text!r} is not 'at once', 'polls:N' or 'seconds:T'")
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the policy as the controls answer it."""
+        if self.policy == "polls":
+            return {"policy": "polls", "polls": self.polls}
+        if self.policy == "seconds":
+            return {"policy": "seconds", "seconds": self.seconds}
+        return {"policy": "at once"}
+
+    def stage(self, polls: int, age_seconds: float) -> Stage:
+        """Tell the stage of a task polled `polls` times (this one included) at that age."""
+        if self.policy == "polls":
+            if polls > self.polls:
+                return Stage.ENDED
+            return Stage.SUBMITTED if polls <= self.polls // 2 else Stage.PROCESSING
+        if self.policy == "seconds":
+            if age_seconds >= self.seconds:
+                return Stage.ENDED
+            return Stage.SUBMITTED if age_seconds < self.seconds / 2 else Stage.PROCESSING
+        return Stage.ENDED
+
+    def moves_by_itself(self) -> bool:
+        """Tell whether a task moves on although nobody polls it."""
+        return self.policy != "polls"

@@ -7,19 +7,29 @@ import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import av
+import av.error
+import numpy as np
 
-from .backdrop import draw_backdrop
-from .motion import Motion
-from .planar import BT709, LIMITED_RANGE
-from .sound import Sound
-from .stopping import Stopped
+from .backdrop import (
+    BT709,
+    LIMITED_RANGE,
+    draw_backdrop,
+    to_yuv,
+    turned,
+)
+from .files import Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import numpy.typing as npt
+
+    from .backdrop import Stage
+
 
 FRAMES_PER_SECOND: Final = 30
 QUICK_STEP: Final = 3
@@ -116,3 +126,111 @@ def _mux(output: Any, packet: Any, frames: int, step: int) -> None:
 def _sway(moment: float) -> float:
     """Tell where between left (0) and right (1) the motion is shown: there and back in four seconds."""
     return 0.5 - 0.5 * math.cos(2 * math.pi * moment / SWAY_SECONDS)
+
+
+SHARE: Final = 0.55
+
+
+class Motion:
+    """Walk through the clip; `inset` is the picture shown at the moment last asked for.
+
+    A clip that ends early or cannot be read on keeps its last picture. Memory holds two pictures.
+    """
+
+    def __init__(self, container: Any, stage: Stage) -> None:
+        stream = container.streams.best("video")
+        stream.thread_type = "AUTO"
+        self._stage = stage
+        self._frames = _decode(container, stream)
+        self._ahead: Any = next(self._frames, None)
+        self._start = 0.0 if self._ahead is None else self._ahead.time or 0.0
+        self.inset: npt.NDArray[np.uint8] | None = None
+
+    def advance(self, moment: float) -> None:
+        """Show the last picture that begins at or before `moment` seconds."""
+        shown = None
+        while self._ahead is not None and (self._ahead.time or 0.0) - self._start <= moment + 1e-6:
+            shown, self._ahead = self._ahead, next(self._frames, None)
+        if shown is not None:
+            self.inset = self._small(shown)
+
+    def _small(self, frame: Any) -> npt.NDArray[np.uint8]:
+        turns = round((frame.rotation or 0) / 90) % 4
+        width, height = (frame.height, frame.width) if turns % 2 else (frame.width, frame.height)
+        scale = min(self._stage.width * SHARE / width, self._stage.height * SHARE / height)
+        width, height = max(2, int(width * scale) // 4 * 4), max(2, int(height * scale) // 4 * 4)
+        if turns % 2:
+            width, height = height, width
+        small = to_yuv(frame, width, height)
+        return turned(small, width, height, turns) if turns else small
+
+
+def _decode(container: Any, stream: Any) -> Iterator[Any]:
+    try:
+        yield from container.decode(stream)
+    except av.error.FFmpegError:
+        return
+
+
+RATES: Final = (44100, 48000)
+
+
+class Sound:
+    """Decode, cut and encode the sound little by little, beside the pictures."""
+
+    def __init__(self, source: Any, output: Any, seconds: Fraction) -> None:
+        track = source.streams.audio[0]
+        rate = track.rate if track.rate in RATES else 48000
+        self._rate = rate
+        self._output = output
+        self._stream = output.add_stream("aac", rate=rate, layout="stereo")
+        self._stream.bit_rate = 128_000
+        self._samples_left = int(seconds * rate)
+        self._samples_written = 0
+        self._pieces = _pieces(source, track, rate)
+
+    @classmethod
+    def of(cls, source: Any, output: Any, seconds: Fraction) -> Self | None:
+        """Prepare the sound of a clip; None when it has none."""
+        return cls(source, output, seconds) if source.streams.audio else None
+
+    def write_until(self, moment: float) -> None:
+        """Write sound until `moment` seconds of the result are covered, or the clip has no more."""
+        while self._samples_left > 0 and self._samples_written < moment * self._rate:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._samples_left = 0
+                return
+            self._write(piece[:, : self._samples_left])
+
+    def finish(self) -> None:
+        """Write what is left."""
+        self.write_until(float("inf"))
+        for packet in self._stream.encode(None):
+            self._output.mux(packet)
+
+    def _write(self, samples: np.ndarray) -> None:
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", "stereo")
+        frame.sample_rate = self._rate
+        frame.pts, frame.time_base = self._samples_written, Fraction(1, self._rate)
+        self._samples_written += samples.shape[1]
+        self._samples_left -= samples.shape[1]
+        for packet in self._stream.encode(frame):
+            self._output.mux(packet)
+
+
+def _pieces(source: Any, track: Any, rate: int) -> Iterator[np.ndarray]:
+    """Decode a track to stereo float pieces; a late start becomes silence, a broken end ends it."""
+    resampler = av.AudioResampler("fltp", "stereo", rate)
+    started = False
+    try:
+        for frame in source.decode(track):
+            if not started and frame.time and frame.time > 0:
+                yield np.zeros((2, int(min(frame.time, 60.0) * rate)), np.float32)
+            started = True
+            for piece in resampler.resample(frame):
+                yield piece.to_ndarray()
+        for piece in resampler.resample(None):
+            yield piece.to_ndarray()
+    except av.error.FFmpegError:
+        return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
+import sys
 import tempfile
 from email.utils import formatdate
 from pathlib import Path
@@ -11,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import web
 
-from .addresses import is_loopback
 from .backend import Backend, cancelled, result_url
-from .connection import is_gone, reset
 from .control import Control, origin_of
 from .endpoints import BODY_MAX_BYTES, Call, Endpoints
-from .results import Results
+from .fetch import is_loopback
+from .results import Results, is_gone, reset
 from .store import Store
 
 if TYPE_CHECKING:
     from .options import SandboxOptions
     from .tasks import Task
+
 
 DRAINED_MAX_BYTES: Final = 200_000_000
 
@@ -179,3 +181,37 @@ async def _body(request: web.Request) -> bytes | None:
     except web.RequestPayloadError:
         return NOT_TEXT
     return bytes(raw) if length <= BODY_MAX_BYTES else None
+
+
+def serve(options: SandboxOptions, host: str = "127.0.0.1", port: int = 8190) -> None:
+    """Run a sandbox until SIGINT or SIGTERM; print one line with its origin when it listens.
+
+    Port 0 picks a free one. Where controls need a token that the options do not name, a second line
+    prints it. OSError when it cannot listen there.
+    """
+    asyncio.run(_serve(options, host, port))
+
+
+async def _serve(options: SandboxOptions, host: str, port: int) -> None:
+    sandbox = Sandbox(options)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    previous = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        await sandbox.start(host, port)
+        _say(f"Kling sandbox listens on {sandbox.origin}")
+        if sandbox.token is not None and options.token is None:
+            _say(f"X-Sandbox-Token: {sandbox.token}")
+        await stop.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        await sandbox.stop()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

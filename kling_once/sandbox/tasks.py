@@ -10,17 +10,21 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from .options import Stage
 from .rules import VIDEO_MIN_SECONDS, units_for
-from .transitions import Stage
-from .wire import INVALID_VALUE, OVER_PARALLEL_LIMIT, Refusal, clip
+from .wire import (
+    INVALID_VALUE,
+    OVER_PARALLEL_LIMIT,
+    Refusal,
+    clip,
+)
 
 if TYPE_CHECKING:
     import sqlite3
 
     from .faults import Fault
+    from .options import Settings, Transitions
     from .rules import ClipFacts, Order
-    from .settings import Settings
-    from .transitions import Transitions
 
 FRAMES_PER_SECOND: Final = 30
 FORGOTTEN_SECONDS: Final = 60.0

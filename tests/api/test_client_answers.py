@@ -13,7 +13,12 @@ from aiohttp import web
 
 from kling_once.api import client as client_module
 from kling_once.api.models import TaskStatus
-from kling_once.errors import AnswerLost, InputRefused, NeverSent, UnreadableAnswer
+from kling_once.errors import (
+    AnswerLost,
+    InputRefused,
+    NeverSent,
+    UnreadableAnswer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

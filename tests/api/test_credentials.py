@@ -10,9 +10,10 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from kling_once.api.credentials import ApiKey, Credential, KeyPair, credential_of
+from kling_once.accounts.accounts import credential_of
+from kling_once.accounts.profiles import Profile
+from kling_once.api.credentials import ApiKey, Credential, KeyPair
 from kling_once.errors import SettingsError, TokenTimingError
-from kling_once.profiles import Profile
 
 ACCESS = "access-key-of-the-tests-0123456789"
 SECRET = "secret-key-of-the-tests-0123456789abcdef"

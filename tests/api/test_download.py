@@ -11,7 +11,13 @@ from aiohttp import web
 
 from kling_once.api.download import Download, DownloadPolicy, LinkExpired
 from kling_once.errors import DownloadBroken, DownloadRefused
-from tests.api.result_host import CONTENT, content_of, link, ranged, whole
+from tests.api.result_host import (
+    CONTENT,
+    content_of,
+    link,
+    ranged,
+    whole,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

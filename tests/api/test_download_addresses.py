@@ -12,7 +12,13 @@ from aiohttp import web
 
 from kling_once.api.download import DownloadPolicy
 from kling_once.errors import DownloadBroken, DownloadRefused
-from tests.api.result_host import CONTENT, content_of, link, ranged, whole
+from tests.api.result_host import (
+    CONTENT,
+    content_of,
+    link,
+    ranged,
+    whole,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 
 from kling_once.api.models import Answer, Task
-from kling_once.api.polling import wait_for_end
 from kling_once.api.retry import may_read_again, read_again
 from kling_once.api.service_codes import SERVICE_CODES, api_error
-from kling_once.errors import AnswerLost, ApiError, Busy, NeverSent, UnreadableAnswer
+from kling_once.errors import (
+    AnswerLost,
+    ApiError,
+    Busy,
+    NeverSent,
+    UnreadableAnswer,
+)
+from kling_once.jobs.polling import wait_for_end
 
 
 class Told:

@@ -93,7 +93,7 @@ def test_through_nginx_the_panel_works_and_keys_are_not_written(
 def test_through_nginx_a_key_is_written_with_a_one_time_code(
     comfy: Any, proxied: str, screen: Callable[..., Any], shot: Callable[..., Any]
 ) -> None:
-    command = [sys.executable, "-P", "-m", "kling_once.cli", "keys", "allow"]
+    command = [sys.executable, "-P", "-m", "kling_once.cli.app", "keys", "allow"]
     printed = subprocess.run(
         command, env=os.environ | comfy.environment, capture_output=True, text=True, check=True
     ).stdout

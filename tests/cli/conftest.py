@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from kling_once.cli import app
+from kling_once.cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def kling_process(hermetic: None) -> Callable[..., Done]:
     """Run a command as a process of its own."""
 
     def run(*arguments: object) -> Done:
-        command = [sys.executable, "-P", "-m", "kling_once.cli", *map(str, arguments)]
+        command = [sys.executable, "-P", "-m", "kling_once.cli.app", *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         return checked(Done(done.returncode, done.stdout, done.stderr))
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from kling_once.clock import SystemClock
-from kling_once.jobs.hold import hold, release
-from kling_once.jobs.ledger import Ledger
+from kling_once.ledger.ledger import Ledger
+from kling_once.ledger.notes import hold, release
 from kling_once.sandbox import DEFAULT_API_KEY
 
 

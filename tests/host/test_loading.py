@@ -10,9 +10,9 @@ LIGHT = {
     "kling_once",
     "kling_once.errors",
     "kling_once.jobs",
-    "kling_once.jobs.watchers",
+    "kling_once.jobs.progress",
     "kling_once.pages",
-    "kling_once.pages.endpoints",
+    "kling_once.web.endpoints",
 }
 NODES = [
     "MotionControl",

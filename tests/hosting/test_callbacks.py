@@ -17,9 +17,9 @@ import standardwebhooks.webhooks
 from pydantic import SecretStr
 
 from kling_once.errors import HostingError
-from kling_once.hosting.callbacks import CallbackCheck, named_task
-from kling_once.hosting.file_table import HINTS_KEPT, FileTable
 from kling_once.hosting.gateway import Gateway
+from kling_once.hosting.gateway_files import HINTS_KEPT, FileTable
+from kling_once.hosting.signed_path import CallbackCheck, named_task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SERVE = (
     "from kling_once.settings import load_settings\n"
-    "from kling_once.hosting.gateway_service import serve_gateway\n"
+    "from kling_once.hosting.gateway import serve_gateway\n"
     "serve_gateway(load_settings())\n"
 )
 

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from kling_once.errors import HostingError
-from kling_once.hosting.gateway import Gateway
-from kling_once.hosting.gateway_place import clean_public_url
+from kling_once.hosting.gateway import Gateway, clean_public_url
 from kling_once.hosting.signed_path import Grant, SignedPaths
 
 if TYPE_CHECKING:

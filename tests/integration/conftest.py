@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from kling_once.clock import SystemClock
-from kling_once.jobs.job import Service
+from kling_once.order import Service
 from kling_once.sandbox import DEFAULT_API_KEY
 from tests.integration.bucket import Bucket
 from tests.integration.command import Command

@@ -10,8 +10,9 @@ import pytest
 
 from kling_once.errors import HostingError, StillRunning
 from kling_once.hosting.object_store import install_id
-from kling_once.jobs import tidying, uploads
-from kling_once.jobs.job import VideoFile
+from kling_once.jobs import tidying
+from kling_once.ledger import uploads
+from kling_once.order import VideoFile
 
 boto_auth = pytest.importorskip("botocore.auth")
 awsrequest = pytest.importorskip("botocore.awsrequest")

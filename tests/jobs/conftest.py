@@ -86,7 +86,7 @@ def cli(python: Callable[..., Process]) -> Callable[..., Process]:
     """Start `kling-once ARGUMENTS`."""
 
     def start(*arguments: str | Path, **environment: str) -> Process:
-        return python("-m", "kling_once.cli", *map(str, arguments), **environment)
+        return python("-m", "kling_once.cli.app", *map(str, arguments), **environment)
 
     return start
 

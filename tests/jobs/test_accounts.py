@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import CredentialsChanged, SettingsError, UnknownProfile
-from kling_once.jobs.job import Service, VideoUrl
+from kling_once.order import Service, VideoUrl
 from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from kling_once.jobs.job import Order
+    from kling_once.order import Order
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
@@ -116,17 +116,6 @@ def test_no_file_but_the_ledger_is_needed_to_pick_a_task_up(
     for path in home.iterdir():
         if path.is_file() and not path.name.startswith("ledger"):
             path.unlink()
-
-    assert engines().run(live(profile="studio")).result(30).path.is_file()
-
-
-@pytest.mark.usefixtures("unfinished")
-def test_a_fingerprint_made_under_a_key_in_a_file_still_counts(
-    engines: Callable[..., Any], live: Callable[..., Order], home: Path, ledger_file: LedgerFile
-) -> None:
-    ((key,),) = ledger_file.execute("SELECT value FROM notes WHERE name = 'fingerprint_key'")
-    (home / "fingerprint_key").write_text(key + "\n")
-    ledger_file.execute("DELETE FROM notes WHERE name = 'fingerprint_key'")
 
     assert engines().run(live(profile="studio")).result(30).path.is_file()
 

@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 
 from kling_once.errors import InputChanged
-from kling_once.jobs.job import VideoFile, VideoFrames
 from kling_once.jobs.progress import Stage
 from kling_once.media.frame_folder import FrameFolder
 from kling_once.media.types import Frames
+from kling_once.order import VideoFile, VideoFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_once.jobs.engine import Engine
-    from kling_once.jobs.job import Order
     from kling_once.jobs.progress import Progress
+    from kling_once.order import Order
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kling_once.errors import InputRefused, KlingOnceError
-from kling_once.jobs.job import VideoFile, VideoUrl
+from kling_once.order import VideoFile, VideoUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

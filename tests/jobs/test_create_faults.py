@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.errors import ApiError, KlingOnceError, NeverSent, OutcomeUnknown, TaskFailed
+from kling_once.errors import (
+    ApiError,
+    KlingOnceError,
+    NeverSent,
+    OutcomeUnknown,
+    TaskFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

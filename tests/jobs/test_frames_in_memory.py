@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from kling_once.errors import TaskFailed
-from kling_once.jobs.job import VideoFrames
 from kling_once.media.types import Frames
+from kling_once.order import VideoFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable

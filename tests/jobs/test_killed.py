@@ -146,7 +146,7 @@ def test_kill_between_the_file_and_the_ledger(
     dies = (
         "import os, signal, sys; from kling_once.jobs import collect;"
         "collect.kept_columns = lambda *_: os.kill(os.getpid(), signal.SIGKILL);"
-        "from kling_once.cli import main; sys.argv[0] = 'kling-once'; main()"
+        "from kling_once.cli.app import main; sys.argv[0] = 'kling-once'; main()"
     )
     process = python("-c", dies, "run", str(small_picture), str(small_clip), "--json")
     assert process.popen.wait(60) == -signal.SIGKILL
@@ -203,7 +203,7 @@ def test_every_job_of_a_killed_process_is_taken_over_at_once(
     server = python(
         "-c",
         "import sys; from pathlib import Path; from kling_once.jobs.engine import Engine;"
-        "from kling_once.jobs.job import *; from kling_once.settings import load_settings;"
+        "from kling_once.order import *; from kling_once.settings import load_settings;"
         "e = Engine(load_settings());"
         "[f.result() for f in [e.run(Order(Path(sys.argv[1]), VideoFile(Path(sys.argv[2])),"
         " MotionControl(take=n))) for n in range(2)]]",

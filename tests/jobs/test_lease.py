@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import LeaseLost, LedgerNotWritable, TaskFailed
-from kling_once.jobs.lease import LEASE, RENEW_SECONDS, Owner, renewed
+from kling_once.ledger.leases import (
+    LEASE,
+    RENEW_SECONDS,
+    Owner,
+    renewed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +116,7 @@ def test_a_killed_owner_is_dead_to_everybody_who_asks(
 ) -> None:
     process = python(
         "-c",
-        "import sys, time; from pathlib import Path; from kling_once.jobs.lease import Owner;"
+        "import sys, time; from pathlib import Path; from kling_once.ledger.leases import Owner;"
         "o = Owner(Path(sys.argv[1])); Path(sys.argv[2]).write_text(o.name); time.sleep(60)",
         str(tmp_path / "owners"),
         str(tmp_path / "name"),

@@ -10,7 +10,7 @@ import pytest
 
 from kling_once.clock import SystemClock
 from kling_once.errors import LedgerNotWritable, LedgerTooNew
-from kling_once.jobs.ledger import Ledger
+from kling_once.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OPENS = (
     "import sys; from pathlib import Path; from kling_once.clock import SystemClock;"
-    "from kling_once.jobs.ledger import Ledger; Ledger(Path(sys.argv[1]), SystemClock()).close()"
+    "from kling_once.ledger.ledger import Ledger; Ledger(Path(sys.argv[1]), SystemClock()).close()"
 )
 DIES_IN_MID_MIGRATION = (
     "import os, signal; from alembic import op; made = op.create_index;"

@@ -10,7 +10,7 @@ import pytest
 
 from kling_once.errors import AccountError, BudgetReached
 from kling_once.jobs.adopting import Wanted
-from kling_once.jobs.job import Service, Spender
+from kling_once.order import Service, Spender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
 
 
 def _jobs(engine: Any) -> list[Any]:
-    from kling_once.jobs.tables import jobs  # noqa: PLC0415
+    from kling_once.ledger.tables import jobs  # noqa: PLC0415
 
     with engine.ledger().database.read() as connection:
         return list(connection.execute(jobs.select()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from kling_once.jobs.line import LONGEST_PAUSE_SECONDS, Line
+from kling_once.jobs.tickets import LONGEST_PAUSE_SECONDS, Line
 
 
 class FakeClock:

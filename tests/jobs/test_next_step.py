@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from kling_once.errors import ResultGone, TaskFailed
-from kling_once.jobs.attempt import Attempt, AttemptState
-from kling_once.jobs.next_step import (
+from kling_once.ledger.attempts import Attempt, AttemptState
+from kling_once.ledger.decision import (
     CarryOn,
     Open,
     Refuse,

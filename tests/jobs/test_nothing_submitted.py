@@ -23,7 +23,7 @@ from kling_once.errors import (
     OutcomeUnknown,
     UnknownProfile,
 )
-from kling_once.jobs.job import Service, VideoUrl
+from kling_once.order import Service, VideoUrl
 from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:

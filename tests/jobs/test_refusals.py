@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import KlingOnceError
-from kling_once.jobs.hold import hold
-from kling_once.jobs.job import Service, VideoUrl
+from kling_once.ledger.notes import hold
+from kling_once.order import Service, VideoUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_once.jobs.checking import Checked
+    from kling_once.jobs.check import Checked
     from kling_once.jobs.engine import Engine
-    from kling_once.jobs.job import Order
+    from kling_once.order import Order
     from tests.sandbox_control import SandboxControl
 
 CLIP = VideoUrl("https://clips.example.com/dance.mp4")

@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.api.download import DownloadPolicy
-from kling_once.errors import (
-    DownloadBroken,
-    DownloadRefused,
-    KlingOnceError,
-)
+from kling_once.errors import DownloadBroken, DownloadRefused, KlingOnceError
 from kling_once.jobs import collect
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_once.errors import NotEnoughMemory
-from kling_once.jobs.job import Spender
 from kling_once.media import memory
+from kling_once.order import Spender
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kling_once.jobs.engine import Engine
-    from kling_once.jobs.job import Order
+    from kling_once.order import Order
     from tests.sandbox_control import SandboxControl
 
 

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.errors import AccountError, KlingOnceError, OutcomeUnknown, TaskFailed
-from kling_once.jobs.store import file_digest
+from kling_once.errors import (
+    AccountError,
+    KlingOnceError,
+    OutcomeUnknown,
+    TaskFailed,
+)
+from kling_once.jobs.results import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

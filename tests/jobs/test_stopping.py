@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from kling_once.errors import MediaStopped
-from kling_once.jobs.job import VideoFrames, VideoUrl
 from kling_once.jobs.prepare import contents_digest
 from kling_once.jobs.progress import Stage
 from kling_once.jobs.reading import read_job, require_unchanged
 from kling_once.media.types import Frames
+from kling_once.order import VideoFrames, VideoUrl
 from tests.host.relay import Relay
 
 if TYPE_CHECKING:

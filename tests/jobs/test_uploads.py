@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.hosting.leftover import Leftover
-from kling_once.jobs.uploads import clean, note_upload, sweep
+from kling_once.hosting.media_host import Leftover
+from kling_once.ledger.uploads import clean, note_upload, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kling_once.jobs.database import Database
+    from kling_once.ledger.database import Database
 
 FIRST, SECOND = "s3://clips/first.mp4", "s3://clips/second.mp4"
 

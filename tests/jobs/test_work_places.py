@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from kling_once.errors import InputChanged
-from kling_once.jobs.job import VideoFile
 from kling_once.jobs.progress import Progress, Stage
 from kling_once.media.types import ConformMode
+from kling_once.order import VideoFile
 
 ATOM_OF_NOTHING = b"\x00\x00\x00\x08free"
 """At the end of an MP4 it changes the file and nothing that it shows."""

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kling_once.media.bounds import clip_violations, clock, encoded_bytes, picture_violations
+from kling_once.media.bounds import (
+    clip_violations,
+    clock,
+    encoded_bytes,
+    picture_violations,
+)
 from kling_once.media.types import ClipFacts, PictureFacts
 
 if TYPE_CHECKING:

@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from kling_once.errors import MediaStopped, UnreadableMedia
-from kling_once.media.conform import conform_clip
-from kling_once.media.conform_frames import facts_of_frames
+from kling_once.media.conform import conform_clip, facts_of_frames
 from kling_once.media.plan import CROPPED, plan_clip
 from kling_once.media.probe import probe_clip
-from kling_once.media.types import ClipBounds, ConformMode, Frames, TrimWindow
+from kling_once.media.types import (
+    ClipBounds,
+    ConformMode,
+    Frames,
+    TrimWindow,
+)
 from tests.media.codecs import X264, X265
 
 if TYPE_CHECKING:

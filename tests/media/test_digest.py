@@ -9,7 +9,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from kling_once.errors import MediaStopped, UnreadableMedia
-from kling_once.media.digest import clip_digest, frames_digest, picture_digest, url_digest
+from kling_once.media.digest import (
+    clip_digest,
+    frames_digest,
+    picture_digest,
+    url_digest,
+)
 from kling_once.media.types import Frames, TrimWindow
 
 if TYPE_CHECKING:

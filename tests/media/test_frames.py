@@ -16,8 +16,7 @@ from kling_once.errors import MediaStopped, NotEnoughMemory, UnreadableMedia
 from kling_once.media import decode as decoding
 from kling_once.media import memory
 from kling_once.media.conform import conform_clip
-from kling_once.media.decode import decode_clip, frames_memory_bytes
-from kling_once.media.decode_sound import decode_sound
+from kling_once.media.decode import decode_clip, decode_sound, frames_memory_bytes
 from kling_once.media.encode import encode_frames
 from kling_once.media.probe import probe_clip
 from kling_once.media.types import ConformMode, Frames, TrimWindow

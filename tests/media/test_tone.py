@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_once.media import tone
+from kling_once.media import color as tone
 from kling_once.media.conform import conform_clip
 from kling_once.media.types import ConformMode
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from kling_once.api.limits import Orientation
 from kling_once.demo import MOTION
-from kling_once.jobs.check import clip_bounds
+from kling_once.jobs.violations import clip_bounds
 from kling_once.media.conform import conform_clip
 from kling_once.media.types import ConformMode, TrimWindow
 

@@ -20,9 +20,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from kling_once.jobs.check import order_violations
-from kling_once.jobs.job import Cuts, MotionControl, Order, Service, Spender, VideoFile, VideoUrl
+from kling_once.jobs.violations import order_violations
 from kling_once.media.types import ConformMode
+from kling_once.order import (
+    Cuts,
+    MotionControl,
+    Order,
+    Service,
+    Spender,
+    VideoFile,
+    VideoUrl,
+)
 from kling_once.sandbox.rules import read_order
 from kling_once.sandbox.wire import Refusal, parse_body
 from kling_once.settings import Settings

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_once.jobs.job import MotionControl
-from kling_once.jobs.key import job_key
+from kling_once.ledger.job import job_key
+from kling_once.order import MotionControl
 
 IMAGE, VIDEO = "1" * 64, "2" * 64
 

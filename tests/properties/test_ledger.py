@@ -24,11 +24,11 @@ from hypothesis.stateful import (
 )
 
 from kling_once.errors import BudgetReached, JobError, LeaseLost
-from kling_once.jobs.attempt import Attempt, AttemptState
-from kling_once.jobs.budget import Budget, Cap
-from kling_once.jobs.job import Job, MotionControl, Order, Sender, Service, Spender, VideoUrl
-from kling_once.jobs.key import job_key
-from kling_once.jobs.ledger import Ledger, Reservation
+from kling_once.ledger.attempts import Attempt, AttemptState
+from kling_once.ledger.budgets import Budget, Cap
+from kling_once.ledger.job import Job, job_key
+from kling_once.ledger.ledger import Ledger, Reservation
+from kling_once.order import MotionControl, Order, Sender, Service, Spender, VideoUrl
 
 LEASE_SECONDS = 60
 CAP = Decimal(5)

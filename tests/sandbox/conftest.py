@@ -17,7 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kling_once.sandbox import DEFAULT_API_KEY, Sandbox, SandboxOptions, Transitions
+from kling_once.sandbox import (
+    DEFAULT_API_KEY,
+    Sandbox,
+    SandboxOptions,
+    Transitions,
+)
 from tests.package_files import package_file
 
 if TYPE_CHECKING:

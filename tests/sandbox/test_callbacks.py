@@ -13,7 +13,7 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from kling_once.sandbox import SandboxOptions, Transitions
-from kling_once.sandbox.callbacks import Callbacks
+from kling_once.sandbox.backend import Callbacks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -1,0 +1,1 @@
+"""Whose key pays, in which realm: profiles, the keyring, accounts."""

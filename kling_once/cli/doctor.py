@@ -1,0 +1,117 @@
+"""What is configured, without values; where things are kept; whether the service answers."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from ..accounts.profiles import profile_of, read_profiles
+from ..errors import KlingOnceError
+from ..ledger.database import package_version
+from ..order import EMBEDDED_ORIGIN, Service
+from ..settings import unknown_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ..jobs.engine import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    subject: str
+    text: str
+    ok: bool = True
+
+
+def examine(engine: Engine, profile: str) -> Iterator[Finding]:
+    """Yield what there is to know, the slow network look last."""
+    settings = engine.settings
+    yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
+    yield Finding("home", _folder(settings.home))
+    yield Finding("results", _folder(settings.results_folder))
+    yield _ledger(engine)
+    yield _profiles(engine)
+    yield from _settings(engine)
+    yield _media_host(engine)
+    yield _key(engine, profile)
+    yield _service(engine, profile)
+
+
+def _folder(path: Path) -> str:
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
+    size = sum(file.stat().st_size for file in files)
+    return f"{path} ({len(files)} files, {size / 1e6:.1f} MB)"
+
+
+def _ledger(engine: Engine) -> Finding:
+    try:
+        database = engine.ledger().database
+        text = f"{database.path} (journal {database.journal_mode()})"
+        if database.newer_version:
+            return Finding("ledger", f"{text}, written by version {database.newer_version}", ok=False)
+        return Finding("ledger", text)
+    except KlingOnceError as error:
+        return Finding("ledger", str(error), ok=False)
+
+
+def _profiles(engine: Engine) -> Finding:
+    path = engine.settings.credentials_file
+    try:
+        names = sorted(read_profiles(path))
+    except KlingOnceError as error:
+        return Finding("profiles", str(error), ok=False)
+    shown = ", ".join(repr(name) for name in names) or "none"
+    return Finding("profiles", f"{path}: {shown}")
+
+
+def _settings(engine: Engine) -> Iterator[Finding]:
+    settings = engine.settings
+    chosen = sorted(name for name in settings.model_fields_set if getattr(settings, name) is not None)
+    yield Finding("set", ", ".join(chosen) or "nothing; every setting has its default")
+    if unknown := unknown_variables():
+        text = f"{', '.join(unknown)}: no setting is called so. README lists them all."
+        yield Finding("unknown variables", text, ok=False)
+    yield Finding(
+        "limits",
+        f"{settings.max_units_per_prompt:f} units a prompt, {settings.max_units_per_day:f} units a day,"
+        f" {settings.max_parallel} tasks at once",
+    )
+
+
+def _media_host(engine: Engine) -> Finding:
+    settings = engine.settings
+    if not settings.store_url and not settings.public_url:
+        return Finding("media host", "none; reference videos go to Kling as URLs of your own")
+    try:
+        kind, found = engine.leftovers().result()
+    except KlingOnceError as error:
+        return Finding("media host", str(error), ok=False)
+    size = sum(item.size_bytes for item in found)
+    return Finding("media host", f"{kind}: holds {len(found)} clips of ours, {size / 1e6:.1f} MB")
+
+
+def _key(engine: Engine, profile: str) -> Finding:
+    try:
+        found = profile_of(engine.settings, profile)
+    except KlingOnceError as error:
+        return Finding("key", str(error), ok=False)
+    kind = "API key" if found.api_key else "access key and secret key"
+    return Finding("key", f"{kind}, from the {found.source}, for {found.origin}")
+
+
+def _service(engine: Engine, profile: str) -> Finding:
+    try:
+        origin = engine.accounts.origin(Service.KLING, profile)
+        packs = engine.packs(Service.KLING, profile, timedelta(days=30)).result()
+    except KlingOnceError as error:
+        return Finding("service", str(error), ok=False)
+    online = [pack for pack in packs if pack.status == "online"]
+    left = ", ".join(f"{pack.resource_pack_name}: {pack.remaining_quantity} units left" for pack in online)
+    where = "the embedded sandbox" if origin == EMBEDDED_ORIGIN else origin
+    return Finding("service", f"{where} answers and takes the key; {left or 'no prepaid pack is online'}")

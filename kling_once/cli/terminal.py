@@ -1,0 +1,154 @@
+"""How the command line shows things: progress on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+from typer.core import TyperGroup
+
+from ..errors import InputRefused, KlingOnceError
+from ..web.money import FORMULA_STARTS
+from ..web.payloads import error_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ..jobs.check import Checked
+    from ..jobs.progress import Progress
+
+WIDEST: Final = 10_000
+"""Columns of what is no terminal: a pipe breaks no line."""
+
+UsageError: Final[Any] = typer.BadParameter.__mro__[1]
+"""Of a command line that is not understood; typer exports its child alone."""
+
+err = Console(stderr=True, soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False)
+
+
+class Commands(TyperGroup):
+    """Our commands; with `--json` also a command line that is not understood is answered by an object."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Run a command, and end the program."""
+        if "--json" not in (sys.argv if args is None else args):
+            return super().main(args, *rest, **options)
+        try:
+            code = super().main(args, *rest, **(options | {"standalone_mode": False}))
+        except UsageError as error:
+            hint = f"See '{error.ctx.command_path} --help'." if error.ctx else None
+            print_json({"error": "UsageError", "message": error.format_message(), "hint": hint})
+            code = error.exit_code
+        except typer.Abort:
+            code = 1
+        sys.exit(code)
+
+
+def forgive_encodings() -> None:
+    """Let a terminal or pipe that cannot show a character show its escape: no name may cost a result."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object and nothing else; ASCII, so that every pipe carries it."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_error(error: KlingOnceError, *, as_json: bool) -> None:
+    """Say what went wrong and what to do next."""
+    if as_json:
+        print_json(error_payload(error))
+        return
+    if isinstance(error, InputRefused):
+        err.print(f"[red]Nothing was sent.[/red] {len(error.violations)} to mend:")
+        for violation in error.violations:
+            err.print(f"  - {escape(violation.message)}")
+        return
+    err.print(f"[red]{escape(error.message)}[/red]")
+    if error.task_id and error.task_id not in error.message:
+        err.print(f"Task {escape(error.task_id)}.")
+    if error.hint:
+        err.print(escape(error.hint))
+
+
+@contextmanager
+def progress_display(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Show where a job stands: one changing line on a terminal, one line a change elsewhere."""
+    if quiet:
+        yield lambda _progress: None
+        return
+    seen: list[tuple[str, str]] = []
+
+    def text_of(progress: Progress) -> str:
+        text = progress.text
+        if progress.total:
+            text += f" {100 * progress.done // progress.total} %"
+        return f"{text} (task {progress.task_id})" if progress.task_id else text
+
+    if not err.is_terminal:
+
+        def line(progress: Progress) -> None:
+            if not seen or seen[-1] != (progress.stage, progress.text):
+                seen.append((progress.stage, progress.text))
+                err.print(f"{progress.stage.value}: {escape(text_of(progress))}")
+
+        yield line
+        return
+    with err.status("starting") as status:
+        yield lambda progress: status.update(f"{progress.stage.value}: {escape(text_of(progress))}")
+
+
+def print_check(checked: Checked) -> None:
+    """Print everything a check found."""
+    for violation in checked.violations:
+        out.print(f"[red]x[/red] {escape(violation.message)}")
+    for refusal in checked.refusals:
+        out.print(f"[red]x[/red] {escape(refusal)}")
+    for line in (*checked.report, *checked.notes):
+        out.print(f"- {escape(line)}")
+    for path in checked.written:
+        out.print(f"Written: {path}", markup=False)
+    if checked.price is not None:
+        price = checked.price
+        out.print(
+            f"{price.seconds.normalize():f} s, up to {price.units.normalize():f} units,"
+            f" up to {price.cash.normalize():f} {price.currency} on Kling; nothing in the sandbox."
+        )
+    if checked.is_kept:
+        out.print("This job is paid and kept already: running it costs nothing.")
+    elif checked.ok:
+        out.print("[green]Ready.[/green]")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows as a table; an id is never cut, since people copy it from here."""
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(escape(_cell(row.get(name))) for name in columns))
+    console = out if out.is_terminal else Console(width=WIDEST, highlight=False)
+    console.print(table)
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows as CSV; a cell that a spreadsheet would take for a formula is quoted as text."""
+    writer = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        cells = (_cell(row.get(name)) for name in columns)
+        writer.writerow(f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in cells)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value)

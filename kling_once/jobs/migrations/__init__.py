@@ -1,1 +1,0 @@
-"""Alembic's script folder: migrations only ever add."""

@@ -1,0 +1,194 @@
+"""Every documented limit, checked before money moves."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ..api import limits
+from ..api.limits import Mode, Model, Orientation
+from ..errors import Violation
+from ..hosting.choice import (
+    is_written_out,
+    looks_signed,
+    no_host_error,
+    url_violations,
+)
+from ..media.types import ClipBounds, PictureBounds
+from ..order import (
+    EMBEDDED_ORIGIN,
+    Order,
+    Service,
+    VideoUrl,
+)
+from ..settings import is_loopback, url_parts
+
+if TYPE_CHECKING:
+    from ..settings import Settings
+
+WAIT_MINUTES_MAX = 7 * 24 * 60
+"""No object store signs a URL for longer than 7 days."""
+
+TAKE_MAX = 2**31 - 1
+"""What the node's widget and the ledger can hold."""
+
+
+def picture_bounds() -> PictureBounds:
+    """Return the documented limits of a reference image."""
+    return PictureBounds(
+        min_side_px=limits.IMAGE_SIDE_MIN_PX,
+        max_side_px=limits.IMAGE_SIDE_MAX_PX,
+        max_ratio=limits.IMAGE_RATIO_MAX,
+        max_encoded_bytes=limits.IMAGE_MAX_BYTES,
+        formats=frozenset(limits.IMAGE_FORMATS),
+    )
+
+
+def clip_bounds(orientation: Orientation) -> ClipBounds:
+    """Return the documented limits of a reference video."""
+    return ClipBounds(
+        min_duration_seconds=limits.VIDEO_MIN_SECONDS,
+        max_duration_seconds=limits.VIDEO_MAX_SECONDS[orientation],
+        min_side_px=limits.VIDEO_SIDE_MIN_PX,
+        max_side_px=limits.VIDEO_SIDE_MAX_PX,
+        max_size_bytes=limits.VIDEO_MAX_BYTES,
+        orientation=orientation.value,
+        containers=frozenset(limits.VIDEO_CONTAINERS),
+    )
+
+
+def order_violations(
+    order: Order, origin: str, settings: Settings, *, has_host: bool
+) -> tuple[Violation, ...]:
+    """Return everything wrong with an order's settings; the media are looked at elsewhere."""
+    motion = order.motion
+    found = [
+        *_choice("model", motion.model, Model),
+        *_choice("mode", motion.mode, Mode),
+        *_choice("character_orientation", motion.character_orientation, Orientation),
+        *_texts(order),
+    ]
+
+    def broken(field: str, rule: str, message: str) -> None:
+        found.append(Violation(field, rule, message))
+
+    if not 0 <= motion.take <= TAKE_MAX:
+        broken("take", "take.range", f"take is {motion.take}; it may be 0 to {TAKE_MAX}.")
+    if motion.element_id and not _is_element_id(motion.element_id):
+        broken(
+            "element_id",
+            "element_id.form",
+            f"element_id {motion.element_id[:40]!r} is not an element's number (1 to 19 digits).",
+        )
+    if order.external_task_id and not limits.EXTERNAL_TASK_ID.fullmatch(order.external_task_id):
+        broken(
+            "external_task_id",
+            "external_task_id.form",
+            f"external_task_id {order.external_task_id[:70]!r} may have 1 to 64 letters, digits, _ and -.",
+        )
+    if limits.OUR_TASK_ID.match(order.external_task_id):
+        broken(
+            "external_task_id",
+            "external_task_id.ours",
+            f"external_task_id {order.external_task_id[:70]!r} has the form of the ids that"
+            " Kling Once makes. Give another.",
+        )
+    if order.external_task_id and order.is_one_of_several:
+        broken(
+            "external_task_id",
+            "external_task_id.several",
+            "external_task_id names one task, and this is a list of several. Leave it empty.",
+        )
+    found += _wait_and_money(order)
+    found += _callback(order, settings)
+    if isinstance(order.video, VideoUrl):
+        local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
+        found += url_violations(order.video.url, loopback_allowed=local)
+    elif not has_host:
+        broken("video", "video.hosting", str(no_host_error()))
+    return tuple(found)
+
+
+def order_notes(order: Order) -> tuple[str, ...]:
+    """Return what a person should know although nothing is broken."""
+    notes = []
+    motion = order.motion
+    if motion.element_id and motion.character_orientation == Orientation.IMAGE.value:
+        notes.append(
+            "With an element Kling follows the orientation of the video, whatever character_orientation says."
+        )
+    if motion.element_id and motion.model == Model.V2_6.value:
+        notes.append("Kling documents elements for kling-v3; kling-v2-6 may refuse this one.")
+    if isinstance(order.video, VideoUrl):
+        notes.append(
+            "The reference video is a URL, which only Kling fetches: its format, length, size and cuts"
+            " could not be checked."
+        )
+        if looks_signed(order.video.url):
+            notes.append("The URL seems to carry a secret: it is saved in every workflow that holds it.")
+    return tuple(notes)
+
+
+def _choice(field: str, value: str, known: type[Model | Mode | Orientation]) -> list[Violation]:
+    if value in {item.value for item in known}:
+        return []
+    names = ", ".join(item.value for item in known)
+    return [Violation(field, f"{field}.unknown", f"{field} is {value[:40]!r}; Kling knows: {names}.")]
+
+
+def _texts(order: Order) -> list[Violation]:
+    found = []
+    prompt = order.motion.prompt
+    if len(prompt) > limits.PROMPT_MAX_CHARACTERS:
+        message = f"Prompt has {len(prompt)} characters; Kling takes {limits.PROMPT_MAX_CHARACTERS}."
+        found.append(Violation("prompt", "prompt.length", message))
+    for field, text in (("prompt", prompt), ("project", order.project)):
+        if not _is_whole(text):
+            message = f"{field} holds half of a character. Type or paste it again."
+            found.append(Violation(field, f"{field}.unicode", message))
+    return found
+
+
+def _is_whole(text: str) -> bool:
+    """Tell whether a text has no lone surrogate, which neither Kling nor the ledger takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_element_id(text: str) -> bool:
+    return bool(limits.ELEMENT_ID.fullmatch(text)) and 0 < int(text) <= limits.ELEMENT_ID_MAX
+
+
+def _wait_and_money(order: Order) -> list[Violation]:
+    found = []
+    if not (math.isfinite(order.wait_minutes) and 0 <= order.wait_minutes <= WAIT_MINUTES_MAX):
+        message = f"wait_minutes is {order.wait_minutes:g}; it may be 0 to {WAIT_MINUTES_MAX} (7 days)."
+        found.append(Violation("wait_minutes", "wait_minutes.range", message))
+    if not order.max_units.is_finite() or order.max_units < 0:
+        message = f"max_units is {order.max_units}; it is a number of units, 0 for no limit of its own."
+        found.append(Violation("max_units", "max_units.range", message))
+    return found
+
+
+def _callback(order: Order, settings: Settings) -> list[Violation]:
+    if not order.callback_url:
+        return []
+    if not is_written_out(order.callback_url):
+        message = "callback_url holds blanks or characters that nobody can see. Copy it again."
+        return [Violation("callback_url", "callback_url.form", message)]
+    parts = url_parts(order.callback_url)
+    origin = f"{parts.scheme}://{parts.netloc}".lower()
+    allowed = {item.rstrip("/").lower() for item in settings.callback_origins}
+    if origin in allowed:
+        return []
+    host = (parts.hostname or "")[:100]
+    message = (
+        f"callback_url leads to {host!r}, which is not in KLING_ONCE_CALLBACK_ORIGINS with its scheme and"
+        " port: a callback carries a link that needs no login. Ask the operator to list the origin."
+    )
+    if order.service is Service.SANDBOX:
+        message += " The embedded sandbox calls loopback addresses only."
+    return [Violation("callback_url", "callback_url.origin", message)]

@@ -1,0 +1,1 @@
+"""The ledger: every job and attempt, on disk before money moves."""

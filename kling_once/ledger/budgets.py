@@ -1,0 +1,217 @@
+"""Spending limits: what may be reserved, given what has been spent."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from ..errors import BudgetReached
+from ..order import Service
+from .attempts import (
+    AttemptState,
+    amount_of,
+    attempt_of,
+    milliseconds,
+)
+from .tables import attempts, jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..order import Spender
+    from ..settings import Settings
+    from .database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Units that count so far: the charge where it is known, else what is reserved."""
+
+    by_node: Decimal
+    by_prompt: Decimal
+    by_day: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """One limit, and the name under which people find it."""
+
+    units: Decimal
+    setting: str
+    span: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The limits that hold for one order; None where none does."""
+
+    per_node: Cap | None
+    per_prompt: Cap | None
+    per_day: Cap | None
+
+    def check(self, spent: Spent, wanted: Decimal) -> None:
+        """Pass, or refuse with the sum, the limit and the setting.
+
+        Raises:
+            BudgetReached: `wanted` units more would pass a limit.
+        """
+        pairs = (
+            (self.per_node, spent.by_node),
+            (self.per_prompt, spent.by_prompt),
+            (self.per_day, spent.by_day),
+        )
+        for cap, used in pairs:
+            if cap is not None and used + wanted > cap.units:
+                raise BudgetReached(
+                    f"This would reserve {_plain(wanted)} units; with {_plain(used)} units already spent or"
+                    f" reserved {cap.span} it passes the limit of {_plain(cap.units)} units ({cap.setting}).",
+                    hint=f"Nothing was submitted. Raise {cap.setting}, or make the clip shorter.",
+                )
+
+
+def budget_of(settings: Settings, service: Service, max_units: Decimal) -> Budget:
+    """Return the limits for an order.
+
+    The sandbox costs nothing: there, only limits hold that somebody has set, so that they can be tried.
+    """
+    chosen = settings.model_fields_set
+    live = service is Service.KLING
+
+    def server_cap(field: str, span: str) -> Cap | None:
+        if not live and field not in chosen:
+            return None
+        return Cap(getattr(settings, field), f"KLING_ONCE_{field.upper()}", span)
+
+    node = Cap(max_units, "max_units", "by this node in this prompt") if max_units > 0 else None
+    return Budget(
+        per_node=node,
+        per_prompt=server_cap("max_units_per_prompt", "in this prompt"),
+        per_day=server_cap("max_units_per_day", "today"),
+    )
+
+
+def _plain(units: Decimal) -> str:
+    return f"{units.normalize():f}"
+
+
+def give_back_abandoned(connection: sa.Connection, now: datetime) -> None:
+    """Free what is reserved for intents that were never sent and that nobody holds any more.
+
+    Their holder was killed; one that was only stopped reserves again before it sends.
+    """
+    connection.execute(
+        sa.update(attempts)
+        .where(
+            attempts.c.state == AttemptState.INTENT.value,
+            attempts.c.posted_at.is_(None),
+            attempts.c.lease_until < milliseconds(now),
+        )
+        .values(units_reserved=None)
+    )
+
+
+def spent_so_far(connection: sa.Connection, service: str, spender: Spender, now: datetime) -> Spent:
+    """Return the units of this service that count against the limits of `spender`, and of the local day.
+
+    The charge counts where the vendor states one, else the reservation: also for a failed task, since no
+    page says that failures are free. A refused create made nothing and counts nothing; nor does a task
+    that was neither sent nor reserved from here, but found. Rows from the future are a wrong clock's.
+    """
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    rows = connection.execute(
+        sa.select(attempts)
+        .join_from(attempts, jobs)
+        .where(
+            jobs.c.service == service,
+            attempts.c.state != AttemptState.REJECTED.value,
+            sa.or_(attempts.c.posts > 0, attempts.c.units_reserved.is_not(None)),
+            attempts.c.created_at <= milliseconds(now + timedelta(days=1)),
+            sa.or_(
+                attempts.c.created_at >= milliseconds(midnight), attempts.c.prompt_id == spender.prompt_id
+            ),
+        )
+    )
+    node = prompt = day = Decimal(0)
+    for attempt in map(attempt_of, rows):
+        units = attempt.units_charged if attempt.units_charged is not None else attempt.units_reserved
+        if units is None:
+            continue
+        if attempt.created_at >= midnight:
+            day += units
+        if attempt.prompt_id == spender.prompt_id:
+            prompt += units
+            if attempt.node_id == spender.node_id:
+                node += units
+    return Spent(by_node=node, by_prompt=prompt, by_day=day)
+
+
+@dataclass(slots=True)
+class Sum:
+    """What attempts add up to."""
+
+    attempts: int = 0
+    units_charged: Decimal = Decimal(0)
+    units_open: Decimal = Decimal(0)
+    """Reserved or estimated where the vendor has stated no charge (yet)."""
+    cash_charged: dict[str, Decimal] = field(default_factory=dict)
+    """By currency."""
+
+    def add(self, row: Any) -> None:
+        """Count one attempt."""
+        charged, cash = amount_of(row.units_charged), amount_of(row.cash_charged)
+        self.attempts += 1
+        if cash is not None:
+            currency = row.currency or "USD"
+            self.cash_charged[currency] = self.cash_charged.get(currency, Decimal(0)) + cash
+        if charged is not None:
+            self.units_charged += charged
+        elif cash is None:
+            self.units_open += amount_of(row.units_reserved) or Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsRow:
+    """One project and profile of one service."""
+
+    service: str
+    project: str
+    profile: str
+    today: Sum
+    month: Sum
+
+
+def totals(database: Database, now: datetime) -> list[TotalsRow]:
+    """Return the sums of the local day and month, the live service first; blocking."""
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    month = midnight.replace(day=1)
+    query = (
+        sa.select(
+            jobs.c.service,
+            jobs.c.project,
+            attempts.c.profile,
+            attempts.c.created_at,
+            attempts.c.units_charged,
+            attempts.c.units_reserved,
+            attempts.c.cash_charged,
+            attempts.c.currency,
+        )
+        .join_from(attempts, jobs)
+        .where(
+            attempts.c.created_at >= milliseconds(month),
+            attempts.c.state != AttemptState.REJECTED.value,
+        )
+    )
+    sums: dict[tuple[str, str, str], tuple[Sum, Sum]] = defaultdict(lambda: (Sum(), Sum()))
+    with database.read() as connection:
+        rows = connection.execute(query).all()
+    for row in rows:
+        today, whole = sums[row.service, row.project, row.profile]
+        whole.add(row)
+        if row.created_at >= milliseconds(midnight):
+            today.add(row)
+    return [TotalsRow(*names, *pair) for names, pair in sorted(sums.items())]

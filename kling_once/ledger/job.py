@@ -1,0 +1,78 @@
+"""A job: an order whose inputs have been read, and the key that names it. Equal keys are paid once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from blake3 import blake3
+
+if TYPE_CHECKING:
+    from ..order import MotionControl, Order, Service
+
+
+@dataclass(frozen=True, slots=True)
+class JobLabel:
+    """What a job is called in file names and lists; the ledger alone is enough to make it."""
+
+    key: str
+    service: Service
+    project: str
+    image_name: str
+    video_name: str
+    take: int
+
+    @property
+    def short_key(self) -> str:
+        """Return the 8 hex digits that appear in file names."""
+        return short_key(self.key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """An order whose inputs have been read: it has a key, and two equal orders have the same one."""
+
+    key: str
+    realm: str
+    origin: str
+    """Where it is sent; `EMBEDDED_ORIGIN` for the embedded sandbox."""
+    image_digest: str
+    video_digest: str
+    order: Order
+
+    @property
+    def label(self) -> JobLabel:
+        """Return what it is called."""
+        order = self.order
+        names = order.shown_image_name, order.shown_video_name
+        return JobLabel(self.key, order.service, order.project, *names, order.motion.take)
+
+    def external_id(self, number: int) -> str:
+        """Return the id under which attempt `number` is known to the vendor."""
+        return f"ko-{self.key[2:34]}-{number}"
+
+
+def short_key(key: str) -> str:
+    """Return the 8 hex digits of a job key that appear in file names."""
+    return key[2:10]
+
+
+VERSION: Final = "v1"
+
+
+def canonical_fields(
+    realm: str, motion: MotionControl, image_digest: str, video_digest: str
+) -> dict[str, Any]:
+    """Return the fields of version 1. One that is added later is left out while at its default."""
+    settings = asdict(motion)
+    if motion.element_id.isascii() and motion.element_id.isdigit():
+        settings["element_id"] = str(int(motion.element_id))
+    return {"realm": realm, **settings, "image": image_digest, "video": video_digest}
+
+
+def job_key(realm: str, motion: MotionControl, image_digest: str, video_digest: str) -> str:
+    """Return `v1` and 64 hex digits."""
+    fields = canonical_fields(realm, motion, image_digest, video_digest)
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return VERSION + blake3(text.encode()).hexdigest()

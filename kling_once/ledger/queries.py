@@ -1,0 +1,256 @@
+"""Look things up in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+
+from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
+from ..order import SANDBOX_REALM
+from .attempts import (
+    Attempt,
+    AttemptState,
+    attempt_of,
+    milliseconds,
+)
+from .tables import attempts, graphs, jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from .database import Database
+
+
+SHORTEST_KEY: Final = 10
+"""Characters of a job key that name it: what result files and messages show."""
+
+
+def find_attempt(database: Database, text: str) -> Attempt | None:
+    """Return the newest attempt named by a task id, an external id or the beginning of a job key."""
+    by_key = attempts.c.job_key.startswith(text, autoescape=True) if len(text) >= SHORTEST_KEY else sa.false()
+    named = sa.or_(attempts.c.task_id == text, attempts.c.external_id == text, by_key)
+    query = sa.select(attempts).where(named).order_by(attempts.c.attempt_id.desc()).limit(1)
+    with database.read() as connection:
+        row = connection.execute(query).one_or_none()
+    return attempt_of(row) if row else None
+
+
+def known_tasks(database: Database, task_ids: list[str]) -> dict[str, str]:
+    """Return the job keys of those tasks that the ledger knows."""
+    query = sa.select(attempts.c.task_id, attempts.c.job_key).where(attempts.c.task_id.in_(task_ids))
+    with database.read() as connection:
+        return {row.task_id: row.job_key for row in connection.execute(query.order_by(attempts.c.attempt_id))}
+
+
+def job_row(database: Database, job_key: str) -> sa.Row[Any]:
+    """Return a job's row."""
+    with database.read() as connection:
+        return connection.execute(sa.select(jobs).where(jobs.c.job_key == job_key)).one()
+
+
+def history(
+    database: Database,
+    *,
+    since: datetime | None = None,
+    project: str | None = None,
+) -> list[dict[str, Any]]:
+    """Return every attempt with its job beside it, newest first."""
+    of_attempts = (column for column in attempts.c if column.name not in jobs.c)
+    started = attempts.c.created_at.label("started_at")
+    query = sa.select(jobs, *of_attempts, started).join_from(jobs, attempts)
+    if since is not None:
+        query = query.where(attempts.c.created_at >= milliseconds(since))
+    if project is not None:
+        query = query.where(jobs.c.project == project)
+    with database.read() as connection:
+        rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()))
+        return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def unfinished_tasks(database: Database) -> dict[str, int]:
+    """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
+    states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
+    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT.value, attempts.c.posted_at.is_not(None))
+    query = (
+        sa.select(attempts.c.profile, sa.func.count().label("tasks"))
+        .where(
+            attempts.c.realm != SANDBOX_REALM,
+            sa.or_(attempts.c.state.in_([state.value for state in states]), was_sent),
+        )
+        .group_by(attempts.c.profile)
+    )
+    with database.read() as connection:
+        return {row.profile: row.tasks for row in connection.execute(query)}
+
+
+class Shown(StrEnum):
+    """Which jobs a list shows."""
+
+    ALL = "all"
+    UNDER_WAY = "under_way"
+    KEPT = "kept"
+    FAILED = "failed"
+
+
+STATES = {
+    Shown.UNDER_WAY: (
+        AttemptState.INTENT,
+        AttemptState.UNKNOWN,
+        AttemptState.SUBMITTED,
+        AttemptState.SUCCEEDED,
+    ),
+    Shown.KEPT: (AttemptState.KEPT,),
+    Shown.FAILED: (AttemptState.FAILED, AttemptState.EXPIRED, AttemptState.REJECTED),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a list is asked for."""
+
+    offset: int = 0
+    limit: int = 100
+    search: str = ""
+    shown: Shown = Shown.ALL
+    job_key: str = ""
+    """Only this job; also when it is hidden."""
+
+
+def list_jobs(database: Database, wanted: Page) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many jobs there are, and a page of them with their newest attempt; blocking."""
+    # asked of each attempt: SQLite walks them backwards then, and stops after a page, however many there are
+    later = attempts.alias()
+    is_newest = ~sa.exists(later.c.attempt_id).where(
+        later.c.job_key == attempts.c.job_key, later.c.attempt_id > attempts.c.attempt_id
+    )
+    query = sa.select(
+        jobs,
+        *(column for column in attempts.c if column.name not in jobs.c),
+        attempts.c.created_at.label("started_at"),
+        sa.exists().where(graphs.c.job_key == jobs.c.job_key, graphs.c.workflow != "").label("has_workflow"),
+    ).join_from(attempts, jobs)
+    query = query.where(is_newest, *_conditions(wanted))
+    page = query.order_by(attempts.c.attempt_id.desc()).limit(wanted.limit).offset(wanted.offset)
+    with database.read() as connection:
+        total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+        rows = connection.execute(page)
+        return total, [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def _conditions(wanted: Page) -> list[sa.ColumnElement[bool]]:
+    if wanted.job_key:
+        return [jobs.c.job_key == wanted.job_key]
+    found = [sa.or_(jobs.c.hidden_at.is_(None), attempts.c.created_at > jobs.c.hidden_at)]
+    if wanted.shown is not Shown.ALL:
+        found.append(attempts.c.state.in_([state.value for state in STATES[wanted.shown]]))
+    for word in wanted.search.split()[:10]:
+        columns = (
+            jobs.c.project,
+            jobs.c.image_name,
+            jobs.c.video_name,
+            jobs.c.prompt,
+            jobs.c.model,
+            attempts.c.task_id,
+            attempts.c.external_id,
+            attempts.c.profile,
+        )
+        found.append(
+            sa.or_(
+                *(column.icontains(word, autoescape=True) for column in columns),
+                jobs.c.job_key.startswith(word, autoescape=True),
+            )
+        )
+    return found
+
+
+LEARNED_FROM: Final = 20
+"""Past jobs of the same service, model and mode; newer ones tell more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What is usual for a job, and what it costs."""
+
+    seconds: float | None
+    """From acceptance to the kept file; None without a past."""
+    price: str
+    """In words; empty when it is not known."""
+
+
+def expectation(database: Database, job_key: str) -> Expectation:
+    """Return what to expect of a job's newest attempt; blocking."""
+    query = (
+        sa.select(jobs.c.service, jobs.c.model, jobs.c.mode, attempts)
+        .join_from(jobs, attempts)
+        .where(jobs.c.job_key == job_key)
+        .order_by(attempts.c.attempt_id.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        row = connection.execute(query).one_or_none()
+    if row is None:
+        return Expectation(None, "")
+    pace = pace_of(database, row.service, row.model, row.mode)
+    return Expectation(usual_seconds(pace, row.seconds), _price(row.units_estimated, row.realm))
+
+
+def pace_of(database: Database, service: str, model: str, mode: str) -> float | None:
+    """Return how long past jobs took for a second of their clips; None without a past; blocking.
+
+    Where there is none, every attempt of the ledger is looked at.
+    """
+    past = (
+        sa.select(attempts.c.submitted_at, attempts.c.ended_at, attempts.c.seconds)
+        .join_from(jobs, attempts)
+        .where(
+            jobs.c.service == service,
+            jobs.c.model == model,
+            jobs.c.mode == mode,
+            attempts.c.state == AttemptState.KEPT.value,
+            attempts.c.posts > 0,
+            attempts.c.submitted_at.is_not(None),
+            attempts.c.ended_at.is_not(None),
+            attempts.c.seconds.is_not(None),
+        )
+        .order_by(attempts.c.attempt_id.desc())
+        .limit(LEARNED_FROM)
+    )
+    with database.read() as connection:
+        paces = [
+            (ended - submitted) / 1000 / float(seconds)
+            for submitted, ended, seconds in connection.execute(past)
+            if float(seconds) > 0
+        ]
+    return median(paces) if paces else None
+
+
+def usual_seconds(pace: float | None, clip_seconds: str | None) -> float | None:
+    """Return how long a job of such a clip takes; None where one of both is not known."""
+    return None if pace is None or not clip_seconds else pace * float(clip_seconds)
+
+
+def _price(units_text: str | None, realm: str) -> str:
+    if units_text is None:
+        return ""
+    units = Decimal(units_text).normalize()
+    if realm == "sandbox":
+        return f"free (would be up to {units:f} units)"
+    rate, currency = (CNY_PER_UNIT, "CNY") if realm == "china" else (USD_PER_UNIT, "USD")
+    return f"up to {units:f} units ({(units * rate).normalize():f} {currency})"
+
+
+def earlier_origin(database: Database, profile: str) -> str | None:
+    """Return where the newest live task of a profile went, which may no longer be configured; blocking."""
+    query = (
+        sa.select(attempts.c.origin)
+        .where(attempts.c.profile == profile, attempts.c.realm != SANDBOX_REALM)
+        .order_by(attempts.c.attempt_id.desc())
+        .limit(1)
+    )
+    with database.read() as connection:
+        return connection.execute(query).scalar_one_or_none()

@@ -1,0 +1,1 @@
+"""The page's HTTP routes, as a plain aiohttp application."""

@@ -1,0 +1,67 @@
+"""The description in docs/ is that of the routes, and no request that it allows or forbids ends in a 500."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+
+DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
+CASES = int(os.environ.get("KLING_ONCE_SCHEMATHESIS_CASES", "80"))
+"""For each route; there are 21, so that the default makes more than 1,000."""
+
+
+def test_the_description_in_docs_is_up_to_date(part: Any) -> None:
+    """To renew it: python -c 'from kling_once.web.openapi import text; print(text("1"), end="")'."""
+    assert DESCRIPTION.read_text(encoding="utf-8") == part("kling_once.web.openapi").text("1")
+
+
+def test_every_endpoint_is_described_and_handled(part: Any) -> None:
+    endpoints = part("kling_once.web.endpoints").ENDPOINTS
+    assert {one.name for one in endpoints} == set(part("kling_once.web.handlers").HANDLERS)
+    described = json.loads(DESCRIPTION.read_text(encoding="utf-8"))["paths"]
+    assert {(one.path, one.method.lower()) for one in endpoints} == {
+        (path, method) for path, methods in described.items() for method in methods
+    }
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_no_case_that_schemathesis_makes_ends_in_a_500(served: Any) -> None:
+    served.run()
+    schema = schemathesis.openapi.from_path(str(DESCRIPTION))
+    schema.config.base_url = served.origin
+    counted = 0
+
+    def ask(case: Any) -> None:
+        nonlocal counted
+        counted += 1
+        answer = case.call(session=None, headers={"Origin": served.origin})
+        assert answer.status_code != 500, (case.method, case.path, answer.content)
+        assert answer.status_code < 500 or answer.status_code in {502, 503}, answer.content
+        kind = answer.headers.get("content-type", [""])[0]
+        if answer.status_code >= 400 and answer.status_code not in {404, 405}:
+            assert kind.startswith("application/json"), (case.method, case.path, answer.status_code, kind)
+
+    for result in schema.get_all_operations():
+        operation: Any = result.ok()  # pyright: ignore[reportAttributeAccessIssue] - raises for a bad schema
+        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+            check = settings(
+                max_examples=CASES // 2,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=tuple(HealthCheck.__members__.values()),
+            )(given(case=operation.as_strategy(generation_mode=mode))(ask))
+            try:
+                check()
+            except Exception as error:
+                if "Unsatisfiable" in type(error).__name__:
+                    continue
+                raise
+    assert counted >= 1000, counted

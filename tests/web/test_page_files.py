@@ -1,0 +1,88 @@
+"""The page's own files keep their promises: both languages complete, nothing private of ComfyUI touched."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = sorted([*(ROOT / "js").glob("*.js"), *(ROOT / "js").glob("*.mjs")])
+LANGUAGES = ("en", "zh")
+FILES = ("main", "settings", "commands")
+
+
+def texts(language: str, name: str) -> dict[str, str]:
+    """Return a file of translations, flat: dotted name and text."""
+    found: dict[str, str] = {}
+
+    def walk(value: Any, path: str) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(inner, f"{path}.{key}" if path else key)
+        else:
+            found[path] = value
+
+    walk(json.loads((ROOT / "locales" / language / f"{name}.json").read_text(encoding="utf-8")), "")
+    return found
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_both_languages_say_everything(name: str) -> None:
+    english, chinese = (texts(language, name) for language in LANGUAGES)
+    assert english.keys() == chinese.keys()
+    for key, text in english.items():
+        assert text
+        assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese[key])), key
+
+
+def test_every_text_that_a_script_asks_for_exists() -> None:
+    known = {key.removeprefix("klingOnce.") for key in texts("en", "main")}
+    for path in SCRIPTS:
+        source = path.read_text(encoding="utf-8")
+        for name in re.findall(r'words\(\s*"([^"]+)"', source):
+            assert name in known, f"{path.name}: {name}"
+        for start in re.findall(r"words\(\s*`([a-z.]+)\$\{", source):
+            assert any(key.startswith(start) for key in known), f"{path.name}: {start}"
+
+
+def test_every_state_and_stage_has_words() -> None:
+    from kling_once.jobs.progress import Stage  # noqa: PLC0415 - likewise
+    from kling_once.ledger.attempts import AttemptState  # noqa: PLC0415 - for this test alone
+
+    known = texts("en", "main")
+    assert all(f"klingOnce.state.{state.value}" in known for state in AttemptState)
+    assert all(f"klingOnce.stage.{stage.value}" in known for stage in Stage)
+
+
+def test_one_script_is_the_entry_and_all_others_are_modules_that_it_imports() -> None:
+    assert [path.name for path in (ROOT / "js").rglob("*.js")] == ["kling_once.js"]
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_touches_nothing_private(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert source.startswith("// @ts-check")
+    imported = re.findall(r'from "([^"]+)"', source)
+    shims = {"../../scripts/app.js", "../../scripts/api.js"}
+    assert all(name in shims or re.fullmatch(r"\./\w+\.mjs", name) for name in imported)
+    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", ".prototype", "localStorage", "eval("):
+        assert forbidden not in source
+    assert len(source.splitlines()) <= 320
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_asks_no_node_to_serialize_itself(path: Path) -> None:
+    """Queueing does, and with it stops recordings and uploads pictures."""
+    source = path.read_text(encoding="utf-8")
+    assert all(name not in source for name in ("graphToPrompt", "serializeValue"))
+
+
+def test_every_class_of_the_style_sheet_is_ours() -> None:
+    sheet = (ROOT / "js" / "kling_once.css").read_text(encoding="utf-8")
+    classes = re.findall(r"\.([A-Za-z][\w-]*)[^{}]*\{", re.sub(r"/\*.*?\*/", "", sheet, flags=re.DOTALL))
+    assert classes
+    assert all(name.startswith("kling-once-") for name in classes)
