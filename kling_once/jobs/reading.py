@@ -33,19 +33,20 @@ def read_job(order: Order, origin: str, stop: Stop | None = None) -> tuple[Job |
     """Return the job that an order is, or what keeps its inputs from being read.
 
     Raises:
+        InputChanged: a file was written while it was read.
         MediaStopped: `stop` said so.
     """
     broken: list[Violation] = []
     image_digest = video_digest = ""
     try:
         image_digest = picture_digest(order.image, stop=stop)
-    except MediaStopped:
+    except (InputChanged, MediaStopped):
         raise
     except MediaError as error:
         broken.append(unreadable_violation("image", error))
     try:
         video_digest = _video_digest(order, stop=stop)
-    except MediaStopped:
+    except (InputChanged, MediaStopped):
         raise
     except MediaError as error:
         broken.append(unreadable_violation("video", error))
