@@ -19,8 +19,8 @@ from ..errors import MediaError, MediaStopped, Violation
 from ..hosting.media_host import HostedFile
 from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip, conform_picture
-from ..media.container import check_stop
 from ..media.cuts import find_cuts
+from ..media.source import check_stop
 from ..order import (
     Cuts,
     Order,

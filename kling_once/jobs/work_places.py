@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..ledger.leases import Owner
-from ..media.container import check_stop
+from ..media.source import check_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
