@@ -85,7 +85,7 @@ class OrderOptions:
             InputRefused: an option or VIDEO cannot be understood.
             UnreadableMedia: VIDEO is a folder without pictures.
         """
-        given = self.given | {"max_units": units_of(self.given["max_units"])}
+        given: dict[str, Any] = self.given | {"max_units": units_of(self.given["max_units"])}
         return Order(
             image=image,
             video=video_of(video, self.fps),
