@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import sqlalchemy as sa
-from blake3 import blake3
+from typing import TYPE_CHECKING
 
 from ..api.limits import is_path_id
 from ..api.retry import read_again
@@ -18,20 +13,16 @@ from ..errors import (
     ResultGone,
     Violation,
 )
-from ..ledger.attempts import Attempt, AttemptState, attempt_of
-from ..ledger.job import Job
-from ..ledger.tables import attempts
-from ..order import MotionControl, Order, Service, VideoFile, realm_of, services_off
+from ..ledger.job import adopted_key
+from ..ledger.tables import AttemptState
+from ..order import Service, realm_of, services_off
 from .columns import task_columns
 from .work import look_up
 
 if TYPE_CHECKING:
     from ..api.models import Task
-    from ..ledger.database import Database
+    from ..ledger.attempts import Attempt
     from .desk import Desk
-
-KEY_VERSION: Final = "t1"
-"""Of the key of a job that is known by its task alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +54,7 @@ async def wanted_attempt(desk: Desk, wanted: Wanted) -> Attempt:
         raise InputRefused([Violation("id", "id.form", message)])
     origin = await asyncio.to_thread(desk.accounts.origin, wanted.service, wanted.profile)
     realm = realm_of(wanted.service, origin)
-    known = await asyncio.to_thread(_known, desk.ledger.database, realm, wanted)
+    known = await _known(desk, realm, wanted)
     if wanted.kept_only and not _is_here(desk, known):
         raise services_off()
     if known is not None:
@@ -75,24 +66,11 @@ async def wanted_attempt(desk: Desk, wanted: Wanted) -> Attempt:
         )
     task = await _task(desk, wanted)
     same = Wanted(task.task_id, wanted.service, by_external_id=False)
-    return await asyncio.to_thread(_known, desk.ledger.database, realm, same) or await _adopted(
-        desk, wanted, task, realm, origin
-    )
+    return await _known(desk, realm, same) or await _adopted(desk, wanted, task, realm, origin)
 
 
-def adopted_key(realm: str, task_id: str) -> str:
-    """Return the job key of a task that was adopted: `t1` and 64 hex digits."""
-    return KEY_VERSION + blake3(f"{realm} {task_id}".encode()).hexdigest()
-
-
-def _known(database: Database, realm: str, wanted: Wanted) -> Attempt | None:
-    by_id = attempts.c.task_id == wanted.name
-    by_external = sa.and_(attempts.c.external_id == wanted.name, attempts.c.profile == wanted.profile)
-    named = {True: by_external, False: by_id, None: sa.or_(by_id, by_external)}[wanted.by_external_id]
-    query = sa.select(attempts).where(attempts.c.realm == realm, attempts.c.task_id.is_not(None), named)
-    with database.read() as connection:
-        row = connection.execute(query.order_by(attempts.c.attempt_id.desc()).limit(1)).one_or_none()
-    return attempt_of(row) if row else None
+async def _known(desk: Desk, realm: str, wanted: Wanted) -> Attempt | None:
+    return await desk.ledger.find_task(realm, wanted.name, wanted.profile, wanted.by_external_id)
 
 
 def _is_here(desk: Desk, known: Attempt | None) -> bool:
@@ -125,19 +103,8 @@ async def _task(desk: Desk, wanted: Wanted) -> Task:
 async def _adopted(desk: Desk, wanted: Wanted, task: Task, realm: str, origin: str) -> Attempt:
     """Write a foreign task down as a job of its own; nothing is ever submitted for it."""
     account = await asyncio.to_thread(desk.accounts.account, wanted.service, wanted.profile)
-    order = Order(
-        image=b"",
-        video=VideoFile(Path()),
-        motion=MotionControl(model="", mode="", character_orientation=""),
-        service=wanted.service,
-        project=wanted.project,
-        profile=wanted.profile,
-        image_name="task",
-        video_name=task.task_id,
-    )
     key = adopted_key(realm, task.task_id)
-    job = Job(key, realm, origin, "", "", order)
-    changes = task_columns(task, realm, desk.clock.now())
-    changes["external_id"] = task.task_id  # ours and the user's own ids stay free for the jobs they name
-    await asyncio.to_thread(partial(desk.ledger.adopt, job, [(1, account.sender, changes)]))
-    return (await asyncio.to_thread(desk.ledger.attempts_of, key))[-1]
+    columns = task_columns(task, realm, desk.clock.now())
+    return await desk.ledger.adopt_task(
+        key, realm, origin, wanted.service, wanted.project, account.sender, columns
+    )

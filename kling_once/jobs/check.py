@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,13 @@ from ..errors import (
     LedgerError,
     Violation,
 )
-from ..ledger.attempts import external_id_for
-from ..ledger.budgets import budget_of, spent_so_far
+from ..ledger.budgets import budget_of
 from ..ledger.decision import (
     CarryOn,
     Open,
     Refuse,
     Serve,
 )
-from ..ledger.notes import require_released_in
 from ..order import SERVICES_OFF, VideoFile, realm_of
 from .prepare import Prepared, prepare
 from .reading import read_job
@@ -34,7 +33,7 @@ from .violations import order_violations
 from .work_places import clip_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ..accounts.accounts import Account
     from ..api.prices import Price
@@ -74,16 +73,14 @@ def check_order(
     order: Order,
     origin: str,
     settings: Settings,
-    ledger: Callable[[], Ledger],
-    account: Callable[[], Account],
     *,
     places: WorkPlaces,
     has_host: bool,
     write_to: Path | None = None,
     by_content: bool = False,
     stop: Stop | None = None,
-) -> Checked:
-    """Check an order; blocking. Nothing is sent, and nothing is written but temporary files.
+) -> tuple[Checked, Job | None]:
+    """Check an order's inputs; blocking. Nothing is sent, and nothing is written but temporary files.
 
     Raises:
         MediaStopped: `stop` said so.
@@ -102,23 +99,35 @@ def check_order(
         places.leave(place)
     found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
     known = {violation.field for violation in prepared.violations}
-    step, refused = None, ()
-    try:
-        opened = ledger()
-        step = opened.step(job) if job else None
-        refused = refusals(order, step, prepared.price, job, opened, settings, account)
-    except LedgerError as error:
-        refused = (str(error),)
-    return Checked(
+    checked = Checked(
         violations=(*found, *(violation for violation in unreadable if violation.field not in known)),
         notes=prepared.notes,
         report=prepared.report,
         price=prepared.price,
         job_key=job.key if job else None,
-        is_kept=isinstance(step, Serve),
-        refusals=refused,
+        is_kept=False,
         written=written,
     )
+    return checked, job
+
+
+async def with_refusals(
+    checked: Checked,
+    order: Order,
+    job: Job | None,
+    open_ledger: Callable[[], Awaitable[Ledger]],
+    settings: Settings,
+    account: Callable[[], Account],
+) -> Checked:
+    """Return what a check found, with what the ledger knows of the order."""
+    step, refused = None, ()
+    try:
+        ledger = await open_ledger()
+        step = await ledger.step(job) if job else None
+        refused = await refusals(order, step, checked.price, job, ledger, settings, account)
+    except LedgerError as error:
+        refused = (str(error),)
+    return replace(checked, is_kept=isinstance(step, Serve), refusals=refused)
 
 
 def _state(order: Order) -> tuple[int, int] | None:
@@ -168,7 +177,7 @@ def _put(path: Path, write: Callable[[Path], object], *, by_content: bool) -> No
         Path(part).unlink(missing_ok=True)
 
 
-def refusals(
+async def refusals(
     order: Order,
     step: Step | None,
     price: Price | None,
@@ -177,7 +186,7 @@ def refusals(
     settings: Settings,
     account: Callable[[], Account],
 ) -> tuple[str, ...]:
-    """Return what stands in the way, one sentence each; blocking."""
+    """Return what stands in the way, one sentence each."""
     if isinstance(step, Serve):
         return ()
     if order.kept_only:
@@ -186,40 +195,42 @@ def refusals(
         return ()
     if isinstance(step, Refuse):
         return (str(step.error),)
+
+    async def writable() -> None:
+        ledger.require_writable()
+
     found = []
     for look in (
-        account,
-        ledger.require_writable,
-        lambda: _spending(order, price, ledger, settings),
-        lambda: _name(job, step, ledger),
+        asyncio.to_thread(account),
+        writable(),
+        _spending(order, price, ledger, settings),
+        _name(job, step, ledger),
     ):
         try:
-            look()
+            await look
         except KlingOnceError as error:
             found.append(str(error))
     return tuple(found)
 
 
-def _spending(order: Order, price: Price | None, ledger: Ledger, settings: Settings) -> None:
+async def _spending(order: Order, price: Price | None, ledger: Ledger, settings: Settings) -> None:
     """Pass unless the hold switch or a limit would refuse the order.
 
     Raises:
         SubmissionsHeld, BudgetReached: it would.
     """
-    with ledger.database.read() as connection:
-        require_released_in(connection, order.service)
-        spent = spent_so_far(connection, order.service.value, order.spender, ledger.clock.now())
+    await ledger.require_released(order.service)
     if price is not None and order.max_units.is_finite():
+        spent = await ledger.spent(order.service, order.spender)
         budget_of(settings, order.service, order.max_units).check(spent, price.units_at_most)
 
 
-def _name(job: Job | None, step: Step | None, ledger: Ledger) -> None:
+async def _name(job: Job | None, step: Step | None, ledger: Ledger) -> None:
     """Pass unless the user's own task id names something else.
 
     Raises:
         ExternalIdTaken: it does.
     """
     if job is not None:
-        with ledger.database.read() as connection:
-            number = step.number if isinstance(step, Open) else 1
-            external_id_for(connection, job, job.order.profile, number)
+        number = step.number if isinstance(step, Open) else 1
+        await ledger.require_free_id(job, job.order.profile, number)

@@ -30,7 +30,6 @@ from ..ledger.leases import renewed
 from ..order import Service, services_off
 from .collect import collect, failure, wait
 from .columns import place_columns
-from .forget import show_again
 from .outcome import Outcome
 from .pictures import keep_picture
 from .preparation import Preparation
@@ -38,7 +37,7 @@ from .progress import Progress, Stage
 from .remember import remember_result, remember_tasks
 from .settle import settle
 from .submit import submit
-from .tidying import Tidying
+from .uploads import Sweeper
 from .work import NobodyWaits, Work
 from .work_places import WorkPlaces, clip_key
 
@@ -79,11 +78,11 @@ class Desk:
     media: MediaThreads
     places: WorkPlaces
     _slots: asyncio.Semaphore = field(init=False)
-    _tidying: Tidying = field(init=False)
+    _sweeper: Sweeper = field(init=False)
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.settings.max_parallel)
-        self._tidying = Tidying(self.ledger.database, self.connections, self.clock)
+        self._sweeper = Sweeper(self.ledger, self.connections, self.clock)
 
     async def fulfil(self, job: Job, flight: Flight) -> Outcome:
         """Return the job's video: the kept one, the one under way, or a new one.
@@ -107,7 +106,7 @@ class Desk:
             del job  # its frames are large: the preparation lets go of them
             attempt = await self._begin(flight, preparation)
             await asyncio.to_thread(keep_picture, preparation.job, self.settings.home)
-            await asyncio.to_thread(show_again, self.ledger.database, label.key)
+            await self.ledger.show_again(label.key)
             if attempt.task_id is not None:
                 preparation = None  # nothing is sent any more
             try:
@@ -130,12 +129,12 @@ class Desk:
         """
         posted = False
         while not attempt.has_ended:
-            claimed = await asyncio.to_thread(self.ledger.claim, attempt)
+            claimed = await self.ledger.claim(attempt)
             if claimed is None:
                 text = "another process works on it"
                 flight.tell(Progress(Stage.WAIT, text, label.key, attempt.task_id))
                 await self.clock.sleep(min(WATCH_SECONDS, self.settings.poll_seconds))
-                attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+                attempt = await self.ledger.attempt(attempt.attempt_id)
                 continue
             work: Work | None = None
             try:
@@ -144,7 +143,7 @@ class Desk:
                     await self._walk(work)
                 posted, attempt = posted or work.posted, work.attempt
             except LeaseLost:
-                attempt = await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+                attempt = await self.ledger.attempt(attempt.attempt_id)
             except KlingOnceError as error:
                 error.task_id = error.task_id or (work.attempt if work else claimed).task_id
                 raise
@@ -157,7 +156,7 @@ class Desk:
     async def _release(self, attempt: Attempt) -> None:
         """Give a lease up; where that cannot be written it runs out, and what happened before counts."""
         try:
-            await asyncio.to_thread(self.ledger.release, attempt)
+            await self.ledger.release(attempt)
         except LedgerError as error:
             logger.warning("A lease could not be given up: %s", error.message)
 
@@ -177,52 +176,52 @@ class Desk:
     async def _begin(self, flight: Flight, preparation: Preparation) -> Attempt:
         """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
         job = preparation.job
-        step = await asyncio.to_thread(self.ledger.step, job)
+        step = await self.ledger.step(job)
         if not isinstance(step, Serve) and await remember_result(job, self.store, self.ledger):
-            step = await asyncio.to_thread(self.ledger.step, job)
+            step = await self.ledger.step(job)
         if job.order.kept_only:
             return await self._kept(step)
         if isinstance(step, Open):
             await self._remember_tasks(job, flight, preparation)
-            step = await asyncio.to_thread(self.ledger.step, job)
+            step = await self.ledger.step(job)
         if isinstance(step, Refuse):
             raise step.error
         if isinstance(step, (Serve, CarryOn)):
             return await self.served(step.attempt)
         reservation = await preparation.reservation()
         account = await self._account(job)
-        return await asyncio.to_thread(self.ledger.begin, job, account.sender, reservation)
+        return await self.ledger.begin(job, account.sender, reservation)
 
     async def _kept(self, step: Step) -> Attempt:
         """Return a job's kept attempt without asking anybody outside."""
         if isinstance(step, (Serve, CarryOn)):
-            found = await asyncio.to_thread(self._found, step.attempt)
+            found = await self._found(step.attempt)
             if found is not None:
                 return found
         raise services_off()
 
     async def served(self, attempt: Attempt) -> Attempt:
         """Return an attempt as kept where its file is here, or ready to be fetched again where it is gone."""
-        found = await asyncio.to_thread(self._found, attempt)
+        found = await self._found(attempt)
         if found is not None or attempt.state is not AttemptState.KEPT:
             return found or attempt
-        await asyncio.to_thread(self.ledger.reopen_collection, attempt)
-        return await asyncio.to_thread(self.ledger.attempt, attempt.attempt_id)
+        await self.ledger.reopen_collection(attempt)
+        return await self.ledger.attempt(attempt.attempt_id)
 
-    def _found(self, attempt: Attempt) -> Attempt | None:
-        """Return an attempt as kept if its file is here, also where it was moved or put back; blocking."""
+    async def _found(self, attempt: Attempt) -> Attempt | None:
+        """Return an attempt as kept if its file is here, also where it was moved or put back."""
         if attempt.state not in VIDEO_EXISTED:
             return None
         columns: dict[str, Any] = {"state": AttemptState.KEPT}
-        if not self.store.has(attempt.result_path, attempt.result_size_bytes):
-            found = self.store.find_kept(attempt.job_key, attempt.task_id)
+        if not await asyncio.to_thread(self.store.has, attempt.result_path, attempt.result_size_bytes):
+            found = await asyncio.to_thread(self.store.find_kept, attempt.job_key, attempt.task_id)
             if found is None:
                 return None
             columns = place_columns(found[0])
         elif attempt.state is AttemptState.KEPT:
             return attempt
         try:
-            return self.ledger.keep_again(attempt, columns)
+            return await self.ledger.keep_again(attempt, columns)
         except LedgerError as error:
             logger.warning(
                 "Task %s is here; the ledger could not note it: %s", attempt.task_id, error.message
@@ -257,7 +256,7 @@ class Desk:
     async def tidy(self, service: Service) -> None:
         """Remove reference videos that nobody needs any more from the host that this process uses."""
         if service is Service.KLING:
-            await self._tidying.tidy()
+            await self._sweeper.sweep_now()
 
     async def _account(self, job: Job) -> Account:
         return await asyncio.to_thread(self.accounts.account, job.order.service, job.order.profile)
@@ -277,7 +276,7 @@ class Desk:
         if preparation and attempt.state is AttemptState.INTENT and attempt.units_reserved is None:
             reservation, job = await preparation.reservation(), preparation.job
             sender = (await self._account(job)).sender
-            attempt = await asyncio.to_thread(self.ledger.reserve, attempt, job, sender, reservation)
+            attempt = await self.ledger.reserve(attempt, job, sender, reservation)
         account = await asyncio.to_thread(self.accounts.account_of, attempt)
         client = await self.connections.client(account)
         return Work(

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..accounts.accounts import Accounts
 from ..clock import SystemClock
@@ -24,25 +24,22 @@ from ..errors import (
 )
 from ..hosting.choice import no_place_error
 from ..ledger.decision import Serve
-from ..ledger.graphs import remember_graph
 from ..ledger.ledger import Ledger
-from ..ledger.notes import fingerprint_key
-from ..ledger.queries import earlier_origin, known_tasks
-from ..ledger.uploads import clean
 from ..order import USUAL_WAIT_MINUTES
 from .accepted import until_accepted
 from .adopting import Wanted, wanted_attempt
 from .background_loop import BackgroundLoop
-from .check import Checked, check_order
+from .check import Checked, check_order, with_refusals
 from .connections import Connections
 from .desk import Desk
-from .fetching import attempt_to_collect, keep_given_file, label_of
+from .fetching import attempt_to_collect, keep_given_file
 from .flight import Flight
 from .media_threads import MediaThreads
 from .progress import Watchers
 from .reading import read_job
 from .results import ResultStore
 from .task_page import TaskPage
+from .uploads import clean
 from .violations import order_violations
 from .work import NobodyWaits
 from .work_places import WorkPlaces
@@ -68,6 +65,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
+
 SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0
 NOTHING_SUBMITTED = (NobodyWaits, MediaStopped, InputChanged, SpendingRefused)
@@ -83,7 +82,7 @@ class Engine:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
-        self.accounts = Accounts(settings, self.clock, lambda: fingerprint_key(self.ledger().database))
+        self.accounts = Accounts(settings, self.clock, lambda: asyncio.run(self._fingerprint_key()))
         self.store = ResultStore(settings.results_folder, self.clock)
         self._media = MediaThreads()
         self._places = WorkPlaces(settings.home)
@@ -162,12 +161,19 @@ class Engine:
         """Return where the jobs stand that this process works on, by job key."""
         return {key: flight.progress for key, flight in self._flights.copy().items()}
 
-    def ledger(self) -> Ledger:
-        """Return the ledger, opening it on first use; blocking.
+    def ask(self, question: Coroutine[Any, Any, Answer]) -> concurrent.futures.Future[Answer]:
+        """Run a coroutine on the background loop, for callers that have no event loop."""
+        return self._loop.call(question)
+
+    async def ledger(self) -> Ledger:
+        """Return the ledger, opening it on first use; for callers on any event loop.
 
         Raises:
             LedgerError: it cannot be opened.
         """
+        return self._ledger or await asyncio.to_thread(self._open_ledger)
+
+    def _open_ledger(self) -> Ledger:
         with self._opening:
             if self._ledger is None:
                 self._ledger = Ledger(self.settings.home, self.clock)
@@ -186,9 +192,7 @@ class Engine:
         job = await self._read(order)
         desk = await self._open_desk()
         if order.graph is not None:
-            await asyncio.to_thread(
-                remember_graph, desk.ledger.database, job.key, order.graph, self.clock.now()
-            )
+            await desk.ledger.remember_graph(job.key, order.graph)
         return await self._fly(job.key, lambda flight: desk.fulfil(job, flight), order.wait_minutes, listener)
 
     async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
@@ -201,12 +205,11 @@ class Engine:
 
     async def _submit(self, order: Order, listener: Listener | None) -> Attempt:
         key = await until_accepted(lambda hear: self._run(order, hear), listener)
-        ledger = await asyncio.to_thread(self.ledger)
-        return (await asyncio.to_thread(ledger.attempts_of, key))[-1]
+        return (await (await self.ledger()).attempts_of(key))[-1]
 
     async def _carry(self, attempt: Attempt, listener: Listener | None, wait_minutes: float) -> Outcome:
         desk = await self._open_desk()
-        label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
+        label = await desk.ledger.label(attempt.job_key)
 
         async def work(flight: Flight) -> Outcome:
             current = await desk.served(attempt)
@@ -238,6 +241,9 @@ class Engine:
         self._flights.pop(key, None)
         self.watchers.ended(key)
 
+    async def _fingerprint_key(self) -> bytes:
+        return await (await self.ledger()).fingerprint_key()
+
     async def _read(self, order: Order) -> Job:
         try:
             origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
@@ -252,11 +258,10 @@ class Engine:
 
     async def _read_kept(self, order: Order, error: UnknownProfile) -> Job:
         """Return the job of a profile that is gone, if its video is kept; that is served without a key."""
-        if origin := await asyncio.to_thread(lambda: earlier_origin(self.ledger().database, order.profile)):
+        ledger = await self.ledger()
+        if origin := await ledger.earlier_origin(order.profile):
             job, _unreadable = await self._media.run(read_job, order, origin)
-            if job is not None and isinstance(
-                await asyncio.to_thread(lambda: self.ledger().step(job)), Serve
-            ):
+            if job is not None and isinstance(await ledger.step(job), Serve):
                 return job
         raise error
 
@@ -265,19 +270,18 @@ class Engine:
     ) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         has_host = (await self._open_connections()).has_host(order.service)
-        account = partial(self.accounts.account, order.service, order.profile)
-        return await self._media.run(
+        checked, job = await self._media.run(
             check_order,
             order,
             origin,
             self.settings,
-            self.ledger,
-            account,
             places=self._places,
             has_host=has_host,
             write_to=write_to,
             by_content=by_content,
         )
+        account = partial(self.accounts.account, order.service, order.profile)
+        return await with_refusals(checked, order, job, self.ledger, self.settings, account)
 
     async def _list(self, service: Service, profile: str, page: int, page_size: int) -> TaskPage:
         account = await asyncio.to_thread(self.accounts.account, service, profile)
@@ -286,8 +290,7 @@ class Engine:
         is_last = len(tasks) < page_size
         if self.settings.account_browse == "all":
             return TaskPage(tasks, is_last)
-        ledger = await asyncio.to_thread(self.ledger)
-        own = await asyncio.to_thread(known_tasks, ledger.database, [task.task_id for task in tasks])
+        own = await (await self.ledger()).known_tasks([task.task_id for task in tasks])
         return TaskPage(tuple(task for task in tasks if task.task_id in own), is_last)
 
     async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
@@ -300,8 +303,7 @@ class Engine:
         host = await (await self._open_connections()).public_host()
         if host is None:
             raise no_place_error()
-        ledger = await asyncio.to_thread(self.ledger)
-        return await clean(ledger.database, host, self.clock.now() - older_than)
+        return await clean(await self.ledger(), host, self.clock.now() - older_than)
 
     async def _leftovers(self) -> tuple[str, list[Leftover]]:
         host = await (await self._open_connections()).public_host()
@@ -312,7 +314,7 @@ class Engine:
     async def _keep_file(self, name: str, path: Path) -> Outcome:
         desk = await self._open_desk()
         attempt = await attempt_to_collect(desk, name)
-        label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
+        label = await desk.ledger.label(attempt.job_key)
         return desk.outcome(label, await keep_given_file(desk, attempt, label, path), reused=True)
 
     async def _open_connections(self) -> Connections:
@@ -322,7 +324,7 @@ class Engine:
 
     async def _open_desk(self) -> Desk:
         if self._desk is None:
-            ledger = await asyncio.to_thread(self.ledger)
+            ledger = await self.ledger()
             connections = await self._open_connections()
             self._desk = self._desk or Desk(
                 self.settings,

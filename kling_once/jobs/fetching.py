@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -16,10 +15,7 @@ from ..errors import (
     UnreadableMedia,
 )
 from ..ledger.attempts import AttemptState
-from ..ledger.job import JobLabel
-from ..ledger.queries import find_attempt, job_row
 from ..media.probe import probe_clip
-from ..order import Service
 from .collect import not_written, sidecar_of
 from .columns import kept_columns
 
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..ledger.attempts import Attempt
-    from ..ledger.database import Database
+    from ..ledger.job import JobLabel
     from .desk import Desk
 
 
@@ -37,10 +33,10 @@ async def attempt_to_collect(desk: Desk, name: str) -> Attempt:
     Raises:
         ResultGone: the ledger knows nothing of that name.
     """
-    attempt = await asyncio.to_thread(find_attempt, desk.ledger.database, name)
+    attempt = await desk.ledger.find_attempt(name)
     if attempt is None:
         raise ResultGone(
-            f"The ledger {desk.ledger.database.path} knows no job or task named {name[:128]!r}.",
+            f"The ledger {desk.ledger.path} knows no job or task named {name[:128]!r}.",
             hint="'kling-once jobs' lists what it knows.",
         )
     return attempt
@@ -65,25 +61,17 @@ async def keep_given_file(desk: Desk, attempt: Attempt, label: JobLabel, path: P
         facts = await asyncio.to_thread(probe_clip, path)
     except UnreadableMedia as error:
         raise DownloadBroken(error.message, hint="Give the file that Kling's page plays.") from None
-    claimed = await asyncio.to_thread(desk.ledger.claim, attempt)
+    claimed = await desk.ledger.claim(attempt)
     if claimed is None:
         raise LeaseLost("Another process works on this job.", hint="Stop it, or wait for it.")
     try:
         part = await asyncio.to_thread(desk.store.part_path, label, desk.ledger.owner.name)
         await asyncio.to_thread(shutil.copyfile, path, part)
         kept = await desk.store.keep(label, part, sidecar_of(claimed, label))
-        return await asyncio.to_thread(
-            partial(desk.ledger.change, claimed, **kept_columns(kept, facts), ended_at=desk.clock.now())
-        )
+        return await desk.ledger.change(claimed, **kept_columns(kept, facts), ended_at=desk.clock.now())
     except KlingOnceError:
         raise
     except OSError as error:
         raise not_written(desk.store, error, claimed.task_id) from None
     finally:
-        await asyncio.to_thread(desk.ledger.release, claimed)
-
-
-def label_of(database: Database, job_key: str) -> JobLabel:
-    """Return what a job is called; blocking."""
-    row = job_row(database, job_key)
-    return JobLabel(job_key, Service(row.service), row.project, row.image_name, row.video_name, row.take)
+        await desk.ledger.release(claimed)

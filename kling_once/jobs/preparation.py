@@ -7,8 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputChanged, InputRefused
-from ..ledger.budgets import budget_of
-from ..ledger.ledger import Ledger, Reservation
+from ..ledger.budgets import Reservation, budget_of
 from ..order import VideoFile, VideoFrames, VideoUrl
 from .prepare import Prepared, prepare
 from .progress import Progress, Stage
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from ..ledger.job import Job
+    from ..ledger.ledger import Ledger
     from ..order import Order
     from ..settings import Settings
     from .connections import Connections
@@ -52,7 +52,7 @@ class Preparation:
         self._connections = connections
         self._store = store
         self._media = media
-        self._database = ledger.database
+        self._ledger = ledger
         self._clock = ledger.clock
         self._sending: Sending | None = None
 
@@ -95,7 +95,7 @@ class Preparation:
                 order=order,
                 prepared=prepared,
                 host=host,
-                database=self._database,
+                ledger=self._ledger,
                 clock=self._clock,
                 callback_url=gateway.callback_url() if gateway else "",
             )

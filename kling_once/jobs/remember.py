@@ -34,8 +34,7 @@ async def remember_result(job: Job, store: ResultStore, ledger: Ledger) -> bool:
     if found is None:
         return False
     sidecar = found[1]
-    await asyncio.to_thread(
-        ledger.adopt_kept,
+    await ledger.adopt_kept(
         job,
         Sender(sidecar.profile, ""),
         sidecar.external_task_id,
@@ -61,7 +60,7 @@ async def remember_tasks(
         if answer is not None
     ]
     if found:
-        await asyncio.to_thread(ledger.adopt, job, found)
+        await ledger.adopt(job, found)
 
 
 def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from ..errors import InputChanged
 from ..hosting.choice import no_host_error
 from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere
-from ..ledger.uploads import note_upload
 from ..order import Order, VideoUrl
 from .prepare import contents_digest
 from .reading import changed
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..hosting.media_host import HostedFile, MediaHost
-    from ..ledger.database import Database
+    from ..ledger.ledger import Ledger
     from .prepare import Prepared
 
 SHORTEST_MINUTES: Final = 60.0
@@ -39,7 +38,7 @@ class Sending:
     order: Order
     prepared: Prepared
     host: MediaHost | None
-    database: Database
+    ledger: Ledger
     clock: Clock
     callback_url: str = field(default="", repr=False)
     """Of our own gateway, for orders that name none."""
@@ -109,8 +108,7 @@ class Sending:
         """Write down where the clip lies before it lies there, and how long a link that is sent will live."""
         if location := host.location(clip):
             await placed(location)  # first: from then on no other process sweeps it
-            now = self.clock.now()
-            await asyncio.to_thread(note_upload, self.database, location, host.kind, now, signed_until)
+            await self.ledger.note_upload(location, host.kind, signed_until)
 
 
 async def _require_unchanged(clip: HostedFile) -> None:

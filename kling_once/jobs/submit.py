@@ -21,7 +21,6 @@ from ..errors import (
     UnreadableAnswer,
 )
 from ..ledger.attempts import AttemptState
-from ..ledger.notes import require_released
 from .columns import found_columns
 from .progress import Stage
 from .work import (
@@ -161,7 +160,7 @@ async def _post(work: Work) -> None:
         sending.request(work.attempt.external_id, lambda location: work.change(location=location)),
     )
     _require_wanted(work)
-    await asyncio.to_thread(require_released, work.ledger.database, work.label.service)
+    await work.ledger.require_released(work.label.service)
     work.say(Stage.SUBMIT, "submitting")
     await work.post()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -70,7 +69,7 @@ class Work:
 
     async def change(self, **changes: Any) -> None:
         """Write changes to the ledger; raises LeaseLost when another process has taken over."""
-        self.attempt = await asyncio.to_thread(self.ledger.change, self.attempt, **changes)
+        self.attempt = await self.ledger.change(self.attempt, **changes)
 
     async def note(self, **changes: Any) -> None:
         """Write down what became of a task that is paid; it holds here also where it cannot be written.
@@ -91,7 +90,7 @@ class Work:
 
     async def post(self) -> None:
         """Write down that a create is sent now; raises LeaseLost when it may not be."""
-        self.attempt = await asyncio.to_thread(self.ledger.post, self.attempt)
+        self.attempt = await self.ledger.post(self.attempt)
         self.posted = True
 
     def say(self, stage: Stage, text: str, *, done: int = 0, total: int = 0) -> None:
