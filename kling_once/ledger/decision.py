@@ -1,4 +1,4 @@
-"""What queueing a job means, given the attempts it already has. Pure: no clock, no disk, no network."""
+"""Decide what ordering a job means, given the attempts it has. Pure: no clock, no disk, no network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import JobError, ResultGone, TaskFailed
-from .attempts import MAX_ATTEMPTS, Attempt, AttemptState
+from .attempts import MAX_ATTEMPTS, Attempt
+from .tables import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
