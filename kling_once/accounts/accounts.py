@@ -12,8 +12,6 @@ from ..settings import clean_origin, url_parts
 from .profiles import origin_of, profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..clock import Clock
     from ..settings import Settings
     from .profiles import Profile
@@ -70,14 +68,9 @@ class Account:
 class Accounts:
     """Resolve accounts; the sandbox never reads a Kling credential."""
 
-    def __init__(self, settings: Settings, clock: Clock, fingerprint_key: Callable[[], bytes]) -> None:
-        """Use `fingerprint_key`, a blocking reader, for the key under which credentials are fingerprinted.
-
-        It lies in the ledger, beside the fingerprints: they are lost together or not at all.
-        """
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._fingerprint_key = fingerprint_key
 
     def origin(self, service: Service, profile: str) -> str:
         """Return where an order goes; needs no key for the empty profile.
@@ -90,8 +83,14 @@ class Accounts:
             return _sandbox_origin(url) if url else EMBEDDED_ORIGIN
         return origin_of(self._settings, profile)
 
-    def account(self, service: Service, profile: str) -> Account:
-        """Return the account of a new order.
+    def account(self, service: Service, profile: str, fingerprint_key: bytes) -> Account:
+        """Return the account of a new order; blocking.
+
+        Args:
+            service: where the order goes.
+            profile: the name of the credentials; empty for the environment's.
+            fingerprint_key: under which credentials are fingerprinted. It lies in the ledger, beside the
+                fingerprints: they are lost together or not at all.
 
         Raises:
             CredentialsError: no usable key; the message says where to put one.
@@ -100,10 +99,10 @@ class Accounts:
             return self._sandbox(self.origin(service, profile), profile)
         named = profile_of(self._settings, profile)
         credential = credential_of(named, self._clock)
-        return Account(named.origin, profile, credential, credential.fingerprint(self._fingerprint_key()))
+        return Account(named.origin, profile, credential, credential.fingerprint(fingerprint_key))
 
-    def account_of(self, attempt: Sent) -> Account:
-        """Return the account that an attempt was made with, and no other.
+    def account_of(self, attempt: Sent, fingerprint_key: bytes) -> Account:
+        """Return the account that an attempt was made with, and no other; blocking.
 
         Raises:
             CredentialsChanged: it is no longer configured; nothing was sent.
@@ -112,7 +111,7 @@ class Accounts:
             return self._sandbox(attempt.origin, attempt.profile)
         named = f"profile {attempt.profile!r}" if attempt.profile else "the default profile"
         try:
-            account = self.account(Service.KLING, attempt.profile)
+            account = self.account(Service.KLING, attempt.profile, fingerprint_key)
         except (MissingCredentials, UnknownProfile) as error:
             raise CredentialsChanged(
                 f"The key that this task was made with is gone from {named}: {error.message}",

@@ -13,6 +13,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+import anyio
 from anyio.from_thread import start_blocking_portal
 
 from ..accounts.accounts import Accounts
@@ -32,6 +33,7 @@ from .results import ResultStore
 from .run import NobodyWaits, Run
 from .services import Services
 from .staging import StagingArea, stage
+from .uploads import clean
 from .violations import order_violations
 
 if TYPE_CHECKING:
@@ -154,9 +156,7 @@ class Engine:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
         return self.ask(self._keep_file, name, path)
 
-    def ask(
-        self, work: Callable[..., Awaitable[Value]], *args: Any
-    ) -> concurrent.futures.Future[Value]:
+    def ask(self, work: Callable[..., Awaitable[Value]], *args: Any) -> concurrent.futures.Future[Value]:
         """Run an async function on the engine's loop."""
         with self._starting:
             if self._portal is None:
@@ -190,7 +190,7 @@ class Engine:
         if portal is not None and thread is not None:
             with contextlib.suppress(TimeoutError):
                 portal.start_task_soon(self._wind_down).result(STOP_SECONDS + SENDING_GRACE_SECONDS)
-            portal.call(portal.stop, True)  # noqa: FBT003 - anyio's own parameter
+            portal.call(portal.stop, True)
             # a call that hangs in a worker thread must not keep the process alive
             ending = threading.Thread(target=thread.__exit__, args=(None, None, None), daemon=True)
             ending.start()
@@ -312,7 +312,7 @@ class Engine:
             await staged.leave()
         raise error
 
-    async def _check(self, order: Order, write_to: Path | None, by_content: bool) -> Checked:  # noqa: FBT001 - passed by position through the portal
+    async def _check(self, order: Order, write_to: Path | None, by_content: bool) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         staged = await stage(order, origin, self._staging, self._media)
         return await self._described(staged, origin, write_to, by_content=by_content)
@@ -346,8 +346,8 @@ class Engine:
 
     async def _clean_store(self, older_than: timedelta) -> tuple[int, int]:
         services = await self.services()
-        await services.required_host()
-        return await services.sweeper.clean(self.clock.now() - older_than)
+        host = await services.required_host()
+        return await clean(services.ledger, host, self.clock.now() - older_than)
 
     async def _leftovers(self) -> tuple[str, list[Leftover]]:
         host = await (await self.services()).required_host()
@@ -367,9 +367,9 @@ class Engine:
             return self._ledger
 
     async def _wind_down(self) -> None:
-        deadline = self.clock.monotonic() + SENDING_GRACE_SECONDS
-        while any(run.is_sending for run in self._runs.values()) and self.clock.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        with anyio.move_on_after(SENDING_GRACE_SECONDS):
+            for run in [*self._runs.values()]:
+                await run.not_sending.wait()
         self._is_closing = True
         for run in self._runs.values():
             run.scope.cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -102,7 +103,7 @@ async def carry(run: Run) -> None:
             continue
         run.attempt, run.is_leased = claimed, True
         try:
-            async with renewed(lambda: ledger.renew(claimed), run.services.clock):
+            async with renewed(partial(ledger.renew, claimed), run.services.clock):
                 await _connect(run)
                 await _take_steps(run)
         except LeaseLost:

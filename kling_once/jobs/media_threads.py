@@ -35,7 +35,9 @@ class MediaThreads:
             return cancelled.is_set() or self._closed.is_set()
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, stop=stop))
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: work(*args, stop=stop)
+            )
         finally:
             cancelled.set()
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from ..api.models import Task
     from ..ledger.attempts import Attempt
     from ..ledger.job import Job, JobLabel
+    from ..ledger.ledger import Ledger
+    from .results import ResultStore
     from .services import Services
 
 logger = logging.getLogger(__name__)
@@ -253,3 +255,20 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
         raise not_written(results, error, claimed.task_id) from None
     finally:
         await ledger.release(claimed)
+
+
+async def forget(ledger: Ledger, results: ResultStore, job_key: str, *, delete_file: bool) -> list[str]:
+    """Hide a job from lists and delete its files on demand; ids, key and charge stay.
+
+    Returns:
+        The files that were deleted, relative to the results folder.
+
+    Raises:
+        ResultGone: the ledger knows no such job.
+        JobError: the job is under way.
+    """
+    known = await ledger.hide(job_key)
+    if not delete_file:
+        return []
+    paths = [attempt.result_path for attempt in known if attempt.result_path]
+    return [name for path in paths for name in await asyncio.to_thread(results.delete, path)]

@@ -19,9 +19,9 @@ from pydantic import AwareDatetime, BaseModel
 from ..api.limits import Mode
 from ..errors import DiskFull, ResultGone
 from ..files import file_digest
-from ..media.memory import require_memory
 from ..ledger.attempts import AttemptState
 from ..ledger.job import JobLabel, short_key
+from ..media.memory import require_memory
 from ..order import Service
 
 if TYPE_CHECKING:
@@ -201,6 +201,16 @@ class ResultStore:
     async def find(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
         """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
         return await asyncio.to_thread(self.find_kept, job_key, task_id)
+
+    def delete(self, relative: str) -> list[str]:
+        """Delete a kept video and its sidecar, inside the results folder alone; return what was deleted."""
+        root, video, gone = self.root.resolve(), self.path(relative), []
+        for path in (video, video.with_suffix(".json")):
+            real = path.resolve()
+            if real.is_relative_to(root) and real.is_file():
+                real.unlink()
+                gone.append(real.relative_to(root).as_posix())
+        return gone
 
     def _free_target(self, label: JobLabel, task_id: str) -> Path:
         """Return where a task's video goes: never over another task's, nor over one that was edited."""

@@ -64,7 +64,8 @@ class Run:
         self.done = asyncio.Event()
         self.accepted = asyncio.Event()
         self.is_leased = False
-        self.is_sending = False
+        self.not_sending = asyncio.Event()
+        self.not_sending.set()
         self.posted = False
         self.location: str | None = None
         self._attempt = attempt
@@ -137,10 +138,23 @@ class Run:
         """Tell whether somebody waits."""
         return self._waiting > 0
 
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Mark a create as on the wire, from before it is written down until its answer is.
+
+        No cancellation reaches what runs in the block.
+        """
+        self.not_sending.clear()
+        try:
+            with anyio.CancelScope(shield=True):
+                yield
+        finally:
+            self.not_sending.set()
+
     @property
     def may_be_abandoned(self) -> bool:
         """Tell whether nothing is lost when the run ends here: no create is on the wire, and no task of ours."""
-        if self.is_sending:
+        if not self.not_sending.is_set():
             return False
         attempt = self._attempt
         if attempt is None or not self.is_leased:

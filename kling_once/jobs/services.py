@@ -75,7 +75,10 @@ class Services:
         """Tell whether an event comes within `seconds` of the clock."""
         if event.is_set():
             return True
-        waits = {asyncio.ensure_future(event.wait()), asyncio.ensure_future(self.clock.sleep(max(seconds, 0)))}
+        waits = {
+            asyncio.ensure_future(event.wait()),
+            asyncio.ensure_future(self.clock.sleep(max(seconds, 0))),
+        }
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

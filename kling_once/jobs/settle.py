@@ -13,8 +13,8 @@ from ..errors import (
 )
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import MODERATION_CODES, again_failed
-from .progress import Stage
 from .lookup import is_ours, look_up
+from .progress import Stage
 
 if TYPE_CHECKING:
     from ..api.models import Task
@@ -72,7 +72,9 @@ async def _look_until_clear(run: Run) -> tuple[Task | None, KlingOnceError | Non
         left = until - run.services.clock.monotonic()
         if task is not None or (left <= 0 and (doubt or clear_looks >= CLEAR_LOOKS)):
             return task, doubt
-        await run.services.clock.sleep(min(run.pace.poll_seconds, left) if left > 0 else run.pace.poll_seconds)
+        await run.services.clock.sleep(
+            min(run.pace.poll_seconds, left) if left > 0 else run.pace.poll_seconds
+        )
 
 
 def _patience(run: Run) -> float:

@@ -261,7 +261,6 @@ async def stage(order: Order, origin: str, area: StagingArea, media: MediaThread
         DiskFull: the private folder cannot take the copies.
     """
 
-
     def read(*, stop: Stop) -> StagedInputs:
         staged = _read(order, origin, area, stop)
         if stop() and staged.clip is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-import anyio
-
 from ..api.retry import read_again
 from ..errors import (
     AnswerLost,
@@ -117,13 +115,8 @@ async def _post(run: Run) -> None:
     request = await create_request(run)
     run.require_wanted()
     await run.services.ledger.require_released(run.label.service)
-    run.is_sending = True
-    try:
-        # no cancellation from the moment that the create is written down until its answer is
-        with anyio.CancelScope(shield=True):
-            await _send(run, request)
-    finally:
-        run.is_sending = False
+    with run.sending():
+        await _send(run, request)
 
 
 async def _send(run: Run, request: CreateRequest) -> None:

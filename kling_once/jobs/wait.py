@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..api.models import TaskStatus
 from ..api.retry import may_read_again
-from ..errors import ApiError, HostingError, InvalidValue, ResourceMissing, StillRunning, TransportError, vendor_text
+from ..errors import (
+    ApiError,
+    HostingError,
+    InvalidValue,
+    ResourceMissing,
+    StillRunning,
+    TransportError,
+    vendor_text,
+)
 from ..ledger.attempts import AttemptState
 from .columns import charge_columns, failure_columns, link_columns
 from .lookup import is_absent, is_past_lifetime

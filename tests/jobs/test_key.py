@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from kling_once.jobs.reading import read_job
 
 from kling_once.demo import CHARACTER, MOTION
-from kling_once.jobs.reading import read_job
 from kling_once.ledger.job import job_key
 from kling_once.order import MotionControl, Order, Service, VideoFile, VideoUrl
 from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kling_once.jobs.adopting import Wanted
 
 from kling_once.errors import AccountError, BudgetReached
-from kling_once.jobs.adopting import Wanted
 from kling_once.order import Service, Spender
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from kling_once.jobs.prepare import contents_digest
+from kling_once.jobs.reading import read_job, require_unchanged
 
 from kling_once.errors import MediaStopped
-from kling_once.jobs.prepare import contents_digest
 from kling_once.jobs.progress import Stage
-from kling_once.jobs.reading import read_job, require_unchanged
 from kling_once.media.types import Frames
 from kling_once.order import VideoFrames, VideoUrl
 from tests.host.relay import Relay
