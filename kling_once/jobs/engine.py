@@ -11,7 +11,7 @@ import atexit
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
 
 import anyio
 from anyio.from_thread import start_blocking_portal
@@ -255,7 +255,7 @@ class Engine:
                 except FIRST_ORDERS_ALONE:
                     await other.done.wait()
                 else:
-                    return value.joined() if isinstance(value, Outcome) else value
+                    return cast("Value", value.joined()) if isinstance(value, Outcome) else value
             self._runs[key] = run
         finally:
             if self._runs.get(key) is not run:

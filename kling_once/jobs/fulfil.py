@@ -13,7 +13,7 @@ from ..errors import Busy, InputRefused, KlingOnceError, LeaseLost, LedgerError
 from ..ledger.attempts import AttemptState
 from ..ledger.budgets import budget_of
 from ..ledger.decision import CarryOn, Open, Refuse, Serve, failure, gone
-from ..ledger.intents import Reservation
+from ..ledger.budgets import Reservation
 from ..ledger.leases import renewed
 from ..order import VideoUrl, services_off
 from .collect import collect
@@ -139,7 +139,7 @@ async def _take_steps(run: Run) -> None:
 
 
 async def _connect(run: Run) -> None:
-    """Use the account that the attempt was made with; an intent that gave its units back reserves them again."""
+    """Use the attempt's own account; an intent that gave its units back reserves them again."""
     staged, services = run.staged, run.services
     if staged is not None and run.attempt.state is AttemptState.INTENT and run.attempt.units_reserved is None:
         reservation, job = await _reservation(run, staged), _job(staged)

@@ -1,4 +1,4 @@
-"""Results and tasks that exist already: on disk, at the vendor, or named by a person. Nothing here ever pays."""
+"""Results and tasks that exist already: on disk, at the vendor, or named by a person. Nothing here pays."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class Run:
 
     @property
     def may_be_abandoned(self) -> bool:
-        """Tell whether nothing is lost when the run ends here: no create is on the wire, and no task of ours."""
+        """Tell whether nothing is lost when the run ends now: no create is on the wire, no task is ours."""
         if not self.not_sending.is_set():
             return False
         attempt = self._attempt
@@ -250,7 +250,7 @@ class Run:
     # --- what is written down ---
 
     async def change(self, **changes: Any) -> None:
-        """Write changes of the attempt to the ledger; raises LeaseLost when another process has taken over."""
+        """Write changes of the attempt to the ledger; raises LeaseLost when another process took over."""
         self.attempt = await self.services.ledger.change(self.attempt, **changes)
 
     async def note(self, **changes: Any) -> None:

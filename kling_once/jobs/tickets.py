@@ -24,7 +24,7 @@ class Ticket:
         self._called = asyncio.Event()
 
     async def turn(self) -> None:
-        """Return when this submit may be sent: at once while the account is not full, else when it is first."""
+        """Return when this submit may be sent: at once while the account has room, else when it is first."""
         while not self._queue.lets_pass(self):
             self._called.clear()
             await self._called.wait()
