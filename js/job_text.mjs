@@ -14,6 +14,7 @@ import { amountText, clockText, words } from "./words.mjs";
  * @property {number} take
  * @property {string} image_name
  * @property {string} video_name
+ * @property {boolean} adopted
  * @property {string} state
  * @property {string | null} stage
  * @property {number} done
@@ -110,7 +111,7 @@ export function costText(job) {
 
 /** @param {Job} job */
 export function nameText(job) {
-  return job.image_name === "task"
+  return job.adopted
     ? `${words("job.task")} ${job.video_name}`
     : `${job.image_name} · ${job.video_name}`;
 }

@@ -200,11 +200,11 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List what the ledger knows, newest first."""
-    from ..ledger.queries import SHORTEST_KEY, history  # noqa: PLC0415 - for this command alone
+    from ..ledger.queries import SHORTEST_KEY  # noqa: PLC0415 - for this command alone
     from ..web.payloads import ATTEMPT_COLUMNS, attempt_payload  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
-        found = history(engine.ledger().database, since=moment_of(since), project=project)
+        found = engine.ask(_history(engine, moment_of(since), project)).result()
         payloads = [attempt_payload(row) for row in found]
         if as_json:
             print_json({"jobs": payloads})
@@ -292,15 +292,23 @@ def store_clean(
 @keys_app.command("allow")
 def keys_allow(as_json: JsonOption = False) -> None:
     """Print a code that lets ComfyUI's page change a key or a limit once from another machine."""
-    from ..ledger.notes import LIFETIME, allow_once  # noqa: PLC0415 - for this command alone
+    from ..ledger.notes import LIFETIME  # noqa: PLC0415 - for this command alone
 
     minutes = round(LIFETIME.total_seconds() / 60)
     with engine_and_errors(as_json=as_json) as engine:
-        code = allow_once(engine.ledger().database, engine.clock.now())
+        code = engine.ask(_pairing_code(engine)).result()
     if as_json:
         print_json({"code": code, "minutes": minutes})
     else:
         out.print(f"{code}\nGood once, for {minutes} minutes.", markup=False)
+
+
+async def _history(engine: Engine, since: datetime | None, project: str | None) -> list[dict[str, Any]]:
+    return await (await engine.ledger()).history(since=since, project=project)
+
+
+async def _pairing_code(engine: Engine) -> str:
+    return await (await engine.ledger()).allow_once()
 
 
 def main() -> None:

@@ -51,13 +51,17 @@ def _folder(path: Path) -> str:
 
 def _ledger(engine: Engine) -> Finding:
     try:
-        database = engine.ledger().database
-        text = f"{database.path} (journal {database.journal_mode()})"
-        if database.newer_version:
-            return Finding("ledger", f"{text}, written by version {database.newer_version}", ok=False)
-        return Finding("ledger", text)
+        return engine.ask(_ledger_finding(engine)).result()
     except KlingOnceError as error:
         return Finding("ledger", str(error), ok=False)
+
+
+async def _ledger_finding(engine: Engine) -> Finding:
+    ledger = await engine.ledger()
+    text = f"{ledger.path} (journal {await ledger.journal_mode()})"
+    if ledger.newer_version:
+        return Finding("ledger", f"{text}, written by version {ledger.newer_version}", ok=False)
+    return Finding("ledger", text)
 
 
 def _profiles(engine: Engine) -> Finding:

@@ -6,7 +6,7 @@ Run in the root: `python -m tests.ledger.first_migration && ruff format kling_on
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations, render_python_code
@@ -32,7 +32,7 @@ def upgrade() -> None:
 '''
 
 
-def render_item(kind: str, item: Any, _context: Any) -> str | bool:
+def render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:
     """Return a column type of ours as the plain type that lies beneath it."""
     if kind == "type" and isinstance(item, sa.TypeDecorator):
         return f"sa.{type(item.impl_instance).__name__}()"
