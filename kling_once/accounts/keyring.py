@@ -16,7 +16,7 @@ from ..errors import (
     MissingCredentials,
     SettingsError,
 )
-from ..files import write_private_file
+from ..files import write_file
 from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN
 from .profiles import REGIONS, profile_of, read_profiles
 
@@ -144,7 +144,7 @@ def _change(path: Path, change: Callable[[dict[str, Mapping[str, Any]]], None]) 
         with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
             profiles = read_profiles(path)
             change(profiles)
-            write_private_file(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n")
+            write_file(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n", private=True)
     except (OSError, filelock.Timeout) as error:
         if isinstance(error, KlingOnceError):
             raise
