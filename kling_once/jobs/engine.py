@@ -38,7 +38,7 @@ from .violations import order_violations
 
 if TYPE_CHECKING:
     import concurrent.futures
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
@@ -99,22 +99,22 @@ class Engine:
         Cancelling the future lets go: a task that exists goes on.
         """
         given = [order]  # the caller's arguments are kept until the end, and frames are large
-        return self.ask(self._run, given, listener)
+        return self.ask(self._run(given, listener))
 
     def submit(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Attempt]:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
         given = [order]
-        return self.ask(self._submit, given, listener)
+        return self.ask(self._submit(given, listener))
 
     def fetch(self, wanted: Wanted, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
-        return self.ask(self._fetch, wanted, listener)
+        return self.ask(self._fetch(wanted, listener))
 
     def collect(
         self, name: str, listener: Listener | None = None, *, wait_minutes: float = USUAL_WAIT_MINUTES
     ) -> concurrent.futures.Future[Outcome]:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
-        return self.ask(self._collect, name, listener, wait_minutes)
+        return self.ask(self._collect(name, listener, wait_minutes))
 
     def check(
         self, order: Order, write_to: Path | None = None, *, by_content: bool = False
@@ -127,42 +127,46 @@ class Engine:
             by_content: name what is written after its content, each once; a clip that is sent as it is stays
                 where the user has it.
         """
-        return self.ask(self._check, order, write_to, by_content)
+        return self.ask(self._check(order, write_to, by_content))
 
     def list_tasks(
         self, service: Service, profile: str, page: int, page_size: int
     ) -> concurrent.futures.Future[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
-        return self.ask(self._list, service, profile, page, page_size)
+        return self.ask(self._list(service, profile, page, page_size))
 
     def packs(
         self, service: Service, profile: str, span: timedelta
     ) -> concurrent.futures.Future[tuple[ResourcePack, ...]]:
         """Return the account's prepaid packs: a free look that proves the key."""
-        return self.ask(self._packs, service, profile, span)
+        return self.ask(self._packs(service, profile, span))
 
     def clean_store(self, older_than: timedelta) -> concurrent.futures.Future[tuple[int, int]]:
         """Remove our own reference videos from the configured host and return how many went and are left.
 
         Those go that are older than `older_than` and that no unfinished attempt needs.
         """
-        return self.ask(self._clean_store, older_than)
+        return self.ask(self._clean_store(older_than))
 
     def leftovers(self) -> concurrent.futures.Future[tuple[str, list[Leftover]]]:
         """Return the configured host's kind and what it holds of ours."""
-        return self.ask(self._leftovers)
+        return self.ask(self._leftovers())
 
     def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
-        return self.ask(self._keep_file, name, path)
+        return self.ask(self._keep_file(name, path))
 
-    def ask(self, work: Callable[..., Awaitable[Value]], *args: Any) -> concurrent.futures.Future[Value]:
-        """Run an async function on the engine's loop."""
+    def ask(self, work: Coroutine[Any, Any, Value]) -> concurrent.futures.Future[Value]:
+        """Run a coroutine on the engine's loop, for callers without one of their own."""
+
+        async def run() -> Value:
+            return await work
+
         with self._starting:
             if self._portal is None:
                 self._thread = start_blocking_portal("asyncio", name="kling-once-engine")
                 self._portal = self._thread.__enter__()
-            return self._portal.start_task_soon(work, *args)
+            return self._portal.start_task_soon(run)
 
     def use(self, settings: Settings) -> None:
         """Work under other spending limits from here on; jobs under way keep theirs."""
