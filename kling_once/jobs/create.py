@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..api.models import CreateRequest
-from ..errors import OutcomeUnknown
+from ..errors import InputRefused, OutcomeUnknown
 from ..hosting.choice import no_host_error
 from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere
-from ..order import VideoUrl
+from ..order import VideoUrl, realm_of
 from .progress import Stage
+from .services import has_host
+from .violations import order_violations
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,6 +41,7 @@ async def create_request(run: Run) -> CreateRequest:
             "This job was written down, but nothing was ever submitted for it.",
             hint="Run it again with its picture and clip.",
         )
+    await fit(run, staged)
     order = staged.order
     run.say(Stage.UPLOAD, "handing the clip over")
     gateway = None if isinstance(order.video, VideoUrl) else await services.gateway(order.service)
@@ -85,3 +88,25 @@ async def _note(run: Run, host: MediaHost, clip: HostedFile, *, signed_until: da
     if location := host.location(clip):
         await run.change(location=location)  # first: from then on no other process sweeps it
         await run.services.ledger.note_upload(location, host.kind, signed_until)
+
+
+async def fit(run: Run, staged: StagedInputs) -> None:
+    """Make staged inputs fit, and pass when nothing about the order breaks a limit.
+
+    Raises:
+        InputRefused: with every violation.
+    """
+    services, origin = run.services, staged.origin
+    if not staged.is_fitted:
+        run.say(Stage.CONFORM, "measuring the picture and the clip")
+
+        def tell_frames(done: int, total: int) -> None:
+            run.say(Stage.CONFORM, "conforming the clip", done=done, total=total)
+
+        await staged.fit(
+            services.media, china=realm_of(staged.order.service, origin) == "china", on_progress=tell_frames
+        )
+    hosted = has_host(services.settings, staged.order.service)
+    broken = order_violations(staged.order, origin, services.settings, has_host=hosted)
+    if violations := [*broken, *staged.violations]:
+        raise InputRefused(violations)

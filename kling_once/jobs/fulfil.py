@@ -11,20 +11,18 @@ import anyio
 
 from ..errors import Busy, InputRefused, KlingOnceError, LeaseLost, LedgerError
 from ..ledger.attempts import AttemptState
-from ..ledger.budgets import budget_of
+from ..ledger.budgets import Reservation, budget_of
 from ..ledger.decision import CarryOn, Open, Refuse, Serve, failure, gone
-from ..ledger.budgets import Reservation
 from ..ledger.leases import renewed
 from ..order import VideoUrl, services_off
 from .collect import collect
+from .create import fit
 from .outcome import Outcome
 from .pictures import keep_picture
 from .progress import Stage
 from .recovery import find_result, find_tasks, kept_attempt, servable
-from .services import has_host
 from .settle import settle
 from .submit import submit
-from .violations import order_violations
 from .wait import wait
 
 if TYPE_CHECKING:
@@ -203,7 +201,7 @@ async def _reservation(run: Run, staged: StagedInputs) -> Reservation:
         DiskFull, NotEnoughMemory: the result would not fit.
     """
     services = run.services
-    await _fit(run, staged)
+    await fit(run, staged)
     order, price = staged.order, staged.price
     if price is None:
         raise InputRefused(list(staged.violations))
@@ -218,21 +216,6 @@ async def _reservation(run: Run, staged: StagedInputs) -> Reservation:
         units_at_most=price.units_at_most,
         budget=budget_of(services.settings, order.service, order.max_units),
     )
-
-
-async def _fit(run: Run, staged: StagedInputs) -> None:
-    services, job = run.services, _job(staged)
-    if not staged.is_fitted:
-        run.say(Stage.CONFORM, "measuring the picture and the clip")
-
-        def tell_frames(done: int, total: int) -> None:
-            run.say(Stage.CONFORM, "conforming the clip", done=done, total=total)
-
-        await staged.fit(services.media, china=job.realm == "china", on_progress=tell_frames)
-    hosted = has_host(services.settings, staged.order.service)
-    broken = order_violations(staged.order, job.origin, services.settings, has_host=hosted)
-    if violations := [*broken, *staged.violations]:
-        raise InputRefused(violations)
 
 
 def _staged(run: Run) -> StagedInputs:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
 from ..api.prices import Price, price
 from ..concurrency import SingleFlight
-from ..errors import MediaError, MediaStopped, Violation
+from ..errors import InputChanged, MediaError, MediaStopped, Violation
 from ..files import digest_of
 from ..hosting.media_host import HostedFile
 from ..ledger.job import Job, job_key
@@ -158,6 +158,8 @@ class StagedInputs:
 
     order: Order = field(repr=False)
     """With the staged copies in place of the user's files."""
+    origin: str
+    """Where the order is sent."""
     job: Job | None
     """None where an input cannot be read."""
     unreadable: tuple[Violation, ...]
@@ -276,7 +278,7 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
     try:
         image = read_picture(image, stop=stop) if isinstance(image, Path) else image
         image_digest = picture_digest(image, stop=stop)
-    except MediaStopped:
+    except (MediaStopped, InputChanged):
         raise
     except MediaError as error:
         unreadable.append(unreadable_violation("image", error))
@@ -284,7 +286,7 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
     video, copied, clip = order.video, None, None
     try:
         video, video_digest, copied = _staged_video(video, folder, stop)
-    except MediaStopped:
+    except (MediaStopped, InputChanged):
         shutil.rmtree(folder, ignore_errors=True)
         raise
     except MediaError as error:
@@ -306,7 +308,7 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
         realm = realm_of(order.service, origin)
         key = job_key(realm, order.motion, image_digest, video_digest)
         job = Job(key, realm, origin, image_digest, video_digest, order)
-    return StagedInputs(order, job, tuple(unreadable), original, clip, copied, area)
+    return StagedInputs(order, origin, job, tuple(unreadable), original, clip, copied, area)
 
 
 def _staged_video(

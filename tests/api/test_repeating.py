@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kling_once.jobs.polling import wait_for_end
 
 from kling_once.api.models import Answer, Task
 from kling_once.api.retry import may_read_again, read_again
@@ -17,6 +16,7 @@ from kling_once.errors import (
     NeverSent,
     UnreadableAnswer,
 )
+from kling_once.jobs.wait import wait_for_end
 
 
 class Told:

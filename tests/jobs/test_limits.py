@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kling_once.jobs.adopting import Wanted
 
 from kling_once.errors import AccountError, BudgetReached
+from kling_once.jobs.recovery import Wanted
 from kling_once.order import Service, Spender
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ import json, sys
 from pathlib import Path
 from kling_once.errors import KlingOnceError
 from kling_once.jobs.engine import Engine
-from kling_once.jobs.job import MotionControl, Order, Spender, VideoFile
+from kling_once.order import MotionControl, Order, Spender, VideoFile
 from kling_once.settings import load_settings
 
 picture, clip, first, count, prompt_id = sys.argv[1:]

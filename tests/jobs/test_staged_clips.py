@@ -9,7 +9,6 @@ import av
 import numpy as np
 import pytest
 
-from kling_once.errors import InputChanged
 from kling_once.jobs.progress import Progress, Stage
 from kling_once.media.types import ConformMode
 from kling_once.order import VideoFile
@@ -138,20 +137,3 @@ def test_checking_by_content_leaves_each_clip_once_and_the_users_own_where_it_is
     plain = engine.check(order(), folder, by_content=True).result()
     assert plain.written[1] == small_clip
     assert len(list(folder.iterdir())) == 2
-
-
-def test_what_was_made_of_a_file_that_changed_meanwhile_is_not_used_again(
-    engine: Any, order: Callable[..., Any], old_clip: Path
-) -> None:
-    wanted, original = order(video=VideoFile(old_clip)), old_clip.read_bytes()
-
-    def change(progress: Progress) -> None:
-        if progress.stage is Stage.CONFORM and progress.done == 1:
-            old_clip.write_bytes(original + ATOM_OF_NOTHING)
-
-    with pytest.raises(InputChanged):
-        engine.run(wanted, change).result()
-    old_clip.write_bytes(original)
-    told: list[Progress] = []
-    engine.run(wanted, told.append).result()
-    assert [progress for progress in told if progress.stage is Stage.CONFORM and progress.total]
