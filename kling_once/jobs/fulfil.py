@@ -94,12 +94,13 @@ async def carry(run: Run) -> None:
     ledger = run.services.ledger
     while not run.attempt.has_ended:
         claimed = await ledger.claim(run.attempt)
+        run.is_held_elsewhere = claimed is None
         if claimed is None:
             run.say(Stage.WAIT, "another process works on it")
             await run.services.clock.sleep(min(WATCH_SECONDS, run.services.settings.poll_seconds))
             run.attempt = await ledger.attempt(run.attempt.attempt_id)
             continue
-        run.attempt, run.is_leased = claimed, True
+        run.attempt = claimed
         try:
             async with renewed(partial(ledger.renew, claimed), run.services.clock):
                 await _connect(run)
@@ -111,7 +112,6 @@ async def carry(run: Run) -> None:
             error.task_id = error.task_id or run.attempt.task_id
             raise
         finally:
-            run.is_leased = False
             with anyio.CancelScope(shield=True):
                 await _release(run, claimed)
     if run.attempt.state is not AttemptState.KEPT:

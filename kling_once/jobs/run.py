@@ -44,7 +44,7 @@ class Run:
 
     Attributes:
         staged: the inputs; None where only a task that exists is collected.
-        attempt: the attempt that the job is at; its lease is ours while `is_leased`.
+        attempt: the attempt that the job is at; `is_held_elsewhere` while another process has its lease.
         posted: this process sent a create that was not refused.
         location: where the reference video lies at its media host.
     """
@@ -63,7 +63,7 @@ class Run:
         self.scope = anyio.CancelScope()
         self.done = asyncio.Event()
         self.accepted = asyncio.Event()
-        self.is_leased = False
+        self.is_held_elsewhere = False
         self.not_sending = asyncio.Event()
         self.not_sending.set()
         self.posted = False
@@ -157,7 +157,7 @@ class Run:
         if not self.not_sending.is_set():
             return False
         attempt = self._attempt
-        if attempt is None or not self.is_leased:
+        if attempt is None or self.is_held_elsewhere:
             return True
         return attempt.state is AttemptState.INTENT and attempt.posted_at is None
 
