@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import sqlite3
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -25,9 +26,9 @@ from hypothesis.stateful import (
 
 from kling_once.errors import BudgetReached, JobError, LeaseLost
 from kling_once.ledger.attempts import Attempt, AttemptState
-from kling_once.ledger.budgets import Budget, Cap
+from kling_once.ledger.budgets import Budget, Cap, Reservation
 from kling_once.ledger.job import Job, job_key
-from kling_once.ledger.ledger import Ledger, Reservation
+from kling_once.ledger.ledger import Ledger
 from kling_once.order import MotionControl, Order, Sender, Service, Spender, VideoUrl
 
 LEASE_SECONDS = 60
@@ -96,6 +97,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def open(self) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="ledger-")
         self.clock = Clock()
+        self.runner = asyncio.Runner()
         home = Path(self.folder.name)
         (home / "ledger.db").write_bytes(fresh_ledger())
         self.ledgers = [Ledger(home, self.clock) for _ in range(OWNERS)]
@@ -112,6 +114,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.file.close()
             for ledger in self.ledgers:
                 ledger.close()
+            self.runner.close()
             self.folder.cleanup()
 
     def holds(self, owner: int, attempt_id: int) -> bool:
@@ -125,7 +128,7 @@ class LedgerMachine(RuleBasedStateMachine):
         return self.clock.now() + timedelta(seconds=LEASE_SECONDS)
 
     def current(self, attempt_id: int) -> Attempt:
-        return self.ledgers[0].attempt(attempt_id)
+        return self.runner.run(self.ledgers[0].attempt(attempt_id))
 
     def reserved(self) -> Decimal:
         query = "SELECT coalesce(units_charged, units_reserved) FROM attempts WHERE state <> 'rejected'"
@@ -134,10 +137,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(target=attempts, owner=st.integers(0, OWNERS - 1), number=st.integers(0, 3))
     def begin(self, owner: int, number: int) -> Any:
         job = job_of(number)
-        before = {attempt.attempt_id: attempt for attempt in self.ledgers[0].attempts_of(job.key)}
+        before = {
+            attempt.attempt_id: attempt for attempt in self.runner.run(self.ledgers[0].attempts_of(job.key))
+        }
         reserved = self.reserved()
         try:
-            attempt = self.ledgers[owner].begin(job, SENDER, RESERVATION)
+            attempt = self.runner.run(self.ledgers[owner].begin(job, SENDER, RESERVATION))
         except BudgetReached:
             assert reserved + UNITS > CAP
             return multiple()
@@ -155,7 +160,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(attempt_id=attempts, owner=st.integers(0, OWNERS - 1))
     def claim(self, attempt_id: int, owner: int) -> None:
         before = self.current(attempt_id)
-        taken = self.ledgers[owner].claim(before)
+        taken = self.runner.run(self.ledgers[owner].claim(before))
         assert (taken is not None) == self.is_free(owner, attempt_id)
         if taken is None:
             return
@@ -186,23 +191,23 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         if attempt.units_reserved is None or not self.holds(owner, attempt_id):
             with pytest.raises(LeaseLost):
-                ledger.post(attempt)
+                self.runner.run(ledger.post(attempt))
             assert self.current(attempt_id) == attempt, "nothing is sent without units"
             if not self.holds(owner, attempt_id):
                 return
             job = next(job for job in map(job_of, range(4)) if job.key == attempt.job_key)
             try:
-                ledger.reserve(attempt, job, SENDER, RESERVATION)
+                self.runner.run(ledger.reserve(attempt, job, SENDER, RESERVATION))
             except BudgetReached:
                 return
-        posted = ledger.post(attempt)
+        posted = self.runner.run(ledger.post(attempt))
         assert posted.posts == attempt.posts + 1
         self.holder[attempt_id] = owner, self.until()
 
     @rule(number=st.integers(0, 3))
     def abandon(self, number: int) -> None:
         """Fall silent after an intent: another order finds its units free, and no limit is passed."""
-        for attempt in self.ledgers[0].attempts_of(job_of(number).key):
+        for attempt in self.runner.run(self.ledgers[0].attempts_of(job_of(number).key)):
             if attempt.state is S.INTENT and attempt.posted_at is None:
                 self.wait(LEASE_SECONDS + 1)
                 self.begin(0, (number + 1) % 4)
@@ -210,7 +215,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 3), owner=st.integers(0, OWNERS - 1), other=st.integers(0, OWNERS - 1))
     def stop_in_mid_create(self, number: int, owner: int, other: int) -> None:
         """Begin, post and fall silent; somebody else takes over when the lease is over."""
-        for attempt in self.ledgers[0].attempts_of(job_of(number).key):
+        for attempt in self.runner.run(self.ledgers[0].attempts_of(job_of(number).key)):
             self.claim(attempt.attempt_id, owner)
             self.post(attempt.attempt_id, owner)
             self.wait(LEASE_SECONDS + 1)
@@ -218,25 +223,25 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def changed(self, attempt: Attempt, owner: int, changes: dict[str, Any]) -> None:
         if self.holds(owner, attempt.attempt_id):
-            self.ledgers[owner].change(attempt, **changes)
+            self.runner.run(self.ledgers[owner].change(attempt, **changes))
             self.holder[attempt.attempt_id] = owner, self.until()
             return
         with pytest.raises(LeaseLost):
-            self.ledgers[owner].change(attempt, **changes)
+            self.runner.run(self.ledgers[owner].change(attempt, **changes))
         assert self.current(attempt.attempt_id) == attempt, "who does not hold it changes nothing"
 
     @rule(attempt_id=attempts, owner=st.integers(0, OWNERS - 1))
     def renew(self, attempt_id: int, owner: int) -> None:
         attempt = self.current(attempt_id)
         held = self.holds(owner, attempt_id)
-        assert self.ledgers[owner].renew(attempt) is held
+        assert self.runner.run(self.ledgers[owner].renew(attempt)) is held
         if held:
             self.holder[attempt_id] = owner, self.until()
 
     @rule(attempt_id=attempts, owner=st.integers(0, OWNERS - 1))
     def release(self, attempt_id: int, owner: int) -> None:
         before = self.current(attempt_id)
-        self.ledgers[owner].release(before)
+        self.runner.run(self.ledgers[owner].release(before))
         after = self.current(attempt_id)
         if not self.holds(owner, attempt_id):
             assert after == before
@@ -249,7 +254,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(attempt_id=attempts)
     def lose_the_kept_file(self, attempt_id: int) -> None:
         before = self.current(attempt_id)
-        self.ledgers[0].reopen_collection(before)
+        self.runner.run(self.ledgers[0].reopen_collection(before))
         if before.state is S.KEPT:
             self.holder.pop(attempt_id, None)
 
@@ -287,7 +292,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(
-    max_examples=12, stateful_step_count=25, phases=[Phase.explicit, Phase.generate, Phase.shrink]
+    max_examples=12,
+    stateful_step_count=25,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 
 
