@@ -1,4 +1,4 @@
-"""Callbacks: posted in order, signed, and on time although nobody polls."""
+"""Callbacks: posted in order, signed, and on time even when nobody polls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Callbacks:
     """Post the legacy body to `callback_url` when a task changes its status.
 
     Args:
-        options: say which URLs may be called, and the secret of the signature.
+        options: which URLs may be called, and the secret of the signature.
         store: the state.
         own_origin: returns the origin of this server; result URLs begin with it.
 

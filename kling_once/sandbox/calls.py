@@ -1,4 +1,4 @@
-"""Vendor calls: one as it arrived, and the log of all of them in the state."""
+"""Vendor calls: a call as it arrived, and the log of all calls in the state."""
 
 from __future__ import annotations
 

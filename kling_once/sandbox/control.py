@@ -40,7 +40,7 @@ class Control:
         store: the state.
         files: uploads and results.
         token: value of `X-Sandbox-Token`; None means that programs on this machine need none.
-        own_origin: returns the origin of this server, for clients whose Host header is not usable.
+        own_origin: returns the origin of this server, for requests without a usable Host header.
     """
 
     def __init__(
@@ -107,17 +107,17 @@ class Control:
         return web.json_response(await self._store.read(list_faults))
 
     async def script_faults(self, request: web.Request) -> web.Response:
-        """Replace the script of one endpoint."""
+        """Replace the pending script of one endpoint."""
         endpoint, script = read_script(await _json(request))
         await self._store.write(replace_script, endpoint, script)
         return await self.faults(request)
 
     async def transitions(self, _request: web.Request) -> web.Response:
-        """Answer when tasks change their status."""
+        """Answer the policy by which tasks change their status."""
         return web.json_response((await self._settings()).transitions.to_json())
 
     async def change_transitions(self, request: web.Request) -> web.Response:
-        """Change when tasks change their status, those under way included."""
+        """Change that policy, also for tasks under way."""
         body = await _json(request)
         Transitions.from_json(body)
         await self._store.write(save_settings, {"transitions": body})
@@ -140,7 +140,7 @@ class Control:
         return web.json_response({"reset": True})
 
     async def unknown(self, request: web.Request) -> web.Response:
-        """Answer a path or method that is no control."""
+        """Refuse a path or method that is no control."""
         return _refused(404, f"there is no {request.method} {request.path[:100]}")
 
     async def _settings(self) -> Settings:

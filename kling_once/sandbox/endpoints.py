@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 CREATE_PATH: Final = "/v1/videos/motion-control"
 COSTS_PATH: Final = "/account/costs"
 DRAINED_MAX_BYTES: Final = 200_000_000
-"""How far an oversized body is read, so that its sender gets the answer."""
+"""How far an oversized body is read: a client that is still sending may see a reset instead of the answer."""
 
 NOT_TEXT: Final = b"\xff"
 """Stands for a body whose transfer encoding is broken: not UTF-8, so it is refused with 1200."""
@@ -75,7 +75,7 @@ class Endpoints:
         store: the state.
         fetcher: gets the reference files of a create.
         callbacks: announces changes of status.
-        own_origin: returns the origin of this server, for clients whose Host header is not usable.
+        own_origin: returns the origin of this server, for requests without a usable Host header.
     """
 
     def __init__(

@@ -139,7 +139,7 @@ def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
 
 
 def instead_of_success(fault: Fault, reply: Reply) -> Reply:
-    """Return the answer to a call that succeeded: `reply`, or what the fault puts in its place."""
+    """Return the answer to a call that succeeded: `reply`, or what the fault replaces it with."""
     match fault.kind:
         case "status-N-after-accept":
             return status_reply(int(fault.number))
@@ -182,7 +182,7 @@ def read_script(body: Any) -> tuple[str, list[str]]:
 
 
 def replace_script(connection: sqlite3.Connection, endpoint: str, script: list[str]) -> None:
-    """Put a script in the place of what is pending for an endpoint."""
+    """Replace the pending script of an endpoint."""
     connection.execute("DELETE FROM scripts WHERE endpoint = ? AND met = 0", (endpoint,))
     connection.executemany(
         "INSERT INTO scripts (endpoint, fault) VALUES (?, ?)", [(endpoint, name) for name in script]
@@ -202,7 +202,7 @@ def take_fault(connection: sqlite3.Connection, endpoint: str) -> Fault:
 
 
 def give_back(connection: sqlite3.Connection, fault: Fault) -> None:
-    """Make a fault pending again that could not act."""
+    """Make a fault that could not act pending again."""
     connection.execute("UPDATE scripts SET met = 0 WHERE n = ?", (fault.n,))
 
 

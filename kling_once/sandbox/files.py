@@ -1,4 +1,4 @@
-"""Files beside the state: uploads, reference files and results, each whole or absent."""
+"""Files beside the database: uploads, reference files and results, each complete or absent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TooLarge(Exception):
 
 @dataclass(frozen=True)
 class Kept:
-    """A file that is whole: its name in its folder, its size and its SHA-256."""
+    """A complete file: its name in its folder, its size and its SHA-256."""
 
     name: str
     size_bytes: int
@@ -38,7 +38,7 @@ class Kept:
 
 @contextlib.contextmanager
 def part_in(folder: Path) -> Iterator[Path]:
-    """Give the path of a temporary file for an atomic rename; what is left of it is deleted at the end."""
+    """Yield a temporary path for an atomic rename, and delete the file if it is still there at the end."""
     part = folder / f"{secrets.token_hex(8)}.part"
     try:
         yield part
@@ -94,7 +94,7 @@ class Files:
         return Kept(name, writer.size_bytes, digest)
 
     def find_upload(self, url_path: str) -> Path | None:
-        """Return the upload that a URL's path names, whichever server of this state gave the URL."""
+        """Return the upload that a URL's path names; any server of this state may have made the URL."""
         match = UPLOAD_PATH.fullmatch(url_path)
         if match is None:
             return None
@@ -117,7 +117,7 @@ class Files:
                 path.unlink()
 
     def sweep(self) -> None:
-        """Delete files that nobody used for 30 days, as the vendor does, and temporary files of a day ago."""
+        """Delete files unused for 30 days, as the vendor does, and temporary files older than a day."""
         now = self._now()
         for folder in (self.uploads, self.references, self.results):
             for path in folder.iterdir():

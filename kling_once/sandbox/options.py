@@ -1,4 +1,4 @@
-"""What a sandbox is told: its options at the start, and the settings that can change while it runs."""
+"""Configuration of a sandbox: options at its start, and settings that can change while it runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MOST_SECONDS: Final = 10_000_000.0
 
 
 class Stage(StrEnum):
-    """How far a task is; ENDED is `succeed` or `failed` on the wire."""
+    """Progress of a task; ENDED is `succeed` or `failed` on the wire."""
 
     SUBMITTED = "submitted"
     PROCESSING = "processing"
@@ -41,7 +41,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True)
 class Transitions:
-    """When tasks change their status; one policy for all tasks of a state.
+    """The policy by which tasks change their status, one for all tasks of a state.
 
     Attributes:
         policy: `at once`: the first query finds the task ended. `polls`: N polls answer an unfinished
@@ -156,7 +156,7 @@ class SandboxOptions:
         callback_origins: origins that an embedded sandbox may call, such as "http://127.0.0.1:8188".
         callback_secret: `whsec_<base64>`; callbacks are signed when it is set.
         parallel_limit: unfinished tasks at a time; a create above it is answered with 1303.
-        transitions: when tasks change their status.
+        transitions: the policy by which tasks change their status.
         quick_results: make small results with 10 frames a second, for tests.
         charge: whether a deduction is shown in units or in cash.
         duplicates_allowed: A repeated external id makes a second task.

@@ -61,7 +61,7 @@ class Recipe:
 
 
 def render(recipe: Recipe, target: Path, is_stopped: Callable[[], bool]) -> None:
-    """Render a result and rename it to `target` when it is whole; blocking.
+    """Render a result and rename it to `target` when it is complete; blocking.
 
     H.264 yuv420p tagged BT.709, AAC where there is sound, the index in front, exactly `frames` / 30 s.
 
@@ -96,7 +96,7 @@ def _write(
     video = _add_video(output, backdrop.width, backdrop.height, Fraction(FRAMES_PER_SECOND, step))
     sound = None
     if recipe.sound:
-        # two decoders that walk one file at their own pace need a container each
+        # video and sound are read at their own pace, so each needs a container of its own
         own_source = open_files.enter_context(av.open(str(recipe.clip)))
         if own_source.streams.audio:
             sound = Sound(own_source, output, Fraction(recipe.frames, FRAMES_PER_SECOND))
@@ -149,12 +149,12 @@ def _sway(moment: float) -> float:
 
 
 class Motion:
-    """Walk through the pictures of a clip, holding two of them at most.
+    """Walk through the frames of a clip, with two of them in memory at most.
 
-    A clip that ends early or is damaged keeps its last good picture.
+    Where a clip ends early or is damaged, its last good frame stays.
 
     Attributes:
-        inset: the picture at the moment last asked for, scaled to its share of the area.
+        inset: the frame at the moment last asked for, scaled to its share of the area.
     """
 
     def __init__(self, container: Any, area: Area) -> None:
@@ -167,7 +167,7 @@ class Motion:
         self.inset: Rows | None = None
 
     def advance(self, moment: float) -> None:
-        """Set `inset` to the last picture that begins at or before `moment`, in seconds."""
+        """Set `inset` to the last frame that begins at or before `moment`, in seconds."""
         shown = None
         while self._ahead is not None and (self._ahead.time or 0.0) - self._start <= moment + 1e-6:
             shown, self._ahead = self._ahead, next(self._frames, None)
@@ -192,7 +192,7 @@ def _pictures(container: Any, stream: Any) -> Iterator[Any]:
 
 
 class Sound:
-    """Decode, cut and encode the sound of a clip little by little, beside the pictures."""
+    """Decode, cut and encode the sound of a clip piece by piece, interleaved with the video."""
 
     def __init__(self, source: Any, output: Any, seconds: Fraction) -> None:
         track = source.streams.audio[0]

@@ -1,4 +1,4 @@
-"""The rules of the vendor's page: fields of a create, limits on the reference files, prices, time kept.
+"""The rules of the vendor's page: fields of a create, limits on the reference files, prices, retention.
 
 Written from the page alone. Where it is silent, the choice is stated beside the rule.
 """

@@ -74,7 +74,7 @@ class Sandbox:
             raise
 
     async def stop(self) -> None:
-        """Stop listening and close the state; tasks go on when a server is started over it again."""
+        """Stop listening and close the state; tasks go on when a server opens it again."""
         if self._advancing is not None:
             self._advancing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -139,7 +139,7 @@ class Sandbox:
         return self.origin
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Date each response by the sandbox's clock, which clients measure 30 days by."""
+        """Set the Date header by the sandbox's clock; clients measure the 30 days of a result by it."""
         response.headers["Date"] = formatdate(self.options.now(), usegmt=True)
 
 

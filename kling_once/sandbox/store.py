@@ -138,7 +138,7 @@ class Store:
 
 
 def forget(connection: sqlite3.Connection) -> None:
-    """Delete every row but the secret, and begin the numbers again."""
+    """Delete every row but the secret, and restart the row numbers."""
     connection.execute("DELETE FROM tasks")
     connection.execute("DELETE FROM calls")
     connection.execute("DELETE FROM scripts")

@@ -47,7 +47,7 @@ def query_view(task: Task, origin: str) -> dict[str, Any]:
 
 
 def callback_view(task: Task, status: str, origin: str) -> dict[str, Any]:
-    """Return a task as the legacy callback shows it when it took `status`."""
+    """Return a task as the legacy callback shows it when it reached `status`."""
     shown = replace(task, status=status)
     view: dict[str, Any] = {
         "task_id": task.task_id,

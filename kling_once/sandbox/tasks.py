@@ -1,4 +1,4 @@
-"""Tasks in the state: accepted, found by either id, and taken from status to status by the policy."""
+"""Tasks in the state: accepted, found by either id, and advanced by the policy."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Task:
 
 
 Change = tuple[Task, str]
-"""A task, and a status that it just took."""
+"""A task and a status that it has just reached."""
 
 
 def check_unused(connection: sqlite3.Connection, external_id: str | None, settings: Settings) -> None:
@@ -162,7 +162,7 @@ def poll(
 
 
 def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: float) -> list[Change]:
-    """Change the status of every task that is due without a poll."""
+    """Advance every task that is due without a poll."""
     if not transitions.moves_by_itself():
         return []
     changes: list[Change] = []
@@ -179,7 +179,7 @@ def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: f
 def list_tasks(
     connection: sqlite3.Connection, page: int, size: int, transitions: Transitions, now: float
 ) -> tuple[list[Task], list[Change]]:
-    """Return one page of visible tasks, newest first, and changes of status; listing is no poll."""
+    """Return one page of visible tasks, newest first, and the changes of status; listing is no poll."""
     changes = advance_due(connection, transitions, now)
     rows = connection.execute(
         "SELECT * FROM tasks WHERE visible_at <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
@@ -264,7 +264,7 @@ def _charge(units: Decimal, kind: str) -> dict[str, Any]:
 
 
 def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) -> tuple[Task, list[Change]]:
-    """Take a task to a stage through every status in between, never backwards."""
+    """Advance a task to a stage through every status in between, never backwards."""
     end = "failed" if task.fate in FAILURES else "succeed"
     path = ["submitted", "processing", end]
     target = {Stage.SUBMITTED: 0, Stage.PROCESSING: 1, Stage.ENDED: 2}[stage]
