@@ -1,4 +1,10 @@
-"""Draw the demo's inputs anew: `python -m kling_once.demo.draw`. Everything in them is ours."""
+# ruff: noqa: INP001 - a folder of scripts is no package
+"""Draw the two inputs of `kling-once demo`, so that the repository holds no foreign picture or sound.
+
+    python examples/draw_demo.py
+
+writes kling_once/demo/character.png and kling_once/demo/motion.mp4.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +15,14 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from . import CHARACTER, MOTION
+from kling_once.demo import CHARACTER, MOTION
 
 FPS = 25
 SECONDS = 4
 RATE = 44_100
 WIDTH, HEIGHT = 480, 640
 SCALE = 2
-"""Drawn larger and reduced, for smooth edges."""
+"""Pictures are drawn this much larger and reduced, for smooth edges."""
 
 Point = tuple[float, float]
 
@@ -29,7 +35,7 @@ def limb(draw: ImageDraw.ImageDraw, start: Point, end: Point, width: float, colo
 
 
 def dancer(draw: ImageDraw.ImageDraw, beat: float, skin: str, shirt: str, legs: str) -> None:
-    """Draw a person at a moment of the dance; `beat` counts in beats."""
+    """Draw a person at a moment of the dance, counted in beats."""
     unit = HEIGHT * SCALE / 100
     sway = 4 * math.sin(math.pi * beat)
     bounce = 1.5 * abs(math.sin(math.pi * beat))
@@ -77,7 +83,7 @@ def dancer(draw: ImageDraw.ImageDraw, beat: float, skin: str, shirt: str, legs: 
 
 
 def scene(beat: float, background: tuple[str, str], clothes: tuple[str, str, str]) -> Image.Image:
-    """Draw one picture: a person on a floor before a wall."""
+    """Return one picture: a person on a floor before a wall."""
     wall, floor = background
     image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), wall)
     draw = ImageDraw.Draw(image)
@@ -87,7 +93,7 @@ def scene(beat: float, background: tuple[str, str], clothes: tuple[str, str, str
 
 
 def tune() -> np.ndarray:
-    """Return a small melody over a beat, (1, samples) float32."""
+    """Return a melody over a drum beat as float32 samples of shape (1, samples)."""
     time = np.arange(SECONDS * RATE) / RATE
     notes = (262, 330, 392, 523, 440, 392, 330, 294)
     index = (time * 2).astype(int) % len(notes)
@@ -98,7 +104,7 @@ def tune() -> np.ndarray:
 
 
 def motion() -> None:
-    """Write the reference video: four seconds of dance at two beats a second, with sound."""
+    """Write the reference video: four seconds of a dance at two beats a second, with sound."""
     clothes = ("#d9a066", "#4d7298", "#3b4a5a")
     with av.open(str(MOTION), "w", options={"movflags": "+faststart"}) as file:
         video = file.add_stream("libx264", rate=FPS, options={"crf": "26", "preset": "slow"})
