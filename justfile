@@ -49,11 +49,17 @@ types:
 
 # Check types of the page's scripts
 js:
+    npm ci
     npx tsc --noEmit
 
 # Make docs/openapi.json from the routes
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
+
+# Make the ledger's first migration from its tables; after the first release migrations only add
+migration:
+    python -m tests.ledger.first_migration
+    ruff format kling_once/ledger/migrations
 
 # Media benchmarks against ComfyUI's own code; close everything else first
 bench:
