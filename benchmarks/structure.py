@@ -202,7 +202,8 @@ def undescribed(module: Module) -> list[str]:
     def bare(body: list[ast.stmt], prefix: str) -> Iterator[str]:
         for node in body:
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                if node.name.startswith("_"):
+                is_setter = any(ast.unparse(mark).endswith(".setter") for mark in node.decorator_list)
+                if node.name.startswith("_") or is_setter:
                     continue
                 if ast.get_docstring(node) is None:
                     yield f"{module.shown}: {prefix}{node.name}"
