@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
+from ..jobs.adopting import KEY_VERSION as ADOPTED
 from ..jobs.forget import forget as forget_job
 from ..jobs.pictures import picture_path, poster_of
 from ..ledger.decision import (
@@ -235,6 +236,7 @@ def job_payload(
         instead = {"units_estimated": None}
     return {
         **{name: row[name] for name in PLAIN},
+        "adopted": row["job_key"].startswith(ADOPTED),
         **{name: number_of(row[name]) for name in AMOUNTS},
         **{name: moment_text(row[name]) for name in MOMENTS},
         "stage": progress.stage.value if progress else None,
