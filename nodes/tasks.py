@@ -79,7 +79,7 @@ class FetchTask(io.ComfyNode):
             profile=text(inputs, "profile"),
             project=text(inputs, "project"),
             by_external_id=inputs.get("by") == "external_task_id",
-            kept_only=off_text(service),
+            kept_only=bool(off_text(service)),
         )
         outcome = await running.follow(lambda engine, listen: engine.fetch(wanted, listen))
         return await delivered(running, outcome)

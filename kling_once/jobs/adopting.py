@@ -16,13 +16,12 @@ from ..api.retry import read_again
 from ..errors import (
     InputRefused,
     ResultGone,
-    SubmissionsHeld,
     Violation,
 )
 from ..ledger.attempts import Attempt, AttemptState, attempt_of
 from ..ledger.job import Job
 from ..ledger.tables import attempts
-from ..order import MotionControl, Order, Service, VideoFile, realm_of
+from ..order import MotionControl, Order, Service, VideoFile, realm_of, services_off
 from .columns import task_columns
 from .work import look_up
 
@@ -46,8 +45,8 @@ class Wanted:
     """For the result, when the task is adopted."""
     by_external_id: bool | None = None
     """What `name` is: the external task id, the task id; None takes either."""
-    kept_only: str = ""
-    """Why nothing but a kept result may be handed over; empty where the service may be called."""
+    kept_only: bool = False
+    """Hand over a kept result and ask no service for anything."""
 
 
 async def wanted_attempt(desk: Desk, wanted: Wanted) -> Attempt:
@@ -66,7 +65,7 @@ async def wanted_attempt(desk: Desk, wanted: Wanted) -> Attempt:
     realm = realm_of(wanted.service, origin)
     known = await asyncio.to_thread(_known, desk.ledger.database, realm, wanted)
     if wanted.kept_only and not _is_here(desk, known):
-        raise SubmissionsHeld(wanted.kept_only, hint="What is kept already is still handed over.")
+        raise services_off()
     if known is not None:
         return known
     if desk.settings.account_browse == "own":

@@ -26,7 +26,7 @@ from ..ledger.decision import (
     Serve,
 )
 from ..ledger.notes import require_released_in
-from ..order import VideoFile, realm_of
+from ..order import SERVICES_OFF, VideoFile, realm_of
 from .prepare import Prepared, prepare
 from .reading import read_job
 from .results import safe_name
@@ -181,7 +181,7 @@ def refusals(
     if isinstance(step, Serve):
         return ()
     if order.kept_only:
-        return (order.kept_only,)
+        return (SERVICES_OFF,)
     if isinstance(step, CarryOn):
         return ()
     if isinstance(step, Refuse):

@@ -15,7 +15,6 @@ from ..errors import (
     LeaseLost,
     LedgerError,
     ResultGone,
-    SubmissionsHeld,
     TaskFailed,
 )
 from ..ledger.attempts import Attempt, AttemptState
@@ -28,7 +27,7 @@ from ..ledger.decision import (
     gone,
 )
 from ..ledger.leases import renewed
-from ..order import Service
+from ..order import Service, services_off
 from .collect import collect, failure, wait
 from .columns import place_columns
 from .forget import show_again
@@ -182,7 +181,7 @@ class Desk:
         if not isinstance(step, Serve) and await remember_result(job, self.store, self.ledger):
             step = await asyncio.to_thread(self.ledger.step, job)
         if job.order.kept_only:
-            return await self._kept(job, step)
+            return await self._kept(step)
         if isinstance(step, Open):
             await self._remember_tasks(job, flight, preparation)
             step = await asyncio.to_thread(self.ledger.step, job)
@@ -194,13 +193,13 @@ class Desk:
         account = await self._account(job)
         return await asyncio.to_thread(self.ledger.begin, job, account.sender, reservation)
 
-    async def _kept(self, job: Job, step: Step) -> Attempt:
+    async def _kept(self, step: Step) -> Attempt:
         """Return a job's kept attempt without asking anybody outside."""
         if isinstance(step, (Serve, CarryOn)):
             found = await asyncio.to_thread(self._found, step.attempt)
             if found is not None:
                 return found
-        raise SubmissionsHeld(job.order.kept_only, hint="What is kept already is still handed over.")
+        raise services_off()
 
     async def served(self, attempt: Attempt) -> Attempt:
         """Return an attempt as kept where its file is here, or ready to be fetched again where it is gone."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from ..api.limits import Mode, Model, Orientation
 from ..api.models import CreateRequest
 from ..errors import InputChanged
 from ..hosting.choice import no_host_error
@@ -56,18 +55,11 @@ class Sending:
             HostingError: Kling could not fetch the reference video.
             InputChanged: the clip was written since it was measured.
         """
-        motion = self.order.motion
         encoded = await asyncio.to_thread(base64.b64encode, self.prepared.image)
         return CreateRequest(
-            model_name=Model(motion.model),
-            prompt=motion.prompt,
+            motion=self.order.motion,
             image_url=encoded.decode(),
             video_url=await self._video_url(placed),
-            element_id=motion.element_id,
-            keep_original_sound=motion.keep_original_sound,
-            character_orientation=Orientation(motion.character_orientation),
-            mode=Mode(motion.mode),
-            watermark=motion.watermark,
             callback_url=self.order.callback_url or self.callback_url,
             external_task_id=external_id,
         )

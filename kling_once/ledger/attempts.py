@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -186,7 +186,7 @@ def attempt_rows(connection: sa.Connection, job_key: str) -> list[Attempt]:
 
 
 def _add_job(connection: sa.Connection, job: Job, now: datetime) -> None:
-    order, motion = job.order, job.order.motion
+    order = job.order
     connection.execute(
         sa.insert(jobs)
         .prefix_with("OR IGNORE")
@@ -195,14 +195,7 @@ def _add_job(connection: sa.Connection, job: Job, now: datetime) -> None:
             service=order.service.value,
             realm=job.realm,
             project=order.project,
-            model=motion.model,
-            mode=motion.mode,
-            character_orientation=motion.character_orientation,
-            keep_original_sound=motion.keep_original_sound,
-            prompt=motion.prompt,
-            element_id=motion.element_id,
-            watermark=motion.watermark,
-            take=motion.take,
+            **asdict(order.motion),
             image_name=order.shown_image_name,
             video_name=order.shown_video_name,
             image_digest=job.image_digest,

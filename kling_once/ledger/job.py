@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
+
+from ..api.motion_control import MOTION_SETTINGS
 
 if TYPE_CHECKING:
     from ..order import MotionControl, Order, Service
@@ -65,7 +67,11 @@ def canonical_fields(
     realm: str, motion: MotionControl, image_digest: str, video_digest: str
 ) -> dict[str, Any]:
     """Return the fields of version 1. One that is added later is left out while at its default."""
-    settings = asdict(motion)
+    settings = {
+        item.name: getattr(motion, item.name)
+        for item in MOTION_SETTINGS
+        if not (item.is_late and getattr(motion, item.name) == item.default)
+    }
     if motion.element_id.isascii() and motion.element_id.isdigit():
         settings["element_id"] = str(int(motion.element_id))
     return {"realm": realm, **settings, "image": image_digest, "video": video_digest}

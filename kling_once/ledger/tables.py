@@ -17,8 +17,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from ..api.motion_control import MOTION_SETTINGS
+
 HEAD: Final = "0001"
 """The newest migration."""
+
+COLUMN_TYPES: Final = {str: String, bool: Boolean, int: Integer}
+"""By the type of a setting's default."""
 
 metadata = MetaData()
 
@@ -29,14 +34,7 @@ jobs = Table(
     Column("service", String, nullable=False),
     Column("realm", String, nullable=False),
     Column("project", String, nullable=False),
-    Column("model", String, nullable=False),
-    Column("mode", String, nullable=False),
-    Column("character_orientation", String, nullable=False),
-    Column("keep_original_sound", Boolean, nullable=False),
-    Column("prompt", String, nullable=False),
-    Column("element_id", String, nullable=False),
-    Column("watermark", Boolean, nullable=False),
-    Column("take", Integer, nullable=False),
+    *(Column(item.name, COLUMN_TYPES[type(item.default)], nullable=False) for item in MOTION_SETTINGS),
     Column("image_name", String, nullable=False),
     Column("video_name", String, nullable=False),
     Column("image_digest", String, nullable=False),

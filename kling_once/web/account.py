@@ -55,7 +55,7 @@ async def adopt(asked: Asked) -> web.Response:
         service=values.service,
         profile=values.profile,
         project=values.project,
-        kept_only=asked.place.off_text(values.service),
+        kept_only=bool(asked.place.off_text(values.service)),
     )
 
     def hear(news: Progress) -> None:

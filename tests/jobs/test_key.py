@@ -15,7 +15,14 @@ from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64
 EVERYTHING = MotionControl(
-    "a prompt é 人 🎬", "kling-v3", "pro", "image", False, "829836802793406551", True, 3
+    prompt="a prompt é 人 🎬",
+    model="kling-v3",
+    mode="pro",
+    character_orientation="image",
+    keep_original_sound=False,
+    element_id="829836802793406551",
+    watermark=True,
+    take=3,
 )
 
 
