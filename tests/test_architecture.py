@@ -321,7 +321,7 @@ def test_comfyui_still_ships_what_we_leave_to_it() -> None:
 
 def test_tests_benchmarks_and_ci_stay_out_of_the_registrys_archive() -> None:
     ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
-    assert {"tests/", "benchmarks/", ".ci/"} <= set(ignored)
+    assert {"tests/", "benchmarks/", ".ci/", "types/", "package.json", "tsconfig.json"} <= set(ignored)
 
 
 def test_the_registry_is_told_the_oldest_comfyui_that_the_readme_names() -> None:

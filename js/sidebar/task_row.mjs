@@ -1,21 +1,24 @@
 // @ts-check
-/** One row of the list of tasks. */
+/** One row of the task list. */
 
-import { button, h } from "./elements.mjs";
-import { carry, collect, copyTaskId } from "./job_actions.mjs";
+/** @import { Job } from "../../types/server.ts" */
+
+import { button, h } from "../shared/dom.mjs";
+import { formatClock, t } from "../shared/i18n.mjs";
+import { urlOf } from "../shared/server.mjs";
+import { collect, copyTaskId, makeJobDraggable } from "./job_actions.mjs";
 import { canCollect, costText, isUnderWay, nameText, stateText, timeText, troubleText } from "./job_text.mjs";
-import { addressOf } from "./requests.mjs";
-import { clockText, words } from "./words.mjs";
 
+/** As in the style sheet. */
 export const ROW_HEIGHT_PX = 92;
 
-/** @typedef {import("./job_text.mjs").Job} Job */
+/** @typedef {(job: Job, plays: boolean) => void} OpenJob shows a job's page; `plays` starts its video */
 
 /**
- * @param {Job | null} job null while it is being fetched
- * @param {number} index
- * @param {number} total
- * @param {(job: Job, plays: boolean) => void} open
+ * @param {Job | null} job null while it is loading
+ * @param {number} index its place in the whole list, from 0
+ * @param {number} total length of the whole list
+ * @param {OpenJob} open
  * @returns {HTMLElement}
  */
 export function taskRow(job, index, total, open) {
@@ -29,14 +32,14 @@ export function taskRow(job, index, total, open) {
   });
   row.style.top = `${index * ROW_HEIGHT_PX}px`;
   if (!job) {
-    row.append(h("div", { class: "kling-once-waiting" }, words("list.loading")));
+    row.append(h("div", { class: "kling-once-waiting" }, t("list.loading")));
     return row;
   }
   row.dataset.key = job.job_key;
   row.dataset.state = isUnderWay(job) ? "under_way" : job.state;
-  carry(row, job);
+  makeJobDraggable(row, job);
   row.addEventListener("click", () => open(job, false));
-  row.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+  row.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.target !== row) return;
     event.preventDefault(); // or the same key would press the button that gets the focus
     open(job, false);
@@ -47,11 +50,11 @@ export function taskRow(job, index, total, open) {
 }
 
 /**
- * Write the time anew; nothing else of a row changes by itself.
+ * Update a row's time. Nothing else of a row changes without an event.
  * @param {HTMLElement} row
  * @param {Job} job
  */
-export function tick(row, job) {
+export function updateTime(row, job) {
   const time = row.querySelector(".kling-once-time");
   if (time) time.textContent = timeText(job, Date.now());
 }
@@ -68,23 +71,17 @@ function pictures(job) {
 
 /** @param {string} path */
 function picture(path) {
-  return h("img", {
-    src: addressOf(path),
-    alt: "",
-    loading: "lazy",
-    draggable: false,
-    on: {
-      error: (/** @type {Event} */ event) =>
-        /** @type {HTMLElement} */ (event.target).classList.add("kling-once-none"),
-    },
-  });
+  const image = h("img", { src: urlOf(path), alt: "", loading: "lazy", draggable: false });
+  image.addEventListener("error", () => image.classList.add("kling-once-none"));
+  return image;
 }
 
 /** @param {Job} job */
 function texts(job) {
   const trouble = troubleText(job);
+  const { task_id } = job;
   const facts = [
-    job.seconds !== null && clockText(job.result_seconds ?? job.seconds),
+    job.seconds !== null && formatClock(job.result_seconds ?? job.seconds),
     costText(job),
     job.project,
   ].filter(Boolean);
@@ -101,12 +98,12 @@ function texts(job) {
     trouble
       ? h("div", { class: "kling-once-trouble", title: trouble }, trouble)
       : h("div", { class: "kling-once-line" }, facts.join(" · ")),
-    job.task_id &&
+    task_id &&
       h(
         "div",
         { class: "kling-once-line kling-once-id" },
-        h("span", {}, job.task_id),
-        button(words("action.copy"), () => copyTaskId(job), {
+        h("span", {}, task_id),
+        button(t("action.copy"), () => copyTaskId(task_id), {
           icon: "pi pi-copy",
           class: "kling-once-small",
         }),
@@ -116,14 +113,14 @@ function texts(job) {
 
 /**
  * @param {Job} job
- * @param {(job: Job, plays: boolean) => void} open
+ * @param {OpenJob} open
  */
 function buttons(job, open) {
   return h(
     "div",
     { class: "kling-once-buttons" },
-    job.has_file && button(words("action.play"), () => open(job, true), { icon: "pi pi-play" }),
-    canCollect(job) && button(words("action.collect"), () => collect(job), { icon: "pi pi-download" }),
-    button(words("action.more"), () => open(job, false), { icon: "pi pi-chevron-right" }),
+    job.has_file && button(t("action.play"), () => open(job, true), { icon: "pi pi-play" }),
+    canCollect(job) && button(t("action.collect"), () => collect(job), { icon: "pi pi-download" }),
+    button(t("action.more"), () => open(job, false), { icon: "pi pi-chevron-right" }),
   );
 }
