@@ -70,7 +70,8 @@ class Accounts:
 
     Args:
         settings: addresses, keys and the credentials file.
-        clock: dates signed tokens."""
+        clock: dates signed tokens.
+    """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
