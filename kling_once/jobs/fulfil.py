@@ -48,25 +48,31 @@ async def fulfil(run: Run) -> Outcome:
     Raises:
         KlingOnceError: as `carry`, or before anything was submitted.
     """
-    services, staged = run.services, _staged(run)
+    services, spender = run.services, _staged(run).order.spender
     try:
-        run.attempt = await _begin(run, staged)
-        await asyncio.to_thread(keep_picture, staged.order.image, run.label.key, services.settings.home)
-        await services.ledger.show_again(run.label.key)
-        if run.attempt.task_id is not None:
-            run.staged = None  # nothing is sent any more
-            await staged.leave()
+        await _place(run)
         try:
             await carry(run)
         finally:
             await services.sweep(run.label.service)
-        did, notes = (staged.report, staged.notes) if run.posted else ((), ())
+        made = run.staged if run.posted else None
+        did, notes = (made.report, made.notes) if made else ((), ())
         path = services.results.path(run.attempt.result_path or "")
         return Outcome(run.label, run.attempt, path, reused=not run.posted, did=did, notes=notes)
     finally:
-        services.coming_frames.forget(staged.order.spender, run.label.key)
+        services.coming_frames.forget(spender, run.label.key)
         with anyio.CancelScope(shield=True):
-            await staged.leave()
+            await run.leave()
+
+
+async def _place(run: Run) -> None:
+    """Set the attempt that the order is about; where its task exists, the staged inputs are let go of."""
+    services, staged = run.services, _staged(run)
+    run.attempt = await _begin(run, staged)
+    await asyncio.to_thread(keep_picture, staged.order.image, run.label.key, services.settings.home)
+    await services.ledger.show_again(run.label.key)
+    if run.attempt.task_id is not None:
+        await run.leave()
 
 
 async def collect_only(run: Run) -> Outcome:

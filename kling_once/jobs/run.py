@@ -122,9 +122,10 @@ class Run:
         return self.attempt.task_id
 
     async def leave(self) -> None:
-        """Let go of the staged inputs."""
-        if self.staged is not None:
-            await self.staged.leave()
+        """Let go of the staged inputs: nothing is sent from here on."""
+        staged, self.staged = self.staged, None
+        if staged is not None:
+            await staged.leave()
 
     async def connect(self, account: Account) -> None:
         """Use this account and its client from here on."""
