@@ -22,6 +22,7 @@ from ..order import Service
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..ledger.attempts import Attempt
 
 NAME_MAX_CHARACTERS: Final = 80
 PART_CHARACTERS: Final = 24
@@ -95,6 +96,10 @@ class ResultStore:
             return self.path(relative).stat().st_size == size_bytes
         except OSError:
             return False
+
+    def holds(self, attempt: Attempt) -> bool:
+        """Tell whether an attempt's kept video is here."""
+        return self.has(attempt.result_path, attempt.result_size_bytes)
 
     def folder_of(self, label: JobLabel) -> Path:
         """Return the folder of a job's results."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
+from ..api.prices import amount_text, cash_of
 from ..order import SANDBOX_REALM
 from .attempts import (
     Attempt,
@@ -237,11 +237,11 @@ def usual_seconds(pace: float | None, clip_seconds: str | None) -> float | None:
 def _price(units_text: str | None, realm: str) -> str:
     if units_text is None:
         return ""
-    units = Decimal(units_text).normalize()
-    if realm == "sandbox":
-        return f"free (would be up to {units:f} units)"
-    rate, currency = (CNY_PER_UNIT, "CNY") if realm == "china" else (USD_PER_UNIT, "USD")
-    return f"up to {units:f} units ({(units * rate).normalize():f} {currency})"
+    units = Decimal(units_text)
+    if realm == SANDBOX_REALM:
+        return f"free (would be up to {amount_text(units, 'units')})"
+    cash = amount_text(*cash_of(units, china=realm == "china"))
+    return f"up to {amount_text(units, 'units')} ({cash})"
 
 
 def earlier_origin(database: Database, profile: str) -> str | None:
