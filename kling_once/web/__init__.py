@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .app import App
 
 PREFIX: Final = "/kling_once"
+ANY_PATH: Final = r"/{path:[\s\S]*}"
+"""Also one with an encoded line break in it, which `.` would not match."""
 
 
 class Host(Protocol):
@@ -62,4 +64,4 @@ def mount(routes: web.RouteTableDef, host: Host) -> None:
             await asyncio.to_thread(load)
         return await apps[0].handle(request)
 
-    routes.route("*", f"{PREFIX}/{{path:.*}}")(handle)
+    routes.route("*", PREFIX + ANY_PATH)(handle)

@@ -91,6 +91,9 @@ class Served:
         part("kling_once.web").mount(routes, self.host)
         app = web.Application(client_max_size=200 * 1024 * 1024)
         app.add_routes(routes)
+        for route in routes:  # as ComfyUI does
+            assert isinstance(route, web.RouteDef)
+            app.router.add_route(route.method, f"/api{route.path}", route.handler)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)

@@ -201,6 +201,11 @@ def test_limits_of_the_settings_are_told_wherever_the_media_come_from(
     assert [one["rule"] for one in price_of(**source, **widgets)["violations"]] == [rule]
 
 
+def test_a_widget_that_cannot_be_read_counts_as_its_default(price_of: Any) -> None:
+    odd = {"take": "many", "max_units": {}, "wait_minutes": 10**400, "cuts": "maybe", "conform": 7}
+    assert price_of(**odd) == price_of()
+
+
 def test_an_address_that_cannot_be_one_is_told(price_of: Any) -> None:
     found = price_of(**URL | {"motion_source.url": "http://example.org/clip.mp4"})
     assert [one["field"] for one in found["violations"]] == ["video"]
