@@ -1,4 +1,4 @@
-"""The only reader of environment variables and `settings.json`.
+"""The only reader of environment variables, and the only reader and writer of `settings.json`.
 
 Environment variables win over `settings.json`; both have the same names, in the file in lower case
 and without the prefix (`{"max_units_per_day": 300}`). Keys do not belong there: see `profiles`.
@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
+import filelock
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -27,11 +28,18 @@ from pydantic_settings import (
 
 from .errors import SettingsError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 GLOBAL_ORIGIN = "https://api-singapore.klingai.com"
 CHINA_ORIGIN = "https://api-beijing.klingai.com"
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LIMITS = ("max_units_per_prompt", "max_units_per_day")
+"""The settings that the page may change."""
+LARGEST_LIMIT = 1_000_000
+LOCK_SECONDS = 10
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -282,3 +290,44 @@ def _file_values(path: Path) -> dict[str, Any]:
             hint=f"There are: {', '.join(sorted(known))}.",
         )
     return values
+
+
+def write_limits(settings: Settings, wanted: Mapping[str, Decimal]) -> Settings:
+    """Write spending limits to `settings.json` and return the settings with them; blocking.
+
+    A limit that the environment sets may be given with the value it has; it is not written.
+
+    Args:
+        settings: the settings so far.
+        wanted: units by name, of `LIMITS`.
+
+    Raises:
+        SettingsError: a value is no limit, the environment sets another, or the file cannot be written.
+    """
+    changes = {}
+    for name, units in wanted.items():
+        if name not in LIMITS or not units.is_finite() or not 0 <= units <= LARGEST_LIMIT:
+            raise SettingsError(f"A limit is a number of units from 0 to {LARGEST_LIMIT}.")
+        if not is_from_environment(name):
+            changes[name] = units
+        elif units != getattr(settings, name):
+            raise SettingsError(
+                f"{_variable(name)} is set in the server's environment, which wins over the file.",
+                hint="Change it there.",
+            )
+    if not changes:
+        return settings
+    path = config_folder() / "settings.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
+            values: dict[str, Any] = {}
+            if path.exists():
+                values = json.loads(path.read_text(encoding="utf-8-sig"))
+            values |= {name: float(units) for name, units in changes.items()}
+            part = path.with_name(f"{path.name}.{os.getpid()}.part")
+            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+            part.replace(path)
+    except (OSError, ValueError, TypeError, filelock.Timeout):
+        raise SettingsError(f"{path} cannot be written.") from None
+    return settings.model_copy(update=changes)

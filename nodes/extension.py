@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..kling_once.jobs.progress import SHARED
-from ..kling_once.web.app import Place, register
+from ..kling_once.web import mount
 from . import host
 from .frames import VideoFrames
 from .graph import signature
@@ -20,6 +20,10 @@ from .motion_control import (
 )
 from .orders import off_text
 from .tasks import FetchTask, ListTasks
+
+if TYPE_CHECKING:
+    from ..kling_once.jobs.engine import Engine
+    from ..kling_once.order import Service
 
 logger = logging.getLogger(__name__)
 
@@ -68,25 +72,33 @@ EVENT = "kling_once.job"
 def open_page() -> None:
     """Add the routes, and tell every page where jobs stand: their key and state, nothing else."""
     server = host.PromptServer.instance
-    place = Place(
-        engine=host.open_engine,
-        output_folder=host.output_folder,
-        input_file=_input_file,
-        signature=_signature,
-        off_text=off_text,
-    )
-    register(server.routes, place)
+    mount(server.routes, PageHost())
     SHARED.add(lambda job_key, state: server.send_sync(EVENT, {"job_key": job_key, "state": state}))
 
 
-def _signature(prompt: dict[str, Any], node_id: str) -> str:
-    return signature(prompt, node_id, host.input_moment)
+class PageHost:
+    """ComfyUI as the page's routes see it: `web.Host`."""
 
+    def engine(self) -> Engine:
+        """Return the engine that the nodes use as well; blocking."""
+        return host.open_engine()
 
-def _input_file(name: str) -> Path | None:
-    """Return the file that a loader's widget names, if it really lies in one of ComfyUI's folders."""
-    if not host.folder_paths.exists_annotated_filepath(name):
-        return None
-    path = Path(host.folder_paths.get_annotated_filepath(name)).resolve()
-    folders = (host.input_folder(), host.output_folder(), host.temp_folder().parent)
-    return path if path.is_file() and any(path.is_relative_to(one.resolve()) for one in folders) else None
+    def output_folder(self) -> Path:
+        """Return ComfyUI's output folder."""
+        return host.output_folder()
+
+    def input_file(self, name: str) -> Path | None:
+        """Return the file that a loader's widget names, if it really lies in one of ComfyUI's folders."""
+        if not host.folder_paths.exists_annotated_filepath(name):
+            return None
+        path = Path(host.folder_paths.get_annotated_filepath(name)).resolve()
+        folders = (host.input_folder(), host.output_folder(), host.temp_folder().parent)
+        return path if path.is_file() and any(path.is_relative_to(one.resolve()) for one in folders) else None
+
+    def signature(self, prompt: dict[str, Any], node_id: str) -> str:
+        """Return the hash of a node and of everything that leads to it."""
+        return signature(prompt, node_id, host.input_moment)
+
+    def is_off(self, service: Service) -> bool:
+        """Tell whether ComfyUI was started with --disable-api-nodes."""
+        return bool(off_text(service))

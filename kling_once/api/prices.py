@@ -41,15 +41,26 @@ class Price:
     """`USD` or, in the China region, `CNY`."""
 
 
+def cash_of(units: Decimal, *, china: bool) -> tuple[Decimal, str]:
+    """Return what units cost at the list price, and in which currency: CNY in the China region, else USD."""
+    return (units * CNY_PER_UNIT, "CNY") if china else (units * USD_PER_UNIT, "USD")
+
+
+def amount_text(amount: Decimal, of: str) -> str:
+    """Return an amount of units or money for people, without trailing zeros: `1.5 units`, `0.21 USD`."""
+    return f"{amount.normalize():f} {of}"
+
+
 def price(model: Model, mode: Mode, seconds: float | Fraction | Decimal, *, china: bool = False) -> Price:
     """Return the price of a reference video of this length."""
     exact = Decimal(str(float(seconds)))
     rate = UNITS_PER_SECOND[model, mode]
     units = exact.quantize(Decimal(1), ROUND_HALF_UP) * rate
+    cash, currency = cash_of(units, china=china)
     return Price(
         seconds=exact,
         units=units,
         units_at_most=exact.quantize(Decimal(1), ROUND_CEILING) * rate,
-        cash=(units * (CNY_PER_UNIT if china else USD_PER_UNIT)).quantize(Decimal("0.001")),
-        currency="CNY" if china else "USD",
+        cash=cash.quantize(Decimal("0.001")),
+        currency=currency,
     )

@@ -146,12 +146,12 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """List every broken limit, the seconds and the price. Spends nothing, sends nothing."""
-    from ..web.payloads import checked_payload  # noqa: PLC0415 - for this command alone
+    from ..web.answers import CheckAnswer  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(as_json=as_json) as engine:
         checked = engine.check(options.order(image, video), write).result()
     if as_json:
-        print_json(checked_payload(checked))
+        print_json(CheckAnswer.of(checked).model_dump(mode="json"))
     else:
         print_check(checked)
     if not checked.ok:
@@ -206,11 +206,11 @@ def jobs(
 ) -> None:
     """List what the ledger knows, newest first."""
     from ..ledger.queries import SHORTEST_KEY  # noqa: PLC0415 - for this command alone
-    from ..web.payloads import ATTEMPT_COLUMNS, attempt_payload  # noqa: PLC0415 - likewise
+    from ..web.answers import ATTEMPT_COLUMNS, AttemptAnswer  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
         found = engine.ask(_history(engine, moment_of(since), project)).result()
-        payloads = [attempt_payload(row) for row in found]
+        payloads = [AttemptAnswer.model_validate(row).model_dump(mode="json") for row in found]
         if as_json:
             print_json({"jobs": payloads})
         elif as_csv:
@@ -230,11 +230,11 @@ def tasks(
     as_json: JsonOption = False,
 ) -> None:
     """List the account's tasks, as Kling's list endpoint gives them."""
-    from ..web.payloads import task_payload  # noqa: PLC0415 - for this command alone
+    from ..web.answers import TaskAnswer  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(as_json=as_json) as engine:
         listed = engine.list_tasks(service, profile, page, page_size).result()
-    payloads = [task_payload(task) for task in listed.tasks]
+    payloads = [TaskAnswer.of(task).model_dump(mode="json") for task in listed.tasks]
     if as_json:
         print_json({"page": page, "page_size": page_size, "tasks": payloads})
     else:
@@ -370,9 +370,9 @@ def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) 
 
 
 def _deliver(outcome: Outcome, out_path: Path | None, *, as_json: bool) -> None:
-    from ..web.payloads import outcome_payload  # noqa: PLC0415 - keeps --help quick
+    from ..web.answers import OutcomeAnswer  # noqa: PLC0415 - keeps --help quick
 
-    payload = outcome_payload(outcome)
+    payload = OutcomeAnswer.of(outcome).model_dump(mode="json")
     if out_path is not None:
         try:
             out_path = out_path / outcome.path.name if out_path.is_dir() else out_path

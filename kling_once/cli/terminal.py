@@ -16,8 +16,7 @@ from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from ..errors import InputRefused, KlingOnceError
-from ..web.money import FORMULA_STARTS
-from ..web.payloads import error_payload
+from ..web.answers import failure_of, spreadsheet_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,7 +72,7 @@ def print_json(value: Any) -> None:
 def print_error(error: KlingOnceError, *, as_json: bool) -> None:
     """Print an error and its hint to standard error, or as JSON to standard output."""
     if as_json:
-        print_json(error_payload(error))
+        print_json(failure_of(error).model_dump(mode="json"))
         return
     if isinstance(error, InputRefused):
         err.print(f"[red]Nothing was sent.[/red] {len(error.violations)} to mend:")
@@ -150,8 +149,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     writer = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        cells = (_cell(row.get(name)) for name in columns)
-        writer.writerow(f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in cells)
+        writer.writerow(spreadsheet_cell(_cell(row.get(name))) for name in columns)
 
 
 def _cell(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
+from ..api.prices import amount_text, cash_of
 from ..ledger.decision import charge_text
 
 if TYPE_CHECKING:
@@ -62,11 +62,8 @@ class Outcome:
         attempt = self.attempt
         if attempt.units_estimated is None or attempt.units_charged is None:
             return ""
-        china = attempt.realm == "china"
-        rate, currency = (CNY_PER_UNIT, "CNY") if china else (USD_PER_UNIT, "USD")
-        cash = (attempt.units_charged * rate).normalize()
-        estimate = attempt.units_estimated.normalize()
-        return f" That is {cash:f} {currency}; the estimate was up to {estimate:f} units."
+        cash = amount_text(*cash_of(attempt.units_charged, china=attempt.realm == "china"))
+        return f" That is {cash}; the estimate was up to {amount_text(attempt.units_estimated, 'units')}."
 
     def _delivered(self, delivered: Decimal) -> str:
         asked = self.attempt.seconds

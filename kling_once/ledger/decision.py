@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..api.prices import amount_text
 from ..errors import JobError, ResultGone, TaskFailed
 from .attempts import MAX_ATTEMPTS, Attempt
 from .tables import AttemptState
@@ -106,11 +107,11 @@ def is_input_failure(reason: str | None) -> bool:
 def charge_text(attempt: Attempt) -> str:
     """Return what an attempt cost, or the estimate, in words."""
     if attempt.units_charged is not None:
-        return f"{attempt.units_charged.normalize():f} units"
+        return amount_text(attempt.units_charged, "units")
     if attempt.cash_charged is not None:
-        return f"{attempt.cash_charged.normalize():f} {attempt.currency or ''}".strip()
+        return amount_text(attempt.cash_charged, attempt.currency or "").strip()
     if attempt.units_estimated is not None:
-        return f"no charge stated (estimate up to {attempt.units_estimated.normalize():f} units)"
+        return f"no charge stated (estimate up to {amount_text(attempt.units_estimated, 'units')})"
     return "no charge stated"
 
 

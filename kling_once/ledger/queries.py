@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
+from ..api.prices import amount_text, cash_of
 from ..order import SANDBOX_REALM, Service
 from .attempts import Attempt, attempt_of
 from .job import JobLabel
@@ -244,11 +244,11 @@ def usual_seconds(pace: float | None, clip_seconds: Decimal | None) -> float | N
 def _price(estimated: Decimal | None, realm: str) -> str:
     if estimated is None:
         return ""
-    units = estimated.normalize()
-    if realm == "sandbox":
-        return f"free (would be up to {units:f} units)"
-    rate, currency = (CNY_PER_UNIT, "CNY") if realm == "china" else (USD_PER_UNIT, "USD")
-    return f"up to {units:f} units ({(units * rate).normalize():f} {currency})"
+    units = estimated
+    if realm == SANDBOX_REALM:
+        return f"free (would be up to {amount_text(units, 'units')})"
+    cash = amount_text(*cash_of(units, china=realm == "china"))
+    return f"up to {amount_text(units, 'units')} ({cash})"
 
 
 def earlier_origin(connection: sa.Connection, profile: str) -> str | None:

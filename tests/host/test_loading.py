@@ -11,8 +11,7 @@ LIGHT = {
     "kling_once.errors",
     "kling_once.jobs",
     "kling_once.jobs.progress",
-    "kling_once.pages",
-    "kling_once.web.endpoints",
+    "kling_once.web",
 }
 NODES = [
     "MotionControl",

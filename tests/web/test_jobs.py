@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kling_once.order import SERVICES_OFF
 from kling_once.sandbox import DEFAULT_API_KEY
 from tests.open_ledger import ask_ledger, open_ledger
 
@@ -195,14 +196,14 @@ def test_where_paid_services_are_off_only_what_is_here_is_collected(
     monkeypatch.setenv("KLINGAI_API_KEY", DEFAULT_API_KEY)
     served, job = serve(), part("kling_once.order")
     key = served.run(service=job.Service.KLING, video=job.VideoUrl(sandbox.upload(small_clip)))
-    served.off_text = "Started with --disable-api-nodes."
+    served.is_off = True
     asked = len(sandbox.calls())
     served.events.clear()
     assert served.post(f"/jobs/{key}/collect").status_code == 202
     eventually(lambda: (key, "ended") in served.events, "the end of collecting is told")
     served.engine.store.path(first_attempt(served, key).result_path).unlink()
     answer = served.post(f"/jobs/{key}/collect")
-    assert (answer.status_code, answer.json()["message"]) == (409, served.off_text)
+    assert (answer.status_code, answer.json()["message"]) == (409, SERVICES_OFF)
     assert len(sandbox.calls()) == asked
 
 

@@ -16,12 +16,12 @@ from kling_once.errors import (
     TaskFailed,
     Violation,
 )
-from kling_once.web.payloads import error_payload, number_of, task_payload
+from kling_once.web.answers import TaskAnswer, failure_of
 
 
 def test_an_error_names_its_kind_what_to_do_and_the_task() -> None:
     error = TaskFailed("It failed.", hint="Change an input.", task_id="8001")
-    assert error_payload(error) == {
+    assert failure_of(error).model_dump() == {
         "error": "TaskFailed",
         "message": "It failed.",
         "hint": "Change an input.",
@@ -30,7 +30,7 @@ def test_an_error_names_its_kind_what_to_do_and_the_task() -> None:
 
 
 def test_an_error_without_a_hint_has_null() -> None:
-    assert error_payload(BudgetReached("Too much."))["hint"] is None
+    assert failure_of(BudgetReached("Too much.")).hint is None
 
 
 def test_every_violation_is_listed() -> None:
@@ -38,21 +38,22 @@ def test_every_violation_is_listed() -> None:
         Violation("image", "image.side.min", "Too small."),
         Violation("prompt", "prompt.length", "Long."),
     ]
-    assert error_payload(InputRefused(broken))["violations"] == [
+    assert failure_of(InputRefused(broken)).model_dump()["violations"] == [
         {"field": "image", "rule": "image.side.min", "message": "Too small."},
         {"field": "prompt", "rule": "prompt.length", "message": "Long."},
     ]
 
 
 def test_an_answer_of_the_api_carries_its_code_status_and_request() -> None:
-    payload = error_payload(api_error(1102, 429, "used up", "req-1"))
+    payload = failure_of(api_error(1102, 429, "used up", "req-1")).model_dump()
     assert (payload["error"], payload["code"], payload["http_status"]) == ("AccountError", 1102, 429)
     assert payload["request_id"] == "req-1"
 
 
 @pytest.mark.parametrize(("amount", "number"), [(None, None), (Decimal("4.50"), 4.5), (Decimal(0), 0.0)])
 def test_an_amount_is_a_number_or_null(amount: Decimal | None, number: float | None) -> None:
-    assert number_of(amount) == number
+    task = Task.model_validate({"task_id": "8001", "final_unit_deduction": amount})
+    assert TaskAnswer.of(task).model_dump(mode="json")["units"] == number
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,6 @@ def test_an_amount_is_a_number_or_null(amount: Decimal | None, number: float | N
 )
 def test_a_listed_task_has_no_link(answered: dict[str, Any]) -> None:
     task = Task.model_validate({"task_id": "8001", "task_status": "succeed"} | answered)
-    text = json.dumps(task_payload(task), allow_nan=False)
+    text = json.dumps(TaskAnswer.of(task).model_dump(mode="json"), allow_nan=False)
     assert "cdn.example" not in text
     assert '"task_id": "8001"' in text
