@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from ..kling_once.jobs.progress import SHARED
+from ..kling_once.order import SERVICES_OFF
 from ..kling_once.web.app import Place, register
 from . import host
 from .frames import VideoFrames
@@ -18,12 +20,14 @@ from .motion_control import (
     MotionControl,
     SubmitMotionControl,
 )
-from .orders import off_text
+from .orders import is_off
 from .tasks import FetchTask, ListTasks
 
 logger = logging.getLogger(__name__)
 
-DEMO_FOLDER = Path(__file__).parent.parent / "kling_once" / "demo"
+PACK_FOLDER = Path(__file__).parents[1]
+OUR_PLACE = f"custom_nodes/{PACK_FOLDER.name}"
+DEMO_FOLDER = PACK_FOLDER / "kling_once" / "demo"
 DEMO_FILES = {
     "kling_once/character.png": "character.png",
     "kling_once/motion.mp4": "motion.mp4",
@@ -34,12 +38,24 @@ DEMO_FILES = {
 that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
 
 
+NODES = (
+    MotionControl,
+    CheckMotionControl,
+    SubmitMotionControl,
+    CollectMotionControl,
+    FetchTask,
+    ListTasks,
+    VideoFrames,
+)
+
+
 class KlingOnceExtension(host.ComfyExtension):
     """Kling Once's nodes."""
 
     async def on_load(self) -> None:
         """Open the page's routes; put the files of the examples into ComfyUI's input folder."""
         open_page()
+        host.when_all_packs_are_loaded(NodeIds().warn)
         try:
             for name, source in DEMO_FILES.items():
                 target = host.input_folder() / name
@@ -51,15 +67,37 @@ class KlingOnceExtension(host.ComfyExtension):
 
     async def get_node_list(self) -> list[Any]:
         """Return the nodes."""
-        return [
-            MotionControl,
-            CheckMotionControl,
-            SubmitMotionControl,
-            CollectMotionControl,
-            FetchTask,
-            ListTasks,
-            VideoFrames,
-        ]
+        return list(NODES)
+
+
+class NodeIds:
+    """Who has our node ids, seen before ours are registered and once every pack is loaded.
+
+    ComfyUI lets the last pack that registers an id have it, and says nothing.
+    """
+
+    def __init__(self) -> None:
+        self._ours = {node.GET_SCHEMA().node_id: node for node in NODES}
+        self._before = {node_id: host.registered_class(node_id) for node_id in self._ours}
+
+    def warn(self) -> None:
+        """Log one line for each other pack that registers an id of ours."""
+        found = defaultdict(list)
+        for node_id, ours in self._ours.items():
+            now, before = host.registered_class(node_id), self._before[node_id]
+            if now is not None and now is not ours:
+                found[host.place_of(now), host.place_of(now)].append(node_id)
+            elif before is not None:
+                found[host.place_of(before), OUR_PLACE].append(node_id)
+        for (other, used), ids in found.items():
+            logger.warning(
+                "%s and %s register the same node ids: %s. ComfyUI uses those of %s."
+                " Remove or disable one of the two packs.",
+                OUR_PLACE,
+                other,
+                ", ".join(ids),
+                used,
+            )
 
 
 EVENT = "kling_once.job"
@@ -73,7 +111,7 @@ def open_page() -> None:
         output_folder=host.output_folder,
         input_file=_input_file,
         signature=_signature,
-        off_text=off_text,
+        off_text=lambda service: SERVICES_OFF if is_off(service) else "",
     )
     register(server.routes, place)
     SHARED.add(lambda job_key, state: server.send_sync(EVENT, {"job_key": job_key, "state": state}))

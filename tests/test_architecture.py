@@ -33,6 +33,7 @@ LAYERS = {
     "errors": 0,
     "clock": 0,
     "concurrency": 0,
+    "origins": 0,
     "files": 1,
     "settings": 1,
     "api": 2,

@@ -8,10 +8,18 @@ from typing import Any
 HEAVY = ("httpx", "jwt", "imageio", "obstore", "tenacity", "standardwebhooks")
 LIGHT = {
     "kling_once",
+    "kling_once.api",
+    "kling_once.api.limits",
+    "kling_once.api.motion_control",
     "kling_once.errors",
     "kling_once.jobs",
     "kling_once.jobs.progress",
-    "kling_once.pages",
+    "kling_once.media",
+    "kling_once.media.types",
+    "kling_once.order",
+    "kling_once.origins",
+    "kling_once.web",
+    "kling_once.web.app",
     "kling_once.web.endpoints",
 }
 NODES = [

@@ -11,7 +11,7 @@ from kling_once.demo import CHARACTER, MOTION
 from kling_once.jobs.reading import read_job
 from kling_once.ledger.job import job_key
 from kling_once.order import MotionControl, Order, Service, VideoFile, VideoUrl
-from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64
 EVERYTHING = MotionControl(
