@@ -40,7 +40,7 @@ def numbers(frames: Frames) -> list[int]:
 
 def test_a_trim_ends_the_frames_before_the_file_does() -> None:
     assert probe_clip(MOTION).frame_rate == 25
-    trim = TrimWindow(1.0, 0.4)
+    trim = TrimWindow(1, Fraction(2, 5))
     assert len(of_file(trim).frames) == 10
     assert len(of_file(trim, count=3).frames) == 3
     assert len(of_file(trim, count=30).frames) == 10
