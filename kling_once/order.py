@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .api.motion_control import MOTION_SETTINGS, MotionControl, Setting, setting, settings_of
 from .errors import InputRefused, SubmissionsHeld, Violation
 from .media.types import ConformMode, Frames, TrimWindow
-from .settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

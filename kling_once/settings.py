@@ -27,12 +27,11 @@ from pydantic_settings import (
 )
 
 from .errors import SettingsError
+from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-GLOBAL_ORIGIN = "https://api-singapore.klingai.com"
-CHINA_ORIGIN = "https://api-beijing.klingai.com"
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}

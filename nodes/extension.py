@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from .motion_control import (
     MotionControl,
     SubmitMotionControl,
 )
-from .orders import off_text
+from .orders import is_off
 from .tasks import FetchTask, ListTasks
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-DEMO_FOLDER = Path(__file__).parent.parent / "kling_once" / "demo"
+PACK_FOLDER = Path(__file__).parents[1]
+OUR_PLACE = f"custom_nodes/{PACK_FOLDER.name}"
+DEMO_FOLDER = PACK_FOLDER / "kling_once" / "demo"
 DEMO_FILES = {
     "kling_once/character.png": "character.png",
     "kling_once/motion.mp4": "motion.mp4",
@@ -38,12 +41,24 @@ DEMO_FILES = {
 that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
 
 
+NODES = (
+    MotionControl,
+    CheckMotionControl,
+    SubmitMotionControl,
+    CollectMotionControl,
+    FetchTask,
+    ListTasks,
+    VideoFrames,
+)
+
+
 class KlingOnceExtension(host.ComfyExtension):
     """Kling Once's nodes."""
 
     async def on_load(self) -> None:
         """Open the page's routes; put the files of the examples into ComfyUI's input folder."""
         open_page()
+        host.when_all_packs_are_loaded(NodeIds().warn)
         try:
             for name, source in DEMO_FILES.items():
                 target = host.input_folder() / name
@@ -55,15 +70,37 @@ class KlingOnceExtension(host.ComfyExtension):
 
     async def get_node_list(self) -> list[Any]:
         """Return the nodes."""
-        return [
-            MotionControl,
-            CheckMotionControl,
-            SubmitMotionControl,
-            CollectMotionControl,
-            FetchTask,
-            ListTasks,
-            VideoFrames,
-        ]
+        return list(NODES)
+
+
+class NodeIds:
+    """Who has our node ids, seen before ours are registered and once every pack is loaded.
+
+    ComfyUI lets the last pack that registers an id have it, and says nothing.
+    """
+
+    def __init__(self) -> None:
+        self._ours = {node.GET_SCHEMA().node_id: node for node in NODES}
+        self._before = {node_id: host.registered_class(node_id) for node_id in self._ours}
+
+    def warn(self) -> None:
+        """Log one line for each other pack that registers an id of ours."""
+        found = defaultdict(list)
+        for node_id, ours in self._ours.items():
+            now, before = host.registered_class(node_id), self._before[node_id]
+            if now is not None and now is not ours:
+                found[host.place_of(now), host.place_of(now)].append(node_id)
+            elif before is not None:
+                found[host.place_of(before), OUR_PLACE].append(node_id)
+        for (other, used), ids in found.items():
+            logger.warning(
+                "%s and %s register the same node ids: %s. ComfyUI uses those of %s."
+                " Remove or disable one of the two packs.",
+                OUR_PLACE,
+                other,
+                ", ".join(ids),
+                used,
+            )
 
 
 EVENT = "kling_once.job"
@@ -101,4 +138,4 @@ class PageHost:
 
     def is_off(self, service: Service) -> bool:
         """Tell whether ComfyUI was started with --disable-api-nodes."""
-        return bool(off_text(service))
+        return is_off(service)

@@ -17,7 +17,7 @@ from ..errors import (
     SettingsError,
 )
 from ..files import write_file
-from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 from .profiles import ENVIRONMENT_NAMES, REGIONS, profile_of, read_profiles
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import SecretStr
 
 from ..errors import MissingCredentials, SettingsError, UnknownProfile
-from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN, clean_origin
+from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
+from ..settings import clean_origin
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from kling_once.jobs.media_threads import MediaThreads
 from kling_once.jobs.staging import StagingArea, stage
 from kling_once.ledger.job import job_key
 from kling_once.order import MotionControl, Order, Service, VideoFile, VideoUrl
-from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64
 EVERYTHING = MotionControl(
