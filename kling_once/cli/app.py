@@ -1,4 +1,4 @@
-"""The command line: `kling-once`."""
+"""The commands of `kling-once`."""
 
 from __future__ import annotations
 
@@ -97,7 +97,12 @@ def settings_for_all(
 
 @contextmanager
 def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Engine]:
-    """Give an engine; every known error ends the program with one message and exit code 1."""
+    """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
+
+    Args:
+        as_json: whether the error is printed as JSON.
+        **overrides: settings that take precedence over the environment.
+    """
     engine: Engine | None = None
     try:
         engine = Engine(load_settings(**overrides))
@@ -325,7 +330,11 @@ def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) 
 
 
 def _refuse_unwritable(out_path: Path, order: Order) -> None:
-    """Refuse an `--out` that leads nowhere or to an input, before anything is spent."""
+    """Check `--out` before anything is spent.
+
+    Raises:
+        SettingsError: its folder does not exist, or it would overwrite an input.
+    """
     if not os.path.isdir(out_path.absolute().parent):  # noqa: PTH112 - never raises
         raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
     inputs = [order.image, order.video.path if isinstance(order.video, VideoFile) else None]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from ..errors import HostingError, KlingOnceError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from ..clock import Clock
     from ..hosting.media_host import MediaHost
     from ..ledger.ledger import Ledger
-    from .connections import Connections
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +76,11 @@ async def clean(ledger: Ledger, host: MediaHost, before: datetime) -> tuple[int,
 class Sweeper:
     """Sweeps the host that this process uses: after a job, and whenever a link expires."""
 
-    def __init__(self, ledger: Ledger, connections: Connections, clock: Clock) -> None:
+    def __init__(
+        self, ledger: Ledger, public_host: Callable[[], Awaitable[MediaHost | None]], clock: Clock
+    ) -> None:
         self._ledger = ledger
-        self._connections = connections
+        self._public_host = public_host
         self._clock = clock
         self._later: asyncio.Task[None] | None = None
 
@@ -91,20 +93,11 @@ class Sweeper:
         if self._later is None or self._later.done():
             self._later = asyncio.create_task(self._sweep_when_links_expire())
 
-    async def clean(self, before: datetime) -> tuple[int, int] | None:
-        """Clean the host that this process uses, see `clean`; None where it uses none.
-
-        Raises:
-            HostingError: the host cannot be listed.
-        """
-        host = await self._connections.public_host()
-        return None if host is None else await clean(self._ledger, host, before)
-
     async def _sweep(self) -> None:
         try:
             if not await self._ledger.removable():
                 return
-            host = await self._connections.public_host()
+            host = await self._public_host()
             if host is not None:
                 await sweep(self._ledger, host)
         except KlingOnceError as error:

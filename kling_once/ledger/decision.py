@@ -145,3 +145,16 @@ def gone(last: Attempt) -> ResultGone:
         " Only a new take makes it again, and is paid again: raise take.",
         task_id=last.task_id,
     )
+
+
+def failure(attempt: Attempt) -> TaskFailed:
+    """Return the error of a failed attempt, for those who waited for it."""
+    charge = f" Charge: {charge_text(attempt)}." if attempt.shows_charge else ""
+    hint = (
+        RETRY_HINT
+        if is_input_failure(attempt.reason) or attempt.shows_charge
+        else "Run it again to make another attempt; if it fails once more, change an input."
+    )
+    return TaskFailed(
+        f"Kling reports that the task failed: {attempt.reason}{charge}", hint=hint, task_id=attempt.task_id
+    )

@@ -12,6 +12,7 @@ import socket
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import filelock
 import sqlalchemy as sa
 
@@ -90,35 +91,27 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
     Raises:
         LeaseLost: another process holds it now.
     """
-    work = asyncio.current_task()
     lost = False
+    with anyio.CancelScope() as scope:
 
-    async def keep() -> None:
-        nonlocal lost
-        while True:
-            await clock.sleep(RENEW_SECONDS)
-            try:
-                held = await renew()
-            except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
-                logger.warning("The lease could not be renewed: %s", error)
-                continue
-            if not held and work is not None:
-                lost = True
-                work.cancel()
-                return
+        async def keep() -> None:
+            nonlocal lost
+            while not lost:
+                await clock.sleep(RENEW_SECONDS)
+                try:
+                    lost = not await renew()
+                except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
+                    logger.warning("The lease could not be renewed: %s", error)
+            scope.cancel()
 
-    keeper = asyncio.create_task(keep())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if lost and work is not None:
-            work.uncancel()
-            raise LeaseLost("Another process has taken this attempt over.") from None
-        raise
-    finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        keeper = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+    if lost:
+        raise LeaseLost("Another process has taken this attempt over.")
 
 
 def claim(connection: sa.Connection, attempt: Attempt, owner: Owner, now: datetime) -> Attempt | None:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KlingOnceError
-from ..jobs.adopting import Wanted
+from ..jobs.recovery import Wanted
 from .jobs import note_end
 from .payloads import task_payload
 from .refusals import json_answer

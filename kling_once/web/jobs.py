@@ -12,8 +12,8 @@ from aiohttp import web
 
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
-from ..jobs.forget import forget as forget_job
 from ..jobs.pictures import picture_path, poster_of
+from ..jobs.recovery import forget as forget_job
 from ..ledger.decision import (
     RETRY_HINT,
     Serve,

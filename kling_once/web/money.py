@@ -6,13 +6,13 @@ import asyncio
 import csv
 import io
 import json
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 import filelock
 from aiohttp import web
 
 from ..errors import SettingsError
+from ..files import write_file
 from ..ledger.database import package_version
 from ..settings import config_folder, is_from_environment
 from .payloads import ATTEMPT_COLUMNS, attempt_payload, number_of
@@ -198,9 +198,7 @@ def write_limits(settings: Settings, wanted: dict[str, Decimal]) -> Settings:
             if path.exists():
                 values = json.loads(path.read_text(encoding="utf-8-sig"))
             values |= {name: float(units) for name, units in changes.items()}
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-            part.replace(path)
+            write_file(path, json.dumps(values, indent=1) + "\n")
     except (OSError, ValueError, TypeError, filelock.Timeout):
         raise SettingsError(f"{path} cannot be written.") from None
     return settings.model_copy(update=changes)

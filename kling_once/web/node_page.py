@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KlingOnceError
-from ..jobs.connections import has_host
+from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
 from ..ledger.decision import Serve, next_step
 from ..media.probe import probe_clip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import AccountError, BudgetReached
-from kling_once.jobs.adopting import Wanted
+from kling_once.jobs.recovery import Wanted
 from kling_once.order import Service, Spender
 from tests.open_ledger import open_ledger
 
@@ -25,7 +25,7 @@ import json, sys
 from pathlib import Path
 from kling_once.errors import KlingOnceError
 from kling_once.jobs.engine import Engine
-from kling_once.jobs.job import MotionControl, Order, Spender, VideoFile
+from kling_once.order import MotionControl, Order, Spender, VideoFile
 from kling_once.settings import load_settings
 
 picture, clip, first, count, prompt_id = sys.argv[1:]

@@ -32,6 +32,12 @@ def test_a_made_job_is_listed_with_where_its_file_lies(served: Any) -> None:
     assert (served.folders["output"] / job["file"]["subfolder"] / job["file"]["filename"]).is_file()
 
 
+def test_a_job_of_a_picture_named_task_is_not_taken_for_an_adopted_one(served: Any) -> None:
+    served.run(image_name="task")
+    (job,) = served.get("/jobs").json()["jobs"]
+    assert (job["image_name"], job["adopted"]) == ("task", False)
+
+
 def test_no_list_and_no_detail_holds_a_link_or_a_workflow(served: Any) -> None:
     key = served.run()
     for path in ("/jobs", f"/jobs/{key}", "/account", "/totals", "/history.csv"):
