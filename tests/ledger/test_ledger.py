@@ -177,8 +177,8 @@ class LedgerMachine(RuleBasedStateMachine):
         changes: dict[str, Any] = {"state": after}
         if after is S.REJECTED:
             changes["units_reserved"] = None
-        if after is S.SUCCEEDED:
-            changes["units_charged"] = UNITS
+        if after is S.SUCCEEDED and attempt.units_reserved is not None:
+            changes["units_charged"] = UNITS  # a task that was found, not sent, counts against no limit
         if attempt.state in {S.REJECTED, S.KEPT}:
             return
         self.changed(attempt, owner, changes)
