@@ -25,11 +25,11 @@ from ..ledger.leases import Owner
 from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip
 from ..media.conform_picture import conform_picture
-from ..media.container import check_stop
 from ..media.cuts import find_cuts
 from ..media.digest import ClipCopy, copy_and_digest, frames_digest, picture_digest, url_digest
 from ..media.frame_folder import FrameFolder
 from ..media.picture import read_picture
+from ..media.source import check_stop
 from ..order import Cuts, Order, VideoFile, VideoFrames, VideoUrl, billed_seconds, realm_of
 from .violations import clip_bounds, order_notes, picture_bounds
 

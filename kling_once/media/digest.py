@@ -1,4 +1,4 @@
-"""blake3 over what decides a result, read as a stream (job key v1; golden keys never change)."""
+"""blake3 digests of the inputs that decide a result: part of job key v1, so their values never change."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from urllib.parse import urldefrag
 import numpy as np
 from blake3 import blake3
 
-from .container import check_stop
-from .picture import PictureSource, rgb_pixels
-from .pixels import as_array, to_8_bit
-from .source import copy_file, read_pieces
+from .picture import PictureSource, as_array, rgb_pixels, to_8_bit
+from .source import check_stop, copy_file, read_pieces
 from .types import Frames, TrimWindow
 
 if TYPE_CHECKING:
@@ -26,8 +24,12 @@ _MICROSECONDS = 1_000_000
 def picture_digest(source: PictureSource, *, stop: Stop | None = None) -> str:
     """Return the digest of a picture's 8-bit RGB pixels and shape: upright, transparency on white.
 
-    The same for a PNG file and for the tensor that ComfyUI loads from it. Raises `UnreadableMedia`, and
-    `MediaStopped` when `stop` says so.
+    It is the same for a PNG file and for the tensor that ComfyUI loads from it.
+
+    Raises:
+        UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
+        InputChanged: The file was written while it was read.
+        MediaStopped: `stop` returned True.
     """
     pixels = rgb_pixels(source, stop)
     hasher = blake3(f"picture {pixels.shape}\n".encode())
@@ -44,7 +46,7 @@ def clip_digest(path: Path, window: TrimWindow | None = None, *, stop: Stop | No
     Raises:
         UnreadableMedia: The file cannot be opened or read.
         InputChanged: The file was written meanwhile.
-        MediaStopped: `stop` said so.
+        MediaStopped: `stop` returned True.
     """
     hasher = _clip_hasher(window)
     for piece in read_pieces(Path(path), stop=stop):
@@ -76,7 +78,7 @@ def copy_and_digest(
         UnreadableMedia: The source cannot be opened or read.
         InputChanged: The source was written meanwhile.
         DiskFull: There is no room for the copy.
-        MediaStopped: `stop` said so.
+        MediaStopped: `stop` returned True.
     """
     clip_hasher, file_hasher = _clip_hasher(window), blake3()
     size_bytes = copy_file(Path(source), target, clip_hasher, file_hasher, stop=stop)
@@ -92,18 +94,21 @@ def _clip_hasher(window: TrimWindow | None) -> blake3:
 
 
 def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:
-    """Return the digest of 8-bit frames, their exact rate and their sound.
+    """Return the digest of 8-bit frames, their exact rate and their sound; each frame is read once.
 
-    Raises `MediaStopped` when `stop` says so.
+    Raises:
+        UnreadableMedia: A frame of a folder cannot be read.
+        InputChanged: A frame of a folder was written while it was read.
+        MediaStopped: `stop` returned True.
     """
-    first = to_8_bit(as_array(frames.frames[0]))
-    rate = Fraction(frames.fps)
-    count = len(frames.frames)
-    hasher = blake3(f"frames {count} {first.shape} {rate.numerator}/{rate.denominator}\n".encode())
+    count, rate = len(frames.frames), Fraction(frames.fps)
+    hasher = blake3()
     for number in range(count):
         check_stop(stop)
-        pixels = to_8_bit(as_array(frames.frames[number]))
-        hasher.update(np.ascontiguousarray(pixels).data)
+        pixels = np.ascontiguousarray(to_8_bit(as_array(frames.frames[number])))
+        if number == 0:
+            hasher.update(f"frames {count} {pixels.shape} {rate.numerator}/{rate.denominator}\n".encode())
+        hasher.update(pixels.data)
     if frames.audio is not None:
         wave = as_array(frames.audio["waveform"]).astype("<f4")
         hasher.update(f"sound {wave.shape} {int(frames.audio['sample_rate'])}\n".encode())
@@ -112,5 +117,5 @@ def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:
 
 
 def url_digest(url: str) -> str:
-    """Return the digest of a URL's text without its fragment; the URL is never fetched."""
+    """Return the digest of a URL's text without its fragment; nothing is fetched."""
     return blake3(f"url {urldefrag(url).url}\n".encode()).hexdigest()

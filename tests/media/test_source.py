@@ -19,8 +19,7 @@ from kling_once.media.bounds import picture_violations
 from kling_once.media.conform_picture import conform_picture
 from kling_once.media.digest import clip_digest, copy_and_digest, frames_digest, picture_digest
 from kling_once.media.frame_folder import FrameFolder
-from kling_once.media.picture import read_picture
-from kling_once.media.probe import probe_picture
+from kling_once.media.picture import probe_picture, read_picture
 from kling_once.media.types import Frames, PictureBounds, TrimWindow
 
 if TYPE_CHECKING:
@@ -147,6 +146,17 @@ def test_a_source_that_cannot_be_read_leaves_no_file(tmp_path: Path, name: str) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    with pytest.raises(UnreadableMedia, match=r"pipe\.mp4"):
+        copy_and_digest(pipe, tmp_path / "copy.mp4")
+    with pytest.raises(UnreadableMedia, match=r"pipe\.mp4"):
+        picture_digest(pipe)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
 def test_a_full_disk_is_told_as_such(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = os.fdopen
 
@@ -243,6 +253,15 @@ def test_frames_of_a_folder_are_copied_once_and_read_from_the_copy(
     assert copied.shape == frames.shape
     assert copied.folder == tmp_path / "private"
     assert frames_digest(Frames(copied, Fraction(10))) == digest
+
+
+def test_each_frame_of_a_folder_is_digested_with_one_open(dance: Path, opens: list[str]) -> None:
+    frames = FrameFolder.open(dance)
+    opens.clear()
+
+    frames_digest(Frames(frames, Fraction(10)))
+
+    assert opens == [f"{number}.png" for number in range(12)]
 
 
 def test_a_folder_of_frames_that_changes_while_it_is_copied_is_refused(dance: Path, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from kling_once.media.conform import conform_clip, conform_picture
 from kling_once.media.cuts import find_cuts
 from kling_once.media.decode import decode_clip, decode_sound
 from kling_once.media.digest import clip_digest, frames_digest, picture_digest
-from kling_once.media.probe import probe_clip, probe_picture
+from kling_once.media.picture import probe_picture
+from kling_once.media.probe import probe_clip
 from kling_once.media.types import ClipBounds, ConformMode, Frames
 
 if TYPE_CHECKING:
