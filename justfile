@@ -8,10 +8,12 @@ python := env("PYTHON", "python3")
 _list:
     @{{ just_executable() }} --list --unsorted
 
-# Make .venv with all that tests and checks need, in the versions of requirements.lock
-setup:
+# Make .venv with all that tests and checks need; torch: what pip is told to install as torch
+setup torch="torch":
     {{ python }} -m venv .venv
-    python -m pip install --constraint requirements.lock --editable '.[test,dev]'
+    python -m pip install {{ torch }}
+    python -m pip install --requirement requirements.lock
+    python -m pip install --no-deps --editable .
     pre-commit install
 
 # Fast lane, further arguments go to pytest: just test -x tests/jobs
