@@ -68,7 +68,7 @@ class FetchTask(io.ComfyNode):
     @explained
     async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
-        from ..kling_once.jobs.adopting import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
+        from ..kling_once.jobs.recovery import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
         from ..kling_once.order import Service  # noqa: PLC0415 - likewise
 
         running = Running.of(cls)

@@ -14,8 +14,7 @@ from pydantic import Field, SecretStr
 from ..accounts.keyring import ENVIRONMENT_NAMES, NewKey, forget_key, key_states, save_key
 from ..api.limits import PAGE_MAX, PAGE_SIZE_MAX, PATH_ID
 from ..errors import KlingOnceError, LedgerError
-from ..jobs.adopting import Wanted
-from ..ledger.queries import known_tasks, unfinished_tasks
+from ..jobs.recovery import Wanted
 from ..order import Service
 from .answers import Answer, TaskAnswer
 from .endpoint import Call, Given, Nothing, Who, WithCode, endpoint
@@ -209,8 +208,7 @@ async def account(call: Call[Nothing, AccountQuery]) -> AccountTasks:
     listed = await asyncio.wrap_future(
         engine.list_tasks(wanted.service, wanted.profile, wanted.page, wanted.page_size)
     )
-    ledger = await asyncio.to_thread(engine.ledger)
-    known = await asyncio.to_thread(known_tasks, ledger.database, [task.task_id for task in listed.tasks])
+    known = await (await engine.ledger()).known_tasks([task.task_id for task in listed.tasks])
     return AccountTasks(
         page=wanted.page,
         page_size=wanted.page_size,
@@ -272,7 +270,6 @@ def _key(state: KeyState, unfinished: Mapping[str, int]) -> KeyAnswer:
 async def _unfinished(call: Call[Any, Any]) -> Mapping[str, int]:
     """Return how many tasks wait for which profile's key."""
     try:
-        ledger = await asyncio.to_thread(call.engine.ledger)
-        return await asyncio.to_thread(unfinished_tasks, ledger.database)
+        return await (await call.engine.ledger()).unfinished_tasks()
     except LedgerError:  # keys lie in a file of their own, and can be changed without the ledger
         return {}

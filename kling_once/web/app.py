@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from .. import errors
-from ..ledger.notes import spend
 from . import PREFIX, account, jobs, money, node
 from .answers import Failure, failure_of
 from .endpoint import Call, Endpoint, FileAnswer, Who, endpoints_of
@@ -113,8 +112,7 @@ class App:
 async def _require_code(engine: Engine, code: str) -> None:
     if not code:
         raise not_local()
-    ledger = await asyncio.to_thread(engine.ledger)
-    if not await asyncio.to_thread(spend, ledger.database, code, engine.clock.now()):
+    if not await (await engine.ledger()).redeem(code):
         raise wrong_code()
 
 

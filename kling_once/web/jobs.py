@@ -13,13 +13,12 @@ from pydantic import Field, create_model
 from ..api.motion_control import MOTION_SETTINGS
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
-from ..jobs.forget import forget as forget_job
 from ..jobs.pictures import picture_path, poster_of
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
+from ..jobs.recovery import forget as forget_job
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import RETRY_HINT, Serve, is_input_failure, next_step
-from ..ledger.graphs import workflow_of
-from ..ledger.queries import Page, Shown, list_jobs, pace_of, usual_seconds
+from ..ledger.queries import Page, Shown, usual_seconds
 from ..order import Service, service_of
 from .answers import Answer, AnyFailure, Moment, failure_of
 from .endpoint import Call, Given, Jpeg, Mp4, Nothing, Who, WithCode, endpoint
@@ -223,8 +222,7 @@ async def job(call: Call[JobPath, Nothing]) -> JobAnswer:
 @endpoint("GET", "/jobs/{job_key}/workflow", params=JobPath, answer=JobWorkflow)
 async def job_workflow(call: Call[JobPath, Nothing]) -> JobWorkflow:
     """Return the workflow that ordered the job."""
-    ledger = await asyncio.to_thread(call.engine.ledger)
-    workflow = await asyncio.to_thread(workflow_of, ledger.database, call.params.job_key)
+    workflow = await (await call.engine.ledger()).workflow_of(call.params.job_key)
     if workflow is None:
         raise ResultGone("No workflow is known for this job.")
     return JobWorkflow(workflow=workflow)
@@ -270,31 +268,22 @@ async def collect(call: Call[JobPath, Nothing]) -> Collecting:
 async def forget(call: Call[JobPath, ForgetBody]) -> Forgotten:
     """Hide a job."""
     key, engine = call.params.job_key, call.engine
-    ledger = await asyncio.to_thread(engine.ledger)
-    deleted = await asyncio.to_thread(
-        partial(forget_job, delete_file=call.given.delete_file),
-        ledger.database,
-        engine.store,
-        key,
-        engine.clock.now(),
-    )
+    ledger, delete_file = await engine.ledger(), call.given.delete_file
+    deleted = await forget_job(ledger, engine.store, key, delete_file=delete_file)
     engine.watchers.tell(key, "forgotten")
     return Forgotten(job_key=key, deleted=deleted)
 
 
 async def _attempts(call: Call[JobPath, Any]) -> list[Attempt]:
-    ledger = await asyncio.to_thread(call.engine.ledger)
-    return await asyncio.to_thread(ledger.attempts_of, call.params.job_key)
+    return await (await call.engine.ledger()).attempts_of(call.params.job_key)
 
 
 async def _listed(call: Call[Any, Any], page: Page) -> tuple[int, list[Row]]:
     """Return how many jobs there are, and the fields of those on a page."""
-    engine = call.engine
-    under_way = engine.under_way()
-    ledger = await asyncio.to_thread(engine.ledger)
-    total, rows = await asyncio.to_thread(list_jobs, ledger.database, page)
+    ledger, under_way = await call.engine.ledger(), call.engine.under_way()
+    total, rows = await ledger.list_jobs(page)
     kinds = {_kind(row) for row in rows if row["job_key"] in under_way}
-    paces = {kind: await asyncio.to_thread(pace_of, ledger.database, *kind) for kind in kinds}
+    paces = {kind: await ledger.pace_of(*kind) for kind in kinds}
 
     def add_all() -> list[Row]:
         return [_job(call, row, under_way.get(row["job_key"]), paces.get(_kind(row))) for row in rows]

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from ..ledger.budgets import totals as sums_of
 from ..ledger.database import package_version
-from ..ledger.notes import held_since, hold, release
-from ..ledger.queries import history
 from ..settings import LARGEST_LIMIT, LIMITS, is_from_environment, write_limits
 from .answers import ATTEMPT_COLUMNS, Answer, AttemptAnswer, Moment, spreadsheet_cell
 from .endpoint import Call, Csv, Given, Nothing, Who, WithCode, endpoint
@@ -21,7 +18,6 @@ from .endpoint import Call, Csv, Given, Nothing, Who, WithCode, endpoint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..ledger.budgets import TotalsRow
     from ..settings import Settings
 
 HOLD_CHANGED: Final = "hold"
@@ -106,10 +102,9 @@ class Totals(Answer):
 async def status(call: Call[Nothing, Any]) -> Status:
     """Tell the hold switch, the limits, the version, and whether this page may change keys."""
     settings = call.engine.settings
-    ledger = await asyncio.to_thread(call.engine.ledger)
     return Status(
         version=package_version(),
-        held_since=await asyncio.to_thread(held_since, ledger.database),
+        held_since=await (await call.engine.ledger()).held_since(),
         may_change=call.looks_local,
         account_browse=settings.account_browse,
         limits=_limits(settings),
@@ -119,11 +114,11 @@ async def status(call: Call[Nothing, Any]) -> Status:
 @endpoint("POST", "/hold", body=HoldBody, answer=Status)
 async def switch_hold(call: Call[Nothing, HoldBody]) -> Status:
     """Switch live submissions off, or on again."""
-    ledger = await asyncio.to_thread(call.engine.ledger)
+    ledger = await call.engine.ledger()
     if call.given.held:
-        await asyncio.to_thread(hold, ledger.database, call.engine.clock.now())
+        await ledger.hold()
     else:
-        await asyncio.to_thread(release, ledger.database)
+        await ledger.release_hold()
     call.engine.watchers.tell("", HOLD_CHANGED)
     return await status.handler(call)
 
@@ -140,7 +135,7 @@ async def limits(call: Call[Nothing, LimitsBody]) -> LimitsAnswer:
 @endpoint("GET", "/totals", answer=Totals)
 async def totals(call: Call[Nothing, Nothing]) -> Totals:
     """Tell what was spent today and this month."""
-    return Totals.model_validate({"rows": await _sums(call)})
+    return Totals.model_validate({"rows": await (await call.engine.ledger()).totals()})
 
 
 @endpoint("GET", "/totals.csv", answer=Csv)
@@ -150,7 +145,7 @@ async def totals_csv(call: Call[Nothing, Nothing]) -> Csv:
         {"service": row.service, "project": row.project, "profile": row.profile, "span": span}
         | SumAnswer.model_validate(total).model_dump()
         | {"cash": " + ".join(f"{amount:f} {currency}" for currency, amount in total.cash_charged.items())}
-        for row in await _sums(call)
+        for row in await (await call.engine.ledger()).totals()
         for span, total in (("today", row.today), ("month", row.month))
     )
     return Csv(_csv(TOTALS_COLUMNS, lines), "kling-once-totals.csv")
@@ -159,8 +154,7 @@ async def totals_csv(call: Call[Nothing, Nothing]) -> Csv:
 @endpoint("GET", "/history.csv", answer=Csv)
 async def history_csv(call: Call[Nothing, Nothing]) -> Csv:
     """Return every attempt of the ledger."""
-    ledger = await asyncio.to_thread(call.engine.ledger)
-    rows = await asyncio.to_thread(history, ledger.database)
+    rows = await (await call.engine.ledger()).history()
     lines = (AttemptAnswer.model_validate(row).model_dump(mode="json") for row in rows)
     return Csv(await asyncio.to_thread(_csv, ATTEMPT_COLUMNS, lines), "kling-once-history.csv")
 
@@ -170,11 +164,6 @@ def _limits(settings: Settings) -> LimitsAnswer:
         {name: getattr(settings, name) for name in LIMITS}
         | {"from_environment": [name for name in LIMITS if is_from_environment(name)]}
     )
-
-
-async def _sums(call: Call[Any, Any]) -> list[TotalsRow]:
-    ledger = await asyncio.to_thread(call.engine.ledger)
-    return await asyncio.to_thread(sums_of, ledger.database, call.engine.clock.now())
 
 
 def _csv(columns: Iterable[str], lines: Iterable[Mapping[str, Any]]) -> str:

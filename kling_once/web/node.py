@@ -13,10 +13,9 @@ from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
 from ..api.motion_control import MOTION_SETTINGS
 from ..api.prices import UNITS_PER_SECOND, cash_of, price
 from ..errors import InputRefused, KlingOnceError
-from ..jobs.connections import has_host
+from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
 from ..ledger.decision import Serve, next_step
-from ..ledger.graphs import ordered_jobs
 from ..media.probe import probe_clip
 from ..order import (
     ORDER_SETTINGS,
@@ -295,11 +294,11 @@ async def node(call: Call[Nothing, NodeBody]) -> NodeAnswer:
 
 async def _is_paid(engine: Engine, signature: str, realm: str) -> bool:
     """Tell whether everything that this graph has ordered of a realm is kept, and its files are here."""
-    ledger = await asyncio.to_thread(engine.ledger)
-    ordered = await asyncio.to_thread(ordered_jobs, ledger.database, signature)
+    ledger = await engine.ledger()
+    ordered = await ledger.ordered_jobs(signature)
     counting = [job_key for job_key, of in ordered.items() if of in {None, realm}]
     for job_key in counting:
-        step = next_step(await asyncio.to_thread(ledger.attempts_of, job_key), again=False)
+        step = next_step(await ledger.attempts_of(job_key), again=False)
         if not isinstance(step, Serve) or not await asyncio.to_thread(engine.store.holds, step.attempt):
             return False
     return bool(counting)
