@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from .errors import SettingsError
+from .files import write_file
 from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 if TYPE_CHECKING:
@@ -324,9 +325,7 @@ def write_limits(settings: Settings, wanted: Mapping[str, Decimal]) -> Settings:
             if path.exists():
                 values = json.loads(path.read_text(encoding="utf-8-sig"))
             values |= {name: float(units) for name, units in changes.items()}
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-            part.replace(path)
+            write_file(path, json.dumps(values, indent=1) + "\n")
     except (OSError, ValueError, TypeError, filelock.Timeout):
         raise SettingsError(f"{path} cannot be written.") from None
     return settings.model_copy(update=changes)

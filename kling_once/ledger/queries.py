@@ -244,11 +244,10 @@ def usual_seconds(pace: float | None, clip_seconds: Decimal | None) -> float | N
 def _price(estimated: Decimal | None, realm: str) -> str:
     if estimated is None:
         return ""
-    units = estimated
+    units = amount_text(estimated, "units")
     if realm == SANDBOX_REALM:
-        return f"free (would be up to {amount_text(units, 'units')})"
-    cash = amount_text(*cash_of(units, china=realm == "china"))
-    return f"up to {amount_text(units, 'units')} ({cash})"
+        return f"free (would be up to {units})"
+    return f"up to {units} ({amount_text(*cash_of(estimated, china=realm == 'china'))})"
 
 
 def earlier_origin(connection: sa.Connection, profile: str) -> str | None:

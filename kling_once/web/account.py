@@ -208,8 +208,7 @@ async def account(call: Call[Nothing, AccountQuery]) -> AccountTasks:
     listed = await asyncio.wrap_future(
         engine.list_tasks(wanted.service, wanted.profile, wanted.page, wanted.page_size)
     )
-    ledger = await engine.ledger()
-    known = await ledger.known_tasks([task.task_id for task in listed.tasks])
+    known = await (await engine.ledger()).known_tasks([task.task_id for task in listed.tasks])
     return AccountTasks(
         page=wanted.page,
         page_size=wanted.page_size,
@@ -271,7 +270,6 @@ def _key(state: KeyState, unfinished: Mapping[str, int]) -> KeyAnswer:
 async def _unfinished(call: Call[Any, Any]) -> Mapping[str, int]:
     """Return how many tasks wait for which profile's key."""
     try:
-        ledger = await call.engine.ledger()
-        return await ledger.unfinished_tasks()
+        return await (await call.engine.ledger()).unfinished_tasks()
     except LedgerError:  # keys lie in a file of their own, and can be changed without the ledger
         return {}

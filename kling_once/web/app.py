@@ -112,8 +112,7 @@ class App:
 async def _require_code(engine: Engine, code: str) -> None:
     if not code:
         raise not_local()
-    ledger = await engine.ledger()
-    if not await ledger.redeem(code):
+    if not await (await engine.ledger()).redeem(code):
         raise wrong_code()
 
 

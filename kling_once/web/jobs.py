@@ -222,8 +222,7 @@ async def job(call: Call[JobPath, Nothing]) -> JobAnswer:
 @endpoint("GET", "/jobs/{job_key}/workflow", params=JobPath, answer=JobWorkflow)
 async def job_workflow(call: Call[JobPath, Nothing]) -> JobWorkflow:
     """Return the workflow that ordered the job."""
-    ledger = await call.engine.ledger()
-    workflow = await ledger.workflow_of(call.params.job_key)
+    workflow = await (await call.engine.ledger()).workflow_of(call.params.job_key)
     if workflow is None:
         raise ResultGone("No workflow is known for this job.")
     return JobWorkflow(workflow=workflow)
@@ -269,22 +268,19 @@ async def collect(call: Call[JobPath, Nothing]) -> Collecting:
 async def forget(call: Call[JobPath, ForgetBody]) -> Forgotten:
     """Hide a job."""
     key, engine = call.params.job_key, call.engine
-    ledger = await engine.ledger()
-    deleted = await forget_job(ledger, engine.store, key, delete_file=call.given.delete_file)
+    ledger, delete_file = await engine.ledger(), call.given.delete_file
+    deleted = await forget_job(ledger, engine.store, key, delete_file=delete_file)
     engine.watchers.tell(key, "forgotten")
     return Forgotten(job_key=key, deleted=deleted)
 
 
 async def _attempts(call: Call[JobPath, Any]) -> list[Attempt]:
-    ledger = await call.engine.ledger()
-    return await ledger.attempts_of(call.params.job_key)
+    return await (await call.engine.ledger()).attempts_of(call.params.job_key)
 
 
 async def _listed(call: Call[Any, Any], page: Page) -> tuple[int, list[Row]]:
     """Return how many jobs there are, and the fields of those on a page."""
-    engine = call.engine
-    under_way = engine.under_way()
-    ledger = await engine.ledger()
+    ledger, under_way = await call.engine.ledger(), call.engine.under_way()
     total, rows = await ledger.list_jobs(page)
     kinds = {_kind(row) for row in rows if row["job_key"] in under_way}
     paces = {kind: await ledger.pace_of(*kind) for kind in kinds}

@@ -18,7 +18,6 @@ from .endpoint import Call, Csv, Given, Nothing, Who, WithCode, endpoint
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ..ledger.budgets import TotalsRow
     from ..settings import Settings
 
 HOLD_CHANGED: Final = "hold"
@@ -103,10 +102,9 @@ class Totals(Answer):
 async def status(call: Call[Nothing, Any]) -> Status:
     """Tell the hold switch, the limits, the version, and whether this page may change keys."""
     settings = call.engine.settings
-    ledger = await call.engine.ledger()
     return Status(
         version=package_version(),
-        held_since=await ledger.held_since(),
+        held_since=await (await call.engine.ledger()).held_since(),
         may_change=call.looks_local,
         account_browse=settings.account_browse,
         limits=_limits(settings),
@@ -137,7 +135,7 @@ async def limits(call: Call[Nothing, LimitsBody]) -> LimitsAnswer:
 @endpoint("GET", "/totals", answer=Totals)
 async def totals(call: Call[Nothing, Nothing]) -> Totals:
     """Tell what was spent today and this month."""
-    return Totals.model_validate({"rows": await _sums(call)})
+    return Totals.model_validate({"rows": await (await call.engine.ledger()).totals()})
 
 
 @endpoint("GET", "/totals.csv", answer=Csv)
@@ -147,7 +145,7 @@ async def totals_csv(call: Call[Nothing, Nothing]) -> Csv:
         {"service": row.service, "project": row.project, "profile": row.profile, "span": span}
         | SumAnswer.model_validate(total).model_dump()
         | {"cash": " + ".join(f"{amount:f} {currency}" for currency, amount in total.cash_charged.items())}
-        for row in await _sums(call)
+        for row in await (await call.engine.ledger()).totals()
         for span, total in (("today", row.today), ("month", row.month))
     )
     return Csv(_csv(TOTALS_COLUMNS, lines), "kling-once-totals.csv")
@@ -156,8 +154,7 @@ async def totals_csv(call: Call[Nothing, Nothing]) -> Csv:
 @endpoint("GET", "/history.csv", answer=Csv)
 async def history_csv(call: Call[Nothing, Nothing]) -> Csv:
     """Return every attempt of the ledger."""
-    ledger = await call.engine.ledger()
-    rows = await ledger.history()
+    rows = await (await call.engine.ledger()).history()
     lines = (AttemptAnswer.model_validate(row).model_dump(mode="json") for row in rows)
     return Csv(await asyncio.to_thread(_csv, ATTEMPT_COLUMNS, lines), "kling-once-history.csv")
 
@@ -167,11 +164,6 @@ def _limits(settings: Settings) -> LimitsAnswer:
         {name: getattr(settings, name) for name in LIMITS}
         | {"from_environment": [name for name in LIMITS if is_from_environment(name)]}
     )
-
-
-async def _sums(call: Call[Any, Any]) -> list[TotalsRow]:
-    ledger = await call.engine.ledger()
-    return await ledger.totals()
 
 
 def _csv(columns: Iterable[str], lines: Iterable[Mapping[str, Any]]) -> str:
