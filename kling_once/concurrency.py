@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Callable, Coroutine, Generator
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -83,3 +82,34 @@ async def in_daemon_thread(
 
     threading.Thread(target=run, name="kling-once-call", daemon=True).start()
     return await asyncio.wrap_future(ended)
+
+
+class Pending(Future[Value], Generic[Value]):
+    """The result of work on another thread's event loop: wait for it with `.result()`, or await it.
+
+    Cancelling lets go of the work.
+    """
+
+    def __init__(self, running: Future[Value]) -> None:
+        super().__init__()
+        self._running = running
+        running.add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """Let go; False when it has ended already."""
+        cancelled = super().cancel()
+        self._running.cancel()
+        return cancelled
+
+    def __await__(self) -> Generator[Any, None, Value]:
+        return asyncio.wrap_future(self).__await__()
+
+    def _take(self, running: Future[Value]) -> None:
+        if not self.set_running_or_notify_cancel():
+            return
+        if running.cancelled():
+            self.set_exception(CancelledError())
+        elif error := running.exception():
+            self.set_exception(error)
+        else:
+            self.set_result(running.result())

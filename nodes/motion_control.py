@@ -20,7 +20,14 @@ from .inputs import (
     order_inputs,
     setting_inputs,
 )
-from .node_run import HIDDEN, NodeRun, announced, as_run, fingerprint, fingerprint_of_this_queueing
+from .node_run import (
+    HIDDEN,
+    NodeRun,
+    announced,
+    as_run,
+    fingerprint,
+    fingerprint_of_this_queueing,
+)
 from .orders import order_of
 
 if TYPE_CHECKING:

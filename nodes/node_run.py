@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..kling_once.errors import KlingOnceError
 from . import host
-from .graph import ApiPrompt, file_name_of, is_wired, signature, source_of
+from .graph import (
+    ApiPrompt,
+    file_name_of,
+    is_wired,
+    signature,
+    source_of,
+)
 from .host import InputImpl, io, ui
-from .inputs import AUDIO_SLOT, FRAMES_SLOT, ON_FAILURE, SKIP
+from .inputs import (
+    AUDIO_SLOT,
+    FRAMES_SLOT,
+    ON_FAILURE,
+    SKIP,
+)
 from .status import ItemStatus, NodeItems
 
 if TYPE_CHECKING:

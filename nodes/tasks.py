@@ -9,8 +9,20 @@ from ..kling_once.errors import SubmissionsHeld
 from ..kling_once.order import SERVICES_OFF
 from . import host
 from .host import ExecutionBlocker, io, ui
-from .inputs import CATEGORY, SETTINGS, delivered_outputs, setting_inputs, values_of
-from .node_run import HIDDEN, NodeRun, announced, as_run, fingerprint_of_this_queueing
+from .inputs import (
+    CATEGORY,
+    SETTINGS,
+    delivered_outputs,
+    setting_inputs,
+    values_of,
+)
+from .node_run import (
+    HIDDEN,
+    NodeRun,
+    announced,
+    as_run,
+    fingerprint_of_this_queueing,
+)
 from .orders import is_off
 
 if TYPE_CHECKING:

@@ -13,7 +13,12 @@ import pytest
 from blake3 import blake3
 
 from kling_once.errors import HostingError
-from kling_once.files import digest_of, file_digest, kept_value, write_file
+from kling_once.files import (
+    digest_of,
+    file_digest,
+    kept_value,
+    write_file,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

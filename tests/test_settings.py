@@ -18,11 +18,7 @@ from kling_once.errors import (
     UnknownProfile,
 )
 from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
-from kling_once.settings import (
-    Settings,
-    clean_origin,
-    load_settings,
-)
+from kling_once.settings import Settings, clean_origin, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,9 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ..api.credentials import ApiKey, Credential, KeyPair, is_unsendable
-from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
-from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
+from ..api.credentials import (
+    ApiKey,
+    Credential,
+    KeyPair,
+    is_unsendable,
+)
+from ..errors import (
+    CredentialsChanged,
+    MissingCredentials,
+    SettingsError,
+    UnknownProfile,
+)
+from ..order import (
+    EMBEDDED_ORIGIN,
+    SANDBOX_REALM,
+    Sender,
+    Service,
+)
 from ..settings import clean_origin, url_parts
 from .profiles import origin_of, profile_of
 

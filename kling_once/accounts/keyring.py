@@ -18,7 +18,12 @@ from ..errors import (
 )
 from ..files import write_file
 from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
-from .profiles import ENVIRONMENT_NAMES, REGIONS, profile_of, read_profiles
+from .profiles import (
+    ENVIRONMENT_NAMES,
+    REGIONS,
+    profile_of,
+    read_profiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

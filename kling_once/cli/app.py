@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..client import Client
 from ..errors import DownloadBroken, KlingOnceError, SettingsError
-from ..jobs.engine import Engine
 from ..jobs.progress import Stage
 from ..order import (
     USUAL_WAIT_MINUTES,
@@ -23,7 +23,6 @@ from ..order import (
     Service,
     VideoFile,
 )
-from ..settings import load_settings
 from .options import (
     ImageArgument,
     JsonOption,
@@ -96,16 +95,16 @@ def settings_for_all(
 
 
 @contextmanager
-def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Engine]:
+def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Client]:
     """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
 
     Args:
         as_json: whether the error is printed as JSON.
         **overrides: settings that take precedence over the environment.
     """
-    engine: Engine | None = None
+    engine: Client | None = None
     try:
-        engine = Engine(load_settings(**overrides))
+        engine = Client(**overrides)
         yield engine
     except KlingOnceError as error:
         print_error(error, as_json=as_json)
@@ -308,11 +307,11 @@ def keys_allow(as_json: JsonOption = False) -> None:
         out.print(f"{code}\nGood once, for {minutes} minutes.", markup=False)
 
 
-async def _history(engine: Engine, since: datetime | None, project: str | None) -> list[dict[str, Any]]:
+async def _history(engine: Client, since: datetime | None, project: str | None) -> list[dict[str, Any]]:
     return await (await engine.ledger()).history(since=since, project=project)
 
 
-async def _pairing_code(engine: Engine) -> str:
+async def _pairing_code(engine: Client) -> str:
     return await (await engine.ledger()).allow_once()
 
 
@@ -322,7 +321,7 @@ def main() -> None:
     app(prog_name="kling-once")
 
 
-def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) -> None:
+def _run(engine: Client, order: Order, out_path: Path | None, *, as_json: bool) -> None:
     if out_path is not None:
         _refuse_unwritable(out_path, order)
     outcome = _wait(lambda listen: engine.run(order, listen), as_json=as_json)

@@ -17,7 +17,12 @@ from ..settings import is_loopback, url_parts
 from .callbacks import Callbacks
 from .fetch_check import Hop, check_fetch
 from .gateway_files import GatewayFiles, GatewayTable
-from .gateway_server import LOOPBACK, GatewayServer, Grant, SignedPaths
+from .gateway_server import (
+    LOOPBACK,
+    GatewayServer,
+    Grant,
+    SignedPaths,
+)
 from .media_host import (
     HostedFile,
     Leftover,

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from ..errors import DiskFull, KlingOnceError, LedgerError, Violation
+from ..errors import (
+    DiskFull,
+    KlingOnceError,
+    LedgerError,
+    Violation,
+)
 from ..files import write_file
 from ..ledger.budgets import budget_of
-from ..ledger.decision import CarryOn, Open, Refuse, Serve
+from ..ledger.decision import (
+    CarryOn,
+    Open,
+    Refuse,
+    Serve,
+)
 from ..order import SERVICES_OFF
 from .results import safe_name
 from .services import has_host

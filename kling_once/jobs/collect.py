@@ -21,10 +21,9 @@ from ..ledger.decision import gone
 from ..media.probe import probe_clip
 from ..order import EMBEDDED_ORIGIN
 from ..settings import is_loopback
-from .columns import kept_columns, link_columns
-from .lookup import is_absent, is_past_lifetime
 from .progress import Stage
 from .results import sidecar_of
+from .tasks import is_absent, is_past_lifetime, kept_columns, link_columns
 
 if TYPE_CHECKING:
     from pathlib import Path

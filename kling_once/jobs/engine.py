@@ -7,37 +7,44 @@ get futures and may let go of them: before a create that cancels the run, after 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
 from anyio.from_thread import start_blocking_portal
 
 from ..accounts.accounts import Accounts
 from ..clock import SystemClock
-from ..errors import InputRefused, MediaStopped, SpendingRefused, UnknownProfile
+from ..concurrency import Pending
+from ..errors import (
+    InputRefused,
+    MediaStopped,
+    SpendingRefused,
+    UnknownProfile,
+)
 from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
-from ..settings import load_settings
 from .check import describe
 from .fulfil import collect_only, fulfil
-from .media_threads import MediaThreads
 from .outcome import Outcome, TaskPage
-from .progress import SHARED, Watchers
-from .recovery import Wanted, keep_given_file, named_attempt, wanted_attempt
+from .progress import Watchers
+from .recovery import (
+    Wanted,
+    keep_given_file,
+    named_attempt,
+    wanted_attempt,
+)
 from .results import ResultStore
 from .run import NobodyWaits, Run
-from .services import Services
+from .services import MediaThreads, Services
 from .staging import StagingArea, stage
 from .uploads import clean
 from .violations import order_violations
 
 if TYPE_CHECKING:
-    import concurrent.futures
     from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractContextManager
     from datetime import timedelta
@@ -91,9 +98,9 @@ class Engine:
         self._services: Services | None = None
         self._is_closing = False
 
-    # --- for other threads: each gives a future, which raises KlingOnceError ---
+    # --- for other threads and loops: each gives a `Pending`, which raises KlingOnceError ---
 
-    def run(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
+    def run(self, order: Order, listener: Listener | None = None) -> Pending[Outcome]:
         """Get the video of an order, buying it at most once.
 
         Cancelling the future lets go: a task that exists goes on.
@@ -101,24 +108,24 @@ class Engine:
         given = [order]  # the caller's arguments are kept until the end, and frames are large
         return self.ask(self._run(given, listener))
 
-    def submit(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Attempt]:
+    def submit(self, order: Order, listener: Listener | None = None) -> Pending[Attempt]:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
         given = [order]
         return self.ask(self._submit(given, listener))
 
-    def fetch(self, wanted: Wanted, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
+    def fetch(self, wanted: Wanted, listener: Listener | None = None) -> Pending[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
         return self.ask(self._fetch(wanted, listener))
 
     def collect(
         self, name: str, listener: Listener | None = None, *, wait_minutes: float = USUAL_WAIT_MINUTES
-    ) -> concurrent.futures.Future[Outcome]:
+    ) -> Pending[Outcome]:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
         return self.ask(self._collect(name, listener, wait_minutes))
 
     def check(
         self, order: Order, write_to: Path | None = None, *, by_content: bool = False
-    ) -> concurrent.futures.Future[Checked]:
+    ) -> Pending[Checked]:
         """Find everything wrong with an order, and what it would cost; spends nothing, sends nothing.
 
         Args:
@@ -129,34 +136,30 @@ class Engine:
         """
         return self.ask(self._check(order, write_to, by_content))
 
-    def list_tasks(
-        self, service: Service, profile: str, page: int, page_size: int
-    ) -> concurrent.futures.Future[TaskPage]:
+    def list_tasks(self, service: Service, profile: str, page: int, page_size: int) -> Pending[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
         return self.ask(self._list(service, profile, page, page_size))
 
-    def packs(
-        self, service: Service, profile: str, span: timedelta
-    ) -> concurrent.futures.Future[tuple[ResourcePack, ...]]:
+    def packs(self, service: Service, profile: str, span: timedelta) -> Pending[tuple[ResourcePack, ...]]:
         """Return the account's prepaid packs: a free look that proves the key."""
         return self.ask(self._packs(service, profile, span))
 
-    def clean_store(self, older_than: timedelta) -> concurrent.futures.Future[tuple[int, int]]:
+    def clean_store(self, older_than: timedelta) -> Pending[tuple[int, int]]:
         """Remove our own reference videos from the configured host and return how many went and are left.
 
         Those go that are older than `older_than` and that no unfinished attempt needs.
         """
         return self.ask(self._clean_store(older_than))
 
-    def leftovers(self) -> concurrent.futures.Future[tuple[str, list[Leftover]]]:
+    def leftovers(self) -> Pending[tuple[str, list[Leftover]]]:
         """Return the configured host's kind and what it holds of ours."""
         return self.ask(self._leftovers())
 
-    def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
+    def keep_file(self, name: str, path: Path) -> Pending[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
         return self.ask(self._keep_file(name, path))
 
-    def ask(self, work: Coroutine[Any, Any, Value]) -> concurrent.futures.Future[Value]:
+    def ask(self, work: Coroutine[Any, Any, Value]) -> Pending[Value]:
         """Run a coroutine on the engine's loop, for callers without one of their own."""
 
         async def run() -> Value:
@@ -166,7 +169,7 @@ class Engine:
             if self._portal is None:
                 self._thread = start_blocking_portal("asyncio", name="kling-once-engine")
                 self._portal = self._thread.__enter__()
-            return self._portal.start_task_soon(run)
+            return Pending(self._portal.start_task_soon(run))
 
     def use(self, settings: Settings) -> None:
         """Work under other spending limits from here on; jobs under way keep theirs."""
@@ -381,35 +384,3 @@ class Engine:
             await asyncio.wait(self._tasks, timeout=STOP_SECONDS / 2)
         if self._services is not None:
             await self._services.close()
-
-
-_opening: Final = threading.Lock()
-_at_exit: Final = getattr(threading, "_register_atexit", atexit.register)
-"""`atexit` runs after the interpreter has ended every thread pool: no answer could be written down then."""
-_engines: Final[list[Engine]] = []
-
-
-def shared_engine(*, results: Path, account_browse: Literal["own", "all"] = "all") -> Engine:
-    """Return the one engine of this process, made on the first call.
-
-    Args:
-        results: the results folder, where the operator set none.
-        account_browse: which tasks of the account are listed and fetched, where the operator set nothing.
-
-    Raises:
-        SettingsError: a setting cannot be used.
-    """
-    with _opening:
-        if not _engines:
-            settings = load_settings()
-            ours = {"results": results, "account_browse": account_browse}
-            if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
-                settings = settings.model_copy(update=unset)
-            _engines.append(Engine(settings, watchers=SHARED))
-            _at_exit(_close_shared)
-        return _engines[0]
-
-
-def _close_shared() -> None:
-    with contextlib.suppress(Exception):  # the process ends: the ledger knows everything that counts
-        _engines[0].close()

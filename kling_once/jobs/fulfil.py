@@ -9,10 +9,23 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..errors import Busy, InputRefused, KlingOnceError, LeaseLost, LedgerError
+from ..errors import (
+    Busy,
+    InputRefused,
+    KlingOnceError,
+    LeaseLost,
+    LedgerError,
+)
 from ..ledger.attempts import AttemptState
 from ..ledger.budgets import Reservation, budget_of
-from ..ledger.decision import CarryOn, Open, Refuse, Serve, failure, gone
+from ..ledger.decision import (
+    CarryOn,
+    Open,
+    Refuse,
+    Serve,
+    failure,
+    gone,
+)
 from ..ledger.leases import renewed
 from ..order import VideoUrl, services_off
 from .collect import collect
@@ -20,7 +33,12 @@ from .create import fit
 from .outcome import Outcome
 from .pictures import keep_picture
 from .progress import Stage
-from .recovery import find_result, find_tasks, kept_attempt, servable
+from .recovery import (
+    find_result,
+    find_tasks,
+    kept_attempt,
+    servable,
+)
 from .settle import settle
 from .submit import submit
 from .wait import wait

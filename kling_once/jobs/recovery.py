@@ -27,11 +27,21 @@ from ..errors import (
 )
 from ..ledger.attempts import MAX_ATTEMPTS, AttemptState
 from ..media.probe import probe_clip
-from ..order import Sender, Service, realm_of, services_off
+from ..order import (
+    Sender,
+    Service,
+    realm_of,
+    services_off,
+)
 from .collect import not_written
-from .columns import found_columns, kept_columns, place_columns, task_columns
-from .lookup import look_up
 from .results import sidecar_of
+from .tasks import (
+    found_columns,
+    kept_columns,
+    look_up,
+    place_columns,
+    task_columns,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..errors import ApiError, JobError, LedgerNotWritable, ResultGone, StillRunning
+from ..errors import (
+    ApiError,
+    JobError,
+    LedgerNotWritable,
+    ResultGone,
+    StillRunning,
+)
 from ..ledger.attempts import AttemptState
 from .outcome import Outcome
 from .progress import Progress, Stage

@@ -6,8 +6,11 @@ It belongs to one event loop, the engine's.
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
 from ..hosting.choice import choose_host, no_place_error
@@ -18,6 +21,8 @@ from .tickets import TicketQueue
 from .uploads import Sweeper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..accounts.accounts import Account, Accounts
     from ..clock import Clock
     from ..hosting.gateway import Gateway
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
     from ..ledger.ledger import Ledger
     from ..sandbox import Sandbox
     from ..settings import Settings
-    from .media_threads import MediaThreads
     from .progress import Watchers
     from .results import ResultStore
 
@@ -184,3 +188,39 @@ class Services:
         """Remove reference videos that nobody needs any more from the host that this process uses."""
         if service is Service.KLING:
             await self.sweeper.sweep_now()
+
+
+MOST_AT_ONCE: Final = 4
+
+Value = TypeVar("Value")
+
+
+class MediaThreads:
+    """A pool for reading, measuring and conforming. A call whose caller is cancelled is told to stop."""
+
+    def __init__(self) -> None:
+        workers = max(2, min(MOST_AT_ONCE, os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kling-once-media")
+        self._closed = threading.Event()
+
+    async def run(self, work: Callable[..., Value], *args: Any) -> Value:
+        """Return what `work(*args, stop=...)` returns, from one of the threads.
+
+        `stop()` turns true when the caller is cancelled or the pool is closed.
+        """
+        cancelled = threading.Event()
+
+        def stop() -> bool:
+            return cancelled.is_set() or self._closed.is_set()
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: work(*args, stop=stop)
+            )
+        finally:
+            cancelled.set()
+
+    def close(self) -> None:
+        """Begin nothing more; what runs is told to stop and not waited for."""
+        self._closed.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -13,8 +13,8 @@ from ..errors import (
 )
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import MODERATION_CODES, again_failed
-from .lookup import is_ours, look_up
 from .progress import Stage
+from .tasks import is_ours, look_up
 
 if TYPE_CHECKING:
     from ..api.models import Task

@@ -6,6 +6,7 @@ From here on nothing reads the user's files again, so nothing can change under a
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import threading
@@ -14,10 +15,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
+from ..api.limits import (
+    VIDEO_MAX_SECONDS,
+    Mode,
+    Model,
+    Orientation,
+)
 from ..api.prices import Price, price
 from ..concurrency import SingleFlight
-from ..errors import InputChanged, MediaError, MediaStopped, Violation
+from ..errors import (
+    InputChanged,
+    MediaError,
+    MediaStopped,
+    Violation,
+)
 from ..files import digest_of
 from ..hosting.media_host import HostedFile
 from ..ledger.job import Job, job_key
@@ -26,20 +37,35 @@ from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip
 from ..media.conform_picture import conform_picture
 from ..media.cuts import find_cuts
-from ..media.digest import ClipCopy, copy_and_digest, frames_digest, picture_digest, url_digest
+from ..media.digest import (
+    ClipCopy,
+    copy_and_digest,
+    frames_digest,
+    picture_digest,
+    url_digest,
+)
 from ..media.frame_folder import FrameFolder
 from ..media.picture import read_picture
 from ..media.source import check_stop
-from ..order import Cuts, Order, VideoFile, VideoFrames, VideoUrl, billed_seconds, realm_of
+from ..order import (
+    Cuts,
+    Order,
+    VideoFile,
+    VideoFrames,
+    VideoUrl,
+    billed_seconds,
+    realm_of,
+)
 from .violations import clip_bounds, order_notes, picture_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..media.types import ConformedClip, Stop
-    from .media_threads import MediaThreads
+    from .services import MediaThreads
 
 SHOWN_CUTS: Final = 5
+LONGEST_NAME_BYTES: Final = 255
 REMEMBERED_CLIPS: Final = 64
 ClipKey: TypeAlias = tuple[str, ...]
 
@@ -318,12 +344,17 @@ def _staged_video(
     if isinstance(video, VideoUrl):
         return video, url_digest(video.url), None
     if isinstance(video, VideoFile):
-        copied = copy_and_digest(video.path, folder / video.path.name, video.window, stop=stop)
+        copied = copy_and_digest(video.path, folder / _file_name(video.path), video.window, stop=stop)
         return VideoFile(copied.path, video.window), copied.clip_digest, copied
     frames = video.frames
     if isinstance(frames.frames, FrameFolder):
         frames = replace(frames, frames=frames.frames.copy_to(folder, stop=stop))
     return VideoFrames(frames), frames_digest(frames, stop=stop), None
+
+
+def _file_name(path: Path) -> str:
+    """Return what a copy is called: as its source, which messages name; no system has a longer name."""
+    return path.name if len(os.fsencode(path.name)) <= LONGEST_NAME_BYTES else f"clip{path.suffix[:8]}"
 
 
 def _clip_key(order: Order, video_digest: str) -> ClipKey:

@@ -20,10 +20,9 @@ from ..errors import (
     UnreadableAnswer,
 )
 from ..ledger.attempts import AttemptState
-from .columns import found_columns
 from .create import create_request
-from .lookup import is_ours, look_up
 from .progress import Stage
+from .tasks import found_columns, is_ours, look_up
 
 if TYPE_CHECKING:
     from ..api.models import Answer, CreateRequest, Task

@@ -19,9 +19,8 @@ from ..errors import (
     vendor_text,
 )
 from ..ledger.attempts import AttemptState
-from .columns import charge_columns, failure_columns, link_columns
-from .lookup import is_absent, is_past_lifetime
 from .progress import Stage
+from .tasks import charge_columns, failure_columns, is_absent, is_past_lifetime, link_columns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..api.motion_control import MOTION_SETTINGS
-from .attempts import MAX_ATTEMPTS, add_attempt, attempt_rows, set_columns
+from .attempts import (
+    MAX_ATTEMPTS,
+    add_attempt,
+    attempt_rows,
+    set_columns,
+)
 from .intents import id_holder
 from .tables import AttemptState
 

@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from ..errors import ExternalIdTaken
-from .attempts import add_attempt, attempt_of, attempt_rows, set_columns
+from .attempts import (
+    add_attempt,
+    attempt_of,
+    attempt_rows,
+    set_columns,
+)
 from .budgets import give_back_abandoned, spent_so_far
-from .decision import CarryOn, Open, Refuse, Reopen, Serve, next_step
+from .decision import (
+    CarryOn,
+    Open,
+    Refuse,
+    Reopen,
+    Serve,
+    next_step,
+)
 from .leases import LEASE, change
 from .notes import require_released
 from .tables import AttemptState, attempts

@@ -11,7 +11,12 @@ from blake3 import blake3
 from ..api.motion_control import MOTION_SETTINGS
 
 if TYPE_CHECKING:
-    from ..order import MotionControl, Order, Sender, Service
+    from ..order import (
+        MotionControl,
+        Order,
+        Sender,
+        Service,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from ..errors import LeaseLost, LedgerError, LedgerTooNew
 from ..order import Service
-from . import adoption, budgets, forgetting, graphs, intents, leases, notes, queries, uploads
+from . import (
+    adoption,
+    budgets,
+    graphs,
+    intents,
+    leases,
+    notes,
+    queries,
+    uploads,
+)
+from . import (
+    graphs as forgetting,
+)
 from .attempts import attempt_row, attempt_rows
 from .database import Database, translated
 from .decision import next_step

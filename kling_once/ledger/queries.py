@@ -13,7 +13,12 @@ from ..api.prices import amount_text, cash_of
 from ..order import SANDBOX_REALM, Service
 from .attempts import Attempt, attempt_of
 from .job import JobLabel
-from .tables import AttemptState, attempts, graphs, jobs
+from .tables import (
+    AttemptState,
+    attempts,
+    graphs,
+    jobs,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime

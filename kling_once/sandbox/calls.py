@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .rules import looks_like_url
-from .wire import INVALID_PARAMETERS, INVALID_VALUE, Refusal, parse_body
+from .wire import (
+    INVALID_PARAMETERS,
+    INVALID_VALUE,
+    Refusal,
+    parse_body,
+)
 
 if TYPE_CHECKING:
     import sqlite3

@@ -10,10 +10,21 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from .calls import list_calls
-from .connection import CHUNK_BYTES, is_loopback, origin_of, read_body, reset
+from .connection import (
+    CHUNK_BYTES,
+    is_loopback,
+    origin_of,
+    read_body,
+    reset,
+)
 from .faults import list_faults, read_script, replace_script
 from .files import UPLOAD_MAX_BYTES, TooLarge
-from .options import Transitions, load_settings, read_changes, save_settings
+from .options import (
+    Transitions,
+    load_settings,
+    read_changes,
+    save_settings,
+)
 from .store import forget
 from .wire import Refusal, parse_body, same
 

@@ -10,8 +10,20 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from .calls import BODY_MAX_BYTES, Call, begin_call, finish_call, shorten
-from .connection import is_gone, origin_of, read_body, reset, respond
+from .calls import (
+    BODY_MAX_BYTES,
+    Call,
+    begin_call,
+    finish_call,
+    shorten,
+)
+from .connection import (
+    is_gone,
+    origin_of,
+    read_body,
+    reset,
+    respond,
+)
 from .faults import (
     AFTER_ACCEPT,
     OK,
@@ -25,7 +37,13 @@ from .faults import (
 from .options import load_settings
 from .rules import DAY_SECONDS, read_order
 from .task_view import created_view, query_view, strangers_view
-from .tasks import accept, check_unused, list_tasks, poll, units_spent
+from .tasks import (
+    accept,
+    check_unused,
+    list_tasks,
+    poll,
+    units_spent,
+)
 from .wire import (
     INTERNAL_ERROR,
     INTERNAL_TIMEOUT,

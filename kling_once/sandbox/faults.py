@@ -6,7 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .wire import RESET, SERVICE_CODES, Reply, failure
+from .wire import (
+    RESET,
+    SERVICE_CODES,
+    Reply,
+    failure,
+)
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,7 +13,13 @@ import av
 import av.error
 import numpy as np
 
-from .backdrop import BT709, LIMITED_RANGE, draw_backdrop, to_yuv, turned
+from .backdrop import (
+    BT709,
+    LIMITED_RANGE,
+    draw_backdrop,
+    to_yuv,
+    turned,
+)
 from .files import part_in
 from .rules import FRAMES_PER_SECOND
 

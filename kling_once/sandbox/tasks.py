@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .options import Stage
 from .rules import FRAMES_PER_SECOND, VIDEO_MIN_SECONDS, units_for
-from .wire import INVALID_VALUE, OVER_PARALLEL_LIMIT, Refusal, clip
+from .wire import (
+    INVALID_VALUE,
+    OVER_PARALLEL_LIMIT,
+    Refusal,
+    clip,
+)
 
 if TYPE_CHECKING:
     import sqlite3

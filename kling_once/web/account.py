@@ -11,13 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, SecretStr
 
-from ..accounts.keyring import ENVIRONMENT_NAMES, NewKey, forget_key, key_states, save_key
+from ..accounts.keyring import (
+    ENVIRONMENT_NAMES,
+    NewKey,
+    forget_key,
+    key_states,
+    save_key,
+)
 from ..api.limits import PAGE_MAX, PAGE_SIZE_MAX, PATH_ID
 from ..errors import KlingOnceError, LedgerError
 from ..jobs.recovery import Wanted
 from ..order import Service
 from .answers import Answer, TaskAnswer
-from .endpoint import Call, Given, Nothing, Who, WithCode, endpoint
+from .endpoint import (
+    Call,
+    Given,
+    Nothing,
+    Who,
+    WithCode,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from .. import errors
-from . import PREFIX, account, jobs, money, node
+from . import (
+    PREFIX,
+    account,
+    jobs,
+    money,
+    node,
+)
 from .answers import Failure, failure_of
-from .endpoint import Call, Endpoint, FileAnswer, Who, endpoints_of
+from .endpoint import (
+    Call,
+    Endpoint,
+    FileAnswer,
+    Who,
+    endpoints_of,
+)
 from .guard import (
     Refused,
     is_local,

@@ -17,11 +17,30 @@ from ..jobs.pictures import picture_path, poster_of
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
 from ..jobs.recovery import forget as forget_job
 from ..ledger.attempts import AttemptState
-from ..ledger.decision import RETRY_HINT, Serve, is_input_failure, next_step
+from ..ledger.decision import (
+    RETRY_HINT,
+    Serve,
+    is_input_failure,
+    next_step,
+)
 from ..ledger.queries import Page, Shown, usual_seconds
 from ..order import Service, service_of
-from .answers import Answer, AnyFailure, Moment, failure_of
-from .endpoint import Call, Given, Jpeg, Mp4, Nothing, Who, WithCode, endpoint
+from .answers import (
+    Answer,
+    AnyFailure,
+    Moment,
+    failure_of,
+)
+from .endpoint import (
+    Call,
+    Given,
+    Jpeg,
+    Mp4,
+    Nothing,
+    Who,
+    WithCode,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -103,6 +122,8 @@ class JobAnswer(Answer):
     take: int
     image_name: str
     video_name: str
+    adopted: bool
+    """A task of the account that the ledger did not order."""
     number: int
     """Of the attempt."""
     state: AttemptState

@@ -11,9 +11,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field
 
 from ..ledger.database import package_version
-from ..settings import LARGEST_LIMIT, LIMITS, is_from_environment, write_limits
-from .answers import ATTEMPT_COLUMNS, Answer, AttemptAnswer, Moment, spreadsheet_cell
-from .endpoint import Call, Csv, Given, Nothing, Who, WithCode, endpoint
+from ..settings import (
+    LARGEST_LIMIT,
+    LIMITS,
+    is_from_environment,
+    write_limits,
+)
+from .answers import (
+    ATTEMPT_COLUMNS,
+    Answer,
+    AttemptAnswer,
+    Moment,
+    spreadsheet_cell,
+)
+from .endpoint import (
+    Call,
+    Csv,
+    Given,
+    Nothing,
+    Who,
+    WithCode,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

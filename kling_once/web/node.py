@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, RootModel
 
-from ..api.limits import VIDEO_MAX_SECONDS, Mode, Model, Orientation
+from ..api.limits import (
+    VIDEO_MAX_SECONDS,
+    Mode,
+    Model,
+    Orientation,
+)
 from ..api.motion_control import MOTION_SETTINGS
 from ..api.prices import UNITS_PER_SECOND, cash_of, price
 from ..errors import InputRefused, KlingOnceError
@@ -28,7 +33,12 @@ from ..order import (
     realm_of,
 )
 from .answers import Answer, BrokenRule
-from .endpoint import Call, Given, Nothing, endpoint
+from .endpoint import (
+    Call,
+    Given,
+    Nothing,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

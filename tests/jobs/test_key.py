@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 
 from kling_once.demo import CHARACTER, MOTION
-from kling_once.jobs.media_threads import MediaThreads
+from kling_once.jobs.services import MediaThreads
 from kling_once.jobs.staging import StagingArea, stage
 from kling_once.ledger.job import job_key
-from kling_once.order import MotionControl, Order, Service, VideoFile, VideoUrl
+from kling_once.order import (
+    MotionControl,
+    Order,
+    Service,
+    VideoFile,
+    VideoUrl,
+)
 from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64

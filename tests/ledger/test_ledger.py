@@ -29,7 +29,14 @@ from kling_once.ledger.attempts import Attempt, AttemptState
 from kling_once.ledger.budgets import Budget, Cap, Reservation
 from kling_once.ledger.job import Job, job_key
 from kling_once.ledger.ledger import Ledger
-from kling_once.order import MotionControl, Order, Sender, Service, Spender, VideoUrl
+from kling_once.order import (
+    MotionControl,
+    Order,
+    Sender,
+    Service,
+    Spender,
+    VideoUrl,
+)
 
 LEASE_SECONDS = 60
 CAP = Decimal(5)

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from kling_once.web.answers import Failure
-from kling_once.web.endpoint import Given, Nothing, Who, WithCode, endpoint
+from kling_once.web.endpoint import (
+    Given,
+    Nothing,
+    Who,
+    WithCode,
+    endpoint,
+)
 
 
 class KeyPath(Given):

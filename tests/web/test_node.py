@@ -137,14 +137,14 @@ def counted_checks(served: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_equal_questions_at_once_measure_the_media_once(
     served: Any, graph_of: Any, part: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
-    prepare = part("kling_once.jobs.check").prepare
+    fit_image = part("kling_once.jobs.staging")._fitted_image
     asked, sign = [], part("nodes.graph").signature
 
     def held(*values: Any, **named: Any) -> Any:
         eventually(lambda: len(asked) == 2, "both have asked")
-        return prepare(*values, **named)
+        return fit_image(*values, **named)
 
-    monkeypatch.setattr(part("kling_once.jobs.check"), "prepare", held)
+    monkeypatch.setattr(part("kling_once.jobs.staging"), "_fitted_image", held)
     monkeypatch.setattr(part("nodes.graph"), "signature", lambda *of: (asked.append(of), sign(*of))[1])
     made = counted_checks(served, monkeypatch)
     body = {"node_id": "3", "prompt": graph_of()}
