@@ -89,7 +89,7 @@ async def engine() -> Engine:
 
 def open_engine() -> Engine:
     """Return this process's engine; blocking. Results go to ComfyUI's output folder unless set otherwise."""
-    from ..kling_once.jobs.shared_engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.jobs.engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
     return shared_engine(results=output_folder() / "kling_once", account_browse=browse)

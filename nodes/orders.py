@@ -64,7 +64,7 @@ async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
         video_name=running.file_name("motion_source.video"),
         spender=job.Spender(running.prompt_id, running.node_id),
         graph=Graph(running.signature, running.workflow),
-        kept_only=off_text(service),
+        kept_only=bool(off_text(service)),
         decoded_items=items if is_decoded else 0,
     )
 

@@ -183,18 +183,21 @@ def fingerprint_of_this_queueing() -> str:
 
 
 def _troubles(name: str) -> list[int]:
-    from ..kling_once.ledger.graphs import kept_files, times_failed  # noqa: PLC0415 - only when a node runs
-
     try:
         engine = host.open_engine()
-        database = engine.ledger().database
-        if not all(engine.store.has(*kept) for kept in kept_files(database, name)):
+        failed, kept = engine.ask(_outcomes(engine, name)).result()
+        if not all(engine.store.has(*file) for file in kept):
             note_event(name)
-        failed = times_failed(database, name)
     except KlingOnceError as error:
         logger.warning("The ledger cannot be read: %s", error)
         failed = -1
     return [failed, _events.get(name, 0)]
+
+
+async def _outcomes(engine: Engine, name: str) -> tuple[int, list[tuple[str, int]]]:
+    """Return how many attempts of a graph's jobs failed, and path and size of what they have kept."""
+    ledger = await engine.ledger()
+    return await ledger.times_failed(name), await ledger.kept_files(name)
 
 
 async def delivered(running: Running, outcome: Outcome) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from .host import KlingOnceFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from ..kling_once.jobs.engine import Engine
     from ..kling_once.jobs.progress import Progress
@@ -34,7 +34,6 @@ PHRASES = {
     "download": "downloading",
     "kept": "kept",
 }
-_LOOKING = ThreadPoolExecutor(1, "kling-once-estimate")
 
 
 class Status:
@@ -52,8 +51,9 @@ class Status:
     def hear(self, progress: Progress) -> None:
         """Take news, from whatever thread."""
         self.progress = progress
-        if progress.stage in {"submit", "wait", "settle"} and self._expected is None:
-            self._expected = _LOOKING.submit(self._look, progress.job_key)
+        is_sent = progress.stage in {"submit", "wait", "settle"}
+        if is_sent and self._expected is None and self.engine is not None:
+            self._expected = self.engine.ask(_expectation(self.engine, progress.job_key))
         if progress.task_id and self._accepted is None:
             self._accepted = time.monotonic()
 
@@ -104,12 +104,9 @@ class Status:
             return None
         return self._expected.result()
 
-    def _look(self, job_key: str) -> Expectation:
-        from ..kling_once.ledger.queries import expectation  # noqa: PLC0415 - only when a node runs
 
-        if self.engine is None:
-            raise RuntimeError("news came before the engine")
-        return expectation(self.engine.ledger().database, job_key)
+async def _expectation(engine: Engine, job_key: str) -> Expectation:
+    return await (await engine.ledger()).expectation(job_key)
 
 
 class Items(dict[int, Status]):

@@ -68,7 +68,7 @@ class FetchTask(io.ComfyNode):
     @explained
     async def execute(cls, **inputs: Any) -> Any:
         """Run the node."""
-        from ..kling_once.jobs.adopting import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
+        from ..kling_once.jobs.recovery import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
         from ..kling_once.order import Service  # noqa: PLC0415 - likewise
 
         running = Running.of(cls)
@@ -79,7 +79,7 @@ class FetchTask(io.ComfyNode):
             profile=text(inputs, "profile"),
             project=text(inputs, "project"),
             by_external_id=inputs.get("by") == "external_task_id",
-            kept_only=off_text(service),
+            kept_only=bool(off_text(service)),
         )
         outcome = await running.follow(lambda engine, listen: engine.fetch(wanted, listen))
         return await delivered(running, outcome)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from ..errors import vendor_text
-from .limits import Mode, Model, Orientation
+from .motion_control import MotionControl
 
 
 class TaskStatus(StrEnum):
@@ -174,35 +174,15 @@ class CreateRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model_name: Model = Model.V2_6
-    prompt: str = ""
+    motion: MotionControl
     image_url: str = Field(repr=False)
     video_url: str = Field(repr=False)
-    element_id: str = ""
-    """Digits, as text: ids exceed 2**53."""
-    keep_original_sound: bool = True
-    character_orientation: Orientation
-    mode: Mode
-    watermark: bool = False
     callback_url: str = Field(default="", repr=False)
     external_task_id: str = ""
 
     def wire(self) -> dict[str, Any]:
         """Return the documented JSON object; optional fields at their defaults are left out."""
-        body: dict[str, Any] = {
-            "model_name": self.model_name.value,
-            "image_url": self.image_url,
-            "video_url": self.video_url,
-            "keep_original_sound": "yes" if self.keep_original_sound else "no",
-            "character_orientation": self.character_orientation.value,
-            "mode": self.mode.value,
-        }
-        if self.prompt:
-            body["prompt"] = self.prompt
-        if self.element_id:
-            body["element_list"] = [{"element_id": int(self.element_id)}]
-        if self.watermark:
-            body["watermark_info"] = {"enabled": True}
+        body = {"image_url": self.image_url, "video_url": self.video_url} | self.motion.wire()
         if self.callback_url:
             body["callback_url"] = self.callback_url
         if self.external_task_id:

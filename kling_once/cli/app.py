@@ -1,4 +1,4 @@
-"""The command line: `kling-once`."""
+"""The commands of `kling-once`."""
 
 from __future__ import annotations
 
@@ -97,7 +97,12 @@ def settings_for_all(
 
 @contextmanager
 def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Engine]:
-    """Give an engine; every known error ends the program with one message and exit code 1."""
+    """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
+
+    Args:
+        as_json: whether the error is printed as JSON.
+        **overrides: settings that take precedence over the environment.
+    """
     engine: Engine | None = None
     try:
         engine = Engine(load_settings(**overrides))
@@ -200,11 +205,11 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List what the ledger knows, newest first."""
-    from ..ledger.queries import SHORTEST_KEY, history  # noqa: PLC0415 - for this command alone
+    from ..ledger.queries import SHORTEST_KEY  # noqa: PLC0415 - for this command alone
     from ..web.payloads import ATTEMPT_COLUMNS, attempt_payload  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
-        found = history(engine.ledger().database, since=moment_of(since), project=project)
+        found = engine.ask(_history(engine, moment_of(since), project)).result()
         payloads = [attempt_payload(row) for row in found]
         if as_json:
             print_json({"jobs": payloads})
@@ -292,15 +297,23 @@ def store_clean(
 @keys_app.command("allow")
 def keys_allow(as_json: JsonOption = False) -> None:
     """Print a code that lets ComfyUI's page change a key or a limit once from another machine."""
-    from ..ledger.notes import LIFETIME, allow_once  # noqa: PLC0415 - for this command alone
+    from ..ledger.notes import LIFETIME  # noqa: PLC0415 - for this command alone
 
     minutes = round(LIFETIME.total_seconds() / 60)
     with engine_and_errors(as_json=as_json) as engine:
-        code = allow_once(engine.ledger().database, engine.clock.now())
+        code = engine.ask(_pairing_code(engine)).result()
     if as_json:
         print_json({"code": code, "minutes": minutes})
     else:
         out.print(f"{code}\nGood once, for {minutes} minutes.", markup=False)
+
+
+async def _history(engine: Engine, since: datetime | None, project: str | None) -> list[dict[str, Any]]:
+    return await (await engine.ledger()).history(since=since, project=project)
+
+
+async def _pairing_code(engine: Engine) -> str:
+    return await (await engine.ledger()).allow_once()
 
 
 def main() -> None:
@@ -317,7 +330,11 @@ def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) 
 
 
 def _refuse_unwritable(out_path: Path, order: Order) -> None:
-    """Refuse an `--out` that leads nowhere or to an input, before anything is spent."""
+    """Check `--out` before anything is spent.
+
+    Raises:
+        SettingsError: its folder does not exist, or it would overwrite an input.
+    """
     if not os.path.isdir(out_path.absolute().parent):  # noqa: PTH112 - never raises
         raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
     inputs = [order.image, order.video.path if isinstance(order.video, VideoFile) else None]

@@ -75,7 +75,7 @@ def found_columns(kept: KeptFile, sidecar: Sidecar) -> dict[str, Any]:
     """Return a kept result that the ledger does not know."""
     return place_columns(kept) | {
         "task_id": sidecar.task_id,
-        "task_status": TaskStatus.SUCCEED,
+        "task_status": TaskStatus.SUCCEED.value,
         "seconds": sidecar.seconds,
         "units_estimated": sidecar.units_estimated,
         "units_charged": sidecar.units_charged,

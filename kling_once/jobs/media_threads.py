@@ -11,39 +11,35 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..media.types import Stop
-
 MOST_AT_ONCE: Final = 4
 
 Value = TypeVar("Value")
 
 
 class MediaThreads:
-    """A pool of its own for reading, measuring and conforming."""
+    """A pool for reading, measuring and conforming. A call whose caller is cancelled is told to stop."""
 
     def __init__(self) -> None:
         workers = max(2, min(MOST_AT_ONCE, os.cpu_count() or 1))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kling-once-media")
         self._closed = threading.Event()
 
-    async def run(
-        self, work: Callable[..., Value], *args: Any, stop: Stop | None = None, **kwargs: Any
-    ) -> Value:
-        """Return what `work` returns, from one of the threads.
+    async def run(self, work: Callable[..., Value], *args: Any) -> Value:
+        """Return what `work(*args, stop=...)` returns, from one of the threads.
 
-        It is called with a `stop` that holds also once nobody waits here any more: it makes room for others.
+        `stop()` turns true when the caller is cancelled or the pool is closed.
         """
-        let_go = threading.Event()
+        cancelled = threading.Event()
 
-        def stops() -> bool:
-            return let_go.is_set() or self._closed.is_set() or (stop is not None and stop())
+        def stop() -> bool:
+            return cancelled.is_set() or self._closed.is_set()
 
-        loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._pool, lambda: work(*args, stop=stops, **kwargs))
-        except asyncio.CancelledError:
-            let_go.set()
-            raise
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: work(*args, stop=stop)
+            )
+        finally:
+            cancelled.set()
 
     def close(self) -> None:
         """Begin nothing more; what runs is told to stop and not waited for."""

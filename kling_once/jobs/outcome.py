@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from ..api.models import Task
     from ..ledger.attempts import Attempt
     from ..ledger.job import JobLabel
 
@@ -75,3 +76,12 @@ class Outcome:
         if asked - delivered >= 1:
             line += " Kling found only that much usable motion, and does not refund the rest."
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Newest first; where `account_browse` is `own`, the ledger's alone."""
+
+    tasks: tuple[Task, ...]
+    is_last: bool
+    """Whether the account has no older ones; a full page does not tell."""

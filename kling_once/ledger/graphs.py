@@ -4,56 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from ..errors import LedgerError
-from .attempts import AttemptState, milliseconds
-from .tables import (
-    attempts,
-    graphs,
-    jobs,
-    workflows,
-)
+from .database import insert_ignoring, upsert
+from .tables import AttemptState, attempts, graphs, jobs, workflows
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ..order import Graph
-    from .database import Database
-
-logger = logging.getLogger(__name__)
 
 WITHOUT_VIDEO = (AttemptState.FAILED, AttemptState.EXPIRED, AttemptState.REJECTED)
 
 
-def remember_graph(database: Database, job_key: str, graph: Graph, now: datetime) -> None:
-    """Write down that a graph ordered a job; a ledger that refuses is logged, not raised."""
+def remember_graph(connection: sa.Connection, job_key: str, graph: Graph, now: datetime) -> None:
+    """Note that a graph ordered a job; its workflow takes the place of an earlier one."""
     text = "" if graph.workflow is None else json.dumps(graph.workflow, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
-    values = {"workflow": digest, "ordered_at": milliseconds(now)}
     same = sa.and_(graphs.c.signature == graph.signature, graphs.c.job_key == job_key)
-    try:
-        with database.write() as connection:
-            before = set(connection.execute(sa.select(graphs.c.workflow).where(same)).scalars()) - {digest}
-            if text:
-                connection.execute(
-                    sa.insert(workflows).prefix_with("OR IGNORE").values(digest=digest, text=text)
-                )
-            connection.execute(
-                sa.insert(graphs)
-                .prefix_with("OR REPLACE")
-                .values(signature=graph.signature, job_key=job_key, **values)
-            )
-            _drop_unused(connection, before)
-    except LedgerError as error:
-        logger.warning("The graph of job %s is not written down: %s", job_key[:10], error)
+    before = set(connection.execute(sa.select(graphs.c.workflow).where(same)).scalars()) - {digest}
+    if text:
+        insert_ignoring(connection, workflows, {"digest": digest, "text": text})
+    keys = {"signature": graph.signature, "job_key": job_key}
+    upsert(connection, graphs, keys | {"workflow": digest, "ordered_at": now})
+    _drop_unused(connection, before)
 
 
 def forget_workflows(connection: sa.Connection, job_key: str) -> None:
-    """Let go of the workflows that ordered a job, within a transaction."""
+    """Delete the workflows that ordered a job, unless another job has them too."""
     of_job = graphs.c.job_key == job_key
     before = set(connection.execute(sa.select(graphs.c.workflow).where(of_job)).scalars())
     connection.execute(sa.update(graphs).where(of_job).values(workflow=""))
@@ -68,7 +48,7 @@ def _drop_unused(connection: sa.Connection, digests: set[str]) -> None:
         connection.execute(sa.delete(workflows).where(unused))
 
 
-def workflow_of(database: Database, job_key: str) -> Any:
+def workflow_of(connection: sa.Connection, job_key: str) -> Any:
     """Return the newest workflow that ordered a job, None when none is known."""
     query = (
         sa.select(workflows.c.text)
@@ -77,40 +57,35 @@ def workflow_of(database: Database, job_key: str) -> Any:
         .order_by(graphs.c.ordered_at.desc())
         .limit(1)
     )
-    with database.read() as connection:
-        text = connection.execute(query).scalar_one_or_none()
+    text = connection.execute(query).scalar_one_or_none()
     return None if text is None else json.loads(text)
 
 
-def times_failed(database: Database, signature: str) -> int:
+def times_failed(connection: sa.Connection, signature: str) -> int:
     """Return how many attempts of a graph's jobs have ended without a video."""
-    states = [state.value for state in WITHOUT_VIDEO]
     query = (
         sa.select(sa.func.count())
         .select_from(graphs.join(attempts, attempts.c.job_key == graphs.c.job_key))
-        .where(graphs.c.signature == signature, attempts.c.state.in_(states))
+        .where(graphs.c.signature == signature, attempts.c.state.in_(WITHOUT_VIDEO))
     )
-    with database.read() as connection:
-        return int(connection.execute(query).scalar_one())
+    return int(connection.execute(query).scalar_one())
 
 
-def kept_files(database: Database, signature: str) -> list[tuple[str, int]]:
+def kept_files(connection: sa.Connection, signature: str) -> list[tuple[str, int]]:
     """Return path and size of every result that a graph's jobs have kept."""
     query = (
         sa.select(attempts.c.result_path, attempts.c.result_size_bytes)
         .select_from(graphs.join(attempts, attempts.c.job_key == graphs.c.job_key))
-        .where(graphs.c.signature == signature, attempts.c.state == AttemptState.KEPT.value)
+        .where(graphs.c.signature == signature, attempts.c.state == AttemptState.KEPT)
     )
-    with database.read() as connection:
-        return [(row.result_path, row.result_size_bytes) for row in connection.execute(query)]
+    return [(row.result_path, row.result_size_bytes) for row in connection.execute(query)]
 
 
-def ordered_jobs(database: Database, signature: str) -> dict[str, str | None]:
+def ordered_jobs(connection: sa.Connection, signature: str) -> dict[str, str | None]:
     """Return every job that a graph has ordered, with its realm; None where none was ever begun for it."""
     query = (
         sa.select(graphs.c.job_key, jobs.c.realm)
         .select_from(graphs.outerjoin(jobs, jobs.c.job_key == graphs.c.job_key))
         .where(graphs.c.signature == signature)
     )
-    with database.read() as connection:
-        return {row.job_key: row.realm for row in connection.execute(query)}
+    return {row.job_key: row.realm for row in connection.execute(query)}

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .types import Stop
 
 ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC: cover art, which is not motion
+DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _READS_ANY_TAG = int(av.__version__.split(".")[0]) >= 19  # noqa: PLR2004 - PyAV's own version
 _ANY_TAG: dict[str, Any] = {} if _READS_ANY_TAG else {"metadata_errors": "ignore"}
 """A title that is no UTF-8 is no reason to refuse a clip; PyAV 19 agrees, and has no such argument."""
@@ -48,7 +49,7 @@ def unreadable(error: Exception, path: Path) -> MediaError | DiskFull:
     code = getattr(error, "errno", None)
     if isinstance(error, FileNotFoundError) or code == errno.ENOENT:
         return UnreadableMedia(f"{path.name} does not exist.", hint="Choose the file again.")
-    if code in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}:
+    if code in DISK_FULL:
         return DiskFull(f"The disk filled up while {path.name} was written.", hint="Free some space.")
     if isinstance(error, PermissionError):
         return UnreadableMedia(f"{path.name} may not be opened.", hint="Check the file's permissions.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +11,15 @@ from urllib.parse import urldefrag
 import numpy as np
 from blake3 import blake3
 
-from .container import check_stop, unreadable
+from .container import check_stop
 from .picture import PictureSource, rgb_pixels
 from .pixels import as_array, to_8_bit
+from .source import copy_file, read_pieces
 from .types import Frames, TrimWindow
 
 if TYPE_CHECKING:
     from .types import Stop
 
-_CHUNK_BYTES = 1 << 22
 _MICROSECONDS = 1_000_000
 
 
@@ -38,21 +39,56 @@ def clip_digest(path: Path, window: TrimWindow | None = None, *, stop: Stop | No
     """Return the digest of a clip's file bytes and of the part of it that is meant.
 
     The window counts in whole microseconds, so 0.1 and Fraction(1, 10) are the same; a window over
-    everything is no window. Raises `UnreadableMedia`, and `MediaStopped` when `stop` says so.
+    everything is no window.
+
+    Raises:
+        UnreadableMedia: The file cannot be opened or read.
+        InputChanged: The file was written meanwhile.
+        MediaStopped: `stop` said so.
     """
+    hasher = _clip_hasher(window)
+    for piece in read_pieces(Path(path), stop=stop):
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ClipCopy:
+    """A private copy of a clip, and what its bytes are."""
+
+    path: Path
+    clip_digest: str
+    """The same as `clip_digest` of the source and the window: part of the job key."""
+    file_digest: str
+    """blake3 of the bytes alone, 64 hexadecimal digits."""
+    size_bytes: int
+
+
+def copy_and_digest(
+    source: Path, target: Path, window: TrimWindow | None = None, *, stop: Stop | None = None
+) -> ClipCopy:
+    """Copy a clip to `target` (new, mode 0600) and digest it in the same pass: the source is opened once.
+
+    `target` is removed on failure.
+
+    Raises:
+        FileExistsError: `target` exists; it is left as it is.
+        UnreadableMedia: The source cannot be opened or read.
+        InputChanged: The source was written meanwhile.
+        DiskFull: There is no room for the copy.
+        MediaStopped: `stop` said so.
+    """
+    clip_hasher, file_hasher = _clip_hasher(window), blake3()
+    size_bytes = copy_file(Path(source), target, clip_hasher, file_hasher, stop=stop)
+    return ClipCopy(target, clip_hasher.hexdigest(), file_hasher.hexdigest(), size_bytes)
+
+
+def _clip_hasher(window: TrimWindow | None) -> blake3:
     window = window or TrimWindow()
     start, duration = (
         round(Fraction(value) * _MICROSECONDS) for value in (window.start_seconds, window.duration_seconds)
     )
-    hasher = blake3(f"clip {start} {duration}\n".encode())
-    try:
-        with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                check_stop(stop)
-                hasher.update(chunk)
-    except OSError as error:
-        raise unreadable(error, Path(path)) from error
-    return hasher.hexdigest()
+    return blake3(f"clip {start} {duration}\n".encode())
 
 
 def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:

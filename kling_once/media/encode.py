@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -19,6 +19,7 @@ from ..errors import UnreadableMedia
 from . import color as sws
 from .bounds import encoded_bytes
 from .container import check_stop
+from .picture import StoppableFile
 from .pixels import BATCH_AXES, as_array, to_8_bit
 from .sound import SoundFormat, waveform, waveform_chunks
 from .types import EncodedPicture, Frames
@@ -88,21 +89,10 @@ def _told(quality: int, before: tuple[int, int], after: tuple[int, int]) -> tupl
     return (f"Scaled from {sizes} to stay under the size limit.", saved)
 
 
-class _Watched(io.BytesIO):
-    """Memory whose writing ends when asked to; Pillow encodes as it writes, piece by piece."""
-
-    def __init__(self, stop: Stop | None) -> None:
-        super().__init__()
-        self._stop = stop
-
-    def write(self, data: Any, /) -> int:
-        check_stop(self._stop)
-        return super().write(data)
-
-
 def _saved(image: Image.Image, form: str, stop: Stop | None, **options: int) -> bytes:
-    buffer = _Watched(stop)
-    image.save(buffer, form, icc_profile=image.info.get("icc_profile"), **options)
+    buffer = io.BytesIO()
+    target = cast("BinaryIO", StoppableFile(buffer, stop))
+    image.save(target, form, icc_profile=image.info.get("icc_profile"), **options)
     return buffer.getvalue()
 
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
-from ..errors import UnreadableMedia
+from ..errors import InputChanged, UnreadableMedia
 from .picture import rgb_pixels
+from .source import changed, copy_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .types import Stop
 
 ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
@@ -47,6 +50,28 @@ class FrameFolder:
     def folder(self) -> Path:
         """Return where the frames lie."""
         return self._paths[0].parent
+
+    def copy_to(self, folder: Path, *, stop: Stop | None = None) -> FrameFolder:
+        """Copy the pictures into an existing folder under their own names, reading each once.
+
+        Copies that were made are left there on failure.
+
+        Returns:
+            The same frames, read from the copies.
+
+        Raises:
+            UnreadableMedia: A picture cannot be opened or read.
+            InputChanged: A picture was written meanwhile.
+            DiskFull: There is no room for the copies.
+            MediaStopped: `stop` said so.
+        """
+        copies = tuple(folder / path.name for path in self._paths)
+        for path, copy in zip(self._paths, copies, strict=True):
+            try:
+                copy_file(path, copy, stop=stop)
+            except InputChanged as error:
+                raise changed(self.folder.name) from error
+        return FrameFolder(copies, self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]

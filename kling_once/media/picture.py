@@ -7,8 +7,9 @@ import struct
 import threading
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -16,13 +17,24 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..errors import MediaError, UnreadableMedia
 from .container import check_stop
 from .pixels import flatten_alpha, frame_array, to_8_bit
+from .source import open_unchanging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .types import Stop
 
-PictureSource: TypeAlias = Path | bytes | Any
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """A picture file that was read into memory."""
+
+    name: str
+    """The file's name, for messages."""
+    data: bytes = field(repr=False)
+
+
+PictureSource: TypeAlias = Path | bytes | PictureFile | Any
 """A file, its bytes, or a picture as (H, W, C) or (1, H, W, C) float32 in 0..1, tensor or array."""
 
 ORIENTATION_TAG = 0x0112
@@ -36,12 +48,14 @@ _DAMAGED = (
 
 
 def is_file(source: PictureSource) -> bool:
-    """Whether `source` is a path or a file's bytes rather than a tensor."""
-    return isinstance(source, Path | str | bytes | bytearray | memoryview)
+    """Tell whether `source` is a path or a file's bytes rather than a tensor."""
+    return isinstance(source, Path | str | PictureFile | bytes | bytearray | memoryview)
 
 
 def file_bytes(source: PictureSource) -> bytes:
     """Return the bytes of a picture file. Raises `UnreadableMedia`."""
+    if isinstance(source, PictureFile):
+        return source.data
     if not isinstance(source, Path | str):
         return bytes(source)
     try:
@@ -54,7 +68,23 @@ def file_bytes(source: PictureSource) -> bytes:
 
 def name_of(source: PictureSource) -> str:
     """Return what to call the source in a message."""
+    if isinstance(source, PictureFile):
+        return source.name
     return Path(source).name if isinstance(source, Path | str) else "The picture"
+
+
+def read_picture(path: Path, *, stop: Stop | None = None) -> PictureFile:
+    """Read a picture file into memory, opened once; a file that is no picture is not read to its end.
+
+    Raises:
+        UnreadableMedia: The file cannot be opened, or is no picture by its header.
+        InputChanged: The file was written meanwhile.
+        MediaStopped: `stop` said so.
+    """
+    with _translated(path.name), open_unchanging(path) as file:
+        _identified(file, stop)
+        file.seek(0)
+        return PictureFile(path.name, cast("BinaryIO", StoppableFile(file, stop)).read())
 
 
 @contextmanager
@@ -63,11 +93,15 @@ def open_picture(source: PictureSource, stop: Stop | None = None) -> Iterator[Im
 
     Raises `MediaStopped` when `stop` says so.
     """
-    name = name_of(source)
+    with _translated(name_of(source)), _file(source) as file, _identified(file, stop) as image:
+        image.load()
+        yield image
+
+
+@contextmanager
+def _translated(name: str) -> Iterator[None]:
     try:
-        with _file(source, stop) as file, _identified(file) as image:
-            image.load()
-            yield image
+        yield
     except MediaError:
         raise
     except FileNotFoundError as error:
@@ -111,29 +145,41 @@ def rgb_of(image: Image.Image, stop: Stop | None = None) -> np.ndarray:
     return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
 
 
-class _Watched(io.BufferedReader):
-    """A file whose reading ends when asked to; Pillow decodes as it reads, piece by piece."""
+class StoppableFile:
+    """A binary file whose reads and writes raise `MediaStopped` once `stop` says so.
 
-    def __init__(self, raw: io.RawIOBase, stop: Stop | None) -> None:
-        super().__init__(raw)
+    Pillow reads and writes piece by piece, so this ends its decoding and encoding too.
+    """
+
+    def __init__(self, file: BinaryIO, stop: Stop | None) -> None:
+        self._file = file
         self._stop = stop
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to `size` bytes, all for -1."""
         check_stop(self._stop)
-        return super().read(size)
+        return self._file.read(size)
+
+    def write(self, data: Any, /) -> int:
+        """Write all of `data` and return its length in bytes."""
+        check_stop(self._stop)
+        return self._file.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
-def _file(source: PictureSource, stop: Stop | None) -> _Watched:
+def _file(source: PictureSource) -> BinaryIO:
     if isinstance(source, Path | str):
-        return _Watched(io.FileIO(source), stop)
-    return _Watched(cast("io.RawIOBase", io.BytesIO(bytes(source))), stop)
+        return Path(source).open("rb")
+    return io.BytesIO(file_bytes(source))
 
 
-def _identified(file: _Watched) -> Image.Image:
+def _identified(file: BinaryIO, stop: Stop | None) -> Image.Image:
     # Pillow warns from 89 million pixels on and refuses from 178 million; a 12000 x 9000 scan is no bomb.
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file)
+        return Image.open(cast("BinaryIO", StoppableFile(file, stop)))
 
 
 def _eight_bit_grey(image: Image.Image) -> Image.Image:

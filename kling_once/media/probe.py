@@ -27,7 +27,7 @@ from .container import (
     tick,
 )
 from .geometry import Turn, turn_of
-from .picture import ORIENTATION_TAG, open_picture
+from .picture import ORIENTATION_TAG, PictureFile, file_bytes, open_picture
 from .timeline import Timeline
 from .types import ClipFacts, PictureFacts, SoundFacts
 
@@ -49,12 +49,12 @@ _MAY_END_EARLY_SECONDS = 1.0
 _STOP_EVERY = 64  # packets
 
 
-def probe_picture(source: Path | bytes, *, stop: Stop | None = None) -> PictureFacts:
+def probe_picture(source: Path | bytes | PictureFile, *, stop: Stop | None = None) -> PictureFacts:
     """Measure a picture file; all of its first frame is decoded, so damage shows.
 
     Raises `UnreadableMedia` for anything that is not an intact picture, `MediaStopped`.
     """
-    size_bytes = len(source) if isinstance(source, bytes) else _file_size(Path(source))
+    size_bytes = _file_size(source) if isinstance(source, Path | str) else len(file_bytes(source))
     with open_picture(source, stop) as image:
         orientation = int(image.getexif().get(ORIENTATION_TAG) or 1)
         orientation = orientation if orientation in range(1, 9) else 1
@@ -73,19 +73,20 @@ def probe_picture(source: Path | bytes, *, stop: Stop | None = None) -> PictureF
         )
 
 
-def _bit_depth(source: Path | bytes, mode: str) -> int:
+def _bit_depth(source: Path | bytes | PictureFile, mode: str) -> int:
     """Return the bits per channel; Pillow shows 16-bit colour as 8-bit, a PNG's header does not."""
-    if isinstance(source, bytes):
-        head = source[:_PNG_HEAD_BYTES]
-    else:
+    if isinstance(source, Path | str):
         with Path(source).open("rb") as file:
             head = file.read(_PNG_HEAD_BYTES)
+    else:
+        head = file_bytes(source)[:_PNG_HEAD_BYTES]
     if head.startswith(b"\x89PNG") and len(head) == _PNG_HEAD_BYTES:
         return head[-1]
     return 1 if mode == "1" else 16 if mode.startswith("I") else 8
 
 
-def _file_size(path: Path) -> int:
+def _file_size(path: Path | str) -> int:
+    path = Path(path)
     status = file_status(path)
     if S_ISDIR(status.st_mode):
         raise UnreadableMedia(f"{path} is a folder, not a picture.", hint="Choose a JPEG or PNG file.")

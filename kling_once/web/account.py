@@ -8,8 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KlingOnceError
-from ..jobs.adopting import Wanted
-from ..ledger.queries import known_tasks
+from ..jobs.recovery import Wanted
 from .jobs import note_end
 from .payloads import task_payload
 from .refusals import json_answer
@@ -38,7 +37,7 @@ async def account(asked: Asked) -> web.Response:
             "page": wanted.page,
             "page_size": wanted.page_size,
             "browse": asked.engine.settings.account_browse,
-            "tasks": await asyncio.to_thread(_tasks, asked, listed.tasks),
+            "tasks": await _tasks(asked, listed.tasks),
             "is_last": listed.is_last,
         }
     )
@@ -55,7 +54,7 @@ async def adopt(asked: Asked) -> web.Response:
         service=values.service,
         profile=values.profile,
         project=values.project,
-        kept_only=asked.place.off_text(values.service),
+        kept_only=bool(asked.place.off_text(values.service)),
     )
 
     def hear(news: Progress) -> None:
@@ -85,6 +84,7 @@ def _raise_early_end(future: Future[Any]) -> None:
         raise error
 
 
-def _tasks(asked: Asked, tasks: Any) -> list[dict[str, Any]]:
-    known = known_tasks(asked.engine.ledger().database, [task.task_id for task in tasks])
+async def _tasks(asked: Asked, tasks: Any) -> list[dict[str, Any]]:
+    ledger = await asked.engine.ledger()
+    known = await ledger.known_tasks([task.task_id for task in tasks])
     return [task_payload(task) | {"job_key": known.get(task.task_id)} for task in tasks]

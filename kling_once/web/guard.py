@@ -16,7 +16,6 @@ from pydantic import BaseModel, ValidationError
 
 from ..accounts.keyring import ENVIRONMENT_NAMES
 from ..errors import KlingOnceError, SubmissionsHeld
-from ..ledger.notes import spend
 from .refusals import (
     Refused,
     error_answer,
@@ -105,8 +104,7 @@ def guarded(endpoint: Endpoint, handler: Handler, place: Place) -> Callable[[web
 async def _require_code(engine: Engine, values: Any) -> None:
     if not values.code:
         raise not_local()
-    database = (await asyncio.to_thread(engine.ledger)).database
-    if not await asyncio.to_thread(spend, database, values.code, engine.clock.now()):
+    if not await (await engine.ledger()).redeem(values.code):
         raise Refused(
             HTTPStatus.FORBIDDEN,
             "The one-time code is wrong, used or older than 10 minutes.",

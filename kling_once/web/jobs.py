@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,21 +12,15 @@ from aiohttp import web
 
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
-from ..jobs.forget import forget as forget_job
 from ..jobs.pictures import picture_path, poster_of
+from ..jobs.recovery import forget as forget_job
 from ..ledger.decision import (
     RETRY_HINT,
     Serve,
     is_input_failure,
     next_step,
 )
-from ..ledger.graphs import workflow_of
-from ..ledger.queries import (
-    Page,
-    list_jobs,
-    pace_of,
-    usual_seconds,
-)
+from ..ledger.queries import Page, usual_seconds
 from ..order import service_of
 from .payloads import error_payload, moment_text, number_of
 from .refusals import json_answer
@@ -38,6 +32,7 @@ if TYPE_CHECKING:
     from ..jobs.engine import Engine
     from ..jobs.outcome import Outcome
     from ..jobs.progress import Progress
+    from ..jobs.results import ResultStore
     from ..ledger.attempts import Attempt
     from .guard import Asked
 
@@ -54,23 +49,23 @@ async def jobs(asked: Asked) -> web.Response:
     """Answer a page of the list."""
     wanted = asked.values
     page = Page(wanted.offset, wanted.limit, wanted.search, wanted.shown)
-    total, found = await asyncio.to_thread(_listed, asked, page)
+    total, found = await _listed(asked, page)
     return json_answer({"total": total, "offset": wanted.offset, "jobs": [job for job, _row in found]})
 
 
 async def job(asked: Asked) -> web.Response:
     """Answer one job."""
-    _total, found = await asyncio.to_thread(_listed, asked, Page(job_key=asked.job_key))
+    _total, found = await _listed(asked, Page(job_key=asked.job_key))
     if not found:
         raise _unknown(asked.job_key)
     payload, row = found[0]
-    known = await asyncio.to_thread(asked.engine.ledger().attempts_of, asked.job_key)
+    known = await (await asked.engine.ledger()).attempts_of(asked.job_key)
     return json_answer(detail_payload(payload, row, known))
 
 
 async def job_workflow(asked: Asked) -> web.Response:
     """Answer the workflow that ordered a job."""
-    workflow = await asyncio.to_thread(lambda: workflow_of(asked.engine.ledger().database, asked.job_key))
+    workflow = await (await asked.engine.ledger()).workflow_of(asked.job_key)
     if workflow is None:
         raise ResultGone("No workflow is known for this job.")
     return json_answer({"workflow": workflow})
@@ -86,20 +81,20 @@ async def job_picture(asked: Asked) -> web.StreamResponse:
 
 async def job_poster(asked: Asked) -> web.StreamResponse:
     """Answer the first frame of a kept video."""
-    data = await asyncio.to_thread(lambda: poster_of(_video_path(asked)))
+    data = await asyncio.to_thread(poster_of, await _video_path(asked))
     return web.Response(body=data, content_type="image/jpeg", headers=PICTURE_HEADERS)
 
 
 async def job_video(asked: Asked) -> web.StreamResponse:
     """Answer a kept video; parts of it where the player asks for them."""
-    path = await asyncio.to_thread(_video_path, asked)
+    path = await _video_path(asked)
     headers = {"X-Content-Type-Options": "nosniff", "Content-Type": "video/mp4"}
     return web.FileResponse(path, headers=headers)
 
 
 async def collect(asked: Asked) -> web.Response:
     """Begin to collect a job; the page hears how it goes."""
-    await asyncio.to_thread(_require_collectable, asked)
+    await _require_collectable(asked)
     key, engine = asked.job_key, asked.engine
     _troubles.pop(key, None)
     engine.collect(key).add_done_callback(partial(note_end, engine, key))
@@ -109,15 +104,8 @@ async def collect(asked: Asked) -> web.Response:
 async def forget(asked: Asked) -> web.Response:
     """Hide a job."""
     engine = asked.engine
-    deleted = await asyncio.to_thread(
-        lambda: forget_job(
-            engine.ledger().database,
-            engine.store,
-            asked.job_key,
-            engine.clock.now(),
-            delete_file=asked.values.delete_file,
-        )
-    )
+    ledger, delete_file = await engine.ledger(), asked.values.delete_file
+    deleted = await forget_job(ledger, engine.store, asked.job_key, delete_file=delete_file)
     engine.watchers.tell(asked.job_key, "forgotten")
     return json_answer({"job_key": asked.job_key, "deleted": deleted})
 
@@ -134,12 +122,25 @@ def note_end(engine: Engine, key: str, ended: Future[Outcome]) -> None:
         logger.error("Collecting job %s failed.", key[:10], exc_info=error)
 
 
-def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], dict[str, Any]]]]:
+async def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], dict[str, Any]]]]:
+    ledger, under_way = await asked.engine.ledger(), asked.engine.under_way()
+    total, rows = await ledger.list_jobs(page)
+    kinds = {_kind(row) for row in rows if row["job_key"] in under_way}
+    paces = {kind: await ledger.pace_of(*kind) for kind in kinds}
+    return total, await asyncio.to_thread(_payloads, asked, rows, under_way, paces)
+
+
+def _kind(row: dict[str, Any]) -> tuple[str, str, str]:
+    return row["service"], row["model"], row["mode"]
+
+
+def _payloads(
+    asked: Asked,
+    rows: list[dict[str, Any]],
+    under_way: dict[str, Progress],
+    paces: dict[tuple[str, str, str], float | None],
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     engine, output = asked.engine, asked.place.output_folder()
-    database = engine.ledger().database
-    under_way = engine.under_way()
-    pace = cache(partial(pace_of, database))
-    total, rows = list_jobs(database, page)
     found = []
     for row in rows:
         key = row["job_key"]
@@ -148,37 +149,38 @@ def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], d
         payload = job_payload(
             row,
             progress=progress,
-            usual_seconds=usual_seconds(pace(row["service"], row["model"], row["mode"]), row["seconds"])
-            if progress
-            else None,
+            usual_seconds=usual_seconds(paces[_kind(row)], row["seconds"]) if progress else None,
             trouble=None if is_here or progress else _troubles.get(key),
             place=viewed_as(engine.store.path(row["result_path"]), output) if is_here else None,
             has_file=is_here,
             has_picture=picture_path(engine.settings.home, key).is_file(),
         )
         found.append((payload, row))
-    return total, found
+    return found
 
 
-def _video_path(asked: Asked) -> Path:
-    engine = asked.engine
-    root = engine.store.root.resolve()
-    for attempt in reversed(engine.ledger().attempts_of(asked.job_key)):
+async def _video_path(asked: Asked) -> Path:
+    known = await (await asked.engine.ledger()).attempts_of(asked.job_key)
+    return await asyncio.to_thread(_newest_video, asked.engine.store, known)
+
+
+def _newest_video(store: ResultStore, known: list[Attempt]) -> Path:
+    root = store.root.resolve()
+    for attempt in reversed(known):
         if attempt.result_path:
-            path = engine.store.path(attempt.result_path).resolve()
+            path = store.path(attempt.result_path).resolve()
             if path.is_relative_to(root) and path.is_file():
                 return path
     raise ResultGone("The video is not here.", hint="Collect the job to fetch it again, while Kling has it.")
 
 
-def _require_collectable(asked: Asked) -> None:
-    engine = asked.engine
-    known = engine.ledger().attempts_of(asked.job_key)
+async def _require_collectable(asked: Asked) -> None:
+    known = await (await asked.engine.ledger()).attempts_of(asked.job_key)
     if not known:
         raise _unknown(asked.job_key)
     step = next_step(known, again=False)
-    is_here = isinstance(step, Serve) and engine.store.has(
-        step.attempt.result_path, step.attempt.result_size_bytes
+    is_here = isinstance(step, Serve) and await asyncio.to_thread(
+        asked.engine.store.has, step.attempt.result_path, step.attempt.result_size_bytes
     )
     if not is_here:
         asked.require_service(service_of(known[-1].realm))
@@ -205,6 +207,7 @@ PLAIN: Final = (
     "external_id",
     "currency",
     "reason",
+    "adopted",
 )
 AMOUNTS: Final = ("seconds", "units_estimated", "units_charged", "cash_charged", "result_seconds")
 MOMENTS: Final = ("started_at", "submitted_at", "ended_at")
@@ -283,7 +286,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "state": attempt.state.value,
         "task_id": attempt.task_id,
         "external_id": attempt.external_id,
-        "started_at": attempt.created_at.isoformat(timespec="seconds"),
+        "started_at": moment_text(attempt.created_at),
         "units_charged": number_of(attempt.units_charged),
         "reason": attempt.reason,
     }

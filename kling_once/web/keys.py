@@ -15,7 +15,6 @@ from ..accounts.keyring import (
     save_key,
 )
 from ..errors import LedgerError
-from ..ledger.queries import unfinished_tasks
 from ..order import Service
 from .payloads import number_of
 from .refusals import json_answer
@@ -36,7 +35,7 @@ PACKS_SPAN = timedelta(days=30)
 async def keys(asked: Asked) -> web.Response:
     """Answer which profiles have a key."""
     states = await asyncio.to_thread(key_states, asked.engine.settings)
-    unfinished = await asyncio.to_thread(_unfinished, asked)
+    unfinished = await _unfinished(asked)
     return json_answer(keys_payload(states, unfinished, may_change=asked.looks_local))
 
 
@@ -51,7 +50,7 @@ async def save(asked: Asked) -> web.Response:
     )
     work = partial(save_key, asked.engine.settings, values.profile, key, replace=values.replace)
     saved = await asyncio.to_thread(work)
-    return json_answer(key_payload(saved, await asyncio.to_thread(_unfinished, asked)))
+    return json_answer(key_payload(saved, await _unfinished(asked)))
 
 
 async def try_key(asked: Asked) -> web.Response:
@@ -67,9 +66,9 @@ async def forget(asked: Asked) -> web.Response:
     return await keys(asked)
 
 
-def _unfinished(asked: Asked) -> dict[str, int]:
+async def _unfinished(asked: Asked) -> dict[str, int]:
     try:
-        return unfinished_tasks(asked.engine.ledger().database)
+        return await (await asked.engine.ledger()).unfinished_tasks()
     except LedgerError:  # keys lie in a file of their own
         return {}
 

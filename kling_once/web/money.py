@@ -13,10 +13,7 @@ from aiohttp import web
 
 from ..errors import SettingsError
 from ..files import write_file
-from ..ledger.budgets import totals as sums
 from ..ledger.database import package_version
-from ..ledger.notes import held_since, hold, release
-from ..ledger.queries import history
 from ..settings import config_folder, is_from_environment
 from .payloads import ATTEMPT_COLUMNS, attempt_payload, number_of
 from .refusals import json_answer
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
-    from ..jobs.engine import Engine
     from ..ledger.budgets import Sum, TotalsRow
     from ..settings import Settings
     from .guard import Asked
@@ -37,38 +33,33 @@ HOLD_CHANGED = "hold"
 
 async def status(asked: Asked) -> web.Response:
     """Answer what the page shows around the list."""
-    return json_answer(await asyncio.to_thread(_status, asked))
+    return json_answer(await _status(asked))
 
 
 async def switch_hold(asked: Asked) -> web.Response:
     """Switch live submissions off, or on again."""
-    engine, held = asked.engine, asked.values.held
-
-    def change() -> None:
-        database = engine.ledger().database
-        if held:
-            hold(database, engine.clock.now())
-        else:
-            release(database)
-
-    await asyncio.to_thread(change)
-    engine.watchers.tell("", HOLD_CHANGED)
-    return json_answer(await asyncio.to_thread(_status, asked))
+    ledger = await asked.engine.ledger()
+    if asked.values.held:
+        await ledger.hold()
+    else:
+        await ledger.release_hold()
+    asked.engine.watchers.tell("", HOLD_CHANGED)
+    return json_answer(await _status(asked))
 
 
 async def totals(asked: Asked) -> web.Response:
     """Answer what was spent."""
-    return json_answer(totals_payload(await asyncio.to_thread(_sums, asked.engine)))
+    return json_answer(totals_payload(await (await asked.engine.ledger()).totals()))
 
 
 async def totals_csv(asked: Asked) -> web.Response:
     """Answer what was spent as a file."""
-    return _csv(totals_text(await asyncio.to_thread(_sums, asked.engine)), "kling-once-totals.csv")
+    return _csv(totals_text(await (await asked.engine.ledger()).totals()), "kling-once-totals.csv")
 
 
 async def history_csv(asked: Asked) -> web.Response:
     """Answer every attempt as a file."""
-    rows = await asyncio.to_thread(lambda: history(asked.engine.ledger().database))
+    rows = await (await asked.engine.ledger()).history()
     return _csv(history_text(rows), "kling-once-history.csv")
 
 
@@ -85,9 +76,9 @@ async def limits(asked: Asked) -> web.Response:
     return json_answer(limits_payload(settings))
 
 
-def _status(asked: Asked) -> dict[str, Any]:
+async def _status(asked: Asked) -> dict[str, Any]:
     engine = asked.engine
-    since = held_since(engine.ledger().database)
+    since = await (await engine.ledger()).held_since()
     return {
         "version": package_version(),
         "held_since": since.isoformat(timespec="seconds") if since else None,
@@ -95,10 +86,6 @@ def _status(asked: Asked) -> dict[str, Any]:
         "account_browse": engine.settings.account_browse,
         "limits": limits_payload(engine.settings),
     }
-
-
-def _sums(engine: Engine) -> Any:
-    return sums(engine.ledger().database, engine.clock.now())
 
 
 def _csv(text: str, name: str) -> web.Response:

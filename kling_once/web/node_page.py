@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KlingOnceError
-from ..jobs.connections import has_host
+from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
 from ..ledger.decision import Serve, next_step
-from ..ledger.graphs import ordered_jobs
 from ..media.probe import probe_clip
 from ..order import (
     MotionControl,
@@ -68,7 +67,7 @@ async def node(asked: Asked) -> web.Response:
         origin = await asyncio.to_thread(asked.engine.accounts.origin, reading.service, reading.profile)
         signature = await asyncio.to_thread(asked.place.signature, prompt, node_id)
         realm = realm_of(reading.service, origin)
-        payload["paid"] = await asyncio.to_thread(_is_paid, asked, signature, realm)
+        payload["paid"] = await _is_paid(asked, signature, realm)
         payload |= await _priced(asked, reading, origin, china=realm == "china")
     except KlingOnceError as error:
         payload["trouble"] = str(error)
@@ -161,14 +160,16 @@ def _seconds(clip: Path, _moment: tuple[int, int]) -> float | None:
         return None
 
 
-def _is_paid(asked: Asked, signature: str, realm: str) -> bool:
+async def _is_paid(asked: Asked, signature: str, realm: str) -> bool:
     """Tell whether everything that this graph has ordered of a realm is kept, and its files are here."""
-    ledger, store = asked.engine.ledger(), asked.engine.store
-
-    def is_kept(job_key: str) -> bool:
-        step = next_step(ledger.attempts_of(job_key), again=False)
-        return isinstance(step, Serve) and store.has(step.attempt.result_path, step.attempt.result_size_bytes)
-
-    ordered = ordered_jobs(ledger.database, signature).items()
-    counting = [job_key for job_key, of in ordered if of in {None, realm}]
-    return bool(counting) and all(map(is_kept, counting))
+    ledger, store = await asked.engine.ledger(), asked.engine.store
+    ordered = await ledger.ordered_jobs(signature)
+    counting = [job_key for job_key, of in ordered.items() if of in {None, realm}]
+    for job_key in counting:
+        step = next_step(await ledger.attempts_of(job_key), again=False)
+        if not isinstance(step, Serve):
+            return False
+        kept = step.attempt.result_path, step.attempt.result_size_bytes
+        if not await asyncio.to_thread(store.has, *kept):
+            return False
+    return bool(counting)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ApiError, InputRefused, KlingOnceError
-from ..ledger.attempts import moment_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from decimal import Decimal
 
     from ..api.models import Task
@@ -42,14 +42,13 @@ ATTEMPT_COLUMNS: Final = (
 """What a list of attempts shows; never a link or a prompt."""
 
 
-def number_of(amount: Decimal | str | None) -> float | None:
-    """Return an amount, also as the ledger writes it, as JSON's number."""
+def number_of(amount: Decimal | None) -> float | None:
+    """Return an amount as JSON's number."""
     return None if amount is None else float(amount)
 
 
-def moment_text(milliseconds: int | None) -> str | None:
-    """Return a moment that the ledger has written as ISO 8601."""
-    moment = moment_of(milliseconds)
+def moment_text(moment: datetime | None) -> str | None:
+    """Return a moment as ISO 8601."""
     return moment.isoformat(timespec="seconds") if moment else None
 
 
@@ -117,7 +116,7 @@ def task_payload(task: Task) -> dict[str, Any]:
         "external_task_id": task.task_info.external_task_id or None,
         "status": task.task_status,
         "reason": task.task_status_msg or None,
-        "created_at": task.created_at.isoformat(timespec="seconds") if task.created_at else None,
+        "created_at": moment_text(task.created_at),
         "duration_seconds": number_of(video.duration) if video else None,
         "units": number_of(task.final_unit_deduction),
     }

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from kling_once.api.models import CreateRequest, Task, TaskStatus
+from kling_once.api.models import Task, TaskStatus
+from tests.create_request import create_request
 
 DOCUMENTED = {
     "task_id": "811461243664102693",
@@ -162,22 +163,20 @@ def test_no_representation_shows_a_result_link() -> None:
 
 
 def test_no_representation_of_a_create_shows_image_clip_or_callback() -> None:
-    request = CreateRequest.model_validate(
-        {
-            "image_url": "QUJD",
-            "video_url": "https://clips.example/signed?sig=1",
-            "callback_url": "https://back.example/secret-path",
-            "character_orientation": "video",
-            "mode": "std",
-        }
+    request = create_request(
+        image_url="QUJD",
+        video_url="https://clips.example/signed?sig=1",
+        callback_url="https://back.example/secret-path",
+        character_orientation="video",
+        mode="std",
     )
     assert "example" not in repr(request)
     assert "QUJD" not in repr(request)
 
 
 def test_optional_fields_at_their_defaults_are_left_out_of_a_create() -> None:
-    request = CreateRequest.model_validate(
-        {"image_url": "QUJD", "video_url": "https://x/y", "character_orientation": "image", "mode": "pro"}
+    request = create_request(
+        image_url="QUJD", video_url="https://x/y", character_orientation="image", mode="pro"
     )
     assert request.wire() == {
         "model_name": "kling-v2-6",

@@ -16,7 +16,7 @@ from kling_once.errors import (
     NeverSent,
     UnreadableAnswer,
 )
-from kling_once.jobs.polling import wait_for_end
+from kling_once.jobs.wait import wait_for_end
 
 
 class Told:

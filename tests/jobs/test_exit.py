@@ -17,9 +17,9 @@ pytestmark = pytest.mark.process
 ENDS_WITH_A_CREATE_ON_THE_WIRE = """
 import sys, threading
 from pathlib import Path
-from kling_once.jobs.job import Order, Spender, VideoFile
+from kling_once.order import Order, Spender, VideoFile
 from kling_once.jobs.progress import Stage
-from kling_once.jobs.shared_engine import shared_engine
+from kling_once.jobs.engine import shared_engine
 
 picture, clip, results = map(Path, sys.argv[1:])
 sent = threading.Event()

@@ -17,6 +17,8 @@ import httpx
 import pytest
 from aiohttp import web
 
+from tests.open_ledger import ask_ledger
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -155,8 +157,7 @@ def served(serve: Callable[..., Served], sandbox: Any) -> Served:
 @pytest.fixture
 def code_of() -> Callable[[Served], str]:
     """Return what `kling-once keys allow` would print."""
-    allow = part("kling_once.ledger.notes").allow_once
-    return lambda served: allow(served.engine.ledger().database, served.engine.clock.now())
+    return lambda served: ask_ledger(served.engine, lambda ledger: ledger.allow_once())
 
 
 def graph_of(**inputs: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_a_task_of_another_machine_is_adopted_and_kept(
         lambda: next((job for job in other.get("/jobs").json()["jobs"] if job["state"] == "kept"), None),
         "the task is kept",
     )
-    assert (job["task_id"], job["project"]) == (task["task_id"], "found")
+    assert (job["task_id"], job["project"], job["adopted"]) == (task["task_id"], "found", True)
 
 
 def test_browsing_own_shows_and_fetches_the_ledgers_tasks_alone(
