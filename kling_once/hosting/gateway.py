@@ -210,14 +210,6 @@ class Gateway(MediaHost):
         """
         await self._callbacks.wait(task_id, lambda: self.serving)
 
-    def hints_since(self, moment: datetime) -> set[str]:
-        """Return the tasks that a callback named at `moment` or later; blocking.
-
-        Raises:
-            HostingError: the table cannot be read.
-        """
-        return self._table.called_back_since(moment)
-
     async def _watch(self) -> None:
         said = ""
         while True:

@@ -199,12 +199,6 @@ class GatewayTable:
             )
             return found.fetchone() is not None
 
-    def called_back_since(self, moment: datetime) -> set[str]:
-        """Return every task that a callback named at `moment` or later."""
-        with self._connection() as connection:
-            rows = connection.execute("SELECT task_id FROM callbacks WHERE at >= ?", (moment.timestamp(),))
-            return {task_id for (task_id,) in rows}
-
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
