@@ -1,53 +1,31 @@
 // @ts-check
-/** Kling Once in ComfyUI's page: the sidebar tab, keys in the settings, badges on nodes, commands. */
+/** Kling Once in ComfyUI's page: commands, the sidebar tab, keys in the settings, badges on nodes. */
 
-import { app } from "../../scripts/app.js";
-import { api } from "../../scripts/api.js";
-import { addStyles } from "./elements.mjs";
-import { isActive } from "./graph_part.mjs";
-import { takeDroppedTasks } from "./job_actions.mjs";
-import { keysPanel } from "./keys_panel.mjs";
-import { NodeBadges, check, isOrdering, orderingNodes } from "./node_badge.mjs";
-import { notice, tried } from "./notices.mjs";
-import { keepPlayersOut } from "./player_widget.mjs";
-import { tellEnds } from "./run_end.mjs";
-import { Sidebar, TAB_ID } from "./sidebar.mjs";
-import { loadWords, words } from "./words.mjs";
+/**
+ * @import { Settings } from "@comfyorg/comfyui-frontend-types"
+ * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
+ */
 
-/** @type {Sidebar | null} */
+import { NodeBadges } from "./node/badges.mjs";
+import { check, isOrdering, orderingNodes } from "./node/check.mjs";
+import { isActive } from "./node/graph.mjs";
+import { watchPlayers, watchRuns } from "./node/run.mjs";
+import { KeysPanel } from "./settings/keys_panel.mjs";
+import { showToast, withErrorToast } from "./shared/dialogs.mjs";
+import { addStyleSheet } from "./shared/dom.mjs";
+import { api, app } from "./shared/host.mjs";
+import { loadTranslations, t } from "./shared/i18n.mjs";
+import { acceptDroppedTasks } from "./sidebar/job_actions.mjs";
+import { Sidebar } from "./sidebar/sidebar.mjs";
+
+const TAB_ID = "kling-once";
+
+/** @type {Sidebar | null} null while the tab is closed */
 let sidebar = null;
-/** @type {NodeBadges | null} */
+/** @type {NodeBadges | null} null until the page is set up */
 let badges = null;
-/** @type {((sidebar: Sidebar) => void) | null} what is to be shown as soon as the tab is open */
-let wanted = null;
-
-const toggleTab = () => app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB_ID}`);
-
-async function openTab() {
-  if (!sidebar) await toggleTab();
-}
-
-/** @param {(sidebar: Sidebar) => void} show */
-async function showInTab(show) {
-  if (sidebar) return show(sidebar);
-  wanted = show;
-  return openTab();
-}
-
-/** Check the node that is selected, or the only one of ours. */
-async function checkNode() {
-  const chosen = Object.values(app.canvas.selected_nodes ?? {});
-  const ours = orderingNodes().filter(({ node }) => !chosen.length || chosen.includes(node));
-  const [placed] = ours.filter(isActive);
-  if (!placed) return notice("info", words(ours.length ? "check.muted" : "check.none"));
-  if (!chosen.length && ours.length > 1) return notice("info", words("check.none"));
-  const found = await tried(() => check(placed));
-  if (!found) return undefined;
-  if (!found.known) return notice("warn", words("check.unknown"));
-  return showInTab((tab) => tab.showCheck(placed.node.title, found));
-}
-
-const openHelp = () => showInTab((tab) => tab.show("help"));
+/** @type {((sidebar: Sidebar) => void) | null} what to show as soon as the tab is open */
+let pending = null;
 
 app.registerExtension({
   name: "kling_once",
@@ -62,13 +40,13 @@ app.registerExtension({
       id: "kling_once.checkNode",
       label: "Kling Once: check this node",
       icon: "pi pi-check-circle",
-      function: checkNode,
+      function: checkChosenNode,
     },
     {
       id: "kling_once.openHelp",
       label: "Kling Once: open the help",
       icon: "pi pi-question-circle",
-      function: openHelp,
+      function: () => showInTab((tab) => tab.showView("help")),
     },
   ],
   menuCommands: [
@@ -79,61 +57,98 @@ app.registerExtension({
   ],
   settings: [
     {
-      id: "kling_once.keys",
+      // the published types know only ComfyUI's own ids
+      id: /** @type {keyof Settings} */ (/** @type {string} */ ("kling_once.keys")),
       name: "Keys",
       category: ["Kling Once", "Keys", "keys"],
-      type: () => keysPanel(),
+      type: () => new KeysPanel().element,
       defaultValue: null,
     },
   ],
 
   async setup() {
-    addStyles();
-    await loadWords();
-    app.extensionManager.registerSidebarTab({
-      id: TAB_ID,
-      icon: "pi pi-video",
-      title: "Kling Once",
-      tooltip: words("tab.tooltip"),
-      revision: 0,
-      type: "custom",
-      render: (/** @type {HTMLElement} */ element) => {
-        sidebar?.destroy();
-        sidebar = new Sidebar(element);
-        wanted?.(sidebar);
-        wanted = null;
-      },
-      destroy: () => {
-        sidebar?.destroy();
-        sidebar = null;
-      },
-    });
-    const tabs = app.extensionManager.getSidebarTabs?.() ?? [];
-    const tab = tabs.find((/** @type {any} */ one) => one.id === TAB_ID);
-    badges = new NodeBadges(tab ?? { revision: 0 });
-    for (const node of new Set(orderingNodes().map((one) => one.node))) badges.add(node);
-    watchGraph();
-    takeDroppedTasks();
-    keepPlayersOut();
-    tellEnds();
+    addStyleSheet();
+    await loadTranslations();
+    badges = new NodeBadges(registerTab());
+    for (const node of new Set(orderingNodes().map((placed) => placed.node))) badges.add(node);
+    watchGraph(badges);
+    watchPlayers();
+    watchRuns();
+    acceptDroppedTasks();
   },
 
-  nodeCreated(/** @type {any} */ node) {
+  /** @param {LGraphNode} node */
+  nodeCreated(node) {
     if (isOrdering(node)) badges?.add(node);
   },
 
   afterConfigureGraph() {
-    badges?.later();
+    badges?.schedule();
   },
 });
 
-/** Hear that something of the graph changed: a widget, a link, a node. */
-function watchGraph() {
-  const change = () => badges?.later();
-  app.canvas.canvas.addEventListener("litegraph:set-graph", change);
-  document.addEventListener("change", change, { passive: true });
-  document.addEventListener("pointerup", change, { passive: true });
-  document.addEventListener("keyup", change, { passive: true });
-  window.addEventListener("focus", change, { passive: true });
-  api.addEventListener("graphChanged", change);
+/**
+ * Register the sidebar tab.
+ * @returns {{ revision: number }} the tab as the page keeps it, which is reactive
+ */
+function registerTab() {
+  /** @type {SidebarTab & { revision: number }} */
+  const tab = {
+    id: TAB_ID,
+    icon: "pi pi-video",
+    title: "Kling Once",
+    tooltip: t("tab.tooltip"),
+    type: "custom",
+    revision: 0,
+    render: (element) => {
+      sidebar?.destroy();
+      sidebar = new Sidebar(element);
+      pending?.(sidebar);
+      pending = null;
+    },
+    destroy: () => {
+      sidebar?.destroy();
+      sidebar = null;
+    },
+  };
+  app.extensionManager.registerSidebarTab(tab);
+  const registered = app.extensionManager.getSidebarTabs().find(({ id }) => id === TAB_ID);
+  return /** @type {typeof tab} */ (registered ?? tab);
+}
+
+async function openTab() {
+  if (!sidebar) await app.extensionManager.command.execute(`Workspace.ToggleSidebarTab.${TAB_ID}`);
+}
+
+/** @param {(sidebar: Sidebar) => void} show */
+async function showInTab(show) {
+  if (sidebar) return show(sidebar);
+  pending = show;
+  return openTab();
+}
+
+/** Check the selected node; without a selection the only node that orders a video. */
+async function checkChosenNode() {
+  const selected = Object.values(app.canvas.selected_nodes);
+  const candidates = orderingNodes().filter(({ node }) => !selected.length || selected.includes(node));
+  const [placed] = candidates.filter(isActive);
+  if (!placed) return showToast("info", t(candidates.length ? "check.muted" : "check.none"));
+  if (!selected.length && candidates.length > 1) return showToast("info", t("check.none"));
+  const found = await withErrorToast(() => check(placed));
+  if (!found) return undefined;
+  if (!found.known) return showToast("warn", t("check.unknown"));
+  return showInTab((tab) => tab.showCheck(placed.node.title, found));
+}
+
+/**
+ * Check nodes again when a widget, a link or a node may have changed: the graph has no event for all of them.
+ * @param {NodeBadges} badges
+ */
+function watchGraph(badges) {
+  const changed = () => badges.schedule();
+  app.canvas.canvas.addEventListener("litegraph:set-graph", changed);
+  for (const type of ["change", "pointerup", "keyup"])
+    document.addEventListener(type, changed, { passive: true });
+  window.addEventListener("focus", changed, { passive: true });
+  api.addEventListener("graphChanged", changed);
 }

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from .api.limits import Mode, Model, Orientation
+from .api.motion_control import (
+    MOTION_SETTINGS,
+    MotionControl,
+    Setting,
+    setting,
+    settings_of,
+)
+from .errors import InputRefused, SubmissionsHeld, Violation
 from .media.types import ConformMode, Frames, TrimWindow
-from .settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from fractions import Fraction
 
 
@@ -46,20 +55,6 @@ def realm_of(service: Service, origin: str) -> str:
 def service_of(realm: str) -> Service:
     """Return the service whose tasks live there."""
     return Service.SANDBOX if realm == SANDBOX_REALM else Service.KLING
-
-
-@dataclass(frozen=True, slots=True)
-class MotionControl:
-    """The settings that decide a result; texts are checked by `check`, not here."""
-
-    prompt: str = ""
-    model: str = Model.V2_6.value
-    mode: str = Mode.STD.value
-    character_orientation: str = Orientation.VIDEO.value
-    keep_original_sound: bool = True
-    element_id: str = ""
-    watermark: bool = False
-    take: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +115,72 @@ class Order:
     """A picture file, its bytes, or a tensor of shape (1, H, W, C) or (H, W, C), float32 in 0..1."""
     video: ReferenceVideo
     motion: MotionControl = MotionControl()
-    service: Service = Service.SANDBOX
-    project: str = ""
-    profile: str = ""
-    conform: ConformMode = ConformMode.AUTO
-    cuts: Cuts = Cuts.REFUSE
-    max_units: Decimal = Decimal(0)
-    """The most this node may spend in this prompt; 0 leaves it to the server's limits."""
-    wait_minutes: float = USUAL_WAIT_MINUTES
-    """How long to wait after the vendor accepted the task."""
-    external_task_id: str = ""
-    callback_url: str = field(default="", repr=False)
+    service: Service = setting(
+        Service.SANDBOX,
+        choices=tuple(Service),
+        tip="sandbox runs on this machine, costs nothing and needs no key; its result is a placeholder."
+        " kling is your own Kling account: each new task is billed.",
+        help="sandbox costs nothing; kling is billed.",
+    )
+    project: str = setting(
+        "", tip="Folder and label for the result; may stay empty.", help="Folder and label for the result."
+    )
+    conform: ConformMode = setting(
+        ConformMode.AUTO,
+        choices=tuple(ConformMode),
+        is_advanced=True,
+        tip="auto makes inputs fit Kling's limits and cuts away at most 0.5 s."
+        " 'auto, trim to limit' also cuts a clip that is too long. off changes nothing.",
+        help="How far inputs may be changed to fit: auto trims at most half a second.",
+    )
+    cuts: Cuts = setting(
+        Cuts.REFUSE,
+        choices=tuple(Cuts),
+        is_advanced=True,
+        tip="What to do with a clip whose shot changes. Kling stops at the first cut and refunds nothing:"
+        " refuse sends nothing, send sends it all the same.",
+        help="What to do with a clip whose shot changes.",
+    )
+    max_units: Decimal = setting(
+        Decimal(0),
+        minimum=0,
+        maximum=1_000_000,
+        step=0.1,
+        is_advanced=True,
+        tip="The most this node may spend in one prompt, over all items of a list; 1 unit is 0.14 USD."
+        " 0 leaves it to the server's limits (80 in a prompt, 300 in a day unless set otherwise).",
+        help="Spend at most this many units; 0 leaves it to the server.",
+    )
+    wait_minutes: float = setting(
+        USUAL_WAIT_MINUTES,
+        minimum=0,
+        maximum=10080,
+        step=1,
+        is_advanced=True,
+        tip="How long to wait after Kling accepted the task. Afterwards it goes on at Kling;"
+        " queue again to pick it up, which costs nothing.",
+        help="Minutes to wait after Kling accepted the task.",
+    )
+    profile: str = setting(
+        "",
+        is_advanced=True,
+        tip="Name of credentials stored on the server; empty uses the environment's. Never a key.",
+        help="Named credentials; empty uses the environment's.",
+    )
+    external_task_id: str = setting(
+        "",
+        is_advanced=True,
+        tip="A task id of your own: 1 to 64 letters, digits, _ and -."
+        " It names one task, so it is not for lists. Empty lets Kling Once choose, which is safest.",
+        help="A task id of your own.",
+    )
+    callback_url: str = setting(
+        "",
+        is_advanced=True,
+        tip="Where Kling reports changes. Its origin must be in KLING_ONCE_CALLBACK_ORIGINS"
+        " on the server: the report holds a link that needs no login.",
+        help="Where Kling reports changes; its origin must be allowed.",
+    )
     again: bool = False
     """Try again although the last attempt failed for a reason that is likely to come back."""
     is_one_of_several: bool = False
@@ -141,8 +191,8 @@ class Order:
     spender: Spender = Spender("")
     graph: Graph | None = None
     """The workflow that this comes from."""
-    kept_only: str = ""
-    """Why nothing but a kept result may be handed over; empty where the service may be called."""
+    kept_only: bool = False
+    """Hand over a kept result and ask no service for anything: ComfyUI's `--disable-api-nodes`."""
     decoded_items: int = 0
     """How many items of this node are decoded to frames afterwards, this one among them: all of these
     frames must fit into memory before money is spent."""
@@ -158,6 +208,87 @@ class Order:
         if self.video_name or isinstance(self.video, VideoUrl):
             return _whole(self.video_name or "url")
         return _whole(self.video.path.stem) if isinstance(self.video, VideoFile) else "frames"
+
+
+SERVICES_OFF = "This ComfyUI was started with --disable-api-nodes, so nothing is asked of Kling."
+"""Why an order with `kept_only` is refused."""
+
+
+def services_off() -> SubmissionsHeld:
+    """Return the refusal of an order that may only be served from what is kept, and is not kept."""
+    return SubmissionsHeld(SERVICES_OFF, hint="What is kept already is still handed over.")
+
+
+ORDER_SETTINGS = settings_of(Order)
+"""What else can be said of an order, in the order in which nodes list it; it decides no result."""
+
+SHOWN_CHARACTERS = 40
+
+
+def read_setting(item: Setting, given: Any) -> Any:
+    """Return what was given for a setting, in the setting's own type; None counts as its default.
+
+    Raises:
+        InputRefused: it is not of that type.
+    """
+    if given is None:
+        return item.default
+    if isinstance(item.default, bool):
+        return bool(given)
+    if isinstance(item.default, StrEnum):
+        if str(given) not in item.choices:
+            refuse(item.name, f"{item.name} is {_shown(given)}; it may be: {'; '.join(item.choices)}.")
+        return type(item.default)(str(given))
+    if isinstance(item.default, str):
+        return str(given).strip() if item.is_stripped else str(given)
+    if isinstance(item.default, Decimal) and isinstance(given, Decimal):
+        return given
+    number = finite_number(item.name, given)
+    if isinstance(item.default, int) and not number.is_integer():
+        refuse(item.name, f"{item.name} is {_shown(given)}; it must be a whole number.")
+    return Decimal(str(number)) if isinstance(item.default, Decimal) else type(item.default)(number)
+
+
+def read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of an `Order` from named values; what is missing has its default.
+
+    Raises:
+        InputRefused: a value is not of its setting's type.
+    """
+    motion = MotionControl(
+        **{item.name: read_setting(item, given.get(item.name)) for item in MOTION_SETTINGS}
+    )
+    return {"motion": motion} | {
+        item.name: read_setting(item, given.get(item.name)) for item in ORDER_SETTINGS
+    }
+
+
+def finite_number(name: str, given: Any) -> float:
+    """Return what was given as a number.
+
+    Raises:
+        InputRefused: it is none, or has no end.
+    """
+    try:
+        number = float(given)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        refuse(name, f"{name} is {_shown(given)}; it must be a number.")
+    return number
+
+
+def refuse(name: str, message: str) -> NoReturn:
+    """Refuse the value of an input.
+
+    Raises:
+        InputRefused: always.
+    """
+    raise InputRefused([Violation(name, f"{name}.value", message)])
+
+
+def _shown(given: Any) -> str:
+    return repr(str(given)[:SHOWN_CHARACTERS])
 
 
 def _whole(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the commands take, and what it means."""
+"""Options and arguments of the commands, and the order that they make."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..api.limits import Mode, Model, Orientation
+from ..api.motion_control import MOTION_SETTINGS, MotionControl
 from ..errors import InputRefused, SettingsError, Violation
 from ..media.frame_folder import FrameFolder
-from ..media.types import ConformMode, Frames
+from ..media.types import Frames
 from ..order import (
-    USUAL_WAIT_MINUTES,
-    Cuts,
-    MotionControl,
+    ORDER_SETTINGS,
     Order,
     Service,
     Spender,
@@ -34,6 +32,8 @@ from ..order import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..api.motion_control import Setting
+
 HIGHEST_FPS = 240
 
 ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
@@ -41,31 +41,28 @@ VideoArgument = Annotated[
     str,
     typer.Argument(help="Reference video: the motion, a file, an https URL or a folder of frames (--fps)."),
 ]
-PromptOption = Annotated[str, typer.Option(help="Look, setting and camera, not the motion.")]
-ModelOption = Annotated[str, typer.Option(help="kling-v2-6 or kling-v3.")]
-ModeOption = Annotated[str, typer.Option(help="std is 720p, pro is 1080p.")]
-OrientationOption = Annotated[
-    str, typer.Option(help="video: face as in the video, 3 to 30 s; image: as in the picture, 3 to 10 s.")
-]
-SoundOption = Annotated[
-    bool, typer.Option("--keep-sound/--no-keep-sound", help="Keep the reference video's sound.")
-]
-TakeOption = Annotated[int, typer.Option(help="0 is the first result; raise it to buy another on purpose.")]
-ServiceOption = Annotated[Service, typer.Option(help="sandbox costs nothing; kling is billed.")]
-ProfileOption = Annotated[str, typer.Option(help="Named credentials; empty uses the environment's.")]
-ProjectOption = Annotated[str, typer.Option(help="Folder and label for the result.")]
-ElementOption = Annotated[str, typer.Option(help="Id of an element that keeps the face stable.")]
-WatermarkOption = Annotated[bool, typer.Option(help="Ask for a watermarked copy as well.")]
-CallbackOption = Annotated[str, typer.Option(help="Where Kling reports changes; its origin must be allowed.")]
-ExternalIdOption = Annotated[str, typer.Option(help="A task id of your own.")]
-MaxUnitsOption = Annotated[
-    str, typer.Option(help="Spend at most this many units; 0 leaves it to the server.")
-]
-WaitOption = Annotated[float, typer.Option(help="Minutes to wait after Kling accepted the task.")]
-ConformOption = Annotated[
-    ConformMode, typer.Option(help="How far inputs may be changed to fit: auto trims at most half a second.")
-]
-CutsOption = Annotated[Cuts, typer.Option(help="What to do with a clip whose shot changes.")]
+SETTINGS: Final = {item.name: item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS)}
+
+
+def _annotation(item: Setting) -> Any:
+    kind: Any = str if isinstance(item.default, Decimal) else type(item.default)  # Typer knows no decimals
+    name = item.option or item.name.replace("_", "-")
+    declared = f"--{name}/--no-{name}" if kind is bool and item.default else f"--{name}"
+    return Annotated[kind, typer.Option(declared, help=item.help)]
+
+
+def _default(item: Setting) -> Any:
+    return str(item.default) if isinstance(item.default, Decimal) else item.default
+
+
+def _help(name: str) -> str:
+    return SETTINGS[name].help
+
+
+SoundOption = Annotated[bool, typer.Option("--keep-sound/--no-keep-sound", help=_help("keep_original_sound"))]
+ServiceOption = Annotated[Service, typer.Option(help=_help("service"))]
+ProfileOption = Annotated[str, typer.Option(help=_help("profile"))]
+WaitOption = Annotated[float, typer.Option(help=_help("wait_minutes"))]
 FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
 OutOption = Annotated[
     Path | None, typer.Option("-o", "--out", help="Copy the video here: a file or a folder.")
@@ -73,79 +70,52 @@ OutOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class OrderOptions:
-    """The options that say what is ordered, and what each is where it is not given."""
+    """The options of a command that describe an order."""
 
-    prompt: PromptOption = ""
-    model: ModelOption = Model.V2_6.value
-    mode: ModeOption = Mode.STD.value
-    orientation: OrientationOption = Orientation.VIDEO.value
-    keep_sound: SoundOption = True
-    take: TakeOption = 0
-    service: ServiceOption = Service.SANDBOX
-    profile: ProfileOption = ""
-    project: ProjectOption = ""
-    element_id: ElementOption = ""
-    watermark: WatermarkOption = False
-    callback_url: CallbackOption = ""
-    external_task_id: ExternalIdOption = ""
-    max_units: MaxUnitsOption = "0"
-    wait_minutes: WaitOption = USUAL_WAIT_MINUTES
-    conform: ConformOption = ConformMode.AUTO
-    cuts: CutsOption = Cuts.REFUSE
-    fps: FpsOption = ""
+    given: dict[str, Any]
+    """Values by the name of their setting."""
+    fps: str
 
     def order(self, image: Path, video: str, *, again: bool = False) -> Order:
-        """Return the order that they make of these inputs.
+        """Return the order that the options make of these inputs.
 
         Raises:
             InputRefused: an option or VIDEO cannot be understood.
             UnreadableMedia: VIDEO is a folder without pictures.
         """
+        given: dict[str, Any] = self.given | {"max_units": units_of(self.given["max_units"])}
         return Order(
             image=image,
             video=video_of(video, self.fps),
-            motion=MotionControl(
-                self.prompt,
-                self.model,
-                self.mode,
-                self.orientation,
-                self.keep_sound,
-                self.element_id,
-                self.watermark,
-                self.take,
-            ),
-            service=self.service,
-            profile=self.profile,
-            project=self.project,
-            callback_url=self.callback_url,
-            external_task_id=self.external_task_id,
-            max_units=units_of(self.max_units),
-            wait_minutes=self.wait_minutes,
-            conform=self.conform,
-            cuts=self.cuts,
             again=again,
             spender=this_invocation(),
+            motion=MotionControl(**{item.name: given[item.name] for item in MOTION_SETTINGS}),
+            **{item.name: given[item.name] for item in ORDER_SETTINGS},
         )
 
 
 def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take each of the OrderOptions by itself, where its parameter `options` stands.
+    """Replace the parameter `options` of a command with one option for each setting of an order.
 
-    Typer reads the options of a command from its signature.
+    Typer reads the options of a command from its signature, so the returned command has one of its own.
     """
-    own = inspect.signature(command, eval_str=True).parameters
-    single = inspect.signature(OrderOptions, eval_str=True).parameters
+
+    def option(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+    single = [option(item.name, _default(item), _annotation(item)) for item in SETTINGS.values()]
+    single.append(option("fps", "", FpsOption))
 
     @functools.wraps(command)
     def with_single_options(**given: Any) -> None:
-        options = OrderOptions(**{name: given.pop(name) for name in single})
-        command(**given, options=options)
+        taken = {parameter.name: given.pop(parameter.name) for parameter in single}
+        command(**given, options=OrderOptions(fps=taken.pop("fps"), given=taken))
 
     parameters = []
-    for parameter in own.values():
-        parameters += single.values() if parameter.name == "options" else [parameter]
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        parameters += single if parameter.name == "options" else [parameter]
     with_single_options.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
     with_single_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_single_options
@@ -161,7 +131,7 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     if "://" in text:
         return VideoUrl(text)
     path = Path(text)
-    if not os.path.isdir(path):  # noqa: PTH112 - never raises; what is wrong with a file is told with the file
+    if not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file
         return VideoFile(path)
     try:
         rate = Fraction(fps)
@@ -175,7 +145,7 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
 
 
 def this_invocation() -> Spender:
-    """Return this invocation as one prompt."""
+    """Return a spender of its own for this invocation, which counts as one prompt."""
     return Spender(f"cli-{secrets.token_hex(8)}", "cli")
 
 
@@ -183,7 +153,7 @@ def units_of(text: str) -> Decimal:
     """Return `--max-units` as an exact number.
 
     Raises:
-        InputRefused: it is none.
+        InputRefused: it is not a number.
     """
     try:
         return Decimal(text)
@@ -193,10 +163,14 @@ def units_of(text: str) -> Decimal:
 
 
 def moment_of(text: str, option: str = "--since") -> datetime | None:
-    """Return the moment that a date or a span before now names, None for an empty text.
+    """Return the moment of a date, or that many days before now; None for an empty text.
+
+    Args:
+        text: an ISO date or time (2026-11-22), or a number of days (7d).
+        option: the name of the option, for the message.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the text is neither.
     """
     if not text:
         return None

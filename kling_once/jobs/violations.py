@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..api import limits
-from ..api.limits import Mode, Model, Orientation
+from ..api.limits import Model, Orientation
+from ..api.motion_control import MOTION_SETTINGS
 from ..errors import Violation
 from ..hosting.choice import (
     is_written_out,
@@ -24,6 +25,7 @@ from ..order import (
 from ..settings import is_loopback, url_parts
 
 if TYPE_CHECKING:
+    from ..api.motion_control import Setting
     from ..settings import Settings
 
 WAIT_MINUTES_MAX = 7 * 24 * 60
@@ -63,9 +65,7 @@ def order_violations(
     """Return everything wrong with an order's settings; the media are looked at elsewhere."""
     motion = order.motion
     found = [
-        *_choice("model", motion.model, Model),
-        *_choice("mode", motion.mode, Mode),
-        *_choice("character_orientation", motion.character_orientation, Orientation),
+        *(found for item in MOTION_SETTINGS for found in _choice(item, getattr(motion, item.name))),
         *_texts(order),
     ]
 
@@ -129,11 +129,13 @@ def order_notes(order: Order) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _choice(field: str, value: str, known: type[Model | Mode | Orientation]) -> list[Violation]:
-    if value in {item.value for item in known}:
+def _choice(item: Setting, value: Any) -> list[Violation]:
+    if not item.choices or value in item.choices:
         return []
-    names = ", ".join(item.value for item in known)
-    return [Violation(field, f"{field}.unknown", f"{field} is {value[:40]!r}; Kling knows: {names}.")]
+    names = ", ".join(item.choices)
+    return [
+        Violation(item.name, f"{item.name}.unknown", f"{item.name} is {value[:40]!r}; Kling knows: {names}.")
+    ]
 
 
 def _texts(order: Order) -> list[Violation]:

@@ -18,11 +18,7 @@ from . import color as sws
 from .memory import populate, require_memory
 from .probe import Turn, probe_clip
 from .reader import ClipReader, SoundReader, demuxed
-from .sound import (
-    SoundFormat,
-    longest_sound,
-    sound_memory_bytes,
-)
+from .sound import SoundFormat, longest_sound, sound_memory_bytes
 from .source import check_stop, open_clip
 from .types import ClipFacts, Frames
 

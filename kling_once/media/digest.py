@@ -11,7 +11,12 @@ from urllib.parse import urldefrag
 import numpy as np
 from blake3 import blake3
 
-from .picture import PictureSource, as_array, rgb_pixels, to_8_bit
+from .picture import (
+    PictureSource,
+    as_array,
+    rgb_pixels,
+    to_8_bit,
+)
 from .source import check_stop, copy_file, read_pieces
 from .types import Frames, TrimWindow
 

@@ -16,7 +16,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import MediaError, UnreadableMedia
-from .source import PIECE_BYTES, check_stop, file_status, open_unchanging
+from .source import (
+    PIECE_BYTES,
+    check_stop,
+    file_status,
+    open_unchanging,
+)
 from .types import PictureFacts
 
 if TYPE_CHECKING:

@@ -8,7 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
-from .encode import ClipWriter, SoundTrack, most_bits_per_second, open_mp4
+from .encode import (
+    ClipWriter,
+    SoundTrack,
+    most_bits_per_second,
+    open_mp4,
+)
 from .filters import PictureChain
 from .plan import PLAIN_SOUND
 from .reader import ClipReader, SoundReader, demuxed

@@ -24,12 +24,14 @@ from PIL import Image
 from kling_once.api.client import KlingClient
 from kling_once.api.credentials import ApiKey
 from kling_once.api.download import Download, DownloadPolicy
-from kling_once.api.models import CreateRequest
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
+from tests.create_request import create_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from kling_once.api.models import CreateRequest
 
 FROM_LOOPBACK = DownloadPolicy(loopback_allowed=True)
 API_KEY = "api-key-of-the-tests-0123456789abcdef"
@@ -251,6 +253,6 @@ def request_of(image_text: str) -> Callable[..., CreateRequest]:
             "character_orientation": "video",
             "mode": "std",
         }
-        return CreateRequest(**(fields | changes))
+        return create_request(**(fields | changes))
 
     return form

@@ -10,7 +10,7 @@ from typing import Any
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "example_workflows"
 START_MS = 90_000
-OURS = re.compile(r"kling[-_]direct", re.IGNORECASE)
+OURS = re.compile(r"kling[-_]once", re.IGNORECASE)
 
 
 @dataclass

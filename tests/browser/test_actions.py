@@ -91,7 +91,9 @@ def drop(seen: Any, dragged: Any) -> None:
     dragged.drag_to(seen.page.locator("#graph-canvas"), target_position={"x": 760, "y": 420})
 
 
-def test_a_row_dropped_on_the_canvas_becomes_a_load_video_node(task: Any, comfy: Any) -> None:
+def test_a_row_dropped_on_the_canvas_becomes_a_load_video_node(
+    task: Any, comfy: Any, eventually: Callable[..., Any]
+) -> None:
     seen, tasks, job = task
     tasks.press("Back to the list")
     drop(seen, row_of(tasks, job))
@@ -100,7 +102,7 @@ def test_a_row_dropped_on_the_canvas_becomes_a_load_video_node(task: Any, comfy:
              one.comfyClass === "LoadVideo" && one.widgets.some(widget => widget.value === name))""",
         arg=job["file"]["filename"],
     )
-    assert (comfy.base / "input" / job["file"]["filename"]).is_file()
+    eventually((comfy.base / "input" / job["file"]["filename"]).is_file, "ComfyUI has stored the file")
 
 
 def test_the_fetch_button_dropped_on_the_canvas_becomes_a_fetch_task_node_there(task: Any) -> None:
@@ -220,6 +222,7 @@ def test_forgetting_with_the_tick_deletes_the_file(task: Any, comfy: Any) -> Non
     assert path.is_file()
     seen.page.get_by_label("Delete the video file as well").check()
     tasks.press("Forget")
+    seen.page.locator(".kling-once-list").wait_for()
     seen.page.locator(f'.kling-once-row[data-key="{job["job_key"]}"]').wait_for(state="detached")
     assert not path.exists()
 

@@ -12,8 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AXE = Path(os.environ.get("AXE_PATH", Path.home() / ".cache" / "axe-core" / "axe.min.js"))
-"""`npm pack axe-core` has it."""
+ROOT = Path(__file__).parents[2]
+AXE = Path(os.environ.get("AXE_PATH", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
+"""`npm ci` puts it there."""
 SETTINGS = {
     "classic": {"Comfy.VueNodes.Enabled": False},
     "nodes2": {"Comfy.VueNodes.Enabled": True},
@@ -68,9 +69,9 @@ def made(comfy: Any, inputs: Path, sandbox: Any) -> None:
 def check(page: Any, selector: str) -> list[str]:
     """Return what axe finds serious within an element."""
     if not AXE.exists() and os.environ.get("REQUIRE_BROWSER") == "1":
-        pytest.fail(f"REQUIRE_BROWSER=1, and axe-core is not at {AXE} (AXE_PATH)")
+        pytest.fail(f"REQUIRE_BROWSER=1, and axe-core is not at {AXE} (npm ci, or AXE_PATH)")
     if not AXE.exists():
-        pytest.skip(f"axe-core is not at {AXE} (AXE_PATH)")
+        pytest.skip(f"axe-core is not at {AXE} (npm ci, or AXE_PATH)")
     page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
     found = page.evaluate("async selector => (await axe.run(selector)).violations", selector)
     return [

@@ -116,7 +116,9 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
                        .some(one => one.src.includes("/poster") && one.naturalWidth > 0)"""
     seen.page.wait_for_function(shown)
     seen.page.evaluate("document.querySelector('.kling-once-list').scrollTop = 1e9")
-    seen.page.locator('.kling-once-row[aria-posinset][data-key$="bbbbbbbb"]').last.wait_for()
+    last = """() => [...document.querySelectorAll(".kling-once-row[data-key]")]
+                      .some(one => one.getAttribute("aria-posinset") === one.getAttribute("aria-setsize"))"""
+    seen.page.wait_for_function(last)
 
 
 def test_rows_that_could_not_be_fetched_are_fetched_at_the_next_look(

@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kling_once.demo import CHARACTER, MOTION
-from kling_once.jobs.reading import read_job
+from kling_once.jobs.services import MediaThreads
+from kling_once.jobs.staging import StagingArea, stage
 from kling_once.ledger.job import job_key
-from kling_once.order import MotionControl, Order, Service, VideoFile, VideoUrl
-from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from kling_once.order import (
+    MotionControl,
+    Order,
+    Service,
+    VideoFile,
+    VideoUrl,
+)
+from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64
 EVERYTHING = MotionControl(
-    "a prompt é 人 🎬", "kling-v3", "pro", "image", False, "829836802793406551", True, 3
+    prompt="a prompt é 人 🎬",
+    model="kling-v3",
+    mode="pro",
+    character_orientation="image",
+    keep_original_sound=False,
+    element_id="829836802793406551",
+    watermark=True,
+    take=3,
 )
 
 
 def key_of(order: Order, origin: str = "embedded") -> str:
-    job, violations = read_job(order, origin)
-    assert job is not None, violations
-    return job.key
+    area, media = StagingArea(Path(tempfile.gettempdir()) / "kling-once-key-tests"), MediaThreads()
+    try:
+        staged = asyncio.run(stage(order, origin, area, media))
+    finally:
+        media.close()
+        area.close()
+    assert staged.job is not None, staged.unreadable
+    return staged.job.key
 
 
 def test_the_key_of_defaults() -> None:

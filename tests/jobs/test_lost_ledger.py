@@ -326,7 +326,7 @@ def test_a_moved_result_is_found_with_its_ledger_as_well(
     calls = len(sandbox.calls())
 
     again = run(order(project="old"))
-    kept_only = engines().run(order(project="old", kept_only="API nodes are off.")).result(30)
+    kept_only = engines().run(order(project="old", kept_only=True)).result(30)
 
     assert again.path == kept_only.path
     assert again.path.parent.name == "sorted by hand"
@@ -341,7 +341,7 @@ def test_a_moved_result_is_handed_over_where_only_kept_ones_are(
     run(order(project="old"))
     (results / "sandbox" / "old").rename(results / "sandbox" / "sorted by hand")
 
-    again = run(order(project="old", kept_only="API nodes are off."))
+    again = run(order(project="old", kept_only=True))
 
     assert again.path.parent.name == "sorted by hand"
 

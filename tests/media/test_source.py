@@ -14,10 +14,20 @@ import pytest
 from blake3 import blake3
 from PIL import Image
 
-from kling_once.errors import DiskFull, InputChanged, MediaStopped, UnreadableMedia
+from kling_once.errors import (
+    DiskFull,
+    InputChanged,
+    MediaStopped,
+    UnreadableMedia,
+)
 from kling_once.media.bounds import picture_violations
 from kling_once.media.conform_picture import conform_picture
-from kling_once.media.digest import clip_digest, copy_and_digest, frames_digest, picture_digest
+from kling_once.media.digest import (
+    clip_digest,
+    copy_and_digest,
+    frames_digest,
+    picture_digest,
+)
 from kling_once.media.frame_folder import FrameFolder
 from kling_once.media.picture import probe_picture, read_picture
 from kling_once.media.types import Frames, PictureBounds, TrimWindow

@@ -13,6 +13,7 @@ from kling_once.api.limits import Mode, Model, Orientation
 from kling_once.api.models import CreateRequest, Task
 from kling_once.sandbox.rules import read_order
 from kling_once.sandbox.wire import parse_body
+from tests.create_request import create_request
 
 texts = st.text(max_size=60)
 urls = st.builds(
@@ -20,7 +21,7 @@ urls = st.builds(
 )
 
 requests = st.builds(
-    CreateRequest,
+    create_request,
     model_name=st.sampled_from(Model),
     prompt=texts,
     image_url=st.from_regex(r"[A-Za-z0-9+/]{4,40}", fullmatch=True),
@@ -38,28 +39,26 @@ requests = st.builds(
 @given(requests)
 def test_a_create_arrives_as_it_was_meant(request: CreateRequest) -> None:
     order = read_order(parse_body(request.encode()))
-    assert order.model_name == request.model_name
-    assert order.mode == request.mode
-    assert order.character_orientation == request.character_orientation
+    assert order.model_name == request.motion.model
+    assert order.mode == request.motion.mode
+    assert order.character_orientation == request.motion.character_orientation
     assert order.image_url == request.image_url
     assert order.video_url == request.video_url
-    assert order.prompt == request.prompt
-    assert order.keep_original_sound is request.keep_original_sound
-    assert order.watermark is request.watermark
-    assert str(order.element_id or "") == request.element_id
+    assert order.prompt == request.motion.prompt
+    assert order.keep_original_sound is request.motion.keep_original_sound
+    assert order.watermark is request.motion.watermark
+    assert str(order.element_id or "") == request.motion.element_id
     assert (order.callback_url or "") == request.callback_url
     assert (order.external_task_id or "") == request.external_task_id
 
 
 def test_an_element_of_18_digits_keeps_every_one() -> None:
-    request = CreateRequest.model_validate(
-        {
-            "image_url": "QUJD",
-            "video_url": "https://x/y",
-            "element_id": "829836802793406551",
-            "character_orientation": "video",
-            "mode": "std",
-        }
+    request = create_request(
+        image_url="QUJD",
+        video_url="https://x/y",
+        element_id="829836802793406551",
+        character_orientation="video",
+        mode="std",
     )
     assert b'"element_id": 829836802793406551' in request.encode()
     assert read_order(parse_body(request.encode())).element_id == 829836802793406551

@@ -1,0 +1,192 @@
+// @ts-check
+/** The keys in ComfyUI's settings dialog. They go to the server and never come back; the page stores none. */
+
+/** @import { Keys, KeyState, NewKey } from "../../types/server.ts" */
+
+import { confirmed, messageOf, showToast, withErrorToast, withOneTimeCode } from "../shared/dialogs.mjs";
+import { button, h, setChildren } from "../shared/dom.mjs";
+import { formatAmount, t } from "../shared/i18n.mjs";
+import { announceKeysChanged, getKeys, removeKey, saveKey, testKey } from "../shared/server.mjs";
+
+export class KeysPanel {
+  constructor() {
+    this.mayChange = false;
+    /** @type {Map<string, KeyState>} profiles that have a key in the server's file */
+    this.stored = new Map();
+    this.profiles = h("ul", { class: "kling-once-profiles" });
+    this.elsewhere = h("p", { class: "kling-once-note", hidden: true });
+    this.said = h("p", { class: "kling-once-said", role: "status" });
+    this.profile = h("input", {
+      type: "text",
+      autocomplete: "off",
+      maxLength: 40,
+      placeholder: t("keys.default"),
+      on: { input: () => this.showRegion() },
+    });
+    this.kind = select(["api_key", "pair"]);
+    this.kind.addEventListener("change", () => this.showKind());
+    this.region = select(["global", "china"]);
+    this.otherRegion = h("option", { value: "", hidden: true }, t("keys.other"));
+    this.region.append(this.otherRegion);
+    this.apiKey = secretInput();
+    this.accessKey = secretInput();
+    this.secretKey = secretInput();
+    this.single = field(t("keys.api_key"), this.apiKey);
+    this.pair = [field(t("keys.access_key"), this.accessKey), field(t("keys.secret_key"), this.secretKey)];
+    const form = h(
+      "form",
+      { class: "kling-once-keys-form", autocomplete: "off" },
+      field(t("keys.profile"), this.profile),
+      field(t("keys.kind"), this.kind),
+      this.single,
+      ...this.pair,
+      field(t("keys.region"), this.region),
+      h("button", { type: "submit", class: "kling-once-button kling-once-primary" }, t("action.save")),
+    );
+    form.addEventListener("submit", (event) => this.submit(event));
+    this.element = h(
+      "div",
+      { class: "kling-once-keys" },
+      h("p", { class: "kling-once-note" }, t("keys.explained")),
+      this.elsewhere,
+      this.profiles,
+      form,
+      this.said,
+    );
+    this.showKind();
+    this.ready = this.refresh();
+  }
+
+  showKind() {
+    const isPair = this.kind.value === "pair";
+    this.single.hidden = isPair;
+    for (const one of this.pair) one.hidden = !isPair;
+  }
+
+  /** Choose the region that the profile has: a new key is seldom from another one. */
+  showRegion() {
+    const region = this.stored.get(this.profile.value.trim())?.region;
+    this.otherRegion.hidden = region !== "other";
+    if (region) this.region.value = region === "other" ? "" : region;
+    else if (!this.region.value) this.region.value = "global";
+  }
+
+  async refresh() {
+    const keys = await withErrorToast(() => getKeys());
+    if (keys) this.show(keys);
+  }
+
+  /** @param {Keys} keys */
+  show({ profiles, may_change, variables }) {
+    this.mayChange = may_change;
+    this.stored = new Map(
+      profiles.filter(({ source }) => source === "file").map((one) => [one.profile, one]),
+    );
+    this.showRegion();
+    this.elsewhere.hidden = may_change;
+    this.elsewhere.textContent = t("keys.elsewhere", { variables });
+    setChildren(this.profiles, ...profiles.map((one) => this.row(one)));
+  }
+
+  /** @param {KeyState} key */
+  row({ profile, source, region, problem }) {
+    const texts = [t(`keys.state.${source}`), region && t(`keys.${region}`)];
+    return h(
+      "li",
+      { "data-profile": profile, "data-source": source },
+      h("strong", {}, nameOf(profile)),
+      h("span", { class: "kling-once-key-state" }, texts.filter(Boolean).join(" · ")),
+      source !== "missing" && button(t("action.test"), () => this.test(profile)),
+      source === "file" &&
+        button(t("action.forget"), () => this.remove(profile), { class: "kling-once-danger" }),
+      source !== "missing" && problem && h("p", { class: "kling-once-trouble" }, problem),
+    );
+  }
+
+  /** @param {SubmitEvent} event */
+  async submit(event) {
+    event.preventDefault();
+    await this.ready;
+    const isPair = this.kind.value === "pair";
+    const key = {
+      profile: this.profile.value.trim(),
+      region: this.region.value,
+      api_key: isPair ? "" : this.apiKey.value,
+      access_key: isPair ? this.accessKey.value : "",
+      secret_key: isPair ? this.secretKey.value : "",
+    };
+    const saved = await withOneTimeCode(this.mayChange, (code) => this.save({ ...key, code }));
+    if (!saved) return;
+    for (const input of [this.apiKey, this.accessKey, this.secretKey]) input.value = "";
+    this.said.textContent = t("keys.saved");
+    announceKeysChanged();
+    await this.refresh();
+  }
+
+  /**
+   * @param {Omit<NewKey, "replace">} key
+   * @returns {Promise<object | undefined>} undefined if the user keeps the old key
+   */
+  async save(key) {
+    const replace = this.stored.has(key.profile);
+    if (replace && !(await this.confirmLoss("keys.replace", key.profile))) return undefined;
+    this.said.textContent = "";
+    return saveKey({ ...key, replace });
+  }
+
+  /** @param {string} profile */
+  async test(profile) {
+    this.said.textContent = t("keys.asking");
+    try {
+      const { packs } = await testKey(profile);
+      const left = packs.map((pack) => t("keys.pack", { name: pack.name, left: formatAmount(pack.left) }));
+      this.said.textContent = [t("keys.works"), left.join(", ") || t("keys.no_pack")].join(" ");
+    } catch (error) {
+      this.said.textContent = messageOf(error);
+    }
+  }
+
+  /** @param {string} profile */
+  async remove(profile) {
+    if (!(await this.confirmLoss("keys.forget", profile))) return;
+    const keys = await withOneTimeCode(this.mayChange, (code) => removeKey({ profile, code }));
+    if (!keys) return;
+    showToast("success", t("keys.forgotten", { name: nameOf(profile) }));
+    announceKeysChanged();
+    this.show(keys);
+  }
+
+  /**
+   * Ask before a stored key is lost, and say how many tasks can be collected with it alone.
+   * @param {string} question name of its text
+   * @param {string} profile
+   */
+  confirmLoss(question, profile) {
+    const count = this.stored.get(profile)?.unfinished ?? 0;
+    const texts = [t(question, { name: nameOf(profile) }), count > 0 && t("keys.waiting", { count })];
+    return confirmed(texts.filter(Boolean).join(" "));
+  }
+}
+
+/** @param {string} profile empty for the default one */
+function nameOf(profile) {
+  return profile || t("keys.default");
+}
+
+/** An input that hides what is typed, and that no password manager fills. */
+function secretInput() {
+  return h("input", { type: "password", autocomplete: "new-password", spellcheck: false, maxLength: 512 });
+}
+
+/** @param {string[]} values names of texts under `keys` */
+function select(values) {
+  return h("select", {}, ...values.map((value) => h("option", { value }, t(`keys.${value}`))));
+}
+
+/**
+ * @param {string} label
+ * @param {HTMLElement} control
+ */
+function field(label, control) {
+  return h("label", { class: "kling-once-field" }, h("span", {}, label), control);
+}

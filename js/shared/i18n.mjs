@@ -1,0 +1,78 @@
+// @ts-check
+/** Translations and number formats. The texts lie in `locales/<language>/main.json`, under `klingOnce`. */
+
+import { api, app } from "./host.mjs";
+
+/** @typedef {{ [name: string]: string | Texts }} Texts nested texts, addressed with dots */
+
+/** @type {Record<string, Texts | undefined>} */
+let translations = {};
+
+/** Load the translations. Without them the page still works and shows the names of its texts. */
+export async function loadTranslations() {
+  try {
+    const response = await api.fetchApi("/i18n");
+    /** @type {Record<string, { klingOnce?: Texts }>} */
+    const all = await response.json();
+    translations = Object.fromEntries(Object.entries(all).map(([name, texts]) => [name, texts.klingOnce]));
+  } catch (error) {
+    console.warn("Kling Once: the texts could not be loaded.", error);
+  }
+}
+
+/** @returns {string} the page's language, such as `en` or `zh-TW` */
+export function locale() {
+  return app.extensionManager.setting.get("Comfy.Locale") ?? "en";
+}
+
+/**
+ * Return a text in the page's language, else in English, else its name.
+ * @param {string} name with dots, such as `state.kept`
+ * @param {Record<string, string | number>} [values] replace `{name}` in the text
+ * @returns {string}
+ */
+export function t(name, values = {}) {
+  const chosen = locale();
+  const [base = "en"] = chosen.split("-");
+  const text = lookUp(chosen, name) ?? lookUp(base, name) ?? lookUp("en", name) ?? name;
+  return text.replace(/\{(\w+)\}/g, (_match, /** @type {string} */ key) => String(values[key] ?? ""));
+}
+
+/**
+ * @param {string} language
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+function lookUp(language, name) {
+  /** @type {Texts | string | undefined} */
+  let value = translations[language];
+  for (const part of name.split(".")) value = typeof value === "object" ? value[part] : undefined;
+  return typeof value === "string" ? value : undefined;
+}
+
+/**
+ * @param {number | null} seconds
+ * @returns {string} minutes and whole seconds, such as `1:05`; empty for null or what is not finite
+ */
+export function formatClock(seconds) {
+  if (seconds === null || !Number.isFinite(seconds)) return "";
+  const whole = Math.max(0, Math.round(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/**
+ * @param {number} seconds
+ * @returns {string} minutes, seconds and tenths, such as `1:05.4`
+ */
+export function formatClockTenths(seconds) {
+  const tenths = Math.max(0, Math.round(seconds * 10));
+  return `${Math.floor(tenths / 600)}:${((tenths % 600) / 10).toFixed(1).padStart(4, "0")}`;
+}
+
+/**
+ * @param {number | null} amount units or money
+ * @returns {string} in the page's number format, with at most three decimals; empty for null
+ */
+export function formatAmount(amount) {
+  return amount === null ? "" : new Intl.NumberFormat(locale(), { maximumFractionDigits: 3 }).format(amount);
+}

@@ -1,0 +1,170 @@
+// @ts-check
+/** What can be done with a job: collect it, copy its task id, open its workflow, put it into the graph. */
+
+/**
+ * @import { LGraphNode } from "../shared/host.mjs"
+ * @import { Job } from "../../types/server.ts"
+ */
+
+import { showToast, showToCopy, withErrorToast } from "../shared/dialogs.mjs";
+import { api, app } from "../shared/host.mjs";
+import { t } from "../shared/i18n.mjs";
+import { collectJob, getWorkflow } from "../shared/server.mjs";
+
+/** The type under which ComfyUI's page drags a file of the server. */
+const ASSET_TYPE = "application/x-comfy-asset-info";
+const TASK_TYPE = "application/x-kling-once-task";
+
+/** @typedef {{ task_id: string, service: string, profile: string, project: string }} TaskRef */
+
+/**
+ * Start to fetch a result that was paid.
+ * @param {Job} job
+ */
+export async function collect(job) {
+  await withErrorToast(() => collectJob(job.job_key));
+}
+
+/**
+ * Copy a task's id to the clipboard.
+ * @param {string} taskId
+ */
+export async function copyTaskId(taskId) {
+  try {
+    await navigator.clipboard.writeText(taskId);
+    showToast("success", t("done.copied"));
+  } catch {
+    await showToCopy(t("copy.by_hand"), taskId); // a page that came over plain HTTP has no clipboard
+  }
+}
+
+/**
+ * Open the workflow that ordered a job.
+ * @param {Job} job
+ */
+export async function openWorkflow(job) {
+  await withErrorToast(async () => {
+    const { workflow } = await getWorkflow(job.job_key);
+    await app.loadGraphData(workflow);
+  });
+}
+
+/**
+ * Add a Load Video node with a job's kept file.
+ * @param {Job} job
+ */
+export function addLoadVideo({ file }) {
+  if (!file) return;
+  const name = `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename} [${file.type}]`;
+  addNode("LoadVideo", (node) => {
+    const widget = node.widgets?.find((one) => one.name === "file");
+    if (!widget) return;
+    const { options } = widget;
+    const values = Array.isArray(options.values) ? options.values : [];
+    if (!values.includes(name)) options.values = [...values, name];
+    widget.value = name;
+    widget.callback?.(name);
+  });
+}
+
+/**
+ * Add a Kling Fetch Task node.
+ * @param {TaskRef} task
+ * @param {[number, number]} [place] in the graph's coordinates; the middle of the visible part by default
+ */
+export function addFetchTask({ task_id, service, profile, project }, place) {
+  const values = new Map(Object.entries({ id: task_id, by: "task_id", service, profile, project }));
+  const fit = (/** @type {LGraphNode} */ node) => {
+    for (const widget of node.widgets ?? []) {
+      if (values.has(widget.name)) widget.value = values.get(widget.name);
+    }
+  };
+  addNode("KlingOnce_FetchTask", fit, place);
+}
+
+/**
+ * Let an element be dragged as a job's video, else as its task.
+ * @param {HTMLElement} element
+ * @param {Job} job
+ */
+export function makeJobDraggable(element, job) {
+  const task = taskOf(job);
+  if (job.file) makeVideoDraggable(element, job);
+  else if (task) makeTaskDraggable(element, task);
+}
+
+/**
+ * Let an element be dragged as a job's kept file. On the canvas ComfyUI makes a Load Video node of it.
+ * @param {HTMLElement} element
+ * @param {Job} job
+ */
+export function makeVideoDraggable(element, { file }) {
+  if (!file) return;
+  const url = new URL(api.apiURL(`/view?${new URLSearchParams(file)}`), location.href).href;
+  makeDraggable(element, {
+    "text/uri-list": url,
+    [ASSET_TYPE]: JSON.stringify({ ...file, display_name: file.filename }),
+  });
+}
+
+/**
+ * Let an element be dragged as a task. On the canvas it becomes a Kling Fetch Task node.
+ * @param {HTMLElement} element
+ * @param {TaskRef} task
+ */
+export function makeTaskDraggable(element, task) {
+  makeDraggable(element, { [TASK_TYPE]: JSON.stringify(task) });
+}
+
+/**
+ * @param {Job} job
+ * @returns {TaskRef | null} null if the job has no task yet
+ */
+export function taskOf({ task_id, service, profile, project }) {
+  return task_id ? { task_id, service, profile, project } : null;
+}
+
+/** Make Kling Fetch Task nodes of the tasks that are dropped on the canvas. */
+export function acceptDroppedTasks() {
+  const { canvas } = app.canvas;
+  canvas.addEventListener("dragover", (event) => {
+    if (event.dataTransfer?.types.includes(TASK_TYPE)) event.preventDefault();
+  });
+  canvas.addEventListener("drop", (event) => {
+    const text = event.dataTransfer?.getData(TASK_TYPE);
+    if (!text) return;
+    event.preventDefault();
+    event.stopPropagation(); // or ComfyUI looks for a file in it
+    addFetchTask(JSON.parse(text), app.clientPosToCanvasPos([event.clientX, event.clientY]));
+  });
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {Record<string, string>} data by media type
+ */
+function makeDraggable(element, data) {
+  element.draggable = true;
+  element.addEventListener("dragstart", ({ dataTransfer }) => {
+    if (!dataTransfer) return;
+    for (const [type, text] of Object.entries(data)) dataTransfer.setData(type, text);
+    dataTransfer.effectAllowed = "copy";
+  });
+}
+
+/**
+ * @param {string} type
+ * @param {(node: LGraphNode) => void} fit sets the widgets
+ * @param {[number, number]} [place]
+ */
+function addNode(type, fit, place) {
+  const node = LiteGraph.createNode(type);
+  if (!node) return showToast("error", t("failed.node", { type }));
+  const { x, y, width, height } = app.canvas.visible_area;
+  node.pos = place ?? [x + (width - node.size[0]) / 2, y + (height - node.size[1]) / 2];
+  fit(node); // before the graph reads its values
+  app.canvas.graph?.add(node);
+  app.canvas.selectNode(node, false);
+  app.canvas.setDirty(true, true);
+  return showToast("success", t("done.added", { type: node.title }));
+}

@@ -1,0 +1,106 @@
+// @ts-check
+/** A job's state, cost, name and problems in short texts. */
+
+/** @import { AttemptState, Job } from "../../types/server.ts" */
+
+import { formatAmount, formatClock, t } from "../shared/i18n.mjs";
+
+/** @type {Set<AttemptState>} */
+const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
+/** @type {Set<AttemptState>} */
+const COLLECTABLE = new Set(["submitted", "succeeded", "unknown"]);
+
+/**
+ * @param {Job} job
+ * @returns {boolean} whether the server is working on it
+ */
+export function isUnderWay(job) {
+  return job.stage !== null && job.stage !== "kept";
+}
+
+/**
+ * @param {Job} job
+ * @returns {boolean} whether a result that was paid may be fetched now
+ */
+export function canCollect(job) {
+  return !isUnderWay(job) && (COLLECTABLE.has(job.state) || isFileGone(job));
+}
+
+/**
+ * @param {Job} job
+ * @returns {boolean} whether a video was kept, but its file is missing
+ */
+export function isFileGone(job) {
+  return job.state === "kept" && !job.has_file;
+}
+
+/**
+ * @param {Job} job
+ * @returns {boolean} whether its state is final
+ */
+export function isOver(job) {
+  return FINAL.has(job.state);
+}
+
+/**
+ * @param {Job} job
+ * @returns {boolean} whether nothing was submitted, and nothing is about to be
+ */
+export function isUnsent(job) {
+  return job.state === "intent" && !isUnderWay(job);
+}
+
+/**
+ * @param {Job} job
+ * @returns {string} its state, or its stage and progress while it is under way
+ */
+export function stateText(job) {
+  if (!isUnderWay(job)) return t(`state.${job.state}`);
+  const progress = job.total > 0 ? ` ${Math.floor((100 * job.done) / job.total)} %` : "";
+  return t(`stage.${job.stage}`) + progress;
+}
+
+/**
+ * @param {Job} job
+ * @param {number} now in milliseconds since 1970
+ * @returns {string} how long it has run, and how long similar jobs take; when it began if it is not under way
+ */
+export function timeText(job, now) {
+  if (isUnderWay(job)) {
+    const elapsed = formatClock((now - Date.parse(job.submitted_at ?? job.started_at)) / 1000);
+    if (!job.usual_seconds) return elapsed;
+    return t("time.of", { elapsed, usual: formatClock(job.usual_seconds) });
+  }
+  return new Date(job.started_at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+}
+
+/**
+ * @param {Job} job
+ * @returns {string} what it cost, or may cost; empty if nothing is known
+ */
+export function costText(job) {
+  if (job.service === "sandbox") return t("cost.free");
+  if (job.units_charged !== null) return t("cost.paid", { units: formatAmount(job.units_charged) });
+  if (job.cash_charged !== null) return `${formatAmount(job.cash_charged)} ${job.currency ?? ""}`;
+  if (job.state === "rejected" || isUnsent(job) || job.units_estimated === null) return "";
+  return t("cost.estimate", { units: formatAmount(job.units_estimated) });
+}
+
+/**
+ * @param {Job} job
+ * @returns {string} its picture and its clip; its task if it was adopted, since its inputs are not known then
+ */
+export function nameText(job) {
+  return job.adopted ? `${t("job.task")} ${job.video_name}` : `${job.image_name} · ${job.video_name}`;
+}
+
+/**
+ * @param {Job} job
+ * @returns {string} what went wrong and what to do about it; empty if nothing did
+ */
+export function troubleText(job) {
+  if (job.trouble) return [job.trouble.message, job.trouble.hint].filter(Boolean).join(" ");
+  if (isOver(job) && job.state !== "kept") return [job.reason, job.advice].filter(Boolean).join(" ");
+  if (isUnsent(job)) return t("job.unsent");
+  return isFileGone(job) ? t("job.gone") : "";
+}

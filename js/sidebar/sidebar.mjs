@@ -1,0 +1,195 @@
+// @ts-check
+/** The sidebar tab: its views, and above them the switch that holds live submissions. */
+
+/** @import { CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
+
+import { withErrorToast } from "../shared/dialogs.mjs";
+import { button, h, setChildren } from "../shared/dom.mjs";
+import { t } from "../shared/i18n.mjs";
+import { getStatus, onJobEvent, onReconnect, setHold } from "../shared/server.mjs";
+import { AccountPage } from "./account_page.mjs";
+import { CheckPage } from "./check_page.mjs";
+import { HelpPage } from "./help_page.mjs";
+import { TaskList } from "./task_list.mjs";
+import { TaskPage } from "./task_page.mjs";
+import { TotalsPage } from "./totals_page.mjs";
+
+/** @typedef {"tasks" | "account" | "totals" | "help"} View */
+
+/** @type {View[]} */
+const VIEWS = ["tasks", "account", "totals", "help"];
+/** @type {JobFilter[]} */
+const FILTERS = ["all", "under_way", "kept", "failed"];
+const STEPS = new Map([
+  ["ArrowRight", 1],
+  ["ArrowLeft", -1],
+]);
+const DEBOUNCE_MS = 200;
+
+export class Sidebar {
+  /** @param {HTMLElement} root the tab's element; emptied by `destroy` */
+  constructor(root) {
+    this.root = root;
+    /** Ends the listeners and requests of the sidebar. */
+    this.closing = new AbortController();
+    /** Ends those of the page that is shown. */
+    this.pageClosing = new AbortController();
+    this.mayChange = false;
+    this.hold = h("div", { class: "kling-once-hold" });
+    this.tabs = new Map(VIEWS.map((view) => [view, this.tab(view)]));
+    this.content = h("div", { class: "kling-once-content", role: "tabpanel", id: "kling-once-panel" });
+    this.list = new TaskList((job, plays) => this.openTask(job, plays), this.closing.signal);
+    this.tasks = h("div", { class: "kling-once-tasks-view" }, this.searchBar(), this.list.element);
+    const tabs = h(
+      "div",
+      {
+        class: "kling-once-tabs",
+        role: "tablist",
+        "aria-label": "Kling Once",
+        on: { keydown: (event) => this.moveTab(event) },
+      },
+      ...this.tabs.values(),
+    );
+    root.classList.add("kling-once-root");
+    root.replaceChildren(h("div", { class: "kling-once-panel" }, this.hold, tabs, this.content));
+    const { signal } = this.closing;
+    onJobEvent(({ state }) => {
+      if (state === "hold") void this.refreshStatus();
+    }, signal);
+    onReconnect(() => this.refreshStatus(), signal);
+    this.showView("tasks");
+    void this.list.refresh();
+    void this.refreshStatus();
+  }
+
+  /** End all listeners and requests, and empty the tab. */
+  destroy() {
+    this.pageClosing.abort();
+    this.closing.abort();
+    this.root.replaceChildren();
+  }
+
+  /** @param {View} view */
+  tab(view) {
+    return h(
+      "button",
+      {
+        type: "button",
+        role: "tab",
+        class: "kling-once-tab",
+        "data-view": view,
+        "aria-controls": "kling-once-panel",
+        on: { click: () => this.showView(view) },
+      },
+      t(`view.${view}`),
+    );
+  }
+
+  /** @param {KeyboardEvent} event */
+  moveTab({ key, target }) {
+    const step = STEPS.get(key);
+    const now = VIEWS.findIndex((view) => this.tabs.get(view) === target);
+    const next = step && now >= 0 && VIEWS.at((now + step) % VIEWS.length);
+    if (!next) return;
+    this.showView(next);
+    this.tabs.get(next)?.focus();
+  }
+
+  /** @param {View} view */
+  showView(view) {
+    for (const [name, tab] of this.tabs) {
+      tab.setAttribute("aria-selected", String(name === view));
+      tab.tabIndex = name === view ? 0 : -1;
+    }
+    const signal = this.leavePage();
+    if (view === "account") setChildren(this.content, new AccountPage(signal).element);
+    else if (view === "totals") setChildren(this.content, new TotalsPage(signal).element);
+    else if (view === "help") setChildren(this.content, new HelpPage(signal).element);
+    else {
+      setChildren(this.content, this.tasks);
+      this.list.draw();
+    }
+  }
+
+  /**
+   * @param {Job} job
+   * @param {boolean} plays whether its video starts at once
+   */
+  openTask(job, plays) {
+    const close = () => {
+      this.showView("tasks");
+      void this.list.refresh();
+    };
+    const signal = this.leavePage();
+    const page = new TaskPage(job, { plays, mayChange: this.mayChange, close, signal });
+    setChildren(this.content, page.element);
+    page.back.focus();
+  }
+
+  /**
+   * Show what a check of a node found.
+   * @param {string} title of the node
+   * @param {CheckedNode} found
+   */
+  showCheck(title, found) {
+    this.leavePage();
+    const page = new CheckPage(title, found, () => this.showView("tasks"));
+    setChildren(this.content, page.element);
+    page.back.focus();
+  }
+
+  /**
+   * End the page that is shown.
+   * @returns {AbortSignal} for the next one
+   */
+  leavePage() {
+    this.pageClosing.abort();
+    this.pageClosing = new AbortController();
+    return this.pageClosing.signal;
+  }
+
+  searchBar() {
+    let timer = 0;
+    const search = h("input", {
+      type: "search",
+      placeholder: t("list.search"),
+      "aria-label": t("list.search"),
+    });
+    const filter = h("select", { "aria-label": t("list.filter") });
+    for (const name of FILTERS) filter.append(h("option", { value: name }, t(`shown.${name}`)));
+    const apply = () => {
+      this.list.search = search.value;
+      this.list.shown = FILTERS.find((name) => name === filter.value) ?? "all";
+      this.list.element.scrollTop = 0;
+      void this.list.refresh();
+    };
+    search.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(apply, DEBOUNCE_MS);
+    });
+    filter.addEventListener("change", apply);
+    const refresh = button(t("action.refresh"), () => this.list.refresh(), { icon: "pi pi-refresh" });
+    return h("div", { class: "kling-once-bar" }, search, filter, refresh);
+  }
+
+  async refreshStatus() {
+    const status = await withErrorToast(() => getStatus(this.closing.signal));
+    if (status) this.showStatus(status);
+  }
+
+  /** @param {Status} status */
+  showStatus({ held_since, may_change }) {
+    this.mayChange = may_change;
+    const held = held_since !== null;
+    this.hold.dataset.held = String(held);
+    const text = held ? t("hold.on", { since: new Date(held_since).toLocaleString() }) : t("hold.off");
+    const toggle = async () => {
+      const status = await withErrorToast(() => setHold(!held));
+      if (status) this.showStatus(status);
+    };
+    const hadFocus = this.hold.contains(document.activeElement);
+    const control = button(t(held ? "hold.release" : "hold.hold"), toggle, { pressed: held });
+    setChildren(this.hold, h("span", { role: "status" }, text), control);
+    if (hadFocus) control.focus();
+  }
+}
