@@ -38,7 +38,6 @@ PUBLIC_FACES = {
     "nodes.frames": "node classes",
     f"{PACKAGE}.web.account": "routes",
     f"{PACKAGE}.web.jobs": "routes",
-    f"{PACKAGE}.web.keys": "routes",
     f"{PACKAGE}.web.money": "routes",
     f"{PACKAGE}.web.node": "routes",
 }
