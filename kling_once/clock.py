@@ -1,4 +1,4 @@
-"""Time as a parameter: everything that waits or dates asks a `Clock`, so no test sleeps."""
+"""Time as a parameter: code that waits or reads the time takes a `Clock`, so that no test sleeps."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the rest of the package may know about time."""
+    """A source of time."""
 
     def now(self) -> datetime:
         """Return the wall-clock time, timezone-aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards, for measuring waits."""
+        """Return seconds that never go backwards, for measuring durations."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -25,14 +25,14 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of this machine."""
 
     def now(self) -> datetime:
         """Return the wall-clock time, timezone-aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards, for measuring waits."""
+        """Return seconds that never go backwards, for measuring durations."""
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:

@@ -1,64 +1,75 @@
-"""Work that several callers want at once and that is done once."""
+"""Single flight, and blocking calls that the end of the process does not wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from concurrent.futures import CancelledError, Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
-
-
-class SingleFlight:
-    """Share one running piece of work between all who ask for the same key meanwhile.
-
-    A caller who is cancelled only lets go; the work is cancelled when nobody waits for it any more.
-    """
-
-    def __init__(self) -> None:
-        self._flights: dict[str, tuple[asyncio.Task[None], list[object]]] = {}
-
-    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do `work` unless it is under way for `key`; wait for its end, raise what it raises."""
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = (asyncio.create_task(work()), [])
-            flight[0].add_done_callback(lambda task: self._landed(key, task))
-        task, passengers = flight
-        ticket = object()
-        passengers.append(ticket)
-        try:
-            await asyncio.shield(task)
-        finally:
-            passengers.remove(ticket)
-            if not passengers and not task.done():
-                self._forget(key, task)
-                task.cancel()
-
-    def _landed(self, key: str, task: asyncio.Task[None]) -> None:
-        self._forget(key, task)
-        if not task.cancelled():
-            task.exception()  # marks it as seen, also when every passenger has let go
-
-    def _forget(self, key: str, task: asyncio.Task[None]) -> None:
-        if key in self._flights and self._flights[key][0] is task:
-            del self._flights[key]
-
+    from collections.abc import Callable, Coroutine, Generator
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
 
 
+@dataclass
+class _Flight(Generic[Value]):
+    task: asyncio.Task[Value]
+    waiting: int = 0
+
+
+class SingleFlight(Generic[Value]):
+    """Run one piece of work per key at a time, and give its result to every caller who asks meanwhile.
+
+    A caller that is cancelled only stops waiting. The work itself is cancelled when the last caller has
+    stopped waiting.
+    """
+
+    def __init__(self) -> None:
+        self._flights: dict[str, _Flight[Value]] = {}
+
+    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, Value]]) -> Value:
+        """Return the result of the running work for `key`, starting `work` when none is running.
+
+        Raises:
+            Exception: whatever the work raises, in every caller that waits for it.
+        """
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = _Flight(asyncio.create_task(work()))
+            flight.task.add_done_callback(lambda _task: self._end(key, flight))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._forget(key, flight)
+                flight.task.cancel()
+
+    def _end(self, key: str, flight: _Flight[Value]) -> None:
+        self._forget(key, flight)
+        if not flight.task.cancelled():
+            flight.task.exception()  # marks it as retrieved, also when no caller waits any more
+
+    def _forget(self, key: str, flight: _Flight[Value]) -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
+
+
 async def in_daemon_thread(
     work: Callable[Arguments, Value], *args: Arguments.args, **kwargs: Arguments.kwargs
 ) -> Value:
-    """Return what `work` returns, from a thread of its own that the end of the process does not wait for.
+    """Return the result of a blocking call, run in a daemon thread of its own.
 
-    Cancelling lets go of the call. In asyncio's shared threads a few such calls to a silent server would
-    keep every ledger write waiting, and the process alive.
+    Cancelling abandons the call. In asyncio's shared thread pool, a few calls to a server that does not
+    answer would hold up every ledger write, and the process could not end before they do.
+
+    Raises:
+        Exception: whatever the call raises.
     """
     ended: Future[Value] = Future()
     ended.set_running_or_notify_cancel()
@@ -69,5 +80,36 @@ async def in_daemon_thread(
         except BaseException as error:  # noqa: BLE001 - raised again where the result is awaited
             ended.set_exception(error)
 
-    threading.Thread(target=run, name="kling-once-hosting", daemon=True).start()
+    threading.Thread(target=run, name="kling-once-call", daemon=True).start()
     return await asyncio.wrap_future(ended)
+
+
+class Pending(Future[Value], Generic[Value]):
+    """The result of work on another thread's event loop: wait for it with `.result()`, or await it.
+
+    Cancelling lets go of the work.
+    """
+
+    def __init__(self, running: Future[Value]) -> None:
+        super().__init__()
+        self._running = running
+        running.add_done_callback(self._take)
+
+    def cancel(self) -> bool:
+        """Let go; False when it has ended already."""
+        cancelled = super().cancel()
+        self._running.cancel()
+        return cancelled
+
+    def __await__(self) -> Generator[Any, None, Value]:
+        return asyncio.wrap_future(self).__await__()
+
+    def _take(self, running: Future[Value]) -> None:
+        if not self.set_running_or_notify_cancel():
+            return
+        if running.cancelled():
+            self.set_exception(CancelledError())
+        elif error := running.exception():
+            self.set_exception(error)
+        else:
+            self.set_result(running.result())

@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""Every error that this package raises on purpose.
 
 ::
 
@@ -7,9 +7,9 @@
     |- CredentialsError              (also PermissionError)
     |  |- MissingCredentials         no key for the profile
     |  |- UnknownProfile             the profile is not in the file
-    |  |- KeyExists                  a stored key would be replaced unasked
+    |  |- KeyExists                  a stored key would be overwritten
     |  `- CredentialsChanged         the task belongs to a credential that is gone
-    |- InputRefused                  documented limits are broken; holds every `Violation`
+    |- InputRefused                  inputs break documented limits; holds every `Violation`
     |- MediaError
     |  |- UnreadableMedia            not a picture, not a clip, or damaged
     |  |- MediaStopped               the caller asked to stop
@@ -41,22 +41,23 @@
     |- DiskFull                      (also OSError)
     |- JobError                      carries the task id
     |  |- TaskFailed                 the vendor says so
-    |  |- OutcomeUnknown             nobody knows yet whether the create was accepted
-    |  |- StillRunning               the wait is over, the task is not
+    |  |- OutcomeUnknown             it is not known yet whether the create was accepted
+    |  |- StillRunning               the time to wait is over, the task still runs
     |  `- ResultGone                 expired or deleted
     `- DownloadError                 the paid result is not here yet; carries the task id
        |- DownloadRefused            an address, size or type that is not allowed
        `- DownloadBroken             cut off, or not a video
 
-Each error says what happened, the value and the limit; `hint` says what to do next; `task_id` is
-set wherever a task is known. No message holds a key, a header or a signed URL.
+The message says what happened, the value and the limit; `hint` says what to do next; `task_id` is set
+wherever a task is known. No message holds a key, a header or a presigned URL.
+
+An error raised by a step for itself alone is a subclass in that step's module, never a new branch here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,14 +66,20 @@ VENDOR_TEXT_LIMIT = 500
 
 
 def vendor_text(text: object) -> str:
-    """Return a foreign text fit for a message: one line, printable, at most 500 characters."""
+    """Return foreign text made safe for a message: one line, printable, at most 500 characters."""
     shown = "".join(char if char.isprintable() else " " for char in str(text))
     shown = " ".join(shown.split())
     return shown if len(shown) <= VENDOR_TEXT_LIMIT else shown[: VENDOR_TEXT_LIMIT - 3] + "..."
 
 
 class KlingOnceError(Exception):
-    """The root of every error raised on purpose."""
+    """The root of every error raised on purpose.
+
+    Args:
+        message: what happened, as one or more sentences.
+        hint: what the user can do next.
+        task_id: the vendor's id of the task concerned, once there is one.
+    """
 
     def __init__(self, message: str, *, hint: str = "", task_id: str | None = None) -> None:
         super().__init__(message)
@@ -90,11 +97,11 @@ class KlingOnceError(Exception):
 
 
 class SettingsError(KlingOnceError):
-    """A setting cannot be read, or contradicts another."""
+    """A setting cannot be read, or contradicts another one."""
 
 
 class CredentialsError(KlingOnceError, PermissionError):
-    """No usable key."""
+    """There is no usable key."""
 
 
 class MissingCredentials(CredentialsError):
@@ -106,7 +113,7 @@ class UnknownProfile(CredentialsError):
 
 
 class KeyExists(CredentialsError):
-    """The profile has a key already, and nobody said that it may be replaced."""
+    """The profile has a key already, and replacing it was not asked for."""
 
 
 class CredentialsChanged(CredentialsError):
@@ -118,9 +125,9 @@ class Violation:
     """One documented limit that an input breaks."""
 
     field: str
-    """The input in the user's words: `image`, `video`, `prompt`, `character_orientation`, ..."""
+    """The order's input: `image`, `video`, `prompt`, `character_orientation`, ..."""
     rule: str
-    """A stable name for the limit, such as `video.duration.max`."""
+    """Stable name of the limit, such as `video.duration.max`."""
     message: str
     """What is wrong, the value, the limit, and what to do."""
 
@@ -142,15 +149,15 @@ class UnreadableMedia(MediaError, ValueError):
 
 
 class MediaStopped(MediaError):
-    """The caller asked the work to stop; no file was left behind."""
+    """The caller stopped the work; no file is left behind."""
 
 
 class InputChanged(MediaError):
-    """A picture or clip was written while it was read: what would be sent is not what was ordered."""
+    """A picture or clip was changed while it was read, so that its bytes are not those of the order."""
 
 
 class NotEnoughMemory(MediaError, MemoryError):
-    """Frames would not fit into the memory that is free."""
+    """The frames do not fit into free memory."""
 
 
 class HostingError(KlingOnceError):
@@ -158,7 +165,7 @@ class HostingError(KlingOnceError):
 
 
 class TransportError(KlingOnceError, ConnectionError):
-    """The API was not reached, or its answer was not."""
+    """The request did not reach the API, or no readable answer came back."""
 
 
 class NeverSent(TransportError):
@@ -166,27 +173,15 @@ class NeverSent(TransportError):
 
 
 class AnswerLost(TransportError, TimeoutError):
-    """The request may have arrived; its answer did not."""
+    """The request may have reached the API; its answer was lost."""
 
 
 class UnreadableAnswer(TransportError):
     """An answer arrived that is not the API's envelope: HTML, broken JSON, a proxy's page."""
 
 
-class Repeat(StrEnum):
-    """What may be done with a request that was answered by a service code."""
-
-    NEVER = "never"
-    ONCE_RESIGNED = "once, after signing again"
-    LATER = "later, with growing pauses"
-    AFTER_SETTLING = "only after it is known that no task was made"
-
-
 class ApiError(KlingOnceError):
     """The API answered with a service code other than 0."""
-
-    repeat_read: ClassVar[Repeat] = Repeat.NEVER
-    repeat_create: ClassVar[Repeat] = Repeat.NEVER
 
     def __init__(
         self, message: str, *, code: int, http_status: int, request_id: str = "", hint: str = ""
@@ -196,7 +191,7 @@ class ApiError(KlingOnceError):
         self.http_status = http_status
         self.request_id = request_id
         self.server_time: datetime | None = None
-        """The vendor's own clock when it answered."""
+        """The answer's `Date` header: the vendor's clock."""
 
 
 class AuthenticationError(ApiError, PermissionError):
@@ -204,22 +199,22 @@ class AuthenticationError(ApiError, PermissionError):
 
 
 class TokenTimingError(ApiError, PermissionError):
-    """The token is not valid yet, or no longer (1003, 1004): usually a wrong clock."""
+    """The token is not valid yet, or has expired (1003, 1004): usually because of a wrong clock.
 
-    repeat_read = Repeat.ONCE_RESIGNED
-    repeat_create = Repeat.ONCE_RESIGNED
+    The client repeats the request once with a newly signed token.
+    """
 
 
 class AccountError(ApiError, PermissionError):
-    """The account may not do this now (1100, 1101, 1102, 1103, 1304)."""
+    """The account may not do this, or not now (1100, 1101, 1102, 1103, 1304)."""
 
 
 class InvalidRequest(ApiError, ValueError):
-    """The request as such was refused (1200, 1202)."""
+    """The request is malformed in the API's eyes (1200, 1202)."""
 
 
 class InvalidValue(ApiError, ValueError):
-    """A value was refused, or an id is not known (1201)."""
+    """A value is not valid, or an id is not known (1201)."""
 
 
 class ResourceMissing(ApiError, LookupError):
@@ -233,15 +228,12 @@ class ModerationRefusal(ApiError, ValueError):
 class Busy(ApiError):
     """Too many requests or parallel tasks (1302, 1303); the request waits its turn."""
 
-    repeat_read = Repeat.LATER
-    repeat_create = Repeat.LATER
-
 
 class ServerFault(ApiError):
-    """The API failed inside (5000, 5001, 5002), or answered with a code nobody documents."""
+    """The API failed internally (5000, 5001, 5002) or answered with an undocumented code.
 
-    repeat_read = Repeat.LATER
-    repeat_create = Repeat.AFTER_SETTLING
+    After a create it is not known whether a task exists: the attempt is settled.
+    """
 
 
 class LedgerError(KlingOnceError):
@@ -257,51 +249,51 @@ class LedgerTooNew(LedgerError):
 
 
 class LeaseLost(LedgerError):
-    """Another process has taken the attempt over; this one must not touch it any more."""
+    """Another process has taken over the attempt's lease; this one must not act on it."""
 
 
 class SpendingRefused(KlingOnceError):
-    """Money would move, and a rule of the user's or the server's forbids it."""
+    """A spending rule of the user or of the server forbids this submit."""
 
 
 class BudgetReached(SpendingRefused):
-    """A spending limit would be passed."""
+    """The submit would exceed a spending limit."""
 
 
 class SubmissionsHeld(SpendingRefused):
-    """Live submissions are on hold."""
+    """The operator has put live submissions on hold."""
 
 
 class ExternalIdTaken(SpendingRefused):
-    """A task id of the user's own choosing belongs to another job, or to a task we do not know."""
+    """The user's own external id belongs to another job, or to a task that the ledger does not know."""
 
 
 class DiskFull(KlingOnceError, OSError):
-    """Too little free disk space to keep a result; nothing was submitted."""
+    """There is too little free disk space to keep a result; nothing was submitted."""
 
 
 class JobError(KlingOnceError):
-    """A job did not end with a video."""
+    """A job ended, or the wait for it ended, without a video."""
 
 
 class TaskFailed(JobError):
-    """The vendor reports the task as failed, or refused it earlier for the input's sake."""
+    """The vendor reports the task as failed, or an earlier task of the job failed because of its input."""
 
 
 class OutcomeUnknown(JobError):
-    """It is not known yet whether the create was accepted; it is settled at the next opportunity."""
+    """It is not known whether the create was accepted; the attempt is settled at the next opportunity."""
 
 
 class StillRunning(JobError, TimeoutError):
-    """The wait is over, the task is not: queueing again picks it up."""
+    """The time to wait is over and the task still runs; queueing again picks it up."""
 
 
 class ResultGone(JobError, LookupError):
-    """The result is past the vendor's 30 days, or its kept file was deleted and cannot be had again."""
+    """The result has expired after 30 days, or its file was deleted and cannot be fetched again."""
 
 
 class DownloadError(KlingOnceError):
-    """The paid result could not be fetched; it stays collectable."""
+    """The paid result could not be fetched; it can be collected later."""
 
 
 class DownloadRefused(DownloadError, PermissionError):
@@ -309,4 +301,4 @@ class DownloadRefused(DownloadError, PermissionError):
 
 
 class DownloadBroken(DownloadError, ConnectionError):
-    """The result was cut off, or what came is not a video."""
+    """The result was cut off, or is not a video."""

@@ -1,11 +1,13 @@
-"""Write files that their owner alone may read: keys, and what links are signed with."""
+"""Atomic writes, digests of files, and values that are created once per home."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import secrets
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import filelock
+from blake3 import blake3
 
 from .errors import HostingError
 
@@ -14,31 +16,88 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+CHUNK_BYTES: Final = 1 << 20
+LOCK_SECONDS: Final = 10.0
 
-def write_private_file(path: Path, text: str) -> None:
-    """Write or replace a file in one step; at no moment may others read it, nor anybody see half of it.
+
+def write_file(
+    path: Path,
+    content: str | bytes | Callable[[BinaryIO], object],
+    *,
+    private: bool = False,
+    durable: bool = True,
+) -> None:
+    """Create or replace a file atomically: readers see the old content or the new, never a part.
+
+    The new content goes into a temporary file in the same folder, which is renamed over `path`. When
+    anything fails, `path` is untouched and the temporary file is deleted; after a kill it stays behind as
+    `<name>.<8 hex digits>.part`.
+
+    Args:
+        path: target; its folder exists.
+        content: text (written as UTF-8), bytes, or a function that writes to the open binary file.
+        private: create the file with mode 0600, so that only the user can read it.
+        durable: flush to disk before the rename (fsync). Turn off only for what can be made again.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    mode = 0o600 if private else 0o666
+    try:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if callable(content):
+                content(file)
+            else:
+                file.write(content.encode() if isinstance(content, str) else content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
-LOCK_SECONDS = 10.0
+def digest_of(file: BinaryIO, on_chunk: Callable[[bytes], object] | None = None) -> str:
+    """Return the blake3 digest, in hex, of a binary file from its current position to its end.
+
+    The file is read in chunks rather than mapped: a map counts as memory of this process, and a mapped
+    file that another program truncates ends the process with SIGBUS.
+
+    Args:
+        file: open for reading.
+        on_chunk: called with every chunk after it is hashed: the `write` of a copy, or a check that raises
+            to stop.
+    """
+    hasher = blake3()
+    while chunk := file.read(CHUNK_BYTES):
+        hasher.update(chunk)
+        if on_chunk is not None:
+            on_chunk(chunk)
+    return hasher.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the blake3 digest of a file's bytes, in hex.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return digest_of(file)
 
 
 def kept_value(path: Path, make: Callable[[], str], form: re.Pattern[str]) -> str:
-    """Return the value in `path`; the first caller of all processes makes it.
+    """Return the value stored in `path`, creating it on the first call of any process.
 
-    The file appears whole, readable by the user alone. A value not of `form` is never replaced:
-    what was made under the old one would be lost.
+    The file is private to the user. A stored value that does not match `form` is never replaced, because
+    links and uploads made under the old value would be lost.
+
+    Args:
+        path: file that holds the value; its folder is created when missing.
+        make: returns a new value; called under a lock, by one process at most.
+        form: what the whole value must match.
 
     Raises:
         HostingError: the file cannot be read or written, or holds something else.
@@ -48,7 +107,7 @@ def kept_value(path: Path, make: Callable[[], str], form: re.Pattern[str]) -> st
         if not path.exists():
             with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
                 if not path.exists():
-                    write_private_file(path, make() + "\n")
+                    write_file(path, make() + "\n", private=True)
         value = path.read_text(encoding="ascii", errors="replace").strip()
     except (OSError, filelock.Timeout) as error:
         reason = getattr(error, "strerror", None) or "another process holds its lock"

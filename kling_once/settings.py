@@ -1,7 +1,7 @@
-"""The only reader of environment variables and `settings.json`.
+"""The only reader of environment variables, and the only reader and writer of `settings.json`.
 
-Environment variables win over `settings.json`; both have the same names, in the file in lower case
-and without the prefix (`{"max_units_per_day": 300}`). Keys do not belong there: see `profiles`.
+Environment variables win over `settings.json`. Names in the file are those of the variables in lower case
+without the prefix (`{"max_units_per_day": 300}`). The file holds no keys: see `accounts/profiles.py`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
+import filelock
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -26,17 +27,24 @@ from pydantic_settings import (
 )
 
 from .errors import SettingsError
+from .files import write_file
+from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
-GLOBAL_ORIGIN = "https://api-singapore.klingai.com"
-CHINA_ORIGIN = "https://api-beijing.klingai.com"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 NameList = Annotated[tuple[str, ...], NoDecode]
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LIMITS = ("max_units_per_prompt", "max_units_per_day")
+"""The settings that the page may change."""
+LARGEST_LIMIT = 1_000_000
+LOCK_SECONDS = 10
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
 def url_parts(url: str) -> SplitResult:
-    """Return a URL taken apart; what is no URL gives empty parts, which no check lets pass."""
+    """Split a URL; what is no URL gives empty parts, which every check refuses."""
     try:
         parts = urlsplit(url.strip())
         _ = parts.port
@@ -46,7 +54,7 @@ def url_parts(url: str) -> SplitResult:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether a URL points at this machine by name."""
+    """Tell whether the host of a URL is a name or address of this machine's loopback; nothing is resolved."""
     return (url_parts(url).hostname or "") in LOOPBACK_HOSTS
 
 
@@ -56,12 +64,16 @@ def config_folder() -> Path:
 
 
 def clean_origin(url: str, setting: str) -> str:
-    """Return `scheme://host[:port]` of a base URL; plain http is for loopback alone.
+    """Return the normalized `scheme://host[:port]` of a base URL; plain http is for loopback alone.
 
-    However an address is written, its origin is one: it is part of the job key.
+    Every spelling of an address gives the same origin, because the origin is part of the job key.
+
+    Args:
+        url: base URL.
+        setting: name of the variable, for messages.
 
     Raises:
-        SettingsError: not a URL of this form; the message never shows it, since it may hold a password.
+        SettingsError: not a URL of this form; the message never shows the URL, which may hold a password.
     """
     example = "Example: " + GLOBAL_ORIGIN
     parts = url_parts(url)
@@ -80,7 +92,7 @@ def clean_origin(url: str, setting: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Everything an operator may set; one value per process."""
+    """Everything an operator may set."""
 
     model_config = SettingsConfigDict(
         env_prefix="KLING_ONCE_",
@@ -198,11 +210,11 @@ class Settings(BaseSettings):
 
     @property
     def results_folder(self) -> Path:
-        """Return where results are kept."""
+        """Return the folder of results: `results`, or `<home>/results`."""
         return self.results or self.home / "results"
 
     def pace(self, origin: str) -> Pace:
-        """Return how fast to ask `origin`; under a second only on this machine."""
+        """Return the intervals for `origin`: at least a second, except on loopback."""
         floor = 0.0 if is_loopback(origin) else 1.0
         return Pace(
             max(self.poll_seconds, floor),
@@ -213,7 +225,7 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast one origin is asked."""
+    """Intervals and time limits of requests to one origin."""
 
     poll_seconds: float
     settle_seconds: float
@@ -221,12 +233,12 @@ class Pace:
 
 
 def is_from_environment(field: str) -> bool:
-    """Tell whether an environment variable sets this: it wins over `settings.json`."""
+    """Tell whether an environment variable sets this field, and so wins over `settings.json`."""
     return bool(os.environ.get(_variable(field)))
 
 
 def unknown_variables() -> list[str]:
-    """Return the environment's variables of our name that set nothing, since no setting is called so."""
+    """Return the environment's `KLING_ONCE_` variables that name no setting."""
     known = {_variable(field) for field in Settings.model_fields}
     return sorted(
         name for name in os.environ if name.upper().startswith("KLING_ONCE_") and name.upper() not in known
@@ -237,7 +249,7 @@ def load_settings(**overrides: Any) -> Settings:
     """Read the environment and `settings.json`.
 
     Raises:
-        SettingsError: a value is not of its kind; the message names the variable, never the value.
+        SettingsError: a value is not valid; the message names the variable, never the value.
     """
     try:
         return Settings(**overrides)
@@ -255,7 +267,7 @@ def _variable(field: str) -> str:
 
 
 def _file_values(path: Path) -> dict[str, Any]:
-    """Return what `settings.json` sets; a name that is not known is refused, lest a limit be misspelt."""
+    """Return what `settings.json` sets; an unknown name is refused, since it may be a misspelt limit."""
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -282,3 +294,42 @@ def _file_values(path: Path) -> dict[str, Any]:
             hint=f"There are: {', '.join(sorted(known))}.",
         )
     return values
+
+
+def write_limits(settings: Settings, wanted: Mapping[str, Decimal]) -> Settings:
+    """Write spending limits to `settings.json` and return the settings with them; blocking.
+
+    A limit that the environment sets may be given with the value it has; it is not written.
+
+    Args:
+        settings: the settings so far.
+        wanted: units by name, of `LIMITS`.
+
+    Raises:
+        SettingsError: a value is no limit, the environment sets another, or the file cannot be written.
+    """
+    changes = {}
+    for name, units in wanted.items():
+        if name not in LIMITS or not units.is_finite() or not 0 <= units <= LARGEST_LIMIT:
+            raise SettingsError(f"A limit is a number of units from 0 to {LARGEST_LIMIT}.")
+        if not is_from_environment(name):
+            changes[name] = units
+        elif units != getattr(settings, name):
+            raise SettingsError(
+                f"{_variable(name)} is set in the server's environment, which wins over the file.",
+                hint="Change it there.",
+            )
+    if not changes:
+        return settings
+    path = config_folder() / "settings.json"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
+            values: dict[str, Any] = {}
+            if path.exists():
+                values = json.loads(path.read_text(encoding="utf-8-sig"))
+            values |= {name: float(units) for name, units in changes.items()}
+            write_file(path, json.dumps(values, indent=1) + "\n")
+    except (OSError, ValueError, TypeError, filelock.Timeout):
+        raise SettingsError(f"{path} cannot be written.") from None
+    return settings.model_copy(update=changes)

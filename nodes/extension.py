@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..kling_once.jobs.progress import SHARED
-from ..kling_once.web.app import Place, register
+from ..kling_once.web import mount
 from . import host
 from .frames import VideoFrames
 from .graph import signature
@@ -18,12 +19,18 @@ from .motion_control import (
     MotionControl,
     SubmitMotionControl,
 )
-from .orders import off_text
+from .orders import is_off
 from .tasks import FetchTask, ListTasks
+
+if TYPE_CHECKING:
+    from ..kling_once.jobs.engine import Engine
+    from ..kling_once.order import Service
 
 logger = logging.getLogger(__name__)
 
-DEMO_FOLDER = Path(__file__).parent.parent / "kling_once" / "demo"
+PACK_FOLDER = Path(__file__).parents[1]
+OUR_PLACE = f"custom_nodes/{PACK_FOLDER.name}"
+DEMO_FOLDER = PACK_FOLDER / "kling_once" / "demo"
 DEMO_FILES = {
     "kling_once/character.png": "character.png",
     "kling_once/motion.mp4": "motion.mp4",
@@ -34,12 +41,24 @@ DEMO_FILES = {
 that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
 
 
+NODES = (
+    MotionControl,
+    CheckMotionControl,
+    SubmitMotionControl,
+    CollectMotionControl,
+    FetchTask,
+    ListTasks,
+    VideoFrames,
+)
+
+
 class KlingOnceExtension(host.ComfyExtension):
     """Kling Once's nodes."""
 
     async def on_load(self) -> None:
         """Open the page's routes; put the files of the examples into ComfyUI's input folder."""
         open_page()
+        host.when_all_packs_are_loaded(NodeIds().warn)
         try:
             for name, source in DEMO_FILES.items():
                 target = host.input_folder() / name
@@ -51,15 +70,37 @@ class KlingOnceExtension(host.ComfyExtension):
 
     async def get_node_list(self) -> list[Any]:
         """Return the nodes."""
-        return [
-            MotionControl,
-            CheckMotionControl,
-            SubmitMotionControl,
-            CollectMotionControl,
-            FetchTask,
-            ListTasks,
-            VideoFrames,
-        ]
+        return list(NODES)
+
+
+class NodeIds:
+    """Who has our node ids, seen before ours are registered and once every pack is loaded.
+
+    ComfyUI lets the last pack that registers an id have it, and says nothing.
+    """
+
+    def __init__(self) -> None:
+        self._ours = {node.GET_SCHEMA().node_id: node for node in NODES}
+        self._before = {node_id: host.registered_class(node_id) for node_id in self._ours}
+
+    def warn(self) -> None:
+        """Log one line for each other pack that registers an id of ours."""
+        found = defaultdict(list)
+        for node_id, ours in self._ours.items():
+            now, before = host.registered_class(node_id), self._before[node_id]
+            if now is not None and now is not ours:
+                found[host.place_of(now), host.place_of(now)].append(node_id)
+            elif before is not None:
+                found[host.place_of(before), OUR_PLACE].append(node_id)
+        for (other, used), ids in found.items():
+            logger.warning(
+                "%s and %s register the same node ids: %s. ComfyUI uses those of %s."
+                " Remove or disable one of the two packs.",
+                OUR_PLACE,
+                other,
+                ", ".join(ids),
+                used,
+            )
 
 
 EVENT = "kling_once.job"
@@ -68,25 +109,33 @@ EVENT = "kling_once.job"
 def open_page() -> None:
     """Add the routes, and tell every page where jobs stand: their key and state, nothing else."""
     server = host.PromptServer.instance
-    place = Place(
-        engine=host.open_engine,
-        output_folder=host.output_folder,
-        input_file=_input_file,
-        signature=_signature,
-        off_text=off_text,
-    )
-    register(server.routes, place)
+    mount(server.routes, PageHost())
     SHARED.add(lambda job_key, state: server.send_sync(EVENT, {"job_key": job_key, "state": state}))
 
 
-def _signature(prompt: dict[str, Any], node_id: str) -> str:
-    return signature(prompt, node_id, host.input_moment)
+class PageHost:
+    """ComfyUI as the page's routes see it: `web.Host`."""
 
+    def engine(self) -> Engine:
+        """Return the engine that the nodes use as well; blocking."""
+        return host.open_engine()
 
-def _input_file(name: str) -> Path | None:
-    """Return the file that a loader's widget names, if it really lies in one of ComfyUI's folders."""
-    if not host.folder_paths.exists_annotated_filepath(name):
-        return None
-    path = Path(host.folder_paths.get_annotated_filepath(name)).resolve()
-    folders = (host.input_folder(), host.output_folder(), host.temp_folder().parent)
-    return path if path.is_file() and any(path.is_relative_to(one.resolve()) for one in folders) else None
+    def output_folder(self) -> Path:
+        """Return ComfyUI's output folder."""
+        return host.output_folder()
+
+    def input_file(self, name: str) -> Path | None:
+        """Return the file that a loader's widget names, if it really lies in one of ComfyUI's folders."""
+        if not host.folder_paths.exists_annotated_filepath(name):
+            return None
+        path = Path(host.folder_paths.get_annotated_filepath(name)).resolve()
+        folders = (host.input_folder(), host.output_folder(), host.temp_folder().parent)
+        return path if path.is_file() and any(path.is_relative_to(one.resolve()) for one in folders) else None
+
+    def signature(self, prompt: dict[str, Any], node_id: str) -> str:
+        """Return the hash of a node and of everything that leads to it."""
+        return signature(prompt, node_id, host.input_moment)
+
+    def is_off(self, service: Service) -> bool:
+        """Tell whether ComfyUI was started with --disable-api-nodes."""
+        return is_off(service)

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..kling_once import order
+from ..kling_once.api.motion_control import Setting
+from ..kling_once.order import refuse
 from . import host
 from .host import io
-from .inputs import CATEGORY
-from .orders import number, refuse, whole_number
-from .running import explained
+from .inputs import CATEGORY, setting_inputs, values_of
+from .node_run import NodeRun, as_run
+from .orders import clip_of
+
+if TYPE_CHECKING:
+    from ..kling_once.media.picked import Picked
+    from ..kling_once.media.types import Frames, Stop
+
+CHOICE = (
+    Setting(name="start_seconds", default=0.0, minimum=0, maximum=86_400, step=0.01, tip="Where to begin."),
+    Setting(name="count", default=0, minimum=0, maximum=1_000_000, tip="How many frames; 0 is all."),
+    Setting(
+        name="every_nth",
+        default=1,
+        minimum=1,
+        maximum=10_000,
+        tip="2 takes every second frame and halves fps.",
+    ),
+    Setting(
+        name="longest_side",
+        default=0,
+        minimum=0,
+        maximum=16_384,
+        tip="Make larger frames this large, in pixels; 0 keeps their size.",
+    ),
+)
 
 
 class VideoFrames(io.ComfyNode):
@@ -32,39 +58,7 @@ class VideoFrames(io.ComfyNode):
             ],
             inputs=[
                 io.Video.Input("video", tooltip="Any video; a trim is honoured."),
-                io.Float.Input(
-                    "start_seconds",
-                    default=0.0,
-                    min=0.0,
-                    max=86_400.0,
-                    step=0.01,
-                    optional=True,
-                    tooltip="Where to begin.",
-                ),
-                io.Int.Input(
-                    "count",
-                    default=0,
-                    min=0,
-                    max=1_000_000,
-                    optional=True,
-                    tooltip="How many frames; 0 is all.",
-                ),
-                io.Int.Input(
-                    "every_nth",
-                    default=1,
-                    min=1,
-                    max=10_000,
-                    optional=True,
-                    tooltip="2 takes every second frame and halves fps.",
-                ),
-                io.Int.Input(
-                    "longest_side",
-                    default=0,
-                    min=0,
-                    max=16_384,
-                    optional=True,
-                    tooltip="Make larger frames this large, in pixels; 0 keeps their size.",
-                ),
+                *setting_inputs(CHOICE),
             ],
             outputs=[
                 io.Image.Output(display_name="frames"),
@@ -74,20 +68,25 @@ class VideoFrames(io.ComfyNode):
         )
 
     @classmethod
-    @explained
-    async def execute(cls, video: Any, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, _run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        from .clips import Picked, picked_frames  # noqa: PLC0415 - nothing heavy before a node runs
+        from ..kling_once.media.picked import Picked  # noqa: PLC0415 - nothing heavy before a node runs
 
-        if video is None:
+        if inputs.get("video") is None:
             refuse("video", "Nothing came over video.")
-        picked = Picked(
-            start_seconds=number(inputs, "start_seconds", 0.0),
-            count=whole_number(inputs, "count", 0),
-            every_nth=whole_number(inputs, "every_nth", 1),
-            longest_side_px=whole_number(inputs, "longest_side", 0),
-        )
-        if picked.every_nth < 1:
-            refuse("every_nth", f"every_nth is {picked.every_nth}; 1 takes every frame.")
-        decoded = await host.decoding(picked_frames, video, picked)
+        values = values_of(CHOICE, inputs)
+        if values["every_nth"] < 1:
+            refuse("every_nth", f"every_nth is {values['every_nth']}; 1 takes every frame.")
+        picked = Picked(longest_side_px=values.pop("longest_side"), **values)
+        decoded = await host.decoding(_picked, inputs["video"], picked)
         return io.NodeOutput(decoded.frames, decoded.audio, float(decoded.fps))
+
+
+def _picked(video: Any, picked: Picked, *, stop: Stop) -> Frames:
+    from ..kling_once.media.picked import picked_of_file, picked_of_frames  # noqa: PLC0415 - likewise
+
+    clip = clip_of(video)
+    if isinstance(clip, order.VideoFrames):
+        return picked_of_frames(clip.frames, picked)
+    return picked_of_file(clip.path, clip.window, picked, stop=stop)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import importlib
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,6 +36,10 @@ ExecutionBlocker: Any = graph_utils.ExecutionBlocker
 InputImpl: Any = versioned.InputImpl
 io: Any = versioned.io
 ui: Any = versioned.ui
+core_nodes: Any = importlib.import_module("nodes")
+"""By its text: as a statement, type checkers would read this very package."""
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """How often a waiting node looks at the interrupt flag."""
@@ -89,10 +95,35 @@ async def engine() -> Engine:
 
 def open_engine() -> Engine:
     """Return this process's engine; blocking. Results go to ComfyUI's output folder unless set otherwise."""
-    from ..kling_once.jobs.shared_engine import shared_engine  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.client import shared_client  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
-    return shared_engine(results=output_folder() / "kling_once", account_browse=browse)
+    return shared_client(results=output_folder() / "kling_once", account_browse=browse)
+
+
+def registered_class(node_id: str) -> Any:
+    """Return the class that ComfyUI has under a node id now, None where there is none."""
+    return core_nodes.NODE_CLASS_MAPPINGS.get(node_id)
+
+
+def place_of(node_class: Any) -> str:
+    """Return where a node class comes from, such as `custom_nodes/acme`, or the name of core's module."""
+    module = getattr(node_class, "RELATIVE_PYTHON_MODULE", None) or "nodes"
+    return module.replace("custom_nodes.", "custom_nodes/", 1)
+
+
+def when_all_packs_are_loaded(call: Callable[[], None]) -> None:
+    """Call this once, right before the server answers. An error of it is logged and ends nothing."""
+
+    async def run(_app: Any) -> None:
+        try:
+            call()
+        except Exception:
+            logger.exception("A look at the loaded packs failed.")
+
+    hooks = PromptServer.instance.app.on_startup
+    if not hooks.frozen:  # a pack that is loaded into a running server comes too late for it
+        hooks.append(run)
 
 
 def is_private() -> bool:

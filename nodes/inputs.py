@@ -1,142 +1,97 @@
-"""Inputs and outputs that several nodes share. Ids, order and defaults are promises."""
+"""Inputs and outputs that several nodes share. Ids, order and defaults are promises to saved workflows."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ..kling_once.api.motion_control import MOTION_SETTINGS, Setting
+from ..kling_once.order import ORDER_SETTINGS, read_setting
 from .host import io
 
-MOTION_SOURCES = ("video", "frames", "url")
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
 CATEGORY = "Kling Once"
 JOB = io.Custom("KLING_ONCE_JOB")
 FRAMES_SLOT, AUDIO_SLOT = 1, 2
 """Of every node that delivers a video."""
+MOTION_SOURCES = ("video", "frames", "url")
 
-PROMPT_TIP = (
-    "Look, setting and camera, not the motion: that comes from the video."
-    " Up to 2,500 characters; may stay empty."
+STOP, SKIP = "stop", "skip"
+ON_FAILURE = Setting(
+    name="on_failure",
+    default=STOP,
+    choices=(STOP, SKIP),
+    is_advanced=True,
+    tip="stop ends the prompt with the message."
+    " skip blocks this item with its message and delivers the others.",
 )
-MODE_TIP = (
-    "std is 720p, pro is 1080p. Price per second of the reference video:"
-    " kling-v2-6 std 0.07 USD, pro 0.112 USD; kling-v3 std 0.126 USD, pro 0.168 USD."
+FPS = Setting(
+    name="fps", default=30.0, minimum=0.01, maximum=1000, step=0.01, tip="Frames per second of these frames."
 )
-ORIENTATION_TIP = (
-    "video: the character faces as in the reference video, which may be 3 to 30 s long."
-    " image: as in the picture, 3 to 10 s."
+URL = Setting(
+    name="url",
+    default="",
+    is_stripped=True,
+    tip="https address of the reference video, which Kling fetches itself."
+    " It is saved in every workflow: do not put a signed link here.",
 )
-TAKE_TIP = (
-    "0 is the first result. The same inputs and take are paid once, however often they are queued;"
-    " raise the number to buy another result on purpose."
-)
-SERVICE_TIP = (
-    "sandbox runs on this machine, costs nothing and needs no key; its result is a placeholder."
-    " kling is your own Kling account: each new task is billed."
-)
-MAX_UNITS_TIP = (
-    "The most this node may spend in one prompt, over all items of a list; 1 unit is 0.14 USD."
-    " 0 leaves it to the server's limits (80 in a prompt, 300 in a day unless set otherwise)."
-)
+SETTINGS = {item.name: item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS, ON_FAILURE)}
+"""Of an order, by name."""
+BEFORE_ON_FAILURE = "cuts"
 
 
-def motion_inputs(*, waits: bool = True) -> list[Any]:
-    """Return what describes a motion-control job."""
-    inputs = [
-        io.Image.Input(
-            "image",
-            tooltip="Reference image: the character. One picture, sides 300 to 65,536 px, at most 2.5 : 1."
-            " A batch is refused: each picture would be a paid task.",
-        ),
-        io.String.Input("prompt", default="", multiline=True, optional=True, tooltip=PROMPT_TIP),
-        io.Combo.Input(
-            "model",
-            options=["kling-v2-6", "kling-v3"],
-            default="kling-v2-6",
-            optional=True,
-            tooltip="Kling's model. Elements are documented for kling-v3.",
-        ),
-        io.Combo.Input("mode", options=["std", "pro"], default="std", optional=True, tooltip=MODE_TIP),
-        io.Combo.Input(
-            "character_orientation",
-            options=["video", "image"],
-            default="video",
-            optional=True,
-            tooltip=ORIENTATION_TIP,
-        ),
-        io.Boolean.Input(
-            "keep_original_sound",
-            default=True,
-            optional=True,
-            tooltip="Put the reference video's sound into the result.",
-        ),
-        io.Int.Input("take", default=0, min=0, max=2**31 - 1, optional=True, tooltip=TAKE_TIP),
-        service_input(),
-        project_input(),
-        io.String.Input(
-            "element_id",
-            default="",
-            optional=True,
-            advanced=True,
-            tooltip="Id of an element of your Kling account that keeps the face stable: its number as text."
-            " With it the character faces as in the video, whatever character_orientation says.",
-        ),
-        io.Boolean.Input(
-            "watermark",
-            default=False,
-            optional=True,
-            advanced=True,
-            tooltip="Ask for a watermarked copy as well; its link is the output watermark_url.",
-        ),
-        io.Combo.Input(
-            "conform",
-            options=["auto", "auto, trim to limit", "off"],
-            default="auto",
-            optional=True,
-            advanced=True,
-            tooltip="auto makes inputs fit Kling's limits and cuts away at most 0.5 s."
-            " 'auto, trim to limit' also cuts a clip that is too long. off changes nothing.",
-        ),
-        io.Combo.Input(
-            "cuts",
-            options=["refuse", "send"],
-            default="refuse",
-            optional=True,
-            advanced=True,
-            tooltip="What to do with a clip whose shot changes."
-            " Kling stops at the first cut and refunds nothing:"
-            " refuse sends nothing, send sends it all the same.",
-        ),
-        on_failure_input(),
-        io.Float.Input(
-            "max_units",
-            default=0.0,
-            min=0.0,
-            max=1_000_000.0,
-            step=0.1,
-            optional=True,
-            advanced=True,
-            tooltip=MAX_UNITS_TIP,
-        ),
-        wait_minutes_input(),
-        profile_input(),
-        io.String.Input(
-            "external_task_id",
-            default="",
-            optional=True,
-            advanced=True,
-            tooltip="A task id of your own: 1 to 64 letters, digits, _ and -."
-            " It names one task, so it is not for lists. Empty lets Kling Once choose, which is safest.",
-        ),
-        io.String.Input(
-            "callback_url",
-            default="",
-            optional=True,
-            advanced=True,
-            tooltip="Where Kling reports changes. Its origin must be in KLING_ONCE_CALLBACK_ORIGINS"
-            " on the server: the report holds a link that needs no login.",
-        ),
-        _motion_source(),
-    ]
-    return inputs if waits else [item for item in inputs if item.id != "wait_minutes"]
+def setting_inputs(settings: Iterable[Setting]) -> list[Any]:
+    """Return one optional input with a widget for each setting."""
+    return [_setting_input(item) for item in settings]
+
+
+def _setting_input(item: Setting) -> Any:
+    shared = {"optional": True, "tooltip": item.tip, "advanced": item.is_advanced or None}
+    if item.choices:
+        options = [str(choice) for choice in item.choices]
+        return io.Combo.Input(item.name, options=options, default=str(item.default), **shared)
+    if isinstance(item.default, bool):
+        return io.Boolean.Input(item.name, default=item.default, **shared)
+    if isinstance(item.default, str):
+        multiline = item.is_multiline
+        return io.String.Input(item.name, default=item.default, multiline=multiline, **shared)
+    is_whole = isinstance(item.default, int)
+    kind, number = (io.Int, int) if is_whole else (io.Float, float)
+    bounds = {"min": item.minimum, "max": item.maximum, "step": item.step}
+    given = {name: number(value) for name, value in bounds.items() if value is not None}
+    return kind.Input(item.name, default=number(item.default), **given, **shared)
+
+
+def values_of(settings: Iterable[Setting], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a node's settings, each in its setting's own type.
+
+    Raises:
+        InputRefused: a value is not of its setting's type.
+    """
+    return {item.name: read_setting(item, inputs.get(item.name)) for item in settings}
+
+
+def order_inputs(*, waits: bool = True) -> list[Any]:
+    """Return what describes an order: the sockets, and every setting of the table.
+
+    Args:
+        waits: the node waits for the video, so it asks how long.
+    """
+    settings = [item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS) if waits or item.name != "wait_minutes"]
+    shown = [item for item in settings if not item.is_advanced]
+    advanced = [item for item in settings if item.is_advanced]
+    place = 1 + [item.name for item in advanced].index(BEFORE_ON_FAILURE)
+    advanced.insert(place, ON_FAILURE)
+    return [_image(), *setting_inputs((*shown, *advanced)), _motion_source()]
+
+
+def _image() -> Any:
+    return io.Image.Input(
+        "image",
+        tooltip="Reference image: the character. One picture, sides 300 to 65,536 px, at most 2.5 : 1."
+        " A batch is refused: each picture would be a paid task.",
+    )
 
 
 def _motion_source() -> Any:
@@ -150,32 +105,14 @@ def _motion_source() -> Any:
         tooltip="Reference video: one continuous shot of one person, 3 to 30 s (10 s with orientation image),"
         " sides 340 to 3,850 px, at most 100 MB. A trim is honoured.",
     )
-    frames = [
-        io.Image.Input("frames", tooltip="Reference video as frames."),
-        io.Float.Input(
-            "fps",
-            default=30.0,
-            min=0.01,
-            max=1000.0,
-            step=0.01,
-            optional=True,
-            tooltip="Frames per second of these frames.",
-        ),
-        io.Audio.Input("audio", optional=True, tooltip="Sound that goes with the frames."),
-    ]
-    url = io.String.Input(
-        "url",
-        default="",
-        optional=True,
-        tooltip="https address of the reference video, which Kling fetches itself."
-        " It is saved in every workflow: do not put a signed link here.",
-    )
+    frames = io.Image.Input("frames", tooltip="Reference video as frames.")
+    audio = io.Audio.Input("audio", optional=True, tooltip="Sound that goes with the frames.")
     return io.DynamicCombo.Input(
         "motion_source",
         options=[
             io.DynamicCombo.Option("video", [clip, _hidden_widget()]),
-            io.DynamicCombo.Option("frames", frames),
-            io.DynamicCombo.Option("url", [url]),
+            io.DynamicCombo.Option("frames", [frames, *setting_inputs([FPS]), audio]),
+            io.DynamicCombo.Option("url", setting_inputs([URL])),
         ],
         tooltip="Where the motion comes from.",
     )
@@ -192,56 +129,14 @@ def _hidden_widget() -> Any:
     )
 
 
-def service_input() -> Any:
-    """Return the choice between the free and the billed service."""
-    return io.Combo.Input(
-        "service", options=["sandbox", "kling"], default="sandbox", optional=True, tooltip=SERVICE_TIP
-    )
-
-
-def project_input() -> Any:
-    """Return the folder and label of results."""
-    return io.String.Input(
-        "project", default="", optional=True, tooltip="Folder and label for the result; may stay empty."
-    )
-
-
-def profile_input() -> Any:
-    """Return the name of credentials that lie on the server."""
-    return io.String.Input(
-        "profile",
-        default="",
-        optional=True,
-        advanced=True,
-        tooltip="Name of credentials stored on the server; empty uses the environment's. Never a key.",
-    )
-
-
-def on_failure_input() -> Any:
-    """Return what a failed item does to the others."""
-    return io.Combo.Input(
-        "on_failure",
-        options=["stop", "skip"],
-        default="stop",
-        optional=True,
-        advanced=True,
-        tooltip="stop ends the prompt with the message."
-        " skip blocks this item with its message and delivers the others.",
-    )
-
-
-def wait_minutes_input() -> Any:
-    """Return how long to wait."""
-    return io.Float.Input(
-        "wait_minutes",
-        default=60.0,
-        min=0.0,
-        max=10080.0,
-        step=1.0,
-        optional=True,
-        advanced=True,
-        tooltip="How long to wait after Kling accepted the task. Afterwards it goes on at Kling;"
-        " queue again to pick it up, which costs nothing.",
+def motion_source_problem(motion_source: Any) -> str | bool:
+    """Return what is wrong with the choice of a motion source, in words, or True."""
+    chosen = motion_source.get("motion_source") if isinstance(motion_source, dict) else motion_source
+    if chosen in MOTION_SOURCES:
+        return True
+    return (
+        "motion_source is missing or unknown. Set it to 'video' (then wire motion_source.video), 'frames'"
+        " (motion_source.frames, .fps and .audio) or 'url' (motion_source.url)."
     )
 
 
@@ -260,14 +155,3 @@ def delivered_outputs() -> list[Any]:
             display_name="report", tooltip="Bought or reused, price, what was done, where it is kept."
         ),
     ]
-
-
-def motion_source_problem(motion_source: Any) -> str | bool:
-    """Return what is wrong with the choice of a motion source, in words, or True."""
-    chosen = motion_source.get("motion_source") if isinstance(motion_source, dict) else motion_source
-    if chosen in MOTION_SOURCES:
-        return True
-    return (
-        "motion_source is missing or unknown. Set it to 'video' (then wire motion_source.video), 'frames'"
-        " (motion_source.frames, .fps and .audio) or 'url' (motion_source.url)."
-    )

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..kling_once.errors import InputRefused
+from ..kling_once.order import read_setting, refuse
 from . import host
-from .host import io, ui
+from .host import InputImpl, io, ui
 from .inputs import (
     AUDIO_SLOT,
     CATEGORY,
     FRAMES_SLOT,
     JOB,
+    ON_FAILURE,
+    SETTINGS,
     delivered_outputs,
-    motion_inputs,
     motion_source_problem,
-    on_failure_input,
-    wait_minutes_input,
+    order_inputs,
+    setting_inputs,
 )
-from .orders import number, order_of, refuse
-from .running import (
+from .node_run import (
     HIDDEN,
-    Running,
-    delivered,
-    explained,
+    NodeRun,
+    announced,
+    as_run,
     fingerprint,
     fingerprint_of_this_queueing,
-    preview,
 )
+from .orders import order_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..kling_once.jobs.check import Checked
+
+PICTURE_ENDINGS = {".png", ".jpg"}
 
 
 class MotionControl(io.ComfyNode):
@@ -51,19 +59,20 @@ class MotionControl(io.ComfyNode):
                 "dance",
                 "pose video",
             ],
-            inputs=motion_inputs(),
+            inputs=order_inputs(),
             outputs=delivered_outputs(),
             hidden=list(HIDDEN),
         )
 
     @classmethod
-    @explained
-    async def execute(cls, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        running = Running.of(cls)
-        order = await order_of(cls, inputs)
-        outcome = await running.follow(lambda engine, listen: engine.run(order, listen))
-        return await delivered(running, outcome)
+        order = await order_of(cls, run, inputs)
+        outcome = await run.follow(lambda engine, listen: engine.run(order, listen))
+        return await run.deliver(outcome)
+
+    check_lazy_status = classmethod(announced)
 
     @classmethod
     def validate_inputs(cls, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG003 - naming a wired input makes core report what is said here
@@ -89,7 +98,7 @@ class CheckMotionControl(io.ComfyNode):
             description="Checks every documented limit and tells the price before anything is spent."
             " Free: nothing is sent. image and video are what would be sent.",
             search_aliases=["kling", "price", "estimate", "cost", "validate", "limits"],
-            inputs=motion_inputs(),
+            inputs=order_inputs(),
             outputs=[
                 io.String.Output(display_name="report"),
                 io.Boolean.Output(display_name="ok", tooltip="True when the order would be sent."),
@@ -108,21 +117,23 @@ class CheckMotionControl(io.ComfyNode):
         )
 
     @classmethod
-    @explained
-    async def execute(cls, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
         from ..kling_once.jobs.check import Checked  # noqa: PLC0415 - nothing heavy before a node runs
 
         try:
-            order = await order_of(cls, inputs)
+            order = await order_of(cls, run, inputs)
         except InputRefused as refused:
             checked = Checked(tuple(refused.violations), (), (), None, None, is_kept=False)
         else:
             engine = await host.engine()
             folder = await host.in_thread(host.temp_folder)
             checked = await host.watched(engine.check(order, folder, by_content=True))
-        shown = await host.in_thread(preview, checked)
+        shown = await host.in_thread(_shown, checked)
         return io.NodeOutput(*shown, ui=ui.PreviewText(shown[0]))
+
+    check_lazy_status = classmethod(announced)
 
     @classmethod
     def validate_inputs(cls, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG003 - see MotionControl
@@ -149,21 +160,22 @@ class SubmitMotionControl(io.ComfyNode):
             " Kling Once Collect Motion Control."
             " The same inputs are paid once, however often they are queued.",
             search_aliases=["kling", "motion control", "submit", "start", "parallel", "batch"],
-            inputs=motion_inputs(waits=False),
+            inputs=order_inputs(waits=False),
             outputs=[JOB.Output(display_name="job"), io.String.Output(display_name="task_id")],
             hidden=list(HIDDEN),
             is_output_node=True,
         )
 
     @classmethod
-    @explained
-    async def execute(cls, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        running = Running.of(cls)
-        order = await order_of(cls, inputs)
-        attempt = await running.follow(lambda engine, listen: engine.submit(order, listen))
+        order = await order_of(cls, run, inputs)
+        attempt = await run.follow(lambda engine, listen: engine.submit(order, listen))
         handle = {"job_key": attempt.job_key, "task_id": attempt.task_id}
         return io.NodeOutput(handle, attempt.task_id or "")
+
+    check_lazy_status = classmethod(announced)
 
     @classmethod
     def validate_inputs(cls, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG003 - see MotionControl
@@ -191,27 +203,78 @@ class CollectMotionControl(io.ComfyNode):
             search_aliases=["kling", "motion control", "collect", "wait", "download"],
             inputs=[
                 JOB.Input("job", tooltip="From Kling Once Submit Motion Control."),
-                wait_minutes_input(),
-                on_failure_input(),
+                *setting_inputs([SETTINGS["wait_minutes"], ON_FAILURE]),
             ],
             outputs=delivered_outputs(),
             hidden=list(HIDDEN),
         )
 
     @classmethod
-    @explained
-    async def execute(cls, job: Any = None, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
+        job = inputs.get("job")
         if not isinstance(job, dict):
             refuse("job", "Nothing came over job. Wire it to Kling Once Submit Motion Control.")
-        wait_minutes = number(inputs, "wait_minutes", 60.0)
-        running = Running.of(cls)
-        outcome = await running.follow(
+        wait_minutes = read_setting(SETTINGS["wait_minutes"], inputs.get("wait_minutes"))
+        outcome = await run.follow(
             lambda engine, listen: engine.collect(job["job_key"], listen, wait_minutes=wait_minutes)
         )
-        return await delivered(running, outcome)
+        return await run.deliver(outcome)
+
+    check_lazy_status = classmethod(announced)
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
         """Run again when an output is wired later, and after something has gone wrong with the job."""
         return fingerprint((FRAMES_SLOT, AUDIO_SLOT))
+
+
+def _shown(checked: Checked) -> tuple[Any, ...]:
+    """Return report, ok, seconds, units, usd, image and video; blocking."""
+    price = checked.price
+    units = usd = seconds = 0.0
+    if price is not None:
+        seconds = float(price.seconds)
+        if not checked.is_kept:
+            units = float(price.units)
+            usd = float(price.cash) if price.currency == "USD" else 0.0
+    pictures = [path for path in checked.written if path.suffix in PICTURE_ENDINGS]
+    clips = [path for path in checked.written if path.suffix not in PICTURE_ENDINGS]
+    return (
+        _report(checked),
+        checked.ok,
+        seconds,
+        units,
+        usd,
+        _image(pictures[0]) if pictures else None,
+        InputImpl.VideoFromFile(str(clips[0])) if clips else None,
+    )
+
+
+def _report(checked: Checked) -> str:
+    """Return what a check found, one line each."""
+    if checked.is_kept:
+        lines = ["The result is kept here already: running this costs nothing."]
+    elif checked.ok:
+        lines = ["Ready to send."]
+    else:
+        lines = ["Would be refused; nothing would be spent:"]
+        lines += [f"- {violation.message}" for violation in checked.violations]
+        lines += [f"- {refusal}" for refusal in checked.refusals]
+    if checked.price is not None and not checked.is_kept:
+        price = checked.price
+        cost = f"up to {price.units.normalize():f} units ({price.cash.normalize():f} {price.currency})"
+        lines.append(f"Price on Kling: {cost} for {float(price.seconds):.2f} s.")
+    return "\n".join([*lines, *checked.report, *checked.notes])
+
+
+def _image(path: Path) -> Any:
+    """Return a picture file as ComfyUI's IMAGE."""
+    import numpy as np  # noqa: PLC0415 - nothing heavy before a node runs
+    import torch  # noqa: PLC0415 - likewise
+
+    from ..kling_once.media.picture import rgb_pixels  # noqa: PLC0415 - likewise
+
+    pixels = np.array(rgb_pixels(path), dtype=np.float32) / np.float32(255)
+    return torch.from_numpy(pixels)[None]

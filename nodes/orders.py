@@ -1,130 +1,85 @@
-"""A node's inputs as an order."""
+"""A node's inputs as an order, and its VIDEO as a file or frames."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+import hashlib
+import os
+import tempfile
+import threading
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..kling_once.errors import InputRefused, Violation
+from ..kling_once.media.types import Frames, TrimWindow
+from ..kling_once.order import (
+    Graph,
+    Order,
+    Service,
+    Spender,
+    VideoFile,
+    VideoFrames,
+    VideoUrl,
+    read_setting,
+    read_settings,
+    refuse,
+)
 from . import host
 from .graph import class_of, takers_of
-from .inputs import FRAMES_SLOT
-from .running import Running
+from .host import InputImpl
+from .inputs import FPS, FRAMES_SLOT, URL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from enum import StrEnum
+    import io
+    from collections.abc import Iterator
 
-    from ..kling_once.order import Order, ReferenceVideo
+    from ..kling_once.order import ReferenceVideo
+    from .node_run import NodeRun
 
-    Choice = TypeVar("Choice", bound=StrEnum)
-
-
-SIBLINGS_SECONDS = 0.2
-"""ComfyUI starts all items of a list one after the other, far quicker than this."""
-OFF_TEXT = "This ComfyUI was started with --disable-api-nodes, so nothing is asked of Kling."
 COLLECT = "KlingOnce_CollectMotionControl"
+LARGEST_DENOMINATOR = 1001
+"""Of the frame rates that exist: 30000/1001 and the like."""
+_WRITING = threading.Lock()
+"""Items of a list, and nodes side by side, bring the same clip at the same time."""
 
 
-async def order_of(node: Any, inputs: dict[str, Any]) -> Order:
+async def order_of(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Order:
     """Return the order that a run of a node stands for.
 
     Raises:
         InputRefused: the inputs cannot be an order.
     """
-    from ..kling_once import order as job  # noqa: PLC0415 - nothing heavy before a node runs
-    from ..kling_once.media.types import ConformMode  # noqa: PLC0415 - likewise
-    from ..kling_once.order import Graph  # noqa: PLC0415 - likewise
-
-    running = Running.of(node)
     _require_one_picture(inputs["image"])
     video = await _reference_video(inputs["motion_source"])
-    service = choice(inputs, "service", job.Service.SANDBOX)
-    own_id, is_decoded = text(inputs, "external_task_id"), _is_decoded(node, running)
-    if own_id or is_decoded:
-        await asyncio.sleep(SIBLINGS_SECONDS)
-    items = len(running.items)
-    return job.Order(
+    settings, items = read_settings(inputs), len(run.items)
+    return Order(
         image=inputs["image"],
         video=video,
-        motion=_motion(inputs),
-        service=service,
-        project=text(inputs, "project"),
-        profile=text(inputs, "profile"),
-        conform=choice(inputs, "conform", ConformMode.AUTO),
-        cuts=choice(inputs, "cuts", job.Cuts.REFUSE),
-        max_units=Decimal(str(number(inputs, "max_units", 0))),
-        wait_minutes=number(inputs, "wait_minutes", 60.0),
-        external_task_id=own_id,
-        callback_url=text(inputs, "callback_url"),
+        **settings,
         is_one_of_several=items > 1,
-        image_name=running.file_name("image"),
-        video_name=running.file_name("motion_source.video"),
-        spender=job.Spender(running.prompt_id, running.node_id),
-        graph=Graph(running.signature, running.workflow),
-        kept_only=bool(off_text(service)),
-        decoded_items=items if is_decoded else 0,
+        image_name=run.file_name("image"),
+        video_name=run.file_name("motion_source.video"),
+        spender=Spender(run.prompt_id, run.node_id),
+        graph=Graph(run.signature, run.workflow),
+        kept_only=is_off(settings["service"]),
+        decoded_items=items if _is_decoded(node, run) else 0,
     )
 
 
-def _is_decoded(node: Any, running: Running) -> bool:
+def is_off(service: str) -> bool:
+    """Tell whether ComfyUI's --disable-api-nodes forbids to ask a service for anything."""
+    return service == Service.KLING and host.paid_services_are_off()
+
+
+def _is_decoded(node: Any, run: NodeRun) -> bool:
     """Tell whether something takes the frames of what is ordered, here or where it is collected."""
     types = node.RETURN_TYPES
     if len(types) > FRAMES_SLOT and types[FRAMES_SLOT] == "IMAGE":
-        return bool(takers_of(running.prompt, running.node_id, FRAMES_SLOT))
+        return bool(takers_of(run.prompt, run.node_id, FRAMES_SLOT))
     return any(
-        class_of(running.prompt, taker) == COLLECT and takers_of(running.prompt, taker, FRAMES_SLOT)
-        for taker in takers_of(running.prompt, running.node_id, 0)
+        class_of(run.prompt, taker) == COLLECT and takers_of(run.prompt, taker, FRAMES_SLOT)
+        for taker in takers_of(run.prompt, run.node_id, 0)
     )
-
-
-def off_text(service: str) -> str:
-    """Return why this ComfyUI may not ask a service for anything; empty where it may."""
-    return OFF_TEXT if service == "kling" and host.paid_services_are_off() else ""
-
-
-def _motion(inputs: dict[str, Any]) -> Any:
-    from ..kling_once.order import MotionControl  # noqa: PLC0415 - nothing heavy before a node runs
-
-    usual = MotionControl()
-    return MotionControl(
-        prompt=text(inputs, "prompt"),
-        model=text(inputs, "model", usual.model),
-        mode=text(inputs, "mode", usual.mode),
-        character_orientation=text(inputs, "character_orientation", usual.character_orientation),
-        keep_original_sound=_yes(inputs, "keep_original_sound", usual=usual.keep_original_sound),
-        element_id=text(inputs, "element_id").strip(),
-        watermark=_yes(inputs, "watermark", usual=usual.watermark),
-        take=whole_number(inputs, "take", usual.take),
-    )
-
-
-def _yes(inputs: dict[str, Any], name: str, *, usual: bool) -> bool:
-    value = inputs.get(name)
-    return usual if value is None else bool(value)
-
-
-async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
-    from ..kling_once.order import VideoUrl  # noqa: PLC0415 - nothing heavy before a node runs
-    from .clips import clip_of, frames_clip  # noqa: PLC0415 - likewise
-
-    kind = source["motion_source"]
-    if kind == "url":
-        return VideoUrl(text(source, "url").strip())
-    if source.get(kind) is None:
-        refuse(kind, f"Nothing came over motion_source.{kind}.")
-    if kind == "frames":
-        return frames_clip(source["frames"], _fps(source), source.get("audio"))
-    return await host.in_thread(clip_of, source["video"])
-
-
-def _fps(source: dict[str, Any]) -> float:
-    fps = number(source, "fps", 30.0)
-    if fps <= 0:
-        refuse("fps", f"fps is {fps:g}; it must be more than 0.")
-    return fps
 
 
 def _require_one_picture(image: Any) -> None:
@@ -141,63 +96,86 @@ def _require_one_picture(image: Any) -> None:
         )
 
 
-SHOWN_CHARACTERS = 40
+async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
+    kind = source["motion_source"]
+    if kind == "url":
+        return VideoUrl(read_setting(URL, source.get("url")))
+    if source.get(kind) is None:
+        refuse(kind, f"Nothing came over motion_source.{kind}.")
+    if kind == "frames":
+        fps = Fraction(_fps(source)).limit_denominator(LARGEST_DENOMINATOR)
+        return VideoFrames(Frames(source["frames"], fps, source.get("audio")))
+    return await host.in_thread(clip_of, source["video"])
 
 
-def text(inputs: Mapping[str, Any], name: str, usual: str = "") -> str:
-    """Return an input as text."""
-    value = inputs.get(name)
-    return usual if value is None else str(value)
+def _fps(source: dict[str, Any]) -> float:
+    fps = read_setting(FPS, source.get("fps"))
+    if fps <= 0:
+        refuse("fps", f"fps is {fps:g}; it must be more than 0.")
+    return fps
 
 
-def number(inputs: Mapping[str, Any], name: str, usual: float) -> float:
-    """Return an input as a number.
-
-    Raises:
-        InputRefused: it is none.
-    """
-    value = inputs.get(name)
-    try:
-        found = float(usual if value is None else value)
-    except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
-        refuse(name, f"{name} is {_shown(value)}; it must be a number.")
-    return found
-
-
-def whole_number(inputs: Mapping[str, Any], name: str, usual: int) -> int:
-    """Return an input as a whole number.
+def clip_of(video: Any) -> VideoFile | VideoFrames:
+    """Return a VIDEO without decoding it: its file and its trim, or the frames that it holds; blocking.
 
     Raises:
-        InputRefused: it is none.
+        DiskFull: a clip in memory cannot be written to ComfyUI's temp folder.
     """
-    found = number(inputs, name, usual)
-    if not found.is_integer():
-        refuse(name, f"{name} is {_shown(inputs[name])}; it must be a whole number.")
-    return int(found)
+    if isinstance(video, InputImpl.VideoFromComponents):
+        parts = video.get_components()
+        return VideoFrames(Frames(parts.images, Fraction(parts.frame_rate), parts.audio))
+    source = video.get_stream_source()
+    path = Path(source) if isinstance(source, (str, os.PathLike)) else _written(source)
+    if not hasattr(video, "get_active_trim_window"):  # ComfyUI before 0.23: only saving honours a trim
+        is_whole = video.get_duration() == InputImpl.VideoFromFile(str(path)).get_duration()
+        return VideoFile(path if is_whole else _saved(video))
+    start_seconds, duration_seconds = video.get_active_trim_window()
+    if not start_seconds and not duration_seconds:
+        return VideoFile(path)
+    return VideoFile(path, TrimWindow(start_seconds, duration_seconds))
 
 
-def choice(inputs: Mapping[str, Any], name: str, usual: Choice) -> Choice:
-    """Return an input as one of the values of `usual`'s kind.
+def _written(source: io.BytesIO) -> Path:
+    """Write a clip in memory to a file named by its content; it stays until ComfyUI empties its folder."""
+    with source.getbuffer() as data:
+        digest = hashlib.sha256(data).hexdigest()
+        with _part() as part:
+            path = _named(part, digest)
+            if not path.is_file():
+                part.write_bytes(data)
+                part.replace(path)
+    return path
+
+
+def _saved(video: Any) -> Path:
+    with _part() as part:
+        video.save_to(str(part))
+        path = _named(part, hashlib.sha256(part.read_bytes()).hexdigest())
+        if not path.is_file():
+            part.replace(path)
+    return path
+
+
+def _named(part: Path, digest: str) -> Path:
+    return part.with_name(f"clip_{digest[:32]}.mp4")
+
+
+@contextmanager
+def _part() -> Iterator[Path]:
+    """Give a new file to write a clip to, one at a time; gone afterwards unless it was renamed.
 
     Raises:
-        InputRefused: it is none of them.
+        DiskFull: the temp folder takes no more.
     """
-    kind, found = type(usual), text(inputs, name, usual)
-    if found not in set(kind):
-        refuse(name, f"{name} is {_shown(found)}; it may be: {'; '.join(kind)}.")
-    return kind(found)
-
-
-def refuse(name: str, message: str) -> NoReturn:
-    """Refuse an input.
-
-    Raises:
-        InputRefused: always.
-    """
-    raise InputRefused([Violation(name, f"{name}.value", message)])
-
-
-def _shown(value: Any) -> str:
-    return repr(str(value)[:SHOWN_CHARACTERS])
+    with _WRITING:
+        part = None
+        try:
+            handle, name = tempfile.mkstemp(".part.mp4", "clip_", host.temp_folder())
+            os.close(handle)
+            part = Path(name)
+            yield part
+        except OSError as error:
+            raise host.temp_folder_full(error) from None
+        finally:
+            if part is not None:
+                part.unlink(missing_ok=True)

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .host import KlingOnceFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from concurrent.futures import Future
 
     from ..kling_once.jobs.engine import Engine
     from ..kling_once.jobs.progress import Progress
     from ..kling_once.ledger.queries import Expectation
 
 SHOW_SECONDS = 0.5
+"""The least time between two updates of a node."""
 USUAL_SECONDS = 150.0
 """Drives the bar where this ledger has no past job to learn from."""
 LINES = 4
+"""The most items under way, and the most failed ones, that a node lists."""
 STARTS = {"check": 0.0, "conform": 0.02, "upload": 0.1, "queue": 0.12, "submit": 0.14, "settle": 0.14}
+"""Where the bar stands when a stage begins, 0 to 1."""
+CONFORM_SHARE = 0.08
 WAIT_FROM, WAIT_TO = 0.15, 0.9
 PHRASES = {
     "check": "reading the inputs",
@@ -34,26 +36,28 @@ PHRASES = {
     "download": "downloading",
     "kept": "kept",
 }
-_LOOKING = ThreadPoolExecutor(1, "kling-once-estimate")
 
 
-class Status:
-    """One item's news."""
+class ItemStatus:
+    """Where one item of a node stands."""
 
     def __init__(self) -> None:
         self.engine: Engine | None = None
+        self.progress: Progress | None = None
+        """The newest; None before the first."""
         self.is_decoding = self.has_ended = False
         self.failure = ""
+        """Its message, once the item has failed."""
         self._began = time.monotonic()
         self._accepted: float | None = None
         self._expected: Future[Expectation] | None = None
-        self.progress: Progress | None = None
 
     def hear(self, progress: Progress) -> None:
-        """Take news, from whatever thread."""
+        """Take an update of the job; from any thread."""
         self.progress = progress
-        if progress.stage in {"submit", "wait", "settle"} and self._expected is None:
-            self._expected = _LOOKING.submit(self._look, progress.job_key)
+        is_sent = progress.stage in {"submit", "wait", "settle"}
+        if is_sent and self._expected is None and self.engine is not None:
+            self._expected = self.engine.ask(_expectation(self.engine, progress.job_key))
         if progress.task_id and self._accepted is None:
             self._accepted = time.monotonic()
 
@@ -66,7 +70,7 @@ class Status:
         stage, done, total = self.progress.stage.value, self.progress.done, self.progress.total
         share = min(1.0, done / total) if total else 0.0
         if stage in STARTS:
-            return STARTS[stage] + (0.08 * share if stage == "conform" else 0.0)
+            return STARTS[stage] + (CONFORM_SHARE * share if stage == "conform" else 0.0)
         if stage == "wait":
             waited = time.monotonic() - (self._accepted or time.monotonic())
             expected = self._expectation()
@@ -75,7 +79,7 @@ class Status:
         return 1.0 if stage == "kept" else WAIT_TO + (1 - WAIT_TO) * share
 
     def line(self) -> str:
-        """Return stage, elapsed time, what is usual, price and task; of a failed item what went wrong."""
+        """Return stage, elapsed time, usual time, price and task; after a failure its message."""
         if self.failure:
             return self.failure
         progress = self.progress
@@ -104,15 +108,12 @@ class Status:
             return None
         return self._expected.result()
 
-    def _look(self, job_key: str) -> Expectation:
-        from ..kling_once.ledger.queries import expectation  # noqa: PLC0415 - only when a node runs
 
-        if self.engine is None:
-            raise RuntimeError("news came before the engine")
-        return expectation(self.engine.ledger().database, job_key)
+async def _expectation(engine: Engine, job_key: str) -> Expectation:
+    return await (await engine.ledger()).expectation(job_key)
 
 
-class Items(dict[int, Status]):
+class NodeItems(dict[int, ItemStatus]):
     """The items of one node in one prompt, by their place in the list; ended ones too."""
 
     def __init__(self) -> None:
@@ -121,28 +122,47 @@ class Items(dict[int, Status]):
         """The message of the item whose failure ends the prompt."""
         self._shown = -math.inf
 
-    def go_on(self) -> None:
-        """Pass, unless the prompt ends: then its message is everybody's.
+    def announce(self, index: int) -> None:
+        """Count an item that will begin. One that is known already belongs to an earlier execution."""
+        if index in self or self._have_all_ended():
+            self._start_anew()
+        self[index] = ItemStatus()
+
+    def begin(self, index: int) -> ItemStatus:
+        """Return the status of an item that begins, announced or not."""
+        if self._have_all_ended():
+            self._start_anew()
+        return self.setdefault(index, ItemStatus())
+
+    def require_going_on(self) -> None:
+        """Pass unless an item has ended the prompt.
 
         Raises:
-            KlingOnceFailure: an item has failed.
+            KlingOnceFailure: one has; the message is that item's.
         """
         if self.stopped_by:
             raise KlingOnceFailure(self.stopped_by)
 
+    def _have_all_ended(self) -> bool:
+        return all(item.has_ended for item in self.values())
+
+    def _start_anew(self) -> None:
+        self.clear()
+        self.stopped_by = ""
+
     def is_due(self) -> bool:
-        """Tell whether the page should be told again; at most one item does so each time."""
+        """Tell whether the page should get an update; True for at most one caller in `SHOW_SECONDS`."""
         if time.monotonic() - self._shown < SHOW_SECONDS:
             return False
         self._shown = time.monotonic()
         return True
 
     def fraction(self) -> float:
-        """Return how far the node is."""
+        """Return how far the node is, 0 to 1."""
         return sum(item.fraction() for item in self.values()) / len(self)
 
     def text(self) -> str:
-        """Return one line for one item; for several a sum, the first under way and the first that failed."""
+        """Return one line for one item; for several a sum, then items under way and failed ones."""
         if self.stopped_by:
             return self.stopped_by
         if len(self) == 1:
@@ -153,27 +173,6 @@ class Items(dict[int, Status]):
         lines = [f"{head}, {len(failed)} failed" if failed else head]
         lines += [f"{index + 1}: {self[index].line()}" for index in active[:LINES] + failed[:LINES]]
         return "\n".join(lines)
-
-
-_items: dict[tuple[str, str], Items] = {}
-
-
-def items_of(prompt_id: str, node_id: str) -> Items:
-    """Return the items of a node in a prompt."""
-    return _items.setdefault((prompt_id, node_id), Items())
-
-
-@contextmanager
-def taking_part(prompt_id: str, node_id: str, index: int) -> Iterator[Status]:
-    """Count an item from its start to its end; all are forgotten when the last one ends."""
-    items = items_of(prompt_id, node_id)
-    status = items[index] = Status()
-    try:
-        yield status
-    finally:
-        status.has_ended = True
-        if all(item.has_ended for item in items.values()):
-            _items.pop((prompt_id, node_id), None)
 
 
 def _minutes(seconds: float) -> str:

@@ -1,37 +1,53 @@
-"""Fetch Task: the video of a task that exists, by its id."""
+"""Fetch Task and List Tasks: tasks that exist, whoever made them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..kling_once.api.motion_control import Setting
 from ..kling_once.errors import SubmissionsHeld
+from ..kling_once.order import SERVICES_OFF
 from . import host
 from .host import ExecutionBlocker, io, ui
 from .inputs import (
     CATEGORY,
+    SETTINGS,
     delivered_outputs,
-    profile_input,
-    project_input,
-    service_input,
+    setting_inputs,
+    values_of,
 )
-from .orders import (
-    choice,
-    off_text,
-    text,
-    whole_number,
-)
-from .running import (
+from .node_run import (
     HIDDEN,
-    Running,
-    delivered,
-    explained,
+    NodeRun,
+    announced,
+    as_run,
     fingerprint_of_this_queueing,
 )
+from .orders import is_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..kling_once.api.models import Task
+
+TASK_ID, EXTERNAL_TASK_ID = "task_id", "external_task_id"
+FETCHED = (
+    Setting(name="id", default="", is_stripped=True, tip="The id of the task."),
+    Setting(
+        name="by",
+        default=TASK_ID,
+        choices=(TASK_ID, EXTERNAL_TASK_ID),
+        tip="Which of the task's two ids it is.",
+    ),
+    *(SETTINGS[name] for name in ("service", "profile", "project")),
+)
+LISTED = (
+    Setting(name="page", default=1, minimum=1, maximum=1000, tip="1 is the newest; up to 1,000."),
+    Setting(name="page_size", default=30, minimum=1, maximum=500, tip="Tasks on a page, 1 to 500."),
+    *(SETTINGS[name] for name in ("service", "profile")),
+)
+HEADS = ("created (UTC)", "task_id", "status", "units", "external_task_id", "reason")
+REASON_CHARACTERS = 80
 
 
 class FetchTask(io.ComfyNode):
@@ -47,42 +63,30 @@ class FetchTask(io.ComfyNode):
             description="Fetches the video of a motion-control task that exists, whoever made it."
             " Pays nothing. Kling keeps results for 30 days; what is kept here stays.",
             search_aliases=["kling", "task id", "recover", "resume", "download", "lost"],
-            inputs=[
-                io.String.Input("id", default="", optional=True, tooltip="The id of the task."),
-                io.Combo.Input(
-                    "by",
-                    options=["task_id", "external_task_id"],
-                    default="task_id",
-                    optional=True,
-                    tooltip="Which of the task's two ids it is.",
-                ),
-                service_input(),
-                profile_input(),
-                project_input(),
-            ],
+            inputs=setting_inputs(FETCHED),
             outputs=delivered_outputs(),
             hidden=list(HIDDEN),
         )
 
     @classmethod
-    @explained
-    async def execute(cls, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        from ..kling_once.jobs.adopting import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
-        from ..kling_once.order import Service  # noqa: PLC0415 - likewise
+        from ..kling_once.jobs.recovery import Wanted  # noqa: PLC0415 - nothing heavy before a node runs
 
-        running = Running.of(cls)
-        service = choice(inputs, "service", Service.SANDBOX)
+        values = values_of(FETCHED, inputs)
         wanted = Wanted(
-            name=text(inputs, "id").strip(),
-            service=service,
-            profile=text(inputs, "profile"),
-            project=text(inputs, "project"),
-            by_external_id=inputs.get("by") == "external_task_id",
-            kept_only=bool(off_text(service)),
+            name=values["id"],
+            service=values["service"],
+            profile=values["profile"],
+            project=values["project"],
+            by_external_id=values["by"] == EXTERNAL_TASK_ID,
+            kept_only=is_off(values["service"]),
         )
-        outcome = await running.follow(lambda engine, listen: engine.fetch(wanted, listen))
-        return await delivered(running, outcome)
+        outcome = await run.follow(lambda engine, listen: engine.fetch(wanted, listen))
+        return await run.deliver(outcome)
+
+    check_lazy_status = classmethod(announced)
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
@@ -102,21 +106,7 @@ class ListTasks(io.ComfyNode):
             category=CATEGORY,
             description="Lists the motion-control tasks of the account, newest first. Pays nothing.",
             search_aliases=["kling", "tasks", "history", "list"],
-            inputs=[
-                io.Int.Input(
-                    "page", default=1, min=1, max=1000, optional=True, tooltip="1 is the newest; up to 1,000."
-                ),
-                io.Int.Input(
-                    "page_size",
-                    default=30,
-                    min=1,
-                    max=500,
-                    optional=True,
-                    tooltip="Tasks on a page, 1 to 500.",
-                ),
-                service_input(),
-                profile_input(),
-            ],
+            inputs=setting_inputs(LISTED),
             outputs=[
                 io.String.Output(display_name="table"),
                 io.String.Output(
@@ -129,30 +119,24 @@ class ListTasks(io.ComfyNode):
         )
 
     @classmethod
-    @explained
-    async def execute(cls, **inputs: Any) -> Any:
+    @as_run
+    async def execute(cls, _run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        from ..kling_once.order import Service  # noqa: PLC0415 - nothing heavy before a node runs
-
-        service = choice(inputs, "service", Service.SANDBOX)
-        page, page_size = whole_number(inputs, "page", 1), whole_number(inputs, "page_size", 30)
-        if off := off_text(service):
-            raise SubmissionsHeld(off)
+        values = values_of(LISTED, inputs)
+        if is_off(values["service"]):
+            raise SubmissionsHeld(SERVICES_OFF)
         engine = await host.engine()
-        listed = await host.watched(engine.list_tasks(service, text(inputs, "profile"), page, page_size))
-        tasks = listed.tasks
-        table = task_table(tasks)
-        ids = [task.task_id for task in tasks] or [ExecutionBlocker(None)]  # core fails on an empty list
+        page = (values["page"], values["page_size"])
+        listed = await host.watched(engine.list_tasks(values["service"], values["profile"], *page))
+        table = task_table(listed.tasks)
+        ids = [task.task_id for task in listed.tasks]
+        ids = ids or [ExecutionBlocker(None)]  # core fails on an empty list
         return io.NodeOutput(table, ids, ui=ui.PreviewText(table))
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
         """Run at every queueing: it is free, and tasks move on."""
         return fingerprint_of_this_queueing()
-
-
-HEADS = ("created (UTC)", "task_id", "status", "units", "external_task_id", "reason")
-REASON_CHARACTERS = 80
 
 
 def task_table(tasks: Sequence[Task]) -> str:

@@ -1,1 +1,1 @@
-"""Whose key pays, in which realm: profiles, the keyring, accounts."""
+"""Credentials: profiles, the keyring that stores them, and the account that a task is sent with."""

@@ -1,60 +1,73 @@
-"""Which origin and which credential an order, or an attempt that exists, belongs to."""
+"""Accounts: the origin, profile and credential that an order or an existing attempt is sent with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ..api.credentials import ApiKey, Credential, KeyPair, is_unsendable
-from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
-from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
+from ..api.credentials import (
+    ApiKey,
+    Credential,
+    KeyPair,
+    is_unsendable,
+)
+from ..errors import (
+    CredentialsChanged,
+    MissingCredentials,
+    SettingsError,
+    UnknownProfile,
+)
+from ..order import (
+    EMBEDDED_ORIGIN,
+    SANDBOX_REALM,
+    Sender,
+    Service,
+)
 from ..settings import clean_origin, url_parts
 from .profiles import origin_of, profile_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..clock import Clock
     from ..settings import Settings
     from .profiles import Profile
 
 KLING_DOMAIN = ".klingai.com"
 UNKNOWN = ""
-"""The fingerprint of an attempt that was found by its result alone."""
+"""Fingerprint of an attempt that is known from its kept result alone; it matches any credential."""
 
 
 class Sent(Protocol):
-    """What an attempt tells of the account that it was made with."""
+    """The fields of an attempt that identify the account it was sent with."""
 
     @property
     def realm(self) -> str:
-        """Where its task lives."""
+        """Realm of its task."""
         ...
 
     @property
     def origin(self) -> str:
-        """Where it was sent."""
+        """Origin that it was sent to."""
         ...
 
     @property
     def profile(self) -> str:
-        """The name of the credentials."""
+        """Name of the profile; empty for the default one."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """The keyed fingerprint of the credential."""
+        """Keyed fingerprint of the credential."""
         ...
 
     @property
     def task_id(self) -> str | None:
-        """The vendor's name for the task, for messages."""
+        """Kling's id of the task, for messages."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Where and as whom requests are sent."""
+    """Where requests are sent and with which credential."""
 
     origin: str
     profile: str
@@ -63,56 +76,63 @@ class Account:
 
     @property
     def sender(self) -> Sender:
-        """Return what the ledger keeps of it."""
+        """The part of it that the ledger stores."""
         return Sender(self.profile, self.fingerprint)
 
 
 class Accounts:
-    """Resolve accounts; the sandbox never reads a Kling credential."""
+    """Resolve accounts; for the sandbox no Kling credential is read.
 
-    def __init__(self, settings: Settings, clock: Clock, fingerprint_key: Callable[[], bytes]) -> None:
-        """Use `fingerprint_key`, a blocking reader, for the key under which credentials are fingerprinted.
+    Args:
+        settings: addresses, keys and the credentials file.
+        clock: dates signed tokens.
+    """
 
-        It lies in the ledger, beside the fingerprints: they are lost together or not at all.
-        """
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._fingerprint_key = fingerprint_key
 
     def origin(self, service: Service, profile: str) -> str:
-        """Return where an order goes; needs no key for the empty profile.
+        """Return the origin that an order is sent to; the empty profile needs no key for it.
 
         Raises:
-            UnknownProfile, SettingsError: the profile or an address is wrong.
+            UnknownProfile: there is no such profile.
+            SettingsError: an address or the credentials file is wrong.
         """
         if service is Service.SANDBOX:
             url = self._settings.sandbox_url
             return _sandbox_origin(url) if url else EMBEDDED_ORIGIN
         return origin_of(self._settings, profile)
 
-    def account(self, service: Service, profile: str) -> Account:
-        """Return the account of a new order.
+    def account(self, service: Service, profile: str, fingerprint_key: bytes) -> Account:
+        """Return the account of a new order; blocking.
+
+        Args:
+            service: where the order goes.
+            profile: the name of the credentials; empty for the environment's.
+            fingerprint_key: under which credentials are fingerprinted. It lies in the ledger, beside the
+                fingerprints: they are lost together or not at all.
 
         Raises:
-            CredentialsError: no usable key; the message says where to put one.
+            CredentialsError: there is no usable key; the message says where to put one.
         """
         if service is Service.SANDBOX:
             return self._sandbox(self.origin(service, profile), profile)
         named = profile_of(self._settings, profile)
         credential = credential_of(named, self._clock)
-        return Account(named.origin, profile, credential, credential.fingerprint(self._fingerprint_key()))
+        return Account(named.origin, profile, credential, credential.fingerprint(fingerprint_key))
 
-    def account_of(self, attempt: Sent) -> Account:
-        """Return the account that an attempt was made with, and no other.
+    def account_of(self, attempt: Sent, fingerprint_key: bytes) -> Account:
+        """Return the account that an attempt was made with, and no other; blocking.
 
         Raises:
-            CredentialsChanged: it is no longer configured; nothing was sent.
+            CredentialsChanged: it is not configured; nothing was sent.
         """
         if attempt.realm == SANDBOX_REALM:
             return self._sandbox(attempt.origin, attempt.profile)
         named = f"profile {attempt.profile!r}" if attempt.profile else "the default profile"
         try:
-            account = self.account(Service.KLING, attempt.profile)
+            account = self.account(Service.KLING, attempt.profile, fingerprint_key)
         except (MissingCredentials, UnknownProfile) as error:
             raise CredentialsChanged(
                 f"The key that this task was made with is gone from {named}: {error.message}",
@@ -129,7 +149,7 @@ class Accounts:
         return account
 
     def _sandbox(self, origin: str, profile: str) -> Account:
-        from ..sandbox import DEFAULT_API_KEY  # noqa: PLC0415 - brings the sandbox's server
+        from ..sandbox import DEFAULT_API_KEY  # noqa: PLC0415 - imports the sandbox's server
 
         chosen = self._settings.sandbox_api_key
         key = chosen.get_secret_value() if chosen and origin != EMBEDDED_ORIGIN else DEFAULT_API_KEY
@@ -147,10 +167,10 @@ def _sandbox_origin(url: str) -> str:
 
 
 def credential_of(profile: Profile, clock: Clock) -> Credential:
-    """Return the profile's credential; an API key wins over a key pair.
+    """Return a profile's credential; an API key takes precedence over a key pair.
 
     Raises:
-        SettingsError: a key holds characters that no header can carry.
+        SettingsError: a key holds characters that an HTTP header cannot carry.
     """
     if any(is_unsendable(secret) for secret in (profile.api_key, profile.access_key, profile.secret_key)):
         raise SettingsError(

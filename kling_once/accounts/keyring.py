@@ -1,4 +1,4 @@
-"""Write and remove the named profiles of `credentials.json`; only their owner may read that file."""
+"""The keyring: state, storage and removal of keys in `credentials.json`, which its owner alone may read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from ..errors import (
     MissingCredentials,
     SettingsError,
 )
-from ..files import write_private_file
-from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN
-from .profiles import REGIONS, profile_of, read_profiles
+from ..files import write_file
+from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
+from .profiles import (
+    ENVIRONMENT_NAMES,
+    REGIONS,
+    profile_of,
+    read_profiles,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,8 +35,7 @@ LOCK_SECONDS: Final = 10
 PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}|")
 SECRET: Final = re.compile(r"[\x21-\x7e]{8,512}")
 ADDRESS: Final = ("region", "base_url")
-"""Where a profile's key is valid: tasks that were paid there are asked for there alone."""
-ENVIRONMENT_NAMES: Final = "KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY)"
+"""Fields of a profile's address. It outlives its key: tasks that were paid there exist only there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class NewKey:
     """A key to be stored: an API key, or an access key and its secret key."""
 
     region: str = ""
-    """`global` or `china`; empty leaves the address as it is, or is as without one."""
+    """`global` or `china`; empty keeps the address of the profile that is replaced."""
     api_key: str = field(default="", repr=False)
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
@@ -47,18 +51,18 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """Everything that anybody may learn about a profile's key."""
+    """What may be shown about a profile's key; never the key itself."""
 
     profile: str
     source: Literal["environment", "file", "missing"]
     region: str = ""
-    """`global`, `china`, or `other` for an address of the operator's own; empty without a key."""
+    """`global`, `china`, or `other` for a custom address; empty without a usable key."""
     problem: str = ""
-    """Why the key cannot be used, in words."""
+    """Why the key cannot be used; empty where it can."""
 
 
 def key_states(settings: Settings) -> list[KeyState]:
-    """Return the default profile and every named one; blocking."""
+    """Return the state of the default profile and of every named one; blocking."""
     try:
         names = sorted(name for name in read_profiles(settings.credentials_file) if name)
     except SettingsError as error:
@@ -70,9 +74,10 @@ def save_key(settings: Settings, name: str, key: NewKey, *, replace: bool) -> Ke
     """Store a profile's key; blocking.
 
     Raises:
-        SettingsError: a value cannot be a name, a region or a key; no message shows it.
-        KeyExists: there is one, and `replace` is not set.
-        CredentialsError: the environment's key would win over this one.
+        SettingsError: the name, the region or a key is malformed, or the file cannot be written; no
+            message shows a key.
+        KeyExists: the profile has a key, and `replace` is false.
+        CredentialsError: the environment's key would take precedence over this one.
     """
     fields = _fields(name, key)
     if not name and _state(settings, "").source == "environment":
@@ -98,6 +103,7 @@ def forget_key(settings: Settings, name: str) -> None:
 
     Raises:
         MissingCredentials: the file has no such profile.
+        SettingsError: the file cannot be written.
     """
 
     def drop(profiles: dict[str, Mapping[str, Any]]) -> None:
@@ -144,7 +150,7 @@ def _change(path: Path, change: Callable[[dict[str, Mapping[str, Any]]], None]) 
         with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
             profiles = read_profiles(path)
             change(profiles)
-            write_private_file(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n")
+            write_file(path, json.dumps({"profiles": profiles}, indent=1, default=dict) + "\n", private=True)
     except (OSError, filelock.Timeout) as error:
         if isinstance(error, KlingOnceError):
             raise

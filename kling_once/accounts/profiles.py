@@ -1,4 +1,4 @@
-"""Where requests go and with which secrets: the environment's key, and the only reader of `credentials.json`.
+"""Profiles: origin and secrets, from the environment or from `credentials.json`, which is read here alone.
 
 ::
 
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import SecretStr
 
 from ..errors import MissingCredentials, SettingsError, UnknownProfile
-from ..settings import CHINA_ORIGIN, GLOBAL_ORIGIN, clean_origin
+from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
+from ..settings import clean_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 REGIONS: Final = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
+ENVIRONMENT_NAMES: Final = "KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY)"
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where to send requests and with which secrets; the secrets mask themselves."""
+    """Where to send requests and with which secrets; their repr is masked."""
 
     name: str
     origin: str
@@ -41,7 +43,7 @@ class Profile:
 
 
 def origin_of(settings: Settings, name: str) -> str:
-    """Return where requests of a profile go: that needs no key.
+    """Return the origin of a profile, which needs no key; blocking.
 
     Raises:
         UnknownProfile: the file has no such name.
@@ -54,11 +56,14 @@ def origin_of(settings: Settings, name: str) -> str:
 
 
 def profile_of(settings: Settings, name: str) -> Profile:
-    """Return the named profile, or for the empty name the environment's, else the file's empty one.
+    """Return a profile; blocking.
+
+    The empty name means the environment's key, else the file's profile with the empty name. A named profile
+    never falls back to another.
 
     Raises:
         UnknownProfile: the file has no such name; the message lists those it has.
-        MissingCredentials: nothing is configured for the empty name, or half a key pair is.
+        MissingCredentials: no key is configured for the empty name, or half a key pair.
         SettingsError: the file cannot be read, or others may read it.
     """
     profile = _configured(settings, name)
@@ -73,10 +78,10 @@ def profile_of(settings: Settings, name: str) -> Profile:
 
 
 def read_profiles(path: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the profiles of a credentials file; an absent file has none.
+    """Return the profiles of a credentials file, by name; an absent file has none. Blocking.
 
     Raises:
-        SettingsError: others may read the file, or it is not of the documented form.
+        SettingsError: other users may read the file, or it is not of the documented form.
     """
     try:
         mode = path.stat().st_mode
@@ -99,7 +104,7 @@ def read_profiles(path: Path) -> dict[str, Mapping[str, Any]]:
 
 
 class _Fields(Mapping[str, Any]):
-    """A profile's fields, which show their names alone: crash reporters print locals, and open dicts."""
+    """A profile's fields with a masked repr: crash reporters print local variables, dicts included."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = dict(fields)
@@ -127,7 +132,7 @@ def _profiles_in(path: Path) -> dict[str, Mapping[str, Any]] | None:
 
 
 def _configured(settings: Settings, name: str) -> Profile:
-    """Return a profile as it is configured, with half a key too."""
+    """Return a profile as it is configured, even with half a key pair or none."""
     keys = (settings.klingai_api_key, settings.klingai_access_key, settings.klingai_secret_key)
     if not name and any(keys):
         return Profile("", _environment_origin(settings), "environment", *keys)
@@ -142,7 +147,7 @@ def _configured(settings: Settings, name: str) -> Profile:
         )
     raise MissingCredentials(
         "No Kling key is configured.",
-        hint="Set KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY) where this program runs,"
+        hint=f"Set {ENVIRONMENT_NAMES} where this program runs,"
         f" or add a profile to {settings.credentials_file}. The sandbox needs no key.",
     )
 

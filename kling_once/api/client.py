@@ -1,14 +1,15 @@
-"""The three motion-control calls, and the free account query."""
+"""The HTTP client: the motion-control calls, the free account query, and how requests are sent."""
 
 from __future__ import annotations
 
 import json
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import httpx
@@ -18,24 +19,26 @@ from ..errors import (
     AnswerLost,
     InputRefused,
     NeverSent,
+    SettingsError,
     TokenTimingError,
     TransportError,
     UnreadableAnswer,
     Violation,
     vendor_text,
 )
+from ..settings import LOOPBACK_HOSTS
 from .limits import is_path_id
 from .models import (
     Answer,
     CreateRequest,
     ResourcePack,
     Task,
+    Value,
 )
 from .service_codes import api_error
-from .transport import open_client, private_traffic
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from datetime import datetime
 
     from ..clock import Clock
@@ -48,14 +51,73 @@ ACCOUNT_COSTS: Final = "/account/costs"
 CONNECT_SECONDS: Final = 15.0
 READ_SECONDS: Final = 30.0
 ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
+UNKNOWN_STATUSES_MAX: Final = 100
+"""How many undocumented statuses a client warns about: a bound on the log and on memory."""
 
-Params: TypeAlias = dict[str, int] | None
+DIRECT: Final[dict[str, httpx.AsyncBaseTransport | None]] = {
+    f"all://[{host}]" if ":" in host else f"all://{host}": None for host in sorted(LOOPBACK_HOSTS)
+}
+"""Loopback without a proxy: no proxy can reach it, and many environments set one without NO_PROXY."""
+
+
+def open_client(**options: Any) -> httpx.AsyncClient:
+    """Return a client that follows no redirect and honours the environment's proxies and certificates.
+
+    Raises:
+        SettingsError: what the environment names cannot be used; the message never shows it.
+    """
+    try:
+        return httpx.AsyncClient(follow_redirects=False, mounts=DIRECT, **options)
+    except ImportError:
+        raise SettingsError(
+            "The proxy in the environment speaks SOCKS, and the package for that is not installed.",
+            hint="Run: pip install 'httpx[socks]'. Or set HTTPS_PROXY to an http:// proxy.",
+        ) from None
+    except (OSError, ValueError, httpx.InvalidURL):
+        raise SettingsError(
+            "The proxy or the certificates that the environment names cannot be used.",
+            hint="Look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+        ) from None
+
+
+_private: ContextVar[bool] = ContextVar("kling_once_private_traffic", default=False)
+
+LOGGERS: Final = (
+    "httpx",
+    "httpcore.connection",
+    "httpcore.http11",
+    "httpcore.http2",
+    "httpcore.proxy",
+    "httpcore.socks",
+)
+
+
+class _OwnRecords(logging.Filter):
+    """Drop the log records of our own requests; those of other users of the library pass."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - whose request it is decides
+        return not _private.get()
+
+
+_filter = _OwnRecords("kling_once")
+
+
+@contextmanager
+def private_traffic() -> Iterator[None]:
+    """Keep requests made inside the block, in this task, out of the logs of the HTTP libraries."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_filter)
+    token = _private.set(True)
+    try:
+        yield
+    finally:
+        _private.reset(token)
 
 
 def translate(error: httpx.HTTPError | httpx.InvalidURL | OSError, origin: str) -> TransportError:
-    """Return what a failure of httpx means for us; the only place that knows its exceptions.
+    """Return our error for a failed request; the only place that maps httpx's exceptions.
 
-    It lets `ssl.SSLError` and other `OSError`s of a connection that stands pass as they are.
+    httpx passes `ssl.SSLError` and other `OSError`s of an established connection on as they are.
     """
     kind = type(error).__name__
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
@@ -70,6 +132,14 @@ def translate(error: httpx.HTTPError | httpx.InvalidURL | OSError, origin: str) 
     return AnswerLost(
         f"The connection to {origin} broke before the answer ({kind}).", hint="Try again later."
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    params: dict[str, int] | None = None
+    body: CreateRequest | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +171,22 @@ def _envelope(content: bytes) -> _Envelope | None:
 
 @dataclass
 class KlingClient:
-    """One origin asked with one credential; use it on one event loop."""
+    """The API at one origin, used with one credential on one event loop."""
 
     origin: str
     credential: Credential = field(repr=False)
     clock: Clock = field(repr=False)
     http: httpx.AsyncClient = field(repr=False)
     create_seconds: float = 60.0
-    """How long a create may stay without an answer after it was sent."""
+    """How long to wait for the answer to a create."""
+    _unknown_statuses: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
     @asynccontextmanager
     async def connect(
         cls, origin: str, credential: Credential, clock: Clock, *, create_seconds: float = 60.0
     ) -> AsyncIterator[KlingClient]:
-        """Open a client; proxies and SSL_CERT_FILE of the environment count, redirects are not followed.
+        """Open a client that honours the environment's proxies and certificates and follows no redirect.
 
         Raises:
             SettingsError: the environment's proxy or certificates cannot be used.
@@ -124,21 +195,23 @@ class KlingClient:
             yield cls(origin, credential, clock, http, create_seconds)
 
     async def create(self, request: CreateRequest) -> Answer[Task]:
-        """Create a task. Never repeated here, save once after a new signature, when nothing was made.
+        """Create a task with one POST.
+
+        The POST is repeated only after a refused token (1003, 1004), once, with a newly signed one: the API
+        created nothing then. Every other failure is the caller's to settle.
 
         Raises:
             ApiError: the API answered with a service code.
             NeverSent: nothing left this machine.
-            AnswerLost, UnreadableAnswer: nobody knows whether a task was made.
+            AnswerLost, UnreadableAnswer: it is not known whether a task was created.
         """
-        answer = await self._send("POST", MOTION_CONTROL, body=request)
-        return self._typed(answer, Task.model_validate)
+        return self._read(await self._send(_Call("POST", MOTION_CONTROL, body=request)), self._task)
 
     async def get(self, any_id: str) -> Answer[Task]:
         """Return one task by task id or external task id.
 
         Raises:
-            InputRefused: the text cannot be an id; nothing was sent.
+            InputRefused: the text cannot be an id; nothing is sent.
             ApiError: InvalidValue or ResourceMissing when the id is not known.
             TransportError: no readable answer.
         """
@@ -147,8 +220,8 @@ class KlingClient:
                 f"{vendor_text(any_id)!r} is not a task id: letters, digits and . _ : - only, at most 128."
             )
             raise InputRefused([Violation("id", "id.form", message)])
-        answer = await self._send("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}")
-        return self._typed(answer, Task.model_validate)
+        answer = await self._send(_Call("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}"))
+        return self._read(answer, self._task)
 
     async def get_task(self, task_id: str) -> Answer[Task]:
         """Return the task of this task id, and no other.
@@ -166,82 +239,68 @@ class KlingClient:
         return answer
 
     async def list(self, page: int = 1, page_size: int = 30) -> Answer[tuple[Task, ...]]:
-        """Return one page of the account's tasks; pages 1..1000 of 1..500.
+        """Return one page of the account's tasks.
+
+        Args:
+            page: 1 to 1000.
+            page_size: 1 to 500.
 
         Raises:
             ApiError: the API answered with a service code.
             TransportError: no readable answer.
         """
-        answer = await self._send("GET", MOTION_CONTROL, params={"pageNum": page, "pageSize": page_size})
-        return self._typed(answer, lambda data: tuple(Task.model_validate(item) for item in data or ()))
+        call = _Call("GET", MOTION_CONTROL, {"pageNum": page, "pageSize": page_size})
+        return self._read(await self._send(call), lambda data: tuple(map(self._task, data or ())))
 
     async def costs(self, start: datetime, end: datetime) -> Answer[tuple[ResourcePack, ...]]:
-        """Return the account's resource packs: free, at most once a second, and so a good test of a key."""
+        """Return the account's resource packs between two moments.
+
+        Free, at most one request a second: a good test of a key.
+
+        Raises:
+            ApiError: the API answered with a service code.
+            TransportError: no readable answer.
+        """
         params = {"start_time": int(start.timestamp() * 1000), "end_time": int(end.timestamp() * 1000)}
-        answer = await self._send("GET", ACCOUNT_COSTS, params=params)
-        return self._typed(
-            answer,
+        return self._read(
+            await self._send(_Call("GET", ACCOUNT_COSTS, params)),
             lambda data: tuple(
                 ResourcePack.model_validate(item) for item in data.get("resource_pack_subscribe_infos") or ()
             ),
         )
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Params = None,
-        body: CreateRequest | None = None,
-    ) -> Answer[Any]:
+    async def _send(self, call: _Call) -> Answer[Any]:
         try:
-            return await self._send_once(method, path, params, body, fresh=False)
+            return await self._send_once(call, fresh=False)
         except TokenTimingError:
             if not self.credential.can_resign:
                 raise
-            return await self._send_once(method, path, params, body, fresh=True)
+            return await self._send_once(call, fresh=True)
 
-    async def _send_once(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        body: CreateRequest | None,
-        *,
-        fresh: bool,
-    ) -> Answer[Any]:
+    async def _send_once(self, call: _Call, *, fresh: bool) -> Answer[Any]:
         """Send and open the answer. No local holds a key or a body: crash reporters print locals."""
         began = self.clock.monotonic()
         try:
             with private_traffic():
-                response = await self._exchange(self._request(method, path, params, body, fresh=fresh))
+                response = await self._exchange(self._request(call, fresh=fresh))
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise translate(error, self.origin) from None
-        logger.debug(
-            "%s %s: HTTP %d in %.2f s", method, path, response.status, self.clock.monotonic() - began
-        )
+        took = self.clock.monotonic() - began
+        logger.debug("%s %s: HTTP %d in %.2f s", call.method, call.path, response.status, took)
         return self._opened(response)
 
-    def _request(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        body: CreateRequest | None,
-        *,
-        fresh: bool,
-    ) -> httpx.Request:
-        patience = self.create_seconds if method == "POST" else READ_SECONDS
+    def _request(self, call: _Call, *, fresh: bool) -> httpx.Request:
+        patience = self.create_seconds if call.method == "POST" else READ_SECONDS
         return self.http.build_request(
-            method,
-            path,
+            call.method,
+            call.path,
             headers={
                 "Authorization": f"Bearer {self.credential.bearer(fresh=fresh)}",
                 "Content-Type": "application/json",
                 "Accept": "application/json",
             },
-            params=params,
-            content=body.encode() if body else None,
+            params=call.params,
+            content=call.body.encode() if call.body else None,
             timeout=httpx.Timeout(patience, connect=CONNECT_SECONDS),
         )
 
@@ -258,7 +317,7 @@ class KlingClient:
         return _Received(response.status_code, response.headers, bytes(content))
 
     def _opened(self, response: _Received) -> Answer[Any]:
-        """Open the envelope: the service code decides, never the HTTP status alone."""
+        """Return the envelope's data: the service code decides, never the HTTP status alone."""
         server_time = _date(response.headers.get("Date"))
         envelope = _envelope(response.content)
         if envelope is None:
@@ -280,7 +339,7 @@ class KlingClient:
             hint="Check the address, and that no proxy or login page stands between.",
         )
 
-    def _typed(self, answer: Answer[Any], read: Any) -> Answer[Any]:
+    def _read(self, answer: Answer[Any], read: Callable[[Any], Value]) -> Answer[Value]:
         try:
             return Answer(read(answer.value), answer.request_id, answer.server_time)
         except (ValidationError, TypeError, AttributeError):
@@ -288,6 +347,18 @@ class KlingClient:
                 f"{self.origin} answered without the fields that Kling's API documents.",
                 hint="Check the address; if it is Kling's, update Kling Once.",
             ) from None
+
+    def _task(self, data: Any) -> Task:
+        """Read a task, and warn once about a status that is not documented."""
+        task = Task.model_validate(data)
+        known = self._unknown_statuses
+        if task.status is None and task.task_status not in known and len(known) < UNKNOWN_STATUSES_MAX:
+            known.add(task.task_status)
+            logger.warning(
+                "Kling answered with a status that is not documented: %r; the task is taken as running.",
+                vendor_text(task.task_status),
+            )
+        return task
 
     def _clock_hint(self, server_time: datetime | None) -> str:
         if server_time is None:

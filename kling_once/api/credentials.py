@@ -1,4 +1,4 @@
-"""Keys, and the `Authorization` header made from them."""
+"""Credentials, and the `Authorization` header they give."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Credential(Protocol):
     """Something that can authorize a request."""
 
     def bearer(self, *, fresh: bool = False) -> str:
-        """Return the token for the `Authorization` header; `fresh` asks for a newly signed one."""
+        """Return the bearer token; `fresh` forces a newly signed one where tokens are signed."""
         ...
 
     @property
     def can_resign(self) -> bool:
-        """Tell whether `fresh` makes a difference."""
+        """Tell whether tokens are signed, so that `fresh` gives another one."""
         ...
 
     def fingerprint(self, key: bytes) -> str:
-        """Return 32 hex digits that name this credential and, without `key`, tell nothing about it."""
+        """Return 32 hex digits that identify this credential, by HMAC: without `key` they reveal nothing."""
         ...
 
 
@@ -43,7 +43,7 @@ def _fingerprint(key: bytes, *parts: str) -> str:
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key that is sent as it is."""
+    """An API key, sent unchanged as the bearer token."""
 
     secret: str = field(repr=False)
 
@@ -53,17 +53,17 @@ class ApiKey:
 
     @property
     def can_resign(self) -> bool:
-        """An API key is always the same."""
+        """Return False: the token never changes."""
         return False
 
     def fingerprint(self, key: bytes) -> str:
-        """Return 32 hex digits that name this key."""
+        """Return 32 hex digits that identify this key."""
         return _fingerprint(key, "api-key", self.secret)
 
 
 @dataclass
 class KeyPair:
-    """An access key and a secret key that sign short-lived tokens (HS256)."""
+    """An access key and a secret key that sign short-lived tokens (JWT, HS256)."""
 
     access_key: str = field(repr=False)
     secret_key: str = field(repr=False)
@@ -72,7 +72,7 @@ class KeyPair:
     _renew_at: float = field(default=0.0, init=False, repr=False)
 
     def bearer(self, *, fresh: bool = False) -> str:
-        """Return a token with at least five minutes to live."""
+        """Return a token that is valid for at least five minutes more."""
         if fresh or not self._token or self.clock.monotonic() >= self._renew_at:
             now = int(self.clock.now().timestamp())
             claims = {
@@ -86,15 +86,15 @@ class KeyPair:
 
     @property
     def can_resign(self) -> bool:
-        """A new token is signed at the current time."""
+        """Return True: a new token is signed with the current time."""
         return True
 
     def fingerprint(self, key: bytes) -> str:
-        """Return 32 hex digits that name this pair."""
+        """Return 32 hex digits that identify this pair."""
         return _fingerprint(key, "key-pair", self.access_key, self.secret_key)
 
 
 def is_unsendable(secret: SecretStr | None) -> bool:
-    """Tell whether a secret has characters that no header takes."""
+    """Tell whether a secret holds characters that an HTTP header cannot carry."""
     text = secret.get_secret_value().strip() if secret else ""
     return not text.isascii() or not text.isprintable() or " " in text

@@ -1,4 +1,4 @@
-"""Fetch a result. Its link comes from outside, so every step is checked."""
+"""Download a result. Its URL comes from outside, so every hop is checked (SSRF)."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import asyncio
 import re
 import ssl
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import urljoin
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from ..errors import DownloadBroken, DownloadRefused
 from ..settings import LOOPBACK_HOSTS, url_parts
-from .transport import (
-    is_proxied,
-    is_refused,
-    open_client,
-    private_traffic,
-)
+from .client import open_client, private_traffic
+from .retry import backoff_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,41 +28,91 @@ MAX_BYTES: Final = 4 * 1024**3
 MAX_REDIRECTS: Final = 5
 ATTEMPTS: Final = 5
 TIMEOUT: Final = httpx.Timeout(60.0, connect=15.0)
+LONGEST_PAUSE_SECONDS: Final = 20.0
 CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
 
 
+REFUSED: Final = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "fc00::/7",
+        "fe80::/10",
+        "ff00::/8",
+    )
+)
+"""Unspecified, private (RFC 1918), loopback, link-local, multicast and unique local addresses."""
+
+PROXY_CLIENT_ADDRESSES: Final = (ip_network("198.18.0.0/15"), ip_network("fdfe:dcba:9876::/64"))
+"""The fake addresses that the DNS of local proxy clients gives for public hosts."""
+
+
+def is_refused(address: str, *, loopback_allowed: bool) -> bool:
+    """Tell whether a download must not use a connection to this IP address."""
+    ip: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    if loopback_allowed and ip.is_loopback:
+        return False
+    if any(ip in network for network in PROXY_CLIENT_ADDRESSES):
+        return False
+    return any(ip in network for network in REFUSED)
+
+
+def is_proxied(scheme: str, host: str) -> bool:
+    """Tell whether requests to this host go through the environment's proxy; loopback never does."""
+    if host in LOOPBACK_HOSTS:
+        return False
+    proxies = getproxies()
+    return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)
+
+
 class LinkExpired(DownloadBroken):
-    """The host no longer honours the link; asking Kling for the task again gives a new one."""
+    """The host refuses the link; getting the task from Kling again gives a new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadPolicy:
-    """What a download may touch."""
+    """What a download may connect to, and how large it may be."""
 
     loopback_allowed: bool
-    """Plain http and loopback, for results of a sandbox on this machine."""
+    """Allow plain http and loopback addresses: results of a sandbox on this machine."""
     allowed_hosts: tuple[str, ...] = ()
-    """Hosts whose private addresses the operator trusts."""
+    """Hosts that may resolve to private addresses (KLING_ONCE_ALLOW_HOSTS)."""
     max_bytes: int = MAX_BYTES
 
 
 @dataclass
 class Download:
-    """One result on its way into a `.part` file."""
+    """The download of one result into a `.part` file."""
 
     part: Path
     policy: DownloadPolicy
     clock: Clock
     on_bytes: Callable[[int, int | None], None] = field(default=lambda done, total: None)  # noqa: ARG005 - a callback's shape
-    """Called with the bytes so far and the expected size, when it is known."""
+    """Called with the bytes so far and the whole size in bytes, None while it is not known."""
 
     async def fetch(self, url: str, *, pause_seconds: float = 1.0) -> None:
-        """Write the whole file to `part`, going on by Range after a break.
+        """Write the whole file to `part`, resuming by Range after a broken connection.
+
+        What `part` holds already is kept and resumed.
+
+        Args:
+            url: the result's link.
+            pause_seconds: pause after the first attempt that brought no byte; doubled after each attempt.
 
         Raises:
             DownloadRefused: an address, scheme, size or redirect that is not allowed.
             LinkExpired: the host answers 401, 403, 404 or 410.
-            DownloadBroken: it did not arrive whole after several attempts.
+            DownloadBroken: five attempts did not bring the whole file.
             OSError: `part` cannot be written.
         """
         for attempt in range(ATTEMPTS):
@@ -81,7 +129,9 @@ class Download:
                 if attempt == ATTEMPTS - 1:
                     raise self._broken(error) from None
                 if self._have() == before:
-                    await self.clock.sleep(pause_seconds * 2**attempt)
+                    await self.clock.sleep(
+                        backoff_seconds(pause_seconds, attempt + 1, longest_seconds=LONGEST_PAUSE_SECONDS)
+                    )
             else:
                 return
 

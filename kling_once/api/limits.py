@@ -37,11 +37,11 @@ PROMPT_MAX_CHARACTERS: Final = 2500
 
 IMAGE_FORMATS: Final = ("JPEG", "PNG")
 IMAGE_MAX_BYTES: Final = 10 * MEGABYTE
-"""Counted after base64 encoding: the page does not say which, and this is the smaller of the two."""
+"""Measured after base64 encoding: the page does not say which, and this is the stricter reading."""
 IMAGE_SIDE_MIN_PX: Final = 300
 IMAGE_SIDE_MAX_PX: Final = 65536
 IMAGE_RATIO_MAX: Final = 2.5
-"""Of the longer to the shorter side."""
+"""Longer side divided by the shorter one."""
 
 VIDEO_CONTAINERS: Final = ("mp4", "mov")
 VIDEO_MAX_BYTES: Final = 100 * MEGABYTE
@@ -52,22 +52,22 @@ VIDEO_MIN_SECONDS: Final = 3
 VIDEO_MAX_SECONDS: Final = {Orientation.VIDEO: 30, Orientation.IMAGE: 10}
 
 ELEMENT_ID: Final = re.compile(r"[0-9]{1,19}")
-"""A Java long, carried as text: 2**63-1 has 19 digits."""
+"""A 64-bit signed integer, as text: 2**63-1 has 19 digits."""
 ELEMENT_ID_MAX: Final = 2**63 - 1
 
 EXTERNAL_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Ours: the page sets no form; this one is safe in a path."""
+"""Our own rule: the page sets no form; this one is safe in a path."""
 OUR_TASK_ID: Final = re.compile(r"ko-[0-9a-f]{32}-")
-"""How the ids begin that we make; nobody else may make one."""
+"""Prefix of the external ids that we generate; users may not choose such an id."""
 PATH_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""Ours: any id that goes into a path."""
+"""Our own rule for every id that goes into a URL path."""
 
 PAGE_MAX: Final = 1000
 PAGE_SIZE_MAX: Final = 500
 RESULT_LIFETIME_DAYS: Final = 30
-"""Generated files are cleared after this."""
+"""Kling deletes generated files after this time."""
 
 
 def is_path_id(text: str) -> bool:
-    """Tell whether an id may enter a URL path."""
+    """Tell whether an id may be put into a URL path: `.` and `..` would change the path."""
     return bool(PATH_ID.fullmatch(text)) and text not in {".", ".."}

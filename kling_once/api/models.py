@@ -1,9 +1,8 @@
-"""The wire: what is sent and what comes back, as typed values."""
+"""The wire format: request bodies and answers as typed values."""
 
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -14,9 +13,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from ..errors import vendor_text
 from .motion_control import MotionControl
-
-logger = logging.getLogger(__name__)
-_unknown_statuses: set[str] = set()
 
 
 class TaskStatus(StrEnum):
@@ -29,7 +25,7 @@ class TaskStatus(StrEnum):
 
 
 LARGEST_EXPONENT = 15
-"""Of an amount that is believed; beyond it a number is nonsense that would print as a screen of digits."""
+"""Largest decimal exponent of an amount that is taken as a number; anything beyond is no amount."""
 
 
 def _identifier(value: Any) -> Any:
@@ -51,7 +47,7 @@ def _amount(value: Any) -> Decimal | None:
 
 
 def _object(value: Any) -> Any:
-    """Take nothing but an object: a field of another shape must not hide a paid result."""
+    """Replace anything but an object by an empty one: a malformed field must not hide a paid result."""
     return value if isinstance(value, (dict, BaseModel)) else {}
 
 
@@ -79,13 +75,13 @@ Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 
 
 class _Answered(BaseModel):
-    """A value from the vendor: fields that are new to us are kept, not refused."""
+    """A value from the vendor; unknown fields are kept, not refused."""
 
     model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
 
 
 class TaskVideo(_Answered):
-    """One generated video; its links live for 30 days."""
+    """One generated video; its links expire after 30 days."""
 
     id: Text = ""
     url: Text = Field(default="", repr=False)
@@ -95,32 +91,32 @@ class TaskVideo(_Answered):
 
 
 class TaskInfo(_Answered):
-    """What the creator of the task called it."""
+    """The id that the creator of the task gave it."""
 
     external_task_id: Text = ""
 
 
 class TaskResult(_Answered):
-    """What the task made."""
+    """The output of a task."""
 
     videos: Annotated[tuple[TaskVideo, ...], BeforeValidator(_objects)] = ()
 
 
 class WatermarkInfo(_Answered):
-    """Whether a watermarked copy was asked for."""
+    """Whether a watermarked copy was requested."""
 
     enabled: Flag = False
 
 
 class BalanceDeduction(_Answered):
-    """The charge of an account that pays in cash."""
+    """The charge of an account that is billed in cash."""
 
     quota: Amount = None
     list_price: Amount = None
 
 
 class Task(_Answered):
-    """A task as the vendor describes it, in any of the three answers; only its id is indispensable."""
+    """A task as create, get and list answer it; every field but the id may be missing or malformed."""
 
     task_id: Annotated[str, BeforeValidator(_identifier)] = Field(min_length=1)
     task_status: Text = ""
@@ -130,7 +126,7 @@ class Task(_Answered):
     watermark_info: Annotated[WatermarkInfo, BeforeValidator(_object)] = WatermarkInfo()
     final_balance_deduction: Annotated[BalanceDeduction, BeforeValidator(_object)] = BalanceDeduction()
     final_unit_deduction: Amount = None
-    """None where cash was charged instead: a 0 there does not say that the task was free."""
+    """Units charged; None when cash was charged instead, where a 0 does not mean that the task was free."""
     created_at: Moment = None
     updated_at: Moment = None
 
@@ -142,37 +138,28 @@ class Task(_Answered):
 
     @property
     def status(self) -> TaskStatus | None:
-        """Return the status, or None for one that is not documented: not terminal, warned about once.
+        """Return the status, or None for one that is not documented, which counts as running.
 
         `succeeded` is how the vendor's newer endpoints spell `succeed`.
         """
         if self.task_status == "succeeded":
             return TaskStatus.SUCCEED
-        try:
-            return TaskStatus(self.task_status)
-        except ValueError:
-            if self.task_status not in _unknown_statuses and len(_unknown_statuses) < 100:  # noqa: PLR2004 - a bound on memory
-                _unknown_statuses.add(self.task_status)
-                logger.warning(
-                    "Kling answered with a status that is not documented: %r; the task is taken as running.",
-                    vendor_text(self.task_status),
-                )
-            return None
+        return TaskStatus(self.task_status) if self.task_status in set(TaskStatus) else None
 
     @property
     def failure_reason(self) -> str:
-        """Return why the task failed, as a sentence that others can follow."""
+        """Return why the task failed, as one sentence with its full stop."""
         reason = vendor_text(self.task_status_msg) or "Kling gave no reason."
         return reason if reason.endswith((".", "!", "?", "。")) else f"{reason}."
 
     @property
     def video(self) -> TaskVideo | None:
-        """Return the generated video, once there is one with a link."""
+        """Return the first generated video that has a link, or None."""
         return next((video for video in self.task_result.videos if video.url), None)
 
 
 class ResourcePack(_Answered):
-    """A prepaid pack; the remainder lags by up to 12 hours."""
+    """A prepaid resource pack; `remaining_quantity` lags by up to 12 hours."""
 
     resource_pack_name: Text = ""
     resource_pack_type: Text = ""
@@ -183,7 +170,7 @@ class ResourcePack(_Answered):
 
 
 class CreateRequest(BaseModel):
-    """The body of a create; `image_url` is a URL or raw base64."""
+    """The body of a create; `image_url` is a URL or base64 without a data prefix."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -194,7 +181,7 @@ class CreateRequest(BaseModel):
     external_task_id: str = ""
 
     def wire(self) -> dict[str, Any]:
-        """Return the JSON object as documented; optional fields at their defaults are left out."""
+        """Return the documented JSON object; optional fields at their defaults are left out."""
         body = {"image_url": self.image_url, "video_url": self.video_url} | self.motion.wire()
         if self.callback_url:
             body["callback_url"] = self.callback_url
@@ -212,9 +199,9 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[Value]):
-    """A value with what the answer said about itself."""
+    """A value from an answer, with the answer's own metadata."""
 
     value: Value = field(repr=False)
     request_id: str
     server_time: datetime | None
-    """The `Date` header: the vendor's own clock."""
+    """The `Date` header: the vendor's clock."""

@@ -22,8 +22,8 @@ class Setting:
 
     tip: str
     """The tooltip at a node, in English; the page has its own words in `locales/`."""
-    help: str
-    """One line of the command line's help."""
+    help: str = ""
+    """One line of the command line's help; empty for a setting that it does not have."""
     name: str = ""
     """The field of its dataclass, the input of a node and the column of the ledger."""
     default: Any = None

@@ -1,4 +1,4 @@
-"""Repeat reads, which cost nothing. A create never passes through here."""
+"""Backoff, and reads that are repeated after passing failures. A create never passes through here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from ..errors import ApiError, Repeat, TransportError
+from ..errors import Busy, ServerFault, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -15,23 +15,40 @@ if TYPE_CHECKING:
 
 READ_ATTEMPTS: Final = 4
 LONGEST_PAUSE_SECONDS: Final = 20
-
-
-def may_read_again(error: BaseException) -> bool:
-    """Tell whether a failed read is worth another look."""
-    if isinstance(error, ApiError):
-        return error.repeat_read is Repeat.LATER
-    return isinstance(error, TransportError)
-
+DOUBLINGS_MAX: Final = 30
+"""More than any pause needs; unbounded, the power overflows a float after 1024 failures."""
 
 Value = TypeVar("Value")
 
 
+def backoff_seconds(first_seconds: float, failures: int, *, longest_seconds: float) -> float:
+    """Return the pause after a number of failures in a row: exponential backoff without jitter.
+
+    Args:
+        first_seconds: pause after the first failure; doubled after each further one.
+        failures: failures in a row, from 1.
+        longest_seconds: upper bound of the pause.
+    """
+    return min(first_seconds * 2 ** min(failures - 1, DOUBLINGS_MAX), longest_seconds)
+
+
+def may_read_again(error: BaseException) -> bool:
+    """Tell whether a failed read may succeed when it is repeated later."""
+    return isinstance(error, (Busy, ServerFault, TransportError))
+
+
 async def read_again(read: Callable[[], Awaitable[Value]], clock: Clock, *, pause_seconds: float) -> Value:
-    """Return what `read` returns, looking again after passing failures with growing, random pauses.
+    """Return what `read` returns, repeating it after passing failures: backoff with full jitter.
+
+    Args:
+        read: one free request.
+        clock: for the pauses.
+        pause_seconds: base of the pauses. The n-th is random between 0 and `pause_seconds` * 2**(n - 2),
+            20 s at most.
 
     Raises:
-        ApiError, TransportError: of the last attempt.
+        ApiError: the last attempt's, or the first that repeating cannot mend.
+        TransportError: the last attempt's.
     """
     retrying = AsyncRetrying(
         sleep=clock.sleep,

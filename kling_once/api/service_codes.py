@@ -1,4 +1,7 @@
-"""The vendor's service codes, and the typed error of each."""
+"""The vendor's service codes, with the typed error and the hint of each.
+
+To add a code, add its row here and to the table in `tests/api/test_service_codes.py`.
+"""
 
 from __future__ import annotations
 
@@ -127,7 +130,14 @@ SERVICE_CODES: dict[int, ServiceCode] = {
 
 
 def api_error(code: int, http_status: int, message: str, request_id: str = "") -> ApiError:
-    """Return the typed error for a service code; a code nobody documents is a `ServerFault`."""
+    """Return the typed error for a service code; an undocumented code is a `ServerFault`.
+
+    Args:
+        code: `code` of the answer, not 0.
+        http_status: HTTP status of the answer, for the message.
+        message: the vendor's own text; escaped and cut to 500 characters.
+        request_id: `request_id` of the answer.
+    """
     row = SERVICE_CODES.get(code)
     error = row.error if row else ServerFault
     meaning = row.meaning if row else "Kling answered with a code that is not documented"

@@ -1,4 +1,4 @@
-"""The command line: `kling-once`."""
+"""The commands of `kling-once`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..client import Client
 from ..errors import DownloadBroken, KlingOnceError, SettingsError
-from ..jobs.engine import Engine
 from ..jobs.progress import Stage
 from ..order import (
     USUAL_WAIT_MINUTES,
@@ -23,7 +23,6 @@ from ..order import (
     Service,
     VideoFile,
 )
-from ..settings import load_settings
 from .options import (
     ImageArgument,
     JsonOption,
@@ -96,11 +95,16 @@ def settings_for_all(
 
 
 @contextmanager
-def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Engine]:
-    """Give an engine; every known error ends the program with one message and exit code 1."""
-    engine: Engine | None = None
+def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Client]:
+    """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
+
+    Args:
+        as_json: whether the error is printed as JSON.
+        **overrides: settings that take precedence over the environment.
+    """
+    engine: Client | None = None
     try:
-        engine = Engine(load_settings(**overrides))
+        engine = Client(**overrides)
         yield engine
     except KlingOnceError as error:
         print_error(error, as_json=as_json)
@@ -141,12 +145,12 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """List every broken limit, the seconds and the price. Spends nothing, sends nothing."""
-    from ..web.payloads import checked_payload  # noqa: PLC0415 - for this command alone
+    from ..web.answers import CheckAnswer  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(as_json=as_json) as engine:
         checked = engine.check(options.order(image, video), write).result()
     if as_json:
-        print_json(checked_payload(checked))
+        print_json(CheckAnswer.of(checked).model_dump(mode="json"))
     else:
         print_check(checked)
     if not checked.ok:
@@ -200,12 +204,12 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """List what the ledger knows, newest first."""
-    from ..ledger.queries import SHORTEST_KEY, history  # noqa: PLC0415 - for this command alone
-    from ..web.payloads import ATTEMPT_COLUMNS, attempt_payload  # noqa: PLC0415 - likewise
+    from ..ledger.queries import SHORTEST_KEY  # noqa: PLC0415 - for this command alone
+    from ..web.answers import ATTEMPT_COLUMNS, AttemptAnswer  # noqa: PLC0415 - likewise
 
     with engine_and_errors(as_json=as_json) as engine:
-        found = history(engine.ledger().database, since=moment_of(since), project=project)
-        payloads = [attempt_payload(row) for row in found]
+        found = engine.ask(_history(engine, moment_of(since), project)).result()
+        payloads = [AttemptAnswer.model_validate(row).model_dump(mode="json") for row in found]
         if as_json:
             print_json({"jobs": payloads})
         elif as_csv:
@@ -225,11 +229,11 @@ def tasks(
     as_json: JsonOption = False,
 ) -> None:
     """List the account's tasks, as Kling's list endpoint gives them."""
-    from ..web.payloads import task_payload  # noqa: PLC0415 - for this command alone
+    from ..web.answers import TaskAnswer  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(as_json=as_json) as engine:
         listed = engine.list_tasks(service, profile, page, page_size).result()
-    payloads = [task_payload(task) for task in listed.tasks]
+    payloads = [TaskAnswer.of(task).model_dump(mode="json") for task in listed.tasks]
     if as_json:
         print_json({"page": page, "page_size": page_size, "tasks": payloads})
     else:
@@ -292,15 +296,23 @@ def store_clean(
 @keys_app.command("allow")
 def keys_allow(as_json: JsonOption = False) -> None:
     """Print a code that lets ComfyUI's page change a key or a limit once from another machine."""
-    from ..ledger.notes import LIFETIME, allow_once  # noqa: PLC0415 - for this command alone
+    from ..ledger.notes import LIFETIME  # noqa: PLC0415 - for this command alone
 
     minutes = round(LIFETIME.total_seconds() / 60)
     with engine_and_errors(as_json=as_json) as engine:
-        code = allow_once(engine.ledger().database, engine.clock.now())
+        code = engine.ask(_pairing_code(engine)).result()
     if as_json:
         print_json({"code": code, "minutes": minutes})
     else:
         out.print(f"{code}\nGood once, for {minutes} minutes.", markup=False)
+
+
+async def _history(engine: Client, since: datetime | None, project: str | None) -> list[dict[str, Any]]:
+    return await (await engine.ledger()).history(since=since, project=project)
+
+
+async def _pairing_code(engine: Client) -> str:
+    return await (await engine.ledger()).allow_once()
 
 
 def main() -> None:
@@ -309,7 +321,7 @@ def main() -> None:
     app(prog_name="kling-once")
 
 
-def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) -> None:
+def _run(engine: Client, order: Order, out_path: Path | None, *, as_json: bool) -> None:
     if out_path is not None:
         _refuse_unwritable(out_path, order)
     outcome = _wait(lambda listen: engine.run(order, listen), as_json=as_json)
@@ -317,7 +329,11 @@ def _run(engine: Engine, order: Order, out_path: Path | None, *, as_json: bool) 
 
 
 def _refuse_unwritable(out_path: Path, order: Order) -> None:
-    """Refuse an `--out` that leads nowhere or to an input, before anything is spent."""
+    """Check `--out` before anything is spent.
+
+    Raises:
+        SettingsError: its folder does not exist, or it would overwrite an input.
+    """
     if not os.path.isdir(out_path.absolute().parent):  # noqa: PTH112 - never raises
         raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
     inputs = [order.image, order.video.path if isinstance(order.video, VideoFile) else None]
@@ -353,9 +369,9 @@ def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) 
 
 
 def _deliver(outcome: Outcome, out_path: Path | None, *, as_json: bool) -> None:
-    from ..web.payloads import outcome_payload  # noqa: PLC0415 - keeps --help quick
+    from ..web.answers import OutcomeAnswer  # noqa: PLC0415 - keeps --help quick
 
-    payload = outcome_payload(outcome)
+    payload = OutcomeAnswer.of(outcome).model_dump(mode="json")
     if out_path is not None:
         try:
             out_path = out_path / outcome.path.name if out_path.is_dir() else out_path

@@ -1,4 +1,4 @@
-"""What is configured, without values; where things are kept; whether the service answers."""
+"""The report of `kling-once doctor`: configuration without secrets, folders, and whether Kling answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..accounts.profiles import profile_of, read_profiles
 from ..errors import KlingOnceError
 from ..ledger.database import package_version
-from ..order import EMBEDDED_ORIGIN, Service
+from ..order import Service
 from ..settings import unknown_variables
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Finding:
 
 
 def examine(engine: Engine, profile: str) -> Iterator[Finding]:
-    """Yield what there is to know, the slow network look last."""
+    """Yield the findings; the last one calls Kling."""
     settings = engine.settings
     yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
     yield Finding("home", _folder(settings.home))
@@ -51,13 +51,17 @@ def _folder(path: Path) -> str:
 
 def _ledger(engine: Engine) -> Finding:
     try:
-        database = engine.ledger().database
-        text = f"{database.path} (journal {database.journal_mode()})"
-        if database.newer_version:
-            return Finding("ledger", f"{text}, written by version {database.newer_version}", ok=False)
-        return Finding("ledger", text)
+        return engine.ask(_ledger_finding(engine)).result()
     except KlingOnceError as error:
         return Finding("ledger", str(error), ok=False)
+
+
+async def _ledger_finding(engine: Engine) -> Finding:
+    ledger = await engine.ledger()
+    text = f"{ledger.path} (journal {await ledger.journal_mode()})"
+    if ledger.newer_version:
+        return Finding("ledger", f"{text}, written by version {ledger.newer_version}", ok=False)
+    return Finding("ledger", text)
 
 
 def _profiles(engine: Engine) -> Finding:
@@ -113,5 +117,4 @@ def _service(engine: Engine, profile: str) -> Finding:
         return Finding("service", str(error), ok=False)
     online = [pack for pack in packs if pack.status == "online"]
     left = ", ".join(f"{pack.resource_pack_name}: {pack.remaining_quantity} units left" for pack in online)
-    where = "the embedded sandbox" if origin == EMBEDDED_ORIGIN else origin
-    return Finding("service", f"{where} answers and takes the key; {left or 'no prepaid pack is online'}")
+    return Finding("service", f"{origin} answers and takes the key; {left or 'no prepaid pack is online'}")

@@ -1,4 +1,4 @@
-"""What the commands take, and what it means."""
+"""Options and arguments of the commands, and the order that they make."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 @dataclass(frozen=True, slots=True)
 class OrderOptions:
-    """What the options of a command say of an order."""
+    """The options of a command that describe an order."""
 
     given: dict[str, Any]
-    """By the setting's name."""
+    """Values by the name of their setting."""
     fps: str
 
     def order(self, image: Path, video: str, *, again: bool = False) -> Order:
-        """Return the order that they make of these inputs.
+        """Return the order that the options make of these inputs.
 
         Raises:
             InputRefused: an option or VIDEO cannot be understood.
@@ -97,9 +97,9 @@ class OrderOptions:
 
 
 def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take an option for each setting of an order, where its parameter `options` stands.
+    """Replace the parameter `options` of a command with one option for each setting of an order.
 
-    Typer reads the options of a command from its signature.
+    Typer reads the options of a command from its signature, so the returned command has one of its own.
     """
 
     def option(name: str, default: Any, annotation: Any) -> inspect.Parameter:
@@ -131,7 +131,7 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     if "://" in text:
         return VideoUrl(text)
     path = Path(text)
-    if not os.path.isdir(path):  # noqa: PTH112 - never raises; what is wrong with a file is told with the file
+    if not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file
         return VideoFile(path)
     try:
         rate = Fraction(fps)
@@ -145,7 +145,7 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
 
 
 def this_invocation() -> Spender:
-    """Return this invocation as one prompt."""
+    """Return a spender of its own for this invocation, which counts as one prompt."""
     return Spender(f"cli-{secrets.token_hex(8)}", "cli")
 
 
@@ -153,7 +153,7 @@ def units_of(text: str) -> Decimal:
     """Return `--max-units` as an exact number.
 
     Raises:
-        InputRefused: it is none.
+        InputRefused: it is not a number.
     """
     try:
         return Decimal(text)
@@ -163,10 +163,14 @@ def units_of(text: str) -> Decimal:
 
 
 def moment_of(text: str, option: str = "--since") -> datetime | None:
-    """Return the moment that a date or a span before now names, None for an empty text.
+    """Return the moment of a date, or that many days before now; None for an empty text.
+
+    Args:
+        text: an ISO date or time (2026-11-22), or a number of days (7d).
+        option: the name of the option, for the message.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: the text is neither.
     """
     if not text:
         return None

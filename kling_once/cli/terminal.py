@@ -1,4 +1,4 @@
-"""How the command line shows things: progress on standard error, results on standard output."""
+"""Output of the command line: results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from rich.table import Column, Table
 from typer.core import TyperGroup
 
 from ..errors import InputRefused, KlingOnceError
-from ..web.money import FORMULA_STARTS
-from ..web.payloads import error_payload
+from ..web.answers import failure_of, spreadsheet_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,21 +24,21 @@ if TYPE_CHECKING:
     from ..jobs.check import Checked
     from ..jobs.progress import Progress
 
-WIDEST: Final = 10_000
-"""Columns of what is no terminal: a pipe breaks no line."""
+PIPE_COLUMNS: Final = 10_000
+"""Width of output that is not a terminal, so that no line is broken."""
 
 UsageError: Final[Any] = typer.BadParameter.__mro__[1]
-"""Of a command line that is not understood; typer exports its child alone."""
+"""Click's base class of every error in the command line, which typer does not export."""
 
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 out = Console(soft_wrap=True, highlight=False)
 
 
 class Commands(TyperGroup):
-    """Our commands; with `--json` also a command line that is not understood is answered by an object."""
+    """The commands of `kling-once`; with `--json` a usage error is printed as JSON too."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
-        """Run a command, and end the program."""
+        """Run a command and exit."""
         if "--json" not in (sys.argv if args is None else args):
             return super().main(args, *rest, **options)
         try:
@@ -54,22 +53,26 @@ class Commands(TyperGroup):
 
 
 def forgive_encodings() -> None:
-    """Let a terminal or pipe that cannot show a character show its escape: no name may cost a result."""
+    """Escape characters that standard output or error cannot encode, so that printing never fails."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON object and nothing else; ASCII, so that every pipe carries it."""
+    """Print one JSON object, in ASCII so that it survives any encoding.
+
+    Raises:
+        ValueError: it holds NaN or an infinite number.
+    """
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
 def print_error(error: KlingOnceError, *, as_json: bool) -> None:
-    """Say what went wrong and what to do next."""
+    """Print an error and its hint to standard error, or as JSON to standard output."""
     if as_json:
-        print_json(error_payload(error))
+        print_json(failure_of(error).model_dump(mode="json"))
         return
     if isinstance(error, InputRefused):
         err.print(f"[red]Nothing was sent.[/red] {len(error.violations)} to mend:")
@@ -85,7 +88,7 @@ def print_error(error: KlingOnceError, *, as_json: bool) -> None:
 
 @contextmanager
 def progress_display(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Show where a job stands: one changing line on a terminal, one line a change elsewhere."""
+    """Yield a listener that shows progress: one changing line on a terminal, else one line a change."""
     if quiet:
         yield lambda _progress: None
         return
@@ -111,7 +114,7 @@ def progress_display(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
 
 
 def print_check(checked: Checked) -> None:
-    """Print everything a check found."""
+    """Print the findings of a check, the price, and whether running the job is free."""
     for violation in checked.violations:
         out.print(f"[red]x[/red] {escape(violation.message)}")
     for refusal in checked.refusals:
@@ -133,21 +136,20 @@ def print_check(checked: Checked) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows as a table; an id is never cut, since people copy it from here."""
+    """Print rows as a table; long cells are folded and never cut, so that ids can be copied."""
     table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(escape(_cell(row.get(name))) for name in columns))
-    console = out if out.is_terminal else Console(width=WIDEST, highlight=False)
+    console = out if out.is_terminal else Console(width=PIPE_COLUMNS, highlight=False)
     console.print(table)
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows as CSV; a cell that a spreadsheet would take for a formula is quoted as text."""
+    """Print rows as CSV; a cell that a spreadsheet would evaluate as a formula is prefixed with a quote."""
     writer = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        cells = (_cell(row.get(name)) for name in columns)
-        writer.writerow(f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell for cell in cells)
+        writer.writerow(spreadsheet_cell(_cell(row.get(name))) for name in columns)
 
 
 def _cell(value: Any) -> str:

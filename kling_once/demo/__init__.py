@@ -1,4 +1,4 @@
-"""Two small inputs to try everything with, drawn and sounded by `draw`."""
+"""The inputs of `kling-once demo`; `examples/draw_demo.py` makes them."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Ways to turn a local reference video into a URL that Kling can fetch."""
+"""Media hosts: they turn a local reference video into a URL that Kling can fetch."""

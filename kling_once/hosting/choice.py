@@ -1,4 +1,4 @@
-"""Which host takes a local reference video, by what is configured."""
+"""The choice of the media host by the settings, and the checks of a URL that the user gives instead."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ if TYPE_CHECKING:
 def choose_host(settings: Settings, clock: Clock | None = None) -> MediaHost | None:
     """Return the object store if one is configured, else the gateway if it has a public address, else None.
 
-    Keep what is returned for the life of the process: concurrent publishes share an upload only within one
-    host object.
+    Use one host object per process: only its own concurrent publishes share an upload.
 
     Raises:
-        HostingError: what is configured cannot be used.
+        HostingError: the configured host cannot be used.
     """
-    # Imported here: obstore and aiohttp are loaded only by those who use them.
+    # Lazy: obstore and aiohttp load only where they are used.
     if settings.store_url:
-        from .object_store import ObjectStore  # noqa: PLC0415 - see above
+        from .object_store import ObjectStore  # noqa: PLC0415 - lazy
 
         return ObjectStore(settings)
     if settings.public_url:
-        from .gateway import Gateway  # noqa: PLC0415 - see above
+        from .gateway import Gateway  # noqa: PLC0415 - lazy
 
         return Gateway(settings, clock)
     return None
 
 
 def no_host_error() -> HostingError:
-    """Return what to raise for a local clip when `choose_host` knows no host; nothing is public unasked."""
+    """Return the error for a local clip without a configured host: no file goes to a public host unasked."""
     return HostingError(
         "The reference video is a local file, and Kling fetches reference videos by URL.",
         hint="There are three ways: give an https address of your own (in a node: `url` as motion_source);"
@@ -47,7 +46,7 @@ def no_host_error() -> HostingError:
 
 
 def no_place_error() -> HostingError:
-    """Return what to raise where the clips at a media host are asked for and none is set."""
+    """Return the error for a listing or cleanup of hosted clips without a configured host."""
     return HostingError(
         "No media host is set, so none can hold reference videos.",
         hint="Set KLING_ONCE_STORE_URL or KLING_ONCE_PUBLIC_URL to the one that is meant.",
@@ -61,7 +60,12 @@ SIGNING_PARAMETERS: Final = frozenset(
 
 
 def url_violations(url: str, *, loopback_allowed: bool) -> tuple[Violation, ...]:
-    """Return what is wrong with the form of a reference video's URL."""
+    """Return what is wrong with the form of a reference video's URL.
+
+    Args:
+        url: as the user gave it.
+        loopback_allowed: accept plain http on this machine, for a sandbox.
+    """
     parts = url_parts(url)
     if len(url) > URL_MAX_CHARACTERS or not is_written_out(url):
         message = (
@@ -78,12 +82,12 @@ def url_violations(url: str, *, loopback_allowed: bool) -> tuple[Violation, ...]
 
 
 def is_written_out(url: str) -> bool:
-    """Tell whether a URL holds no blank and no invisible character."""
+    """Tell whether a URL has no blank and no unprintable character."""
     return url.isprintable() and " " not in url
 
 
 def looks_signed(url: str) -> bool:
-    """Tell whether a URL seems to carry a secret, which would then lie in every saved workflow."""
+    """Tell whether a URL seems to carry a secret, which every saved workflow would then hold."""
     parts = url_parts(url)
     names = {name.casefold() for name, _ in parse_qsl(parts.query)}
     return bool(names & SIGNING_PARAMETERS or parts.password)

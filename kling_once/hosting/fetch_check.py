@@ -1,6 +1,6 @@
-"""Fetch a published clip the way Kling would, and name the hop that is broken.
+"""Fetch a published clip the way Kling would, and name the broken hop.
 
-aiohttp fetches here, because it writes no address into any log: a signed link is a secret.
+It uses aiohttp, which logs no URL: a presigned URL is a secret.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TOTAL_SECONDS = 60.0
 SOCKS_HINT = " This check cannot use the SOCKS proxy that the environment names; it went without."
 NOT_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 BEHIND_IS_DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
-"""What proxies answer when the server behind them does not; 520 and up are Cloudflare's own."""
+"""Statuses that proxies give when the server behind them does not answer; Cloudflare's are 520 and up."""
 
 
 NETWORK_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
@@ -51,26 +51,26 @@ NETWORK_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aiohttp.ClientResponseError,), "what it answers is not HTTP"),
     ((aiohttp.ClientConnectionError, OSError), "it cannot be reached"),
 )
-"""The first row that fits counts; aiohttp's kinds overlap."""
+"""The first row that matches wins, since aiohttp's classes overlap."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One stretch between Kling and the clip, in words for people."""
+    """One hop between Kling and the clip, with what to tell people about it."""
 
     name: str
-    """Begins the sentence about it, as in "the tunnel"."""
+    """Subject of the sentence, as in "the tunnel"."""
     missing: str
-    """What to do when it answers that there is no such file."""
+    """Hint when it answers that there is no such file."""
     denied: str
-    """What to do when it asks for a login or refuses."""
+    """Hint when it demands a login or refuses."""
     down: str
-    """What to do when it cannot be reached, or nothing is behind it."""
+    """Hint when it cannot be reached, or nothing answers behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of the file, both ends included, as Range counts."""
+    """A range of bytes of the file; `first` and `last` are inclusive, as in HTTP."""
 
     first: int
     last: int
@@ -80,10 +80,16 @@ class Part:
 async def check_fetch(url: str, file: HostedFile, hop: Hop) -> None:
     """Fetch the first, a middle and the last part of `url` by Range and compare them with the file.
 
-    Redirects are not followed: nobody says that Kling follows them.
+    Redirects are not followed, because it is not documented that Kling follows them.
+
+    Args:
+        url: presigned URL.
+        file: the local file that the URL must serve.
+        hop: what to tell people when it does not.
 
     Raises:
-        HostingError: one line that names the hop and what it did; it never holds the URL.
+        ClipNotThere: the host answers, but has no such file, or another one.
+        HostingError: one line that names the hop and what it did, without the URL.
     """
     parts = await asyncio.to_thread(_parts, file.path, file.size_bytes)
     try:
@@ -96,7 +102,7 @@ async def check_fetch(url: str, file: HostedFile, hop: Hop) -> None:
 
 
 def network_reason(error: Exception) -> str:
-    """Say in words what kept a request from being answered; no address is in it."""
+    """Return in words why a request got no answer; the text holds no address."""
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
         return "connection refused"
     return next((says for kinds, says in NETWORK_REASONS if isinstance(error, kinds)), "it cannot be asked")
@@ -135,7 +141,7 @@ def _session(url: str) -> aiohttp.ClientSession:
 
 
 def _environment_proxy(url: str) -> str:
-    """Return the proxy that the environment names for a URL, or nothing; loopback has none."""
+    """Return the environment's proxy for a URL, or an empty text; loopback has none."""
     parts = urlsplit(url)
     if is_loopback(url) or proxy_bypass(parts.hostname or ""):
         return ""
@@ -158,7 +164,7 @@ async def _check_part(
         content_range = answer.headers.get("Content-Range", "")
     if answer.status == HTTPStatus.OK and part.first == 0 and data.startswith(part.data[:PART_BYTES]):
         if len(part.data) == file.size_bytes and data == part.data:
-            return  # all of a tiny file is what was asked for
+            return  # the range covers the whole of a tiny file
         raise HostingError(
             _line(hop, "it does not honour Range and sends the whole file"),
             hint="Let it pass the Range header on.",

@@ -1,25 +1,28 @@
-"""The reference video served from this machine, for people with a tunnel or reverse proxy before it."""
+"""The gateway: reference videos served from this machine, behind the user's tunnel or reverse proxy."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from ..clock import Clock, SystemClock
 from ..errors import HostingError
 from ..settings import is_loopback, url_parts
+from .callbacks import Callbacks
 from .fetch_check import Hop, check_fetch
-from .gateway_files import FileTable, GatewayFiles
-from .gateway_server import LOOPBACK, GatewayServer
+from .gateway_files import GatewayFiles, GatewayTable
+from .gateway_server import (
+    LOOPBACK,
+    GatewayServer,
+    Grant,
+    SignedPaths,
+)
 from .media_host import (
     HostedFile,
     Leftover,
@@ -27,7 +30,6 @@ from .media_host import (
     checked_digest,
     checked_lifetime,
 )
-from .signed_path import CallbackCheck, Grant, SignedPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,23 +42,22 @@ logger = logging.getLogger(__name__)
 LONGEST_LIFETIME = timedelta(days=30)
 """As long as Kling keeps a task."""
 LOCATION = "gateway:"
-PROOF_SECONDS = 5.0
-TAKEOVER_TRIES = 3
 WATCH_SECONDS = 5.0
+"""How often a process that stands by tries to serve."""
 
 
 class Gateway(MediaHost):
-    """A folder of published clips and the loopback server that hands them out.
+    """A folder of published clips and the loopback server that serves them.
 
-    Any number of processes of one home may hold a `Gateway`: one of them serves, all of them sign, and
-    when the one that serves ends, the next `ensure_running` of another takes the port over. Secret, table
-    and files lie in `<home>/gateway`, so a restart serves the same links.
+    Any number of processes of one home may hold a `Gateway`. One of them serves, all of them publish and
+    sign; when the serving process ends, another takes the port over. Secret, table and files lie in
+    `<home>/gateway`, so links outlive a restart.
     """
 
     kind = "gateway"
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
-        """Open the folder; nothing listens yet.
+        """Open the folder; does not listen yet.
 
         Raises:
             HostingError: the public URL, the webhook secret or the folder cannot be used.
@@ -65,15 +66,16 @@ class Gateway(MediaHost):
         self._clock = clock or SystemClock()
         folder = private_folder(settings.home)
         self._paths = SignedPaths.of_folder(folder)
-        self._table = FileTable(folder / "table.sqlite")
+        self._table = GatewayTable(folder / "table.sqlite")
         self._files = GatewayFiles(folder / "files", self._table)
+        self._callbacks = Callbacks(settings.webhook_secret, self._table, self._clock)
         self._server = GatewayServer(
             port=settings.gateway_port,
             prefix=urlsplit(self._public).path,
+            folder=folder,
             paths=self._paths,
             table=self._table,
-            files=folder / "files",
-            callbacks=CallbackCheck(settings.webhook_secret),
+            callbacks=self._callbacks,
             clock=self._clock,
         )
         self._starting = asyncio.Lock()
@@ -81,7 +83,7 @@ class Gateway(MediaHost):
 
     @property
     def public_url(self) -> str:
-        """Return the address of the tunnel or proxy, without a slash at its end."""
+        """Return the address of the tunnel or proxy, without a trailing slash."""
         return self._public
 
     @property
@@ -91,21 +93,21 @@ class Gateway(MediaHost):
 
     @property
     def serving(self) -> bool:
-        """Tell whether this process is the one that holds the port."""
+        """Tell whether this process is the one that serves."""
         return self._server.running
 
     async def start(self) -> None:
-        """Make sure that the gateway runs, and keep it so until `stop`, on the running loop.
+        """Ensure that the gateway runs, and keep ensuring it on the running loop until `stop`.
 
         Raises:
-            HostingError: the port is taken by another program.
+            HostingError: as `ensure_running`.
         """
         await self.ensure_running()
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Stop watching, and give the port back if this process holds it; published files stay."""
+        """Stop watching and serving; published files stay."""
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.cancel()
@@ -113,21 +115,30 @@ class Gateway(MediaHost):
         await self._server.stop()
 
     async def ensure_running(self) -> None:
-        """Serve from here, unless a gateway of this home already does.
+        """Serve from this process, unless another process of this home serves already.
 
-        Cheap when all is well: nothing if this process serves, else one request on loopback.
+        Idempotent and cheap: at most one attempt to take a file lock.
 
         Raises:
-            HostingError: the port is taken by another program, or may not be used.
+            HostingError: the port is taken by another program, or may not be used; or the gateway's folder
+                cannot be locked.
         """
         async with self._starting:
-            for _ in range(TAKEOVER_TRIES):
-                if self._server.running or await self._take_port() or await self._is_ours():
-                    return
-        raise HostingError(
-            f"Port {self.port} is used by another program, or by the gateway of another home.",
-            hint="End it, or set KLING_ONCE_GATEWAY_PORT to a free port and let the tunnel lead there.",
-        )
+            if self._server.running:
+                return
+            try:
+                await self._server.start()
+            except PermissionError:
+                raise HostingError(
+                    f"Port {self.port} may not be used.",
+                    hint="Set KLING_ONCE_GATEWAY_PORT to one above 1023.",
+                ) from None
+            except OSError:
+                raise HostingError(
+                    f"Port {self.port} is used by another program, or by the gateway of another home.",
+                    hint="End it, or set KLING_ONCE_GATEWAY_PORT to a free port and let the tunnel lead"
+                    " there.",
+                ) from None
 
     def location(self, file: HostedFile) -> str:
         """Return `gateway:<digest>`."""
@@ -136,13 +147,13 @@ class Gateway(MediaHost):
     async def publish(self, file: HostedFile) -> str:
         """Copy the clip into the gateway's folder and register it; return `gateway:<digest>`.
 
-        The clip that was handed in may be deleted or changed afterwards.
+        The file that was passed in may be deleted or changed afterwards.
         """
         await asyncio.to_thread(self._files.keep, file)
         return self.location(file)
 
     async def sign(self, location: str, lifetime_seconds: float) -> str:
-        """Return a public URL that lives a minute longer than asked; makes sure that the gateway runs."""
+        """Return a public URL that lives a minute longer than asked; ensures that the gateway runs."""
         lifetime = checked_lifetime(lifetime_seconds, LONGEST_LIFETIME)
         digest = _digest(location)
         if not await asyncio.to_thread(self._files.holds, digest):
@@ -154,7 +165,7 @@ class Gateway(MediaHost):
         return self._public + self._paths.file_path(Grant(digest, expires_at))
 
     async def verify(self, url: str, file: HostedFile) -> None:
-        """Fetch three parts, first on loopback, then through the public address, and compare them."""
+        """Fetch three parts on loopback, then through the public address, and compare them with the file."""
         if not url.startswith(f"{self._public}/ko/"):
             raise HostingError("This link was not made by the gateway with its present public address.")
         inside = f"http://{LOOPBACK}:{self.port}{url.removeprefix(self._public)}"
@@ -175,11 +186,11 @@ class Gateway(MediaHost):
         )
 
     async def withdraw(self, location: str) -> None:
-        """Forget the clip and delete the gateway's copy; one that is already gone is no error."""
+        """Unregister the clip and delete the gateway's copy; one that is gone already is no error."""
         await asyncio.to_thread(self._files.drop, _digest(location))
 
     async def leftovers(self) -> list[Leftover]:
-        """Return every clip the gateway's folder still holds, half-made copies included."""
+        """Return every clip in the gateway's folder, parts of interrupted copies included."""
         found = await asyncio.to_thread(self._files.held)
         return [
             Leftover(LOCATION + digest, size_bytes, datetime.fromtimestamp(modified, UTC))
@@ -190,42 +201,14 @@ class Gateway(MediaHost):
         """Return the URL to hand to Kling as `callback_url`; keep it out of logs and messages."""
         return self._public + self._paths.callback_path()
 
-    def hints_since(self, moment: datetime) -> set[str]:
-        """Return the tasks that a callback named at `moment` or later, whichever process took it.
+    async def wait_for_callback(self, task_id: str) -> None:
+        """Return when a callback names the task, whichever process of the home receives it.
 
-        A hint says "look at this task now" and nothing more. It becomes visible a few milliseconds after the
-        time it carries, so ask from a second before the last call. Takes well under a millisecond.
-
-        Raises:
-            HostingError: the table cannot be read.
+        Counts callbacks from a second before this call, so none is lost between a look at the task and this
+        wait. Returns after a second at the earliest (debounce), and never without a callback: call it with a
+        timeout, on the loop that `start` ran on. A callback means "look at this task now" and nothing more.
         """
-        return self._table.hints_since(moment)
-
-    async def _take_port(self) -> bool:
-        try:
-            await self._server.start()
-        except PermissionError:
-            raise HostingError(
-                f"Port {self.port} may not be used.", hint="Set KLING_ONCE_GATEWAY_PORT to one above 1023."
-            ) from None
-        except OSError:
-            return False
-        return True
-
-    async def _is_ours(self) -> bool:
-        """Ask who holds the port for a proof that only a holder of our secret can give."""
-        nonce = secrets.token_hex(16)
-        asked = f"http://{LOOPBACK}:{self.port}/ko/gateway/{nonce}"
-        timeout = aiohttp.ClientTimeout(total=PROOF_SECONDS)
-        try:
-            async with (
-                aiohttp.ClientSession(timeout=timeout, trust_env=False) as session,
-                session.get(asked, allow_redirects=False) as answer,
-            ):
-                said = await answer.content.read(256)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
-            return False
-        return secrets.compare_digest(said, self._paths.proof(nonce, self.port).encode())
+        await self._callbacks.wait(task_id, lambda: self.serving)
 
     async def _watch(self) -> None:
         said = ""
@@ -247,10 +230,10 @@ def _digest(location: str) -> str:
 
 
 def private_folder(home: Path) -> Path:
-    """Return `<home>/gateway`, made with its `files` folder, open to the user alone.
+    """Return `<home>/gateway`, created with its `files` folder and readable by the user alone.
 
     Raises:
-        HostingError: it cannot be made.
+        HostingError: it cannot be created.
     """
     folder = home / "gateway"
     try:
@@ -294,14 +277,13 @@ def clean_public_url(url: str | None) -> str:
 
 
 def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; blocks.
+    """Serve until SIGINT or SIGTERM; blocking.
 
-    Where another process of this home serves already, it stands by and takes the port over when that one
-    ends.
+    While another process of this home serves, this one stands by and takes over when that one ends.
 
     Args:
-        settings: as everywhere.
-        started: is told once the gateway runs; default: one line on standard output, flushed.
+        settings: home, port and public address.
+        started: called once when the gateway runs; default: print one line to standard output.
 
     Raises:
         HostingError: no public address, or the port is taken by another program.

@@ -1,4 +1,4 @@
-"""What every way of hosting a reference video can do."""
+"""The protocol of a media host: a place from which Kling can fetch a reference video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ClipNotThere(HostingError):
-    """A host answered, and not with the clip: publishing it again may help."""
+    """The host answered, but not with the clip; publishing it again may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,22 @@ class HostedFile:
 class MediaHost(Protocol):
     """A place from which Kling can fetch a reference video.
 
-    `location` is what `publish` returned: a short text that the ledger keeps, from which any process
-    can sign again or withdraw. It holds no secret.
+    A `location` is the short text that `publish` returns and the ledger stores. It holds no secret, and any
+    process can sign or withdraw by it.
     """
 
     kind: str
     """Stable name: `object_store`, `gateway` or `sandbox`."""
 
     def location(self, file: HostedFile) -> str:
-        """Return where `publish` will put the file; empty where nobody needs to know.
+        """Return the location that `publish` will use, or an empty text where no cleanup is needed.
 
-        Known beforehand, so that it is written down before anything is there to be left behind.
+        The ledger stores it before the upload, so that an upload cut short by a crash can be found.
         """
         ...
 
     async def publish(self, file: HostedFile) -> str:
-        """Make the file fetchable and return its location; a file already there is not sent again.
+        """Make the file fetchable and return its location; a file that is there already is not sent again.
 
         Raises:
             HostingError: the file could not be put there.
@@ -59,7 +59,7 @@ class MediaHost(Protocol):
         """Return a URL that lives at least `lifetime_seconds`.
 
         Raises:
-            HostingError: no such location, or a lifetime the host cannot give.
+            HostingError: the location is not one of this host, or the lifetime is longer than it can give.
         """
         ...
 
@@ -67,13 +67,13 @@ class MediaHost(Protocol):
         """Fetch parts of the URL as Kling would and compare them with the file.
 
         Raises:
-            ClipNotThere: it was reached, and holds no such file or another one.
-            HostingError: one line that says which hop is broken.
+            ClipNotThere: the host answers, but has no such file, or another one.
+            HostingError: one line that names the broken hop.
         """
         ...
 
     async def withdraw(self, location: str) -> None:
-        """Remove the file; one that is already gone is no error.
+        """Delete the file; one that is gone already is no error.
 
         Raises:
             HostingError: the host refused.
@@ -81,7 +81,7 @@ class MediaHost(Protocol):
         ...
 
     async def leftovers(self) -> list[Leftover]:
-        """Return everything of ours that the host still holds.
+        """Return every file of this installation that the host still holds.
 
         Raises:
             HostingError: the host cannot be asked.
@@ -90,7 +90,7 @@ class MediaHost(Protocol):
 
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-"""blake3 in hex: the only thing that ever names a published file."""
+"""blake3 in hex: published files have no other name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,22 @@ class Leftover:
 
 
 def checked_digest(digest: str) -> str:
-    """Return the digest, which becomes a file name; anything else than blake3 in hex is refused."""
+    """Return the digest, which becomes part of a file name.
+
+    Raises:
+        HostingError: not 64 hex digits.
+    """
     if not DIGEST.fullmatch(digest):
         raise HostingError("The clip's digest is not 64 hex digits; nothing was published.")
     return digest
 
 
 MARGIN = timedelta(minutes=1)
-"""Added to what was asked: clocks differ, and the request takes its time."""
+"""Added to a lifetime, since clocks differ and requests take time."""
 
 
 def checked_lifetime(lifetime_seconds: float, longest: timedelta) -> timedelta:
-    """Return how long to sign for: whole seconds, a minute more than asked, never above `longest`.
+    """Return the lifetime to sign with: whole seconds, a minute more than asked, at most `longest`.
 
     Raises:
         HostingError: not a positive number of seconds, or above `longest`.

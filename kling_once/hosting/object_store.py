@@ -1,8 +1,8 @@
-"""The reference video in the user's own bucket, behind a signed link that expires.
+"""The reference video in the user's own bucket, behind a presigned URL.
 
-obstore is called in threads, never by its async functions: those leave a Rust thread that touches Python a
-moment after the answer, and one process in ten that ends right then is aborted (obstore 0.12.1, tried;
-https://github.com/PyO3/pyo3-async-runtimes/issues/40).
+obstore is called in threads, never through its async functions: those leave a Rust thread that touches
+Python a moment after the answer, and one process in ten that ends right then aborts (tried with obstore
+0.12.1; https://github.com/PyO3/pyo3-async-runtimes/issues/40).
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import obstore
-from blake3 import blake3
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from ..concurrency import SingleFlight, in_daemon_thread
 from ..errors import HostingError
-from ..files import kept_value
+from ..files import digest_of, kept_value
 from ..settings import url_parts
 from .fetch_check import Hop, check_fetch
 from .media_host import (
@@ -33,7 +32,6 @@ from .media_host import (
     checked_digest,
     checked_lifetime,
 )
-from .store_errors import store_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,12 +47,13 @@ LONGEST_LIFETIME = timedelta(days=7)
 
 PART_BYTES = 8 * 2**20
 PARTS_AT_ONCE = 4
-"""Together the upload's memory, whatever the clip's size; a line of 0.5 Mbit/s will do."""
+"""Parts times their size is the memory of an upload, whatever the size of the clip."""
 UPLOAD_SECONDS = 600
-LOOK_SECONDS = 15
-"""For everything but uploads: looking, listing and deleting are small requests."""
+"""Time limit of one part: enough for a line of 0.5 Mbit/s."""
+REQUEST_SECONDS = 15
+"""Time limit of every other request: head, list, delete and sign are small."""
 ABORT_SECONDS = 5.0
-"""How long an upload that is called off may take to remove the parts that are there already."""
+"""How long a cancelled upload may take to remove the parts it has sent."""
 
 STORES = {"s3": S3Store, "gs": GCSStore, "az": AzureStore}
 STORE_FAILURES = (BaseError, OSError, ValueError, TypeError)
@@ -62,10 +61,10 @@ STORE_FAILURES = (BaseError, OSError, ValueError, TypeError)
 
 
 def install_id(home: Path) -> str:
-    """Return this home's 16 hex digits, made once; they keep several users of one bucket apart.
+    """Return this home's 16 hex digits, which keep several users of one bucket apart; created once.
 
     Raises:
-        HostingError: `<home>/install_id` cannot be read or made.
+        HostingError: `<home>/install_id` cannot be read or created.
     """
     return kept_value(home / "install_id", lambda: secrets.token_hex(8), INSTALL_ID)
 
@@ -84,7 +83,7 @@ class StoreAddress:
         """Read `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`.
 
         Raises:
-            HostingError: another form; the message does not repeat it, since people put keys there.
+            HostingError: another form; the message does not repeat it, because people put keys there.
         """
         parts = url_parts(url)
         folders = [folder for folder in parts.path.split("/") if folder]
@@ -108,19 +107,18 @@ class StoreAddress:
 
 
 class ObjectStore(MediaHost):
-    """A bucket of the user's: S3 and everything that speaks it, Google, Azure.
+    """The user's own bucket: S3 and compatible stores, Google, Azure.
 
-    Objects are named `<prefix>kling-once/<install id>/<digest>.mp4`, and nothing outside
-    `kling-once/<install id>/` is ever listed, written or deleted. Publishing the same clip several times at
-    once through one instance is one upload; of two processes that begin at the same moment each uploads it,
-    and one object is left. A link signed with temporary credentials ends with them,
-    whatever lifetime was asked for.
+    Objects are named `<prefix>kling-once/<install id>/<digest>.mp4`; nothing outside
+    `kling-once/<install id>/` is ever listed, written or deleted. Concurrent publishes of one clip share one
+    upload within an instance (single flight); two processes may both upload it, which leaves one object. A
+    presigned URL made with temporary credentials ends with them, whatever lifetime was asked for.
     """
 
     kind = "object_store"
 
     def __init__(self, settings: Settings) -> None:
-        """Read the address; the bucket is not touched yet.
+        """Parse the address; the bucket is not contacted yet.
 
         Raises:
             HostingError: `settings.store_url` is not an address of a bucket.
@@ -128,23 +126,23 @@ class ObjectStore(MediaHost):
         self._address = StoreAddress.parse(settings.store_url or "")
         self._home = settings.home
         self._stores: dict[int, S3Store | GCSStore | AzureStore] = {}
-        self._uploads = SingleFlight()
+        self._uploads = SingleFlight[None]()
 
     def location(self, file: HostedFile) -> str:
         """Return `scheme://bucket/key`."""
         return f"{self._address}/{self._key_of(file)}"
 
     async def publish(self, file: HostedFile) -> str:
-        """Upload the clip, unless an object of its digest and size is there, and return `scheme://bucket/key`.
+        """Upload the clip unless an object of its digest and size exists; return `scheme://bucket/key`.
 
-        Readers see the whole object or none. The file is streamed; memory does not grow with its size.
+        Readers see the whole object or none. The file is streamed: memory does not grow with its size.
         """
         key = self._key_of(file)
         await self._uploads.run(key, lambda: self._upload(key, file))
         return self.location(file)
 
     async def sign(self, location: str, lifetime_seconds: float) -> str:
-        """Return a signed GET that lives a minute longer than asked, at most S3's 7 days."""
+        """Return a presigned GET URL that lives a minute longer than asked, at most S3's 7 days."""
         expires = checked_lifetime(lifetime_seconds, LONGEST_LIFETIME)
         key = self._key(location)
         try:
@@ -153,7 +151,7 @@ class ObjectStore(MediaHost):
             raise store_error(error, "Signing the clip's link", str(self._address)) from None
 
     async def verify(self, url: str, file: HostedFile) -> None:
-        """Fetch three parts through the signed link and compare them with the file."""
+        """Fetch three parts through the presigned URL and compare them with the file."""
         await check_fetch(
             url,
             file,
@@ -166,7 +164,7 @@ class ObjectStore(MediaHost):
         )
 
     async def withdraw(self, location: str) -> None:
-        """Delete the object; one that is already gone is no error."""
+        """Delete the object; one that is gone already is no error."""
         key = self._key(location)
         try:
             await in_daemon_thread(lambda: obstore.delete(self._opened(), key))
@@ -205,7 +203,7 @@ class ObjectStore(MediaHost):
         except asyncio.CancelledError:
             stopped.set()
             done, _ = await asyncio.wait({sending}, timeout=ABORT_SECONDS)
-            _ = [ended.exception() for ended in done]  # marks it as seen
+            _ = [ended.exception() for ended in done]  # marks it as retrieved
             raise
 
     def _send(self, key: str, file: HostedFile, stopped: threading.Event) -> None:
@@ -213,7 +211,7 @@ class ObjectStore(MediaHost):
             return
         with StoppableFile(file, stopped) as reader:
             obstore.put(
-                self._opened(UPLOAD_SECONDS),
+                self._opened(uploading=True),
                 key,
                 reader,
                 attributes={"Content-Type": file.content_type},
@@ -243,9 +241,9 @@ class ObjectStore(MediaHost):
             )
         return self._folder() + name
 
-    def _opened(self, seconds: int = 0) -> S3Store | GCSStore | AzureStore:
-        """Return the store whose requests may take that long; 0 is LOOK_SECONDS."""
-        seconds = seconds or LOOK_SECONDS
+    def _opened(self, *, uploading: bool = False) -> S3Store | GCSStore | AzureStore:
+        """Return the store, with the time limit that its requests need."""
+        seconds = UPLOAD_SECONDS if uploading else REQUEST_SECONDS
         if seconds not in self._stores:
             kind: Any = STORES[self._address.scheme]
             # Not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin.
@@ -255,14 +253,11 @@ class ObjectStore(MediaHost):
         return self._stores[seconds]
 
 
-CHUNK_BYTES = 2**20
-
-
 class StoppableFile(io.FileIO):
-    """The file of a clip; once `stopped` is set the next read fails, and with it the upload that reads.
+    """The bytes of a clip for an upload in a thread; setting `stopped` fails the next read, and the upload.
 
     Raises:
-        HostingError: the file is gone, or its bytes are not those of its digest any more.
+        HostingError: the file cannot be read, or its bytes do not match its digest.
     """
 
     def __init__(self, file: HostedFile, stopped: threading.Event) -> None:
@@ -271,16 +266,119 @@ class StoppableFile(io.FileIO):
             super().__init__(file.path, "rb")
         except OSError as error:
             raise HostingError(f"{file.path.name} cannot be read: {error.strerror}.") from None
-        hasher = blake3()
-        while chunk := super().read(CHUNK_BYTES):
-            hasher.update(chunk)
-        self.seek(0)
-        if hasher.hexdigest() != file.digest:
+        if digest_of(self) != file.digest:
             self.close()
             raise HostingError(f"{file.path.name} was changed before it could be uploaded; run again.")
+        self.seek(0)
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return up to `size` bytes, or fail with InterruptedError when stopped."""
+        """Return up to `size` bytes.
+
+        Raises:
+            InterruptedError: `stopped` is set.
+        """
         if self._stopped.is_set():
             raise InterruptedError
         return super().read(-1 if size is None else size)
+
+
+STORE_CODE = re.compile(r"<Code>([A-Za-z]{1,64})</Code>")
+HTTP_STATUS = re.compile(r"\bstatus code: (\d{3})")
+CREDENTIALS_HINT = (
+    "Set the store's usual variables where this program runs: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+    " GOOGLE_SERVICE_ACCOUNT, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A cause of failure: how it shows in obstore's text, and what to tell people."""
+
+    signs: re.Pattern[str]
+    says: str
+    hint: str
+
+
+CAUSES = (
+    Cause(
+        re.compile(
+            r"169\.254\.169\.254|/latest/api/token|/latest/meta-data|metadata\.google|MissingAccount"
+            r"|Missing[A-Za-z]*Cred|No credentials"
+        ),
+        "no usable credentials were found for it.",
+        CREDENTIALS_HINT,
+    ),
+    Cause(
+        re.compile(r"NoSuchBucket|ContainerNotFound|ContainerBeingDeleted|specified bucket does not exist"),
+        "the bucket does not exist there.",
+        "Create it, or correct KLING_ONCE_STORE_URL.",
+    ),
+    Cause(
+        re.compile(r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|301 Moved"),
+        "the bucket is in another region.",
+        "Set AWS_REGION to the bucket's region.",
+    ),
+    Cause(
+        re.compile(r"RequestTimeTooSkewed|RequestExpired"),
+        "this machine's clock differs too much.",
+        "Set the clock right.",
+    ),
+    Cause(
+        re.compile(
+            r"InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|AuthenticationFailed"
+            r"|Unauthenticated|status code: 401|InvalidKey|PemError|DecodeCredentials|invalid_grant"
+        ),
+        "it did not accept the credentials.",
+        CREDENTIALS_HINT,
+    ),
+    Cause(
+        re.compile(r"AccessDenied|AuthorizationFailure|AuthorizationPermission|PermissionDenied|code: 403"),
+        "it denied the access.",
+        "The credentials need to list, read, write and delete below kling-once/ in this bucket.",
+    ),
+    Cause(
+        re.compile(r"BadScheme"),
+        "its endpoint is plain http.",
+        "Use https, or set AWS_ALLOW_HTTP=true for a server of your own.",
+    ),
+    Cause(
+        re.compile(r"dns error|failed to lookup address"),
+        "its host name is not known.",
+        "Check AWS_ENDPOINT_URL and the network.",
+    ),
+    Cause(
+        re.compile(r"certificate|TlsError|invalid peer"),
+        "its TLS certificate is not accepted.",
+        "Check AWS_ENDPOINT_URL and SSL_CERT_FILE.",
+    ),
+    Cause(
+        re.compile(r"kind: Timeout|operation timed out"),
+        "it does not answer in time.",
+        "Run again; on a slow line make the clip smaller.",
+    ),
+    Cause(
+        re.compile(r"kind: (Connect|Interrupted|Request)|ConnectError"),
+        "it cannot be reached.",
+        "Check AWS_ENDPOINT_URL, the proxy variables and the network, then run again.",
+    ),
+)
+
+
+def store_error(error: Exception, doing: str, store: str) -> HostingError:
+    """Return the `HostingError` for an error of obstore.
+
+    Of its text only the store's error code and the HTTP status are passed on: the rest holds addresses and,
+    with some stores, the signed request.
+
+    Args:
+        error: what obstore raised.
+        doing: the operation, as in "Uploading the clip".
+        store: the store's address without prefix, as in `s3://bucket`.
+    """
+    text = f"{type(error).__name__} {error}"
+    cause = next((cause for cause in CAUSES if cause.signs.search(text)), None)
+    says = cause.says if cause else "it failed in a way that is not known here."
+    hint = cause.hint if cause else "Run again later; if it stays, try the bucket with the store's own tool."
+    found = [match.group(1) for match in (STORE_CODE.search(text), HTTP_STATUS.search(text)) if match]
+    details = f" ({', '.join(found)})" if found else ""
+    return HostingError(f"{doing} at {store} did not work: {says[:-1]}{details}.", hint=hint)

@@ -1,4 +1,4 @@
-"""Hand reference videos to a sandbox on this machine."""
+"""Upload reference videos to a sandbox on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..api.transport import open_client, private_traffic
+from ..api.client import open_client, private_traffic
 from ..errors import HostingError
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ UPLOAD_SECONDS: Final = 120.0
 
 @dataclass
 class SandboxHost:
-    """The upload path of a sandbox; it fetches from itself, so there is no hop to verify."""
+    """The upload endpoint of a sandbox, which then reads the file from its own disk."""
 
     origin: str
     token: str | None = field(repr=False, default=None)
     kind: str = "sandbox"
 
-    def location(self, file: HostedFile) -> str:  # noqa: ARG002 - the sandbox keeps its own house
-        """Return nothing: there is nothing to clean up."""
+    def location(self, file: HostedFile) -> str:  # noqa: ARG002 - the protocol's
+        """Return an empty text: the sandbox deletes its uploads itself, so the ledger need not know them."""
         return ""
 
     async def publish(self, file: HostedFile) -> str:
-        """Upload the file; the sandbox keeps equal content once.
+        """Upload the file and return its path; the sandbox stores equal content once.
 
         Raises:
             HostingError: the sandbox cannot be reached or refuses the file.
@@ -58,13 +58,13 @@ class SandboxHost:
         return self.origin + location
 
     async def verify(self, url: str, file: HostedFile) -> None:
-        """Pass: the sandbox reads its own disk."""
+        """Do nothing: no network lies between the sandbox and its own disk."""
 
     async def withdraw(self, location: str) -> None:
-        """Leave the file to the sandbox, which is reset as a whole."""
+        """Do nothing: the sandbox deletes its uploads itself."""
 
     async def leftovers(self) -> list[Leftover]:
-        """Return nothing: the sandbox keeps its own house."""
+        """Return an empty list: the sandbox deletes its uploads itself."""
         return []
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import shutil
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -17,34 +15,31 @@ from ..errors import (
     LedgerError,
     Violation,
 )
-from ..ledger.attempts import external_id_for
-from ..ledger.budgets import budget_of, spent_so_far
+from ..files import write_file
+from ..ledger.budgets import budget_of
 from ..ledger.decision import (
     CarryOn,
     Open,
     Refuse,
     Serve,
 )
-from ..ledger.notes import require_released_in
-from ..order import SERVICES_OFF, VideoFile, realm_of
-from .prepare import Prepared, prepare
-from .reading import read_job
+from ..order import SERVICES_OFF
 from .results import safe_name
+from .services import has_host
 from .violations import order_violations
-from .work_places import clip_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
-    from ..accounts.accounts import Account
     from ..api.prices import Price
     from ..ledger.decision import Step
     from ..ledger.job import Job
     from ..ledger.ledger import Ledger
-    from ..media.types import Stop
     from ..order import Order
     from ..settings import Settings
-    from .work_places import WorkPlaces
+    from .services import Services
+    from .staging import StagedInputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,114 +65,60 @@ class Checked:
         return self.is_kept or not (self.violations or self.refusals)
 
 
-def check_order(
-    order: Order,
+async def describe(
+    staged: StagedInputs,
     origin: str,
     settings: Settings,
-    ledger: Callable[[], Ledger],
-    account: Callable[[], Account],
+    services: Callable[[], Awaitable[Services]],
     *,
-    places: WorkPlaces,
-    has_host: bool,
     write_to: Path | None = None,
     by_content: bool = False,
-    stop: Stop | None = None,
 ) -> Checked:
-    """Check an order; blocking. Nothing is sent, and nothing is written but temporary files.
+    """Say everything about an order whose staged inputs were made to fit. Nothing is sent.
+
+    Args:
+        staged: the order.
+        origin: where it would be sent.
+        settings: whose limits count.
+        services: opens the ledger; where that fails, the inputs are described all the same.
+        write_to: the folder that gets what would be sent.
+        by_content: name what is written after its content, each once; a clip that is sent as it is stays
+            where the user has it.
 
     Raises:
-        MediaStopped: `stop` said so.
-        DiskFull: `write_to` or the folder for temporary files cannot be written.
+        DiskFull: `write_to` cannot be written.
     """
-    before = _state(order)
-    job, unreadable = read_job(order, origin, stop)
-    china = realm_of(order.service, origin) == "china"
-    place = places.take(clip_key(job) if job else None)
-    try:
-        prepared = prepare(order, place, china=china, stop=stop)
-        written = _written(prepared, order, write_to, by_content=by_content) if write_to else ()
-    finally:
-        if _state(order) != before:
-            place.forget()
-        places.leave(place)
-    found = (*order_violations(order, origin, settings, has_host=has_host), *prepared.violations)
-    known = {violation.field for violation in prepared.violations}
+    order = staged.order
+    written: tuple[Path, ...] = ()
+    if write_to is not None:
+        written = await asyncio.to_thread(_write, staged, write_to, by_content=by_content)
+    broken = order_violations(order, origin, settings, has_host=has_host(settings, order.service))
     step, refused = None, ()
     try:
-        opened = ledger()
-        step = opened.step(job) if job else None
-        refused = refusals(order, step, prepared.price, job, opened, settings, account)
+        opened = await services()
+        step = await opened.ledger.step(staged.job) if staged.job else None
+        refused = await refusals(opened, order, step, staged.price, staged.job)
     except LedgerError as error:
         refused = (str(error),)
     return Checked(
-        violations=(*found, *(violation for violation in unreadable if violation.field not in known)),
-        notes=prepared.notes,
-        report=prepared.report,
-        price=prepared.price,
-        job_key=job.key if job else None,
+        violations=(*broken, *staged.violations),
+        notes=staged.notes,
+        report=staged.report,
+        price=staged.price,
+        job_key=staged.job.key if staged.job else None,
         is_kept=isinstance(step, Serve),
         refusals=refused,
         written=written,
     )
 
 
-def _state(order: Order) -> tuple[int, int] | None:
-    """Return what tells whether a clip's file was written since."""
-    try:
-        found = order.video.path.stat() if isinstance(order.video, VideoFile) else None
-    except OSError:
-        return None
-    return (found.st_size, found.st_mtime_ns) if found else None
-
-
-def _written(prepared: Prepared, order: Order, folder: Path, *, by_content: bool) -> tuple[Path, ...]:
-    """Leave what would be sent in a folder; by content, what is there already is used again."""
-    written = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if prepared.image:
-            ending = ".png" if prepared.image.startswith(b"\x89PNG") else ".jpg"
-            name = blake3(prepared.image).hexdigest() if by_content else _shown(order.shown_image_name)
-            written.append(folder / f"{name}{ending}")
-            _put(written[-1], lambda part: part.write_bytes(prepared.image), by_content=by_content)
-        if (clip := prepared.clip) is not None:
-            if by_content and isinstance(order.video, VideoFile) and clip.path == order.video.path:
-                return (*written, clip.path)
-            name = clip.digest if by_content else _shown(order.shown_video_name)
-            written.append(folder / f"{name}{clip.path.suffix or '.mp4'}")
-            _put(written[-1], lambda part: shutil.copyfile(clip.path, part), by_content=by_content)
-    except OSError as error:
-        raise DiskFull(f"{folder} cannot be written: {error.strerror}.") from None
-    return tuple(written)
-
-
-def _shown(name: str) -> str:
-    return f"{safe_name(name, 40)}_sent"
-
-
-def _put(path: Path, write: Callable[[Path], object], *, by_content: bool) -> None:
-    """Write a file that appears whole."""
-    if by_content and path.exists():
-        return
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    os.close(handle)
-    try:
-        write(Path(part))
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
-
-
-def refusals(
-    order: Order,
-    step: Step | None,
-    price: Price | None,
-    job: Job | None,
-    ledger: Ledger,
-    settings: Settings,
-    account: Callable[[], Account],
+async def refusals(
+    services: Services, order: Order, step: Step | None, price: Price | None, job: Job | None
 ) -> tuple[str, ...]:
-    """Return what stands in the way, one sentence each; blocking."""
+    """Return why an order would be refused although its inputs are fine, one sentence each.
+
+    Nobody outside is asked.
+    """
     if isinstance(step, Serve):
         return ()
     if order.kept_only:
@@ -186,40 +127,76 @@ def refusals(
         return ()
     if isinstance(step, Refuse):
         return (str(step.error),)
+    ledger = services.ledger
+
+    async def writable() -> None:
+        ledger.require_writable()
+
+    looks: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: services.account(order.service, order.profile),
+        writable,
+        lambda: _require_budget(services, order, price),
+        lambda: _require_free_id(ledger, job, step),
+    )
     found = []
-    for look in (
-        account,
-        ledger.require_writable,
-        lambda: _spending(order, price, ledger, settings),
-        lambda: _name(job, step, ledger),
-    ):
+    for look in looks:
         try:
-            look()
+            await look()
         except KlingOnceError as error:
             found.append(str(error))
     return tuple(found)
 
 
-def _spending(order: Order, price: Price | None, ledger: Ledger, settings: Settings) -> None:
+async def _require_budget(services: Services, order: Order, price: Price | None) -> None:
     """Pass unless the hold switch or a limit would refuse the order.
 
     Raises:
         SubmissionsHeld, BudgetReached: it would.
     """
-    with ledger.database.read() as connection:
-        require_released_in(connection, order.service)
-        spent = spent_so_far(connection, order.service.value, order.spender, ledger.clock.now())
+    await services.ledger.require_released(order.service)
     if price is not None and order.max_units.is_finite():
-        budget_of(settings, order.service, order.max_units).check(spent, price.units_at_most)
+        spent = await services.ledger.spent(order.service, order.spender)
+        budget_of(services.settings, order.service, order.max_units).check(spent, price.units_at_most)
 
 
-def _name(job: Job | None, step: Step | None, ledger: Ledger) -> None:
+async def _require_free_id(ledger: Ledger, job: Job | None, step: Step | None) -> None:
     """Pass unless the user's own task id names something else.
 
     Raises:
         ExternalIdTaken: it does.
     """
     if job is not None:
-        with ledger.database.read() as connection:
-            number = step.number if isinstance(step, Open) else 1
-            external_id_for(connection, job, job.order.profile, number)
+        number = step.number if isinstance(step, Open) else 1
+        await ledger.require_free_id(job, job.order.profile, number)
+
+
+def _write(staged: StagedInputs, folder: Path, *, by_content: bool) -> tuple[Path, ...]:
+    """Leave what would be sent in a folder; by content, what is there already is used again."""
+    order, written = staged.order, []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if data := staged.image_data:
+            ending = ".png" if data.startswith(b"\x89PNG") else ".jpg"
+            name = blake3(data).hexdigest() if by_content else _shown(order.shown_image_name)
+            written.append(folder / f"{name}{ending}")
+            if not (by_content and written[-1].exists()):
+                write_file(written[-1], data, durable=False)
+        if (clip := staged.hosted) is not None:
+            if by_content and staged.is_sent_as_it_is and staged.original is not None:
+                return (*written, staged.original)
+            name = clip.digest if by_content else _shown(order.shown_video_name)
+            written.append(folder / f"{name}{clip.path.suffix or '.mp4'}")
+            if not (by_content and written[-1].exists()):
+                _copy(clip.path, written[-1])
+    except OSError as error:
+        raise DiskFull(f"{folder} cannot be written: {error.strerror}.") from None
+    return tuple(written)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as file:
+        write_file(target, lambda copy: shutil.copyfileobj(file, copy), durable=False)
+
+
+def _shown(name: str) -> str:
+    return f"{safe_name(name, 40)}_sent"

@@ -1,77 +1,78 @@
-"""The one place where work goes on: a background thread with its own event loop.
+"""The one place where jobs go on: a background thread with its own event loop.
 
-A prompt, a web request or a terminal may go away at any time; what was begun for it here does not.
-Callers get futures and may let go of them: before a create that calls the work off, after it the work
-goes on.
+A prompt, a web request or a terminal may go away at any time; what was begun for it here does not. Callers
+get futures and may let go of them: before a create that cancels the run, after it the run goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import anyio
+from anyio.from_thread import start_blocking_portal
 
 from ..accounts.accounts import Accounts
 from ..clock import SystemClock
+from ..concurrency import Pending
 from ..errors import (
-    InputChanged,
     InputRefused,
     MediaStopped,
     SpendingRefused,
     UnknownProfile,
 )
-from ..hosting.choice import no_place_error
 from ..ledger.decision import Serve
-from ..ledger.graphs import remember_graph
 from ..ledger.ledger import Ledger
-from ..ledger.notes import fingerprint_key
-from ..ledger.queries import earlier_origin, known_tasks
-from ..ledger.uploads import clean
-from ..order import USUAL_WAIT_MINUTES
-from .accepted import until_accepted
-from .adopting import Wanted, wanted_attempt
-from .background_loop import BackgroundLoop
-from .check import Checked, check_order
-from .connections import Connections
-from .desk import Desk
-from .fetching import attempt_to_collect, keep_given_file, label_of
-from .flight import Flight
-from .media_threads import MediaThreads
+from ..order import USUAL_WAIT_MINUTES, realm_of
+from .check import describe
+from .fulfil import collect_only, fulfil
+from .outcome import Outcome, TaskPage
 from .progress import Watchers
-from .reading import read_job
+from .recovery import (
+    Wanted,
+    keep_given_file,
+    named_attempt,
+    wanted_attempt,
+)
 from .results import ResultStore
-from .task_page import TaskPage
+from .run import NobodyWaits, Run
+from .services import MediaThreads, Services
+from .staging import StagingArea, stage
+from .uploads import clean
 from .violations import order_violations
-from .work import NobodyWaits
-from .work_places import WorkPlaces
 
 if TYPE_CHECKING:
-    import concurrent.futures
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
+    from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
     from typing import Any
+
+    from anyio.from_thread import BlockingPortal
 
     from ..api.models import ResourcePack
     from ..clock import Clock
     from ..hosting.media_host import Leftover
     from ..ledger.attempts import Attempt
-    from ..ledger.job import Job
     from ..order import Order, Service
     from ..settings import Settings
-    from .outcome import Outcome
+    from .check import Checked
     from .progress import Progress
-
-    Listener = Callable[[Progress], None]
+    from .run import Listener
+    from .staging import StagedInputs
 
 logger = logging.getLogger(__name__)
 
 SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0
-NOTHING_SUBMITTED = (NobodyWaits, MediaStopped, InputChanged, SpendingRefused)
-"""Ends of a flight that are the first order's alone; an equal order of somebody else begins anew."""
+
+FIRST_ORDERS_ALONE = (NobodyWaits, MediaStopped, SpendingRefused)
+"""Ends of a run that are the first order's alone; an equal order of somebody else begins anew."""
+
+Value = TypeVar("Value")
 
 
 class Engine:
@@ -83,271 +84,303 @@ class Engine:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
-        self.accounts = Accounts(settings, self.clock, lambda: fingerprint_key(self.ledger().database))
+        self.accounts = Accounts(settings, self.clock)
         self.store = ResultStore(settings.results_folder, self.clock)
         self._media = MediaThreads()
-        self._places = WorkPlaces(settings.home)
-        self._flights: dict[str, Flight] = {}
-        self._loop = BackgroundLoop("kling-once-engine")
+        self._staging = StagingArea(settings.home)
+        self._runs: dict[str, Run] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._starting = threading.Lock()
+        self._portal: BlockingPortal | None = None
+        self._thread: AbstractContextManager[BlockingPortal] | None = None
         self._opening = threading.Lock()
         self._ledger: Ledger | None = None
-        self._desk: Desk | None = None
-        self._connections: Connections | None = None
+        self._services: Services | None = None
+        self._is_closing = False
 
-    def run(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
+    # --- for other threads and loops: each gives a `Pending`, which raises KlingOnceError ---
+
+    def run(self, order: Order, listener: Listener | None = None) -> Pending[Outcome]:
         """Get the video of an order, buying it at most once.
 
-        The future raises KlingOnceError. Cancelling it lets go: a task that exists goes on.
+        Cancelling the future lets go: a task that exists goes on.
         """
-        return self._loop.call(self._run(order, listener))
+        given = [order]  # the caller's arguments are kept until the end, and frames are large
+        return self.ask(self._run(given, listener))
 
-    def submit(self, order: Order, listener: Listener | None = None) -> concurrent.futures.Future[Attempt]:
+    def submit(self, order: Order, listener: Listener | None = None) -> Pending[Attempt]:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
-        return self._loop.call(self._submit(order, listener))
+        given = [order]
+        return self.ask(self._submit(given, listener))
 
-    def fetch(self, wanted: Wanted, listener: Listener | None = None) -> concurrent.futures.Future[Outcome]:
+    def fetch(self, wanted: Wanted, listener: Listener | None = None) -> Pending[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
-        return self._loop.call(self._fetch(wanted, listener))
+        return self.ask(self._fetch(wanted, listener))
 
     def collect(
         self, name: str, listener: Listener | None = None, *, wait_minutes: float = USUAL_WAIT_MINUTES
-    ) -> concurrent.futures.Future[Outcome]:
+    ) -> Pending[Outcome]:
         """Get the video of an attempt that exists, by job key, task id or external id; pays nothing."""
-        return self._loop.call(self._collect(name, listener, wait_minutes))
+        return self.ask(self._collect(name, listener, wait_minutes))
 
     def check(
         self, order: Order, write_to: Path | None = None, *, by_content: bool = False
-    ) -> concurrent.futures.Future[Checked]:
+    ) -> Pending[Checked]:
         """Find everything wrong with an order, and what it would cost; spends nothing, sends nothing.
 
-        What would be sent is left in the folder `write_to`, if one is given; with `by_content` under names
-        that tell its content, each once, and a clip that is sent as it is stays where it is.
+        Args:
+            order: what would be run.
+            write_to: a folder that gets what would be sent.
+            by_content: name what is written after its content, each once; a clip that is sent as it is stays
+                where the user has it.
         """
-        return self._loop.call(self._check(order, write_to, by_content=by_content))
+        return self.ask(self._check(order, write_to, by_content))
 
-    def list_tasks(
-        self, service: Service, profile: str, page: int, page_size: int
-    ) -> concurrent.futures.Future[TaskPage]:
+    def list_tasks(self, service: Service, profile: str, page: int, page_size: int) -> Pending[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
-        return self._loop.call(self._list(service, profile, page, page_size))
+        return self.ask(self._list(service, profile, page, page_size))
 
-    def packs(
-        self, service: Service, profile: str, span: timedelta
-    ) -> concurrent.futures.Future[tuple[ResourcePack, ...]]:
+    def packs(self, service: Service, profile: str, span: timedelta) -> Pending[tuple[ResourcePack, ...]]:
         """Return the account's prepaid packs: a free look that proves the key."""
-        return self._loop.call(self._packs(service, profile, span))
+        return self.ask(self._packs(service, profile, span))
 
-    def clean_store(self, older_than: timedelta) -> concurrent.futures.Future[tuple[int, int]]:
+    def clean_store(self, older_than: timedelta) -> Pending[tuple[int, int]]:
         """Remove our own reference videos from the configured host and return how many went and are left.
 
         Those go that are older than `older_than` and that no unfinished attempt needs.
         """
-        return self._loop.call(self._clean_store(older_than))
+        return self.ask(self._clean_store(older_than))
 
-    def leftovers(self) -> concurrent.futures.Future[tuple[str, list[Leftover]]]:
+    def leftovers(self) -> Pending[tuple[str, list[Leftover]]]:
         """Return the configured host's kind and what it holds of ours."""
-        return self._loop.call(self._leftovers())
+        return self.ask(self._leftovers())
 
-    def keep_file(self, name: str, path: Path) -> concurrent.futures.Future[Outcome]:
+    def keep_file(self, name: str, path: Path) -> Pending[Outcome]:
         """Keep a file that the user fetched as the result of an attempt whose task succeeded."""
-        return self._loop.call(self._keep_file(name, path))
+        return self.ask(self._keep_file(name, path))
+
+    def ask(self, work: Coroutine[Any, Any, Value]) -> Pending[Value]:
+        """Run a coroutine on the engine's loop, for callers without one of their own."""
+
+        async def run() -> Value:
+            return await work
+
+        with self._starting:
+            if self._portal is None:
+                self._thread = start_blocking_portal("asyncio", name="kling-once-engine")
+                self._portal = self._thread.__enter__()
+            return Pending(self._portal.start_task_soon(run))
 
     def use(self, settings: Settings) -> None:
         """Work under other spending limits from here on; jobs under way keep theirs."""
         self.settings = settings
-        if self._desk is not None:
-            self._desk.settings = settings
+        if self._services is not None:
+            self._services.settings = settings
 
     def under_way(self) -> dict[str, Progress]:
         """Return where the jobs stand that this process works on, by job key."""
-        return {key: flight.progress for key, flight in self._flights.copy().items()}
+        return {key: run.progress for key, run in self._runs.copy().items()}
 
-    def ledger(self) -> Ledger:
-        """Return the ledger, opening it on first use; blocking.
+    async def ledger(self) -> Ledger:
+        """Return the ledger, opened on first use; from any event loop.
 
         Raises:
             LedgerError: it cannot be opened.
         """
+        return self._ledger or await asyncio.to_thread(self._open_ledger)
+
+    def close(self) -> None:
+        """Let go of everything. A create on the wire gets a few seconds to be answered."""
+        with self._starting:
+            portal, thread, self._portal, self._thread = self._portal, self._thread, None, None
+        self._media.close()
+        if portal is not None and thread is not None:
+            with contextlib.suppress(TimeoutError):
+                portal.start_task_soon(self._wind_down).result(STOP_SECONDS + SENDING_GRACE_SECONDS)
+            portal.call(portal.stop, True)
+            # a call that hangs in a worker thread must not keep the process alive
+            ending = threading.Thread(target=thread.__exit__, args=(None, None, None), daemon=True)
+            ending.start()
+            ending.join(STOP_SECONDS)
+        self._staging.close()
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    # --- on the engine's loop ---
+
+    async def services(self) -> Services:
+        """Return what all runs share, made on first use.
+
+        Raises:
+            LedgerError: the ledger cannot be opened.
+        """
+        ledger = await self.ledger()
+        if self._services is None:
+            self._services = Services(
+                self.settings, self.clock, ledger, self.store, self.accounts, self._media, self.watchers
+            )
+        return self._services
+
+    async def _run(self, given: list[Order], listener: Listener | None) -> Outcome:
+        wait_minutes = given[0].wait_minutes
+        run = await self._staged_run(given.pop())
+        return await self._share(run, fulfil, lambda shared: shared.outcome(wait_minutes, listener))
+
+    async def _submit(self, given: list[Order], listener: Listener | None) -> Attempt:
+        run = await self._staged_run(given.pop())
+        return await self._share(run, fulfil, lambda shared: shared.acceptance(listener))
+
+    async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
+        services = await self.services()
+        return await self._carry(await named_attempt(services, name), listener, wait_minutes)
+
+    async def _fetch(self, wanted: Wanted, listener: Listener | None) -> Outcome:
+        services = await self.services()
+        return await self._carry(await wanted_attempt(services, wanted), listener, USUAL_WAIT_MINUTES)
+
+    async def _carry(self, attempt: Attempt, listener: Listener | None, wait_minutes: float) -> Outcome:
+        services = await self.services()
+        run = Run(services, await services.ledger.label(attempt.job_key), attempt=attempt)
+        return await self._share(run, collect_only, lambda shared: shared.outcome(wait_minutes, listener))
+
+    async def _share(
+        self,
+        run: Run,
+        work: Callable[[Run], Awaitable[Outcome]],
+        wait: Callable[[Run], Awaitable[Value]],
+    ) -> Value:
+        """Wait for the run of a job that is under way, or begin this one (single flight by job key)."""
+        key = run.label.key
+        try:
+            while other := self._runs.get(key):
+                if other.scope.cancel_called:
+                    await other.done.wait()
+                    continue
+                try:
+                    value = await wait(other)
+                except FIRST_ORDERS_ALONE:
+                    await other.done.wait()
+                else:
+                    return cast("Value", value.joined()) if isinstance(value, Outcome) else value
+            self._runs[key] = run
+        finally:
+            if self._runs.get(key) is not run:
+                await run.leave()
+        task = asyncio.create_task(self._go(run, work), name=f"kling-once {key[:10]}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await wait(run)
+
+    async def _go(self, run: Run, work: Callable[[Run], Awaitable[Outcome]]) -> None:
+        result: Outcome | BaseException = NobodyWaits(
+            "Nothing was submitted: nobody waits for this video any more."
+        )
+        try:
+            with run.scope:
+                result = await work(run)
+        except Exception as error:  # noqa: BLE001 - raised where the outcome is waited for
+            result = error
+        finally:
+            if self._is_closing:
+                result = asyncio.CancelledError()
+            self._runs.pop(run.label.key, None)
+            run.end(result)
+            self.watchers.ended(run.label.key)
+
+    async def _staged_run(self, order: Order) -> Run:
+        """Return a run of an order whose inputs are staged.
+
+        Raises:
+            InputRefused: an input cannot be read or a setting is wrong, with everything else that is.
+        """
+        services = await self.services()
+        try:
+            origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        except UnknownProfile as error:
+            staged = await self._staged_kept(services, order, error)
+        else:
+            staged = await stage(order, origin, self._staging, self._media)
+            if staged.job is None or order_violations(order, origin, self.settings, has_host=True):
+                checked = await self._described(staged, origin)
+                raise InputRefused(list(checked.violations))
+        if staged.job is None:
+            raise InputRefused(list(staged.unreadable))
+        if order.graph is not None:
+            await services.ledger.remember_graph(staged.job.key, order.graph)
+        return Run(services, staged.job.label, staged)
+
+    async def _staged_kept(self, services: Services, order: Order, error: UnknownProfile) -> StagedInputs:
+        """Stage an order whose profile is gone if its video is kept; that is served without a key."""
+        if origin := await services.ledger.earlier_origin(order.profile):
+            staged = await stage(order, origin, self._staging, self._media)
+            if staged.job is not None and isinstance(await services.ledger.step(staged.job), Serve):
+                return staged
+            await staged.leave()
+        raise error
+
+    async def _check(self, order: Order, write_to: Path | None, by_content: bool) -> Checked:
+        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        staged = await stage(order, origin, self._staging, self._media)
+        return await self._described(staged, origin, write_to, by_content=by_content)
+
+    async def _described(
+        self, staged: StagedInputs, origin: str, write_to: Path | None = None, *, by_content: bool = False
+    ) -> Checked:
+        try:
+            await staged.fit(self._media, china=realm_of(staged.order.service, origin) == "china")
+            return await describe(
+                staged, origin, self.settings, self.services, write_to=write_to, by_content=by_content
+            )
+        finally:
+            await staged.leave()
+
+    async def _list(self, service: Service, profile: str, page: int, page_size: int) -> TaskPage:
+        services = await self.services()
+        client = await services.client(await services.account(service, profile))
+        tasks = (await client.list(page, page_size)).value
+        is_last = len(tasks) < page_size
+        if self.settings.account_browse == "all":
+            return TaskPage(tasks, is_last)
+        own = await services.ledger.known_tasks([task.task_id for task in tasks])
+        return TaskPage(tuple(task for task in tasks if task.task_id in own), is_last)
+
+    async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
+        services = await self.services()
+        client = await services.client(await services.account(service, profile))
+        now = self.clock.now()
+        return (await client.costs(now - span, now)).value
+
+    async def _clean_store(self, older_than: timedelta) -> tuple[int, int]:
+        services = await self.services()
+        host = await services.required_host()
+        return await clean(services.ledger, host, self.clock.now() - older_than)
+
+    async def _leftovers(self) -> tuple[str, list[Leftover]]:
+        host = await (await self.services()).required_host()
+        return host.kind, await host.leftovers()
+
+    async def _keep_file(self, name: str, path: Path) -> Outcome:
+        services = await self.services()
+        attempt = await named_attempt(services, name)
+        label = await services.ledger.label(attempt.job_key)
+        kept = await keep_given_file(services, attempt, label, path)
+        return Outcome(label, kept, self.store.path(kept.result_path or ""), reused=True)
+
+    def _open_ledger(self) -> Ledger:
         with self._opening:
             if self._ledger is None:
                 self._ledger = Ledger(self.settings.home, self.clock)
             return self._ledger
 
-    def close(self) -> None:
-        """Let go of everything. A create on the wire gets a few seconds to be answered."""
-        self._loop.stop(self._wind_down, STOP_SECONDS + SENDING_GRACE_SECONDS)
-        self._media.close()
-        self._places.close()
-        if self._ledger is not None:
-            self._ledger.close()
-            self._ledger = None
-
-    async def _run(self, order: Order, listener: Listener | None) -> Outcome:
-        job = await self._read(order)
-        desk = await self._open_desk()
-        if order.graph is not None:
-            await asyncio.to_thread(
-                remember_graph, desk.ledger.database, job.key, order.graph, self.clock.now()
-            )
-        return await self._fly(job.key, lambda flight: desk.fulfil(job, flight), order.wait_minutes, listener)
-
-    async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
-        desk = await self._open_desk()
-        return await self._carry(await attempt_to_collect(desk, name), listener, wait_minutes)
-
-    async def _fetch(self, wanted: Wanted, listener: Listener | None) -> Outcome:
-        desk = await self._open_desk()
-        return await self._carry(await wanted_attempt(desk, wanted), listener, USUAL_WAIT_MINUTES)
-
-    async def _submit(self, order: Order, listener: Listener | None) -> Attempt:
-        key = await until_accepted(lambda hear: self._run(order, hear), listener)
-        ledger = await asyncio.to_thread(self.ledger)
-        return (await asyncio.to_thread(ledger.attempts_of, key))[-1]
-
-    async def _carry(self, attempt: Attempt, listener: Listener | None, wait_minutes: float) -> Outcome:
-        desk = await self._open_desk()
-        label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
-
-        async def work(flight: Flight) -> Outcome:
-            current = await desk.served(attempt)
-            try:
-                _posted, ended = await desk.carry(current, label, flight)
-            finally:
-                await desk.tidy(label.service)
-            return desk.outcome(label, ended, reused=True)
-
-        return await self._fly(attempt.job_key, work, wait_minutes, listener)
-
-    async def _fly(
-        self,
-        key: str,
-        work: Callable[[Flight], Coroutine[Any, Any, Outcome]],
-        wait_minutes: float,
-        listener: Listener | None,
-    ) -> Outcome:
-        while flight := self._flights.get(key):
-            try:
-                return (await flight.wait(wait_minutes, listener)).joined()
-            except NOTHING_SUBMITTED:
-                await asyncio.sleep(0)  # the others let go, or may not spend: it is ours to begin
-        flight = self._flights[key] = Flight(key, self.clock, self.watchers.hear)
-        flight.start(work(flight), lambda: self._landed(key))
-        return await flight.wait(wait_minutes, listener)
-
-    def _landed(self, key: str) -> None:
-        self._flights.pop(key, None)
-        self.watchers.ended(key)
-
-    async def _read(self, order: Order) -> Job:
-        try:
-            origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
-        except UnknownProfile as error:
-            return await self._read_kept(order, error)
-        job, unreadable = await self._media.run(read_job, order, origin)
-        settings_only = order_violations(order, origin, self.settings, has_host=True)
-        if job is None or settings_only:
-            checked = await self._check(order)
-            raise InputRefused(list(checked.violations or unreadable))
-        return job
-
-    async def _read_kept(self, order: Order, error: UnknownProfile) -> Job:
-        """Return the job of a profile that is gone, if its video is kept; that is served without a key."""
-        if origin := await asyncio.to_thread(lambda: earlier_origin(self.ledger().database, order.profile)):
-            job, _unreadable = await self._media.run(read_job, order, origin)
-            if job is not None and isinstance(
-                await asyncio.to_thread(lambda: self.ledger().step(job)), Serve
-            ):
-                return job
-        raise error
-
-    async def _check(
-        self, order: Order, write_to: Path | None = None, *, by_content: bool = False
-    ) -> Checked:
-        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
-        has_host = (await self._open_connections()).has_host(order.service)
-        account = partial(self.accounts.account, order.service, order.profile)
-        return await self._media.run(
-            check_order,
-            order,
-            origin,
-            self.settings,
-            self.ledger,
-            account,
-            places=self._places,
-            has_host=has_host,
-            write_to=write_to,
-            by_content=by_content,
-        )
-
-    async def _list(self, service: Service, profile: str, page: int, page_size: int) -> TaskPage:
-        account = await asyncio.to_thread(self.accounts.account, service, profile)
-        client = await (await self._open_connections()).client(account)
-        tasks = (await client.list(page, page_size)).value
-        is_last = len(tasks) < page_size
-        if self.settings.account_browse == "all":
-            return TaskPage(tasks, is_last)
-        ledger = await asyncio.to_thread(self.ledger)
-        own = await asyncio.to_thread(known_tasks, ledger.database, [task.task_id for task in tasks])
-        return TaskPage(tuple(task for task in tasks if task.task_id in own), is_last)
-
-    async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
-        account = await asyncio.to_thread(self.accounts.account, service, profile)
-        client = await (await self._open_connections()).client(account)
-        now = self.clock.now()
-        return (await client.costs(now - span, now)).value
-
-    async def _clean_store(self, older_than: timedelta) -> tuple[int, int]:
-        host = await (await self._open_connections()).public_host()
-        if host is None:
-            raise no_place_error()
-        ledger = await asyncio.to_thread(self.ledger)
-        return await clean(ledger.database, host, self.clock.now() - older_than)
-
-    async def _leftovers(self) -> tuple[str, list[Leftover]]:
-        host = await (await self._open_connections()).public_host()
-        if host is None:
-            raise no_place_error()
-        return host.kind, await host.leftovers()
-
-    async def _keep_file(self, name: str, path: Path) -> Outcome:
-        desk = await self._open_desk()
-        attempt = await attempt_to_collect(desk, name)
-        label = await asyncio.to_thread(label_of, desk.ledger.database, attempt.job_key)
-        return desk.outcome(label, await keep_given_file(desk, attempt, label, path), reused=True)
-
-    async def _open_connections(self) -> Connections:
-        if self._connections is None:
-            self._connections = Connections(self.settings, self.clock)
-        return self._connections
-
-    async def _open_desk(self) -> Desk:
-        if self._desk is None:
-            ledger = await asyncio.to_thread(self.ledger)
-            connections = await self._open_connections()
-            self._desk = self._desk or Desk(
-                self.settings,
-                self.clock,
-                ledger,
-                self.store,
-                self.accounts,
-                connections,
-                self._media,
-                self._places,
-            )
-        return self._desk
-
     async def _wind_down(self) -> None:
-        deadline = self.clock.monotonic() + SENDING_GRACE_SECONDS
-        while any(flight.is_sending for flight in self._flights.values()):
-            if self.clock.monotonic() > deadline:
-                break
-            await asyncio.sleep(0.05)
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=STOP_SECONDS)
-        if self._connections is not None:
-            await self._connections.close()
-            self._connections = None
-        self._desk = None
+        with anyio.move_on_after(SENDING_GRACE_SECONDS):
+            for run in [*self._runs.values()]:
+                await run.not_sending.wait()
+        self._is_closing = True
+        for run in self._runs.values():
+            run.scope.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS / 2)
+        if self._services is not None:
+            await self._services.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
+from ..api.prices import amount_text, cash_of
 from ..ledger.decision import charge_text
 
 if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
+    from ..api.models import Task
     from ..ledger.attempts import Attempt
     from ..ledger.job import JobLabel
 
@@ -61,11 +62,8 @@ class Outcome:
         attempt = self.attempt
         if attempt.units_estimated is None or attempt.units_charged is None:
             return ""
-        china = attempt.realm == "china"
-        rate, currency = (CNY_PER_UNIT, "CNY") if china else (USD_PER_UNIT, "USD")
-        cash = (attempt.units_charged * rate).normalize()
-        estimate = attempt.units_estimated.normalize()
-        return f" That is {cash:f} {currency}; the estimate was up to {estimate:f} units."
+        cash = amount_text(*cash_of(attempt.units_charged, china=attempt.realm == "china"))
+        return f" That is {cash}; the estimate was up to {amount_text(attempt.units_estimated, 'units')}."
 
     def _delivered(self, delivered: Decimal) -> str:
         asked = self.attempt.seconds
@@ -75,3 +73,12 @@ class Outcome:
         if asked - delivered >= 1:
             line += " Kling found only that much usable motion, and does not refund the rest."
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Newest first; where `account_browse` is `own`, the ledger's alone."""
+
+    tasks: tuple[Task, ...]
+    is_last: bool
+    """Whether the account has no older ones; a full page does not tell."""

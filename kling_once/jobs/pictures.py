@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from ..errors import MediaError, UnreadableMedia
+from ..ledger.job import short_key
 from ..media.picture import rgb_pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..ledger.job import Job
+    from ..media.picture import PictureSource
 
 logger = logging.getLogger(__name__)
 
@@ -30,20 +31,20 @@ def picture_path(home: Path, job_key: str) -> Path:
     return home / "pictures" / f"{job_key}.jpg"
 
 
-def keep_picture(job: Job, home: Path) -> None:
+def keep_picture(image: PictureSource, job_key: str, home: Path) -> None:
     """Keep the small picture of a job; a failure is logged and never stops the job; blocking."""
-    path = picture_path(home, job.key)
+    path = picture_path(home, job_key)
     try:
         if path.exists():
             return
-        picture = Image.fromarray(rgb_pixels(job.order.image))
+        picture = Image.fromarray(rgb_pixels(image))
         picture.thumbnail((SIDE_PX, SIDE_PX))
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         part = path.with_suffix(f".{os.getpid()}.part")
         picture.save(part, "JPEG", quality=82)
         part.replace(path)
     except (MediaError, OSError, ValueError) as error:
-        logger.warning("The small picture of job %s could not be kept: %s", job.label.short_key, error)
+        logger.warning("The small picture of job %s could not be kept: %s", short_key(job_key), error)
 
 
 def poster_of(video: Path) -> bytes:

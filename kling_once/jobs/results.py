@@ -1,8 +1,9 @@
-"""Kept results: their names, their sidecars, and moving them into place."""
+"""Kept results: their names and sidecars, moving them into place, and whether a coming one will fit."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import shutil
@@ -13,15 +14,20 @@ from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from blake3 import blake3
 from pydantic import AwareDatetime, BaseModel
 
-from ..errors import DiskFull
+from ..api.limits import Mode
+from ..errors import DiskFull, ResultGone
+from ..files import file_digest
+from ..ledger.attempts import AttemptState
 from ..ledger.job import JobLabel, short_key
+from ..media.memory import require_memory
 from ..order import Service
 
 if TYPE_CHECKING:
     from ..clock import Clock
+    from ..ledger.attempts import Attempt
+    from ..order import Spender
 
 NAME_MAX_CHARACTERS: Final = 80
 PART_CHARACTERS: Final = 24
@@ -33,6 +39,13 @@ BYTES_PER_SECOND_AT_MOST: Final = 6_000_000
 SPARE_BYTES: Final = 50_000_000
 SHARING_SECONDS: Final = 10.0
 """How long a file that another program holds open on Windows is waited for."""
+
+FRAMES_PER_SECOND: Final = 30
+"""What Kling delivers (seen in every result so far)."""
+PIXELS: Final = {Mode.STD.value: 1280 * 720, Mode.PRO.value: 1920 * 1080}
+"""About the same for every shape of picture."""
+BYTES_PER_PIXEL: Final = 12
+"""Three channels of float32."""
 
 
 def safe_name(text: str, most: int) -> str:
@@ -95,6 +108,10 @@ class ResultStore:
             return self.path(relative).stat().st_size == size_bytes
         except OSError:
             return False
+
+    def holds(self, attempt: Attempt) -> bool:
+        """Tell whether an attempt's result is kept and still there."""
+        return attempt.state is AttemptState.KEPT and self.has(attempt.result_path, attempt.result_size_bytes)
 
     def folder_of(self, label: JobLabel) -> Path:
         """Return the folder of a job's results."""
@@ -181,6 +198,20 @@ class ResultStore:
                 return KeptFile(relative, video.stat().st_size, sidecar.digest), sidecar
         return None
 
+    async def find(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
+        """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
+        return await asyncio.to_thread(self.find_kept, job_key, task_id)
+
+    def delete(self, relative: str) -> list[str]:
+        """Delete a kept video and its sidecar, inside the results folder alone; return what was deleted."""
+        root, video, gone = self.root.resolve(), self.path(relative), []
+        for path in (video, video.with_suffix(".json")):
+            real = path.resolve()
+            if real.is_relative_to(root) and real.is_file():
+                real.unlink()
+                gone.append(real.relative_to(root).as_posix())
+        return gone
+
     def _free_target(self, label: JobLabel, task_id: str) -> Path:
         """Return where a task's video goes: never over another task's, nor over one that was edited."""
         folder, name = self.folder_of(label), self.name_of(label)
@@ -193,9 +224,57 @@ class ResultStore:
         raise DiskFull(f"{folder} holds a thousand files named {name}.", hint="Move some of them away.")
 
 
-def file_digest(path: Path) -> str:
-    """Return the blake3 of a file, in hex."""
-    return blake3().update_mmap(path).hexdigest()
+def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
+    """Return the note that lies beside an attempt's result."""
+    if attempt.task_id is None:
+        raise ResultGone(f"Attempt {attempt.external_id} has no task.", hint="Run the job again.")
+    return Sidecar(
+        job_key=attempt.job_key,
+        task_id=attempt.task_id,
+        external_task_id=attempt.external_id,
+        service=label.service.value,
+        profile=attempt.profile,
+        seconds=attempt.seconds,
+        units_estimated=attempt.units_estimated,
+        units_charged=attempt.units_charged,
+        cash_charged=attempt.cash_charged,
+        currency=attempt.currency,
+        vendor_created_at=attempt.vendor_created_at,
+    )
+
+
+class ComingFrames:
+    """Frames that will be decoded, by prompt, node and job: those of one prompt are in memory together."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[Spender, str], tuple[int, int]] = {}
+
+    def count(self, spender: Spender, job_key: str, mode: str, seconds: Decimal) -> None:
+        """Write down what a node decodes: all of its items, of which `job_key` is one."""
+        frames = math.ceil(float(seconds) * FRAMES_PER_SECOND)
+        pixels = PIXELS.get(mode, max(PIXELS.values()))
+        self._frames[spender, job_key] = (frames * pixels * BYTES_PER_PIXEL, frames)
+
+    def forget(self, spender: Spender, job_key: str) -> None:
+        """Stop counting a job that has ended: its decoded frames show in the free memory by then."""
+        self._frames.pop((spender, job_key), None)
+
+    def require_memory(self, prompt_id: str) -> None:
+        """Pass when the frames of all of a prompt's nodes would fit.
+
+        Raises:
+            NotEnoughMemory: with the numbers; nothing was submitted.
+        """
+        nodes: dict[str, tuple[int, int]] = {}
+        for (spender, _job_key), found in self._frames.copy().items():
+            if spender.prompt_id == prompt_id:
+                nodes[spender.node_id] = max(found, nodes.get(spender.node_id, (0, 0)))
+        require_memory(
+            sum(size_bytes for size_bytes, _frames in nodes.values()),
+            f"The {sum(frames for _size, frames in nodes.values())} frames of this prompt's results",
+            "Nothing was submitted. Leave the frames output unwired and take the video output:"
+            " Kling Once Video Frames picks fewer or smaller frames from it.",
+        )
 
 
 def _replace_durably(source: Path, target: Path) -> None:

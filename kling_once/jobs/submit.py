@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ..api.retry import read_again
 from ..errors import (
@@ -21,29 +20,21 @@ from ..errors import (
     UnreadableAnswer,
 )
 from ..ledger.attempts import AttemptState
-from ..ledger.notes import require_released
-from .columns import found_columns
+from .create import create_request
 from .progress import Stage
-from .work import (
-    NobodyWaits,
-    Work,
-    is_ours,
-    look_up,
-)
+from .tasks import found_columns, is_ours, look_up
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from ..api.models import Answer, CreateRequest, Task
-    from .tickets import Place
+    from .run import Run
+    from .tickets import Ticket
 
 logger = logging.getLogger(__name__)
 
 CONNECT_ATTEMPTS: Final = 3
-LOOK_SECONDS: Final = 0.2
 
 
-async def submit(work: Work) -> None:
+async def submit(run: Run) -> None:
     """Bring an intent to submitted, unknown or rejected; or to kept, where the result turns up meanwhile.
 
     Raises:
@@ -54,167 +45,136 @@ async def submit(work: Work) -> None:
         ApiError: the vendor refused; where an earlier create may have made a task, the attempt is unknown.
         LeaseLost: another process took over before the create.
     """
-    with work.line.place() as place:
-        refused_connections = 0
-        while work.attempt.state is AttemptState.INTENT:
-            work.say(Stage.QUEUE, "waiting for a place")
-            await _turn(work, place)
-            if await _take_kept(work):
+    refused_connections = 0
+    with run.services.queue(run.account).ticket() as ticket:
+        while run.attempt.state is AttemptState.INTENT:
+            run.say(Stage.QUEUE, "waiting for a place")
+            await ticket.turn()
+            run.require_wanted()
+            if await _take_kept(run):
                 return
             try:
-                if await _adopt_existing(work):
+                if await _adopt_existing(run):
                     return
             except Busy as error:
-                await _full(work, place, error)
+                await _full(run, ticket, error)
                 continue
             try:
-                await _post(work)
+                await _post(run)
             except Busy as error:
-                await _never_counted(work)
-                await _full(work, place, error)
+                await _full(run, ticket, error)
             except NeverSent:
-                await _never_counted(work)
                 refused_connections += 1
                 if refused_connections >= CONNECT_ATTEMPTS:
                     raise
-                await work.clock.sleep(work.pace.poll_seconds)
+                await run.services.clock.sleep(run.pace.poll_seconds)
 
 
-async def _never_counted(work: Work) -> None:
-    work.posted = False
-    await work.change(posted_at=None, posts=work.attempt.posts - 1)
+async def _full(run: Run, ticket: Ticket, error: Busy) -> None:
+    run.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
+    await ticket.refused(min(1.0, run.pace.poll_seconds))
 
 
-async def _full(work: Work, place: Place, error: Busy) -> None:
-    work.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
-    await place.refused(min(1.0, work.pace.poll_seconds))
-
-
-async def _turn(work: Work, place: Place) -> None:
-    await place.turn(look_seconds=1.0)
-    _require_wanted(work)
-
-
-def _require_wanted(work: Work) -> None:
-    if not work.wanted():
-        raise NobodyWaits("Nothing was submitted: nobody waits for this video any more.")
-
-
-async def _while_wanted(work: Work, forming: Coroutine[Any, Any, CreateRequest]) -> CreateRequest:
-    """Form a create; an upload may take minutes, and is called off when nobody waits for it."""
-    task = asyncio.create_task(forming)
-    try:
-        while not task.done():
-            await asyncio.wait({task}, timeout=LOOK_SECONDS)
-            _require_wanted(work)
-        return task.result()
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            task.exception()  # marks it as seen
-
-
-async def _take_kept(work: Work) -> bool:
+async def _take_kept(run: Run) -> bool:
     """Look for a result that another ledger has kept in the same folder while this one waited."""
-    found = await asyncio.to_thread(work.store.find_kept, work.label.key)
+    found = await run.services.results.find(run.label.key)
     if found is None:
         return False
-    await work.change(**found_columns(*found), units_reserved=None)
+    await run.change(**found_columns(*found), units_reserved=None)
     return True
 
 
-async def _adopt_existing(work: Work) -> bool:
+async def _adopt_existing(run: Run) -> bool:
     """Look for the task before making it: that is free, and a second one is not."""
+    attempt = run.attempt
     found = await read_again(
-        lambda: look_up(work.client, work.attempt.external_id),
-        work.clock,
-        pause_seconds=work.pace.poll_seconds,
+        lambda: look_up(run.client, attempt.external_id),
+        run.services.clock,
+        pause_seconds=run.pace.poll_seconds,
     )
     if found is None:
         return False
-    if not is_ours(found.value, work.attempt):
+    if not is_ours(found.value, attempt):
         raise OutcomeUnknown(
-            f"Kling answered for {work.attempt.external_id} with a task of another name.",
+            f"Kling answered for {attempt.external_id} with a task of another name.",
             hint="Nothing was submitted. Run again.",
         )
-    if work.attempt.own_external_id and not work.attempt.posts:
+    if attempt.own_external_id and not attempt.posts:
         raise ExternalIdTaken(
-            f"Your account has a task named {work.attempt.external_id!r} that this ledger did not make.",
+            f"Your account has a task named {attempt.external_id!r} that this ledger did not make.",
             hint="Nothing was submitted. Collect that task by its id, or give another external_task_id.",
             task_id=found.value.task_id,
         )
-    await work.adopt(found.value)
+    await run.adopt(found.value)
     return True
 
 
-async def _post(work: Work) -> None:
-    if work.sending is None:
-        raise OutcomeUnknown(
-            "This job was written down, but nothing was ever submitted for it.",
-            hint="Run it again with its picture and clip.",
-        )
-    work.ledger.require_writable()
-    sending = await work.sending()
-    request = await _while_wanted(
-        work,
-        sending.request(work.attempt.external_id, lambda location: work.change(location=location)),
-    )
-    _require_wanted(work)
-    await asyncio.to_thread(require_released, work.ledger.database, work.label.service)
-    work.say(Stage.SUBMIT, "submitting")
-    await work.post()
+async def _post(run: Run) -> None:
+    run.services.ledger.require_writable()
+    request = await create_request(run)
+    run.require_wanted()
+    await run.services.ledger.require_released(run.label.service)
+    with run.sending():
+        await _send(run, request)
+
+
+async def _send(run: Run, request: CreateRequest) -> None:
+    run.say(Stage.SUBMIT, "submitting")
+    run.attempt = await run.services.ledger.post(run.attempt)
+    run.posted = True
     try:
-        answer = await work.client.create(request)
+        answer = await run.client.create(request)
     except (Busy, NeverSent):
+        run.posted = False
+        await run.change(posted_at=None, posts=run.attempt.posts - 1)
         raise
     except (AnswerLost, UnreadableAnswer, ServerFault) as error:
         logger.warning("The answer to a create is lost: %s", error.message)
-        await work.change(state=AttemptState.UNKNOWN, unknown_since=work.clock.now())
+        await run.change(state=AttemptState.UNKNOWN, unknown_since=run.services.clock.now())
     except ApiError as error:
-        await _refused(work, error)
+        await _refused(run, error)
     else:
-        await _accepted(work, answer)
+        await _accepted(run, answer)
 
 
-async def _accepted(work: Work, answer: Answer[Task]) -> None:
+async def _accepted(run: Run, answer: Answer[Task]) -> None:
     """Name the task also where it cannot be written down: without its id it would be hard to find."""
     try:
-        await work.adopt(answer.value)
+        await run.adopt(answer.value)
     except LedgerError as error:
         error.task_id = answer.value.task_id
         logger.error("Task %s was accepted, and could not be written down.", error.task_id)  # noqa: TRY400 - raised again
         raise
 
 
-async def _refused(work: Work, error: ApiError) -> None:
+async def _refused(run: Run, error: ApiError) -> None:
     """End an attempt whose create was refused, unless its id has a task all the same.
 
     1201 may mean that the id exists already: found means that the task is ours. And the task of an
     earlier create whose answer was lost may show late: "not found" proves nothing then, and the attempt
     stays unknown, with its units reserved.
     """
-    is_first = work.attempt.posts == 1
+    is_first = run.attempt.posts == 1
     if is_first and not isinstance(error, InvalidValue):
-        await work.reject(error)
+        await run.reject(error)
         raise error
     try:
-        found = await look_up(work.client, work.attempt.external_id)
+        found = await look_up(run.client, run.attempt.external_id)
     except (ApiError, TransportError):
         found = None
         is_clear = False
     else:
         is_clear = is_first
-    if found is not None and is_ours(found.value, work.attempt):
-        await work.adopt(found.value)
+    if found is not None and is_ours(found.value, run.attempt):
+        await run.adopt(found.value)
         return
     if is_clear:
-        await work.reject(error)
+        await run.reject(error)
         raise error
-    unknown = {"state": AttemptState.UNKNOWN, "unknown_since": work.clock.now()}
+    unknown = {"state": AttemptState.UNKNOWN, "unknown_since": run.services.clock.now()}
     if isinstance(error, InvalidValue):
-        await work.change(**unknown)
+        await run.change(**unknown)
         return
-    refusal = {"posts": work.attempt.posts - 1, "reason": error.message, "reason_code": error.code}
-    await work.change(**unknown, **refusal)
+    refusal = {"posts": run.attempt.posts - 1, "reason": error.message, "reason_code": error.code}
+    await run.change(**unknown, **refusal)
     raise error

@@ -1,4 +1,4 @@
-"""Wait one's turn at an account that is full (1302, 1303): first come, first served."""
+"""Queue tickets: a submit's turn at an account that is full (1302, 1303), first come, first served."""
 
 from __future__ import annotations
 
@@ -15,57 +15,58 @@ if TYPE_CHECKING:
 LONGEST_PAUSE_SECONDS: Final = 20.0
 
 
-class Place:
-    """One waiting submit."""
+class Ticket:
+    """One submit that wants to be sent."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, queue: TicketQueue) -> None:
+        self._queue = queue
         self._refusals = 0
+        self._called = asyncio.Event()
 
-    async def turn(self, look_seconds: float) -> None:
-        """Return when this place may send: at once while the account is not full, else when it is first."""
-        while self._line.is_full and self._line.first is not self:
-            await self._line.wait_for_move(look_seconds)
+    async def turn(self) -> None:
+        """Return when this submit may be sent: at once while the account has room, else when it is first."""
+        while not self._queue.lets_pass(self):
+            self._called.clear()
+            await self._called.wait()
 
     async def refused(self, pause_seconds: float) -> None:
-        """Note that the account is full, and pause before the next try, longer each time."""
-        self._line.is_full = True
+        """Note that the account is full, and back off before the next try: twice as long each time.
+
+        Args:
+            pause_seconds: the first pause; none is longer than `LONGEST_PAUSE_SECONDS`.
+        """
+        self._queue.is_full = True
         self._refusals += 1
         pause = min(pause_seconds * 2 ** (self._refusals - 1), LONGEST_PAUSE_SECONDS)
-        await self._line.clock.sleep(pause)
+        await self._queue.clock.sleep(pause)
+
+    def call(self) -> None:
+        """Let `turn` look again."""
+        self._called.set()
 
 
-class Line:
-    """Those who want to submit with one account, in the order in which they came."""
+class TicketQueue:
+    """The submits of one account, in the order in which they came."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.is_full = False
-        self._places: deque[Place] = deque()
-        self._moved = asyncio.Event()
+        self._tickets: deque[Ticket] = deque()
 
-    @property
-    def first(self) -> Place | None:
-        """Return who came first."""
-        return self._places[0] if self._places else None
+    def lets_pass(self, ticket: Ticket) -> bool:
+        """Tell whether a ticket's submit may be sent now."""
+        return not self.is_full or self._tickets[0] is ticket
 
     @contextmanager
-    def place(self) -> Iterator[Place]:
-        """Stand in line for as long as the block runs."""
-        place = Place(self)
-        self._places.append(place)
+    def ticket(self) -> Iterator[Ticket]:
+        """Hold a ticket for as long as the block runs."""
+        ticket = Ticket(self)
+        self._tickets.append(ticket)
         try:
-            yield place
+            yield ticket
         finally:
-            self._places.remove(place)
-            if not self._places:
+            self._tickets.remove(ticket)
+            if not self._tickets:
                 self.is_full = False
-            self._moved.set()
-            self._moved = asyncio.Event()
-
-    async def wait_for_move(self, look_seconds: float) -> None:
-        """Wait until somebody leaves the line, at most `look_seconds`."""
-        try:
-            await asyncio.wait_for(self._moved.wait(), look_seconds)
-        except TimeoutError:
-            return
+            for waiting in self._tickets:
+                waiting.call()

@@ -12,20 +12,14 @@ import sqlalchemy as sa
 
 from ..errors import BudgetReached
 from ..order import Service
-from .attempts import (
-    AttemptState,
-    amount_of,
-    attempt_of,
-    milliseconds,
-)
-from .tables import attempts, jobs
+from .attempts import attempt_of
+from .tables import AttemptState, attempts, jobs
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ..order import Spender
     from ..settings import Settings
-    from .database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +68,18 @@ class Budget:
                 )
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What an attempt is expected to cost, and the limits it must stay under."""
+
+    seconds: Decimal | None
+    """Of the reference video; None where only the vendor can measure it."""
+    units_estimated: Decimal
+    units_at_most: Decimal
+    """What is reserved."""
+    budget: Budget
+
+
 def budget_of(settings: Settings, service: Service, max_units: Decimal) -> Budget:
     """Return the limits for an order.
 
@@ -107,15 +113,15 @@ def give_back_abandoned(connection: sa.Connection, now: datetime) -> None:
     connection.execute(
         sa.update(attempts)
         .where(
-            attempts.c.state == AttemptState.INTENT.value,
+            attempts.c.state == AttemptState.INTENT,
             attempts.c.posted_at.is_(None),
-            attempts.c.lease_until < milliseconds(now),
+            attempts.c.lease_until < now,
         )
         .values(units_reserved=None)
     )
 
 
-def spent_so_far(connection: sa.Connection, service: str, spender: Spender, now: datetime) -> Spent:
+def spent_so_far(connection: sa.Connection, service: Service, spender: Spender, now: datetime) -> Spent:
     """Return the units of this service that count against the limits of `spender`, and of the local day.
 
     The charge counts where the vendor states one, else the reservation: also for a failed task, since no
@@ -127,13 +133,11 @@ def spent_so_far(connection: sa.Connection, service: str, spender: Spender, now:
         sa.select(attempts)
         .join_from(attempts, jobs)
         .where(
-            jobs.c.service == service,
-            attempts.c.state != AttemptState.REJECTED.value,
+            jobs.c.service == service.value,
+            attempts.c.state != AttemptState.REJECTED,
             sa.or_(attempts.c.posts > 0, attempts.c.units_reserved.is_not(None)),
-            attempts.c.created_at <= milliseconds(now + timedelta(days=1)),
-            sa.or_(
-                attempts.c.created_at >= milliseconds(midnight), attempts.c.prompt_id == spender.prompt_id
-            ),
+            attempts.c.created_at <= now + timedelta(days=1),
+            sa.or_(attempts.c.created_at >= midnight, attempts.c.prompt_id == spender.prompt_id),
         )
     )
     node = prompt = day = Decimal(0)
@@ -163,7 +167,7 @@ class Sum:
 
     def add(self, row: Any) -> None:
         """Count one attempt."""
-        charged, cash = amount_of(row.units_charged), amount_of(row.cash_charged)
+        charged, cash = row.units_charged, row.cash_charged
         self.attempts += 1
         if cash is not None:
             currency = row.currency or "USD"
@@ -171,7 +175,7 @@ class Sum:
         if charged is not None:
             self.units_charged += charged
         elif cash is None:
-            self.units_open += amount_of(row.units_reserved) or Decimal(0)
+            self.units_open += row.units_reserved or Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +189,8 @@ class TotalsRow:
     month: Sum
 
 
-def totals(database: Database, now: datetime) -> list[TotalsRow]:
-    """Return the sums of the local day and month, the live service first; blocking."""
+def totals(connection: sa.Connection, now: datetime) -> list[TotalsRow]:
+    """Return the sums of the local day and month, the live service first."""
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     month = midnight.replace(day=1)
     query = (
@@ -202,16 +206,14 @@ def totals(database: Database, now: datetime) -> list[TotalsRow]:
         )
         .join_from(attempts, jobs)
         .where(
-            attempts.c.created_at >= milliseconds(month),
-            attempts.c.state != AttemptState.REJECTED.value,
+            attempts.c.created_at >= month,
+            attempts.c.state != AttemptState.REJECTED,
         )
     )
     sums: dict[tuple[str, str, str], tuple[Sum, Sum]] = defaultdict(lambda: (Sum(), Sum()))
-    with database.read() as connection:
-        rows = connection.execute(query).all()
-    for row in rows:
+    for row in connection.execute(query):
         today, whole = sums[row.service, row.project, row.profile]
         whole.add(row)
-        if row.created_at >= milliseconds(midnight):
+        if row.created_at >= midnight:
             today.add(row)
     return [TotalsRow(*names, *pair) for names, pair in sorted(sums.items())]

@@ -1,4 +1,7 @@
-"""Open the ledger's file: journal, migrations, transactions, and what its failures mean."""
+"""The database under the ledger: file, journal, migrations, transactions, failures and SQL dialect.
+
+The only module that knows which database that is.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import filelock
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import LedgerError, LedgerNotWritable
@@ -21,6 +25,7 @@ from .tables import HEAD, metadata, notes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FILE_NAME: Final = "ledger.db"
 BUSY_SECONDS: Final = 30
 NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"}
@@ -38,7 +43,12 @@ def package_version() -> str:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn every failure of SQLite, SQLAlchemy and the file system into a `LedgerError`; the only place."""
+    """Raise every failure of SQLite, SQLAlchemy and the file system as a `LedgerError`.
+
+    Raises:
+        LedgerNotWritable: the file, its folder or its lock cannot be used.
+        LedgerError: the file is no database.
+    """
     try:
         yield
     except (SQLAlchemyError, sqlite3.Error, OSError, filelock.Timeout) as error:
@@ -57,31 +67,49 @@ def translated(path: Path) -> Iterator[None]:
         ) from None
 
 
-class Database:
-    """One SQLite file, brought to the newest migration when it is opened."""
+def insert_ignoring(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row, unless one of the same key is there already."""
+    connection.execute(sqlite.insert(table).values(values).on_conflict_do_nothing())
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+
+def upsert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
+    """Insert a row, or give the row of the same primary key these values."""
+    keys = [column.name for column in table.primary_key]
+    changes = {name: value for name, value in values.items() if name not in keys}
+    insert = sqlite.insert(table).values(values)
+    connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+class Database:
+    """The SQLite file of one home, brought to the newest migration when it is opened."""
+
+    def __init__(self, home: Path) -> None:
+        """Open or make the file; blocking.
+
+        Raises:
+            LedgerError: it cannot be used.
+        """
+        self.path = path = home / FILE_NAME
         self.newer_version: str | None = None
-        """The version that wrote the ledger, when it is newer than this one."""
+        """The version of this package that wrote the ledger, when it is newer than this one."""
         with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._engine = self._connect()
             self._migrate()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close every connection."""
         self._engine.dispose()
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that sees one state of the ledger."""
+        """Open a transaction that sees one snapshot of the ledger."""
         with translated(self.path), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Open a transaction that holds the write lock throughout, and is on disk when it ends."""
+        """Open a transaction that holds the write lock from its start, and is on disk when it ends."""
         with translated(self.path), self._engine.connect() as plain:
             connection = plain.execution_options(writes=True)
             with connection.begin():
@@ -140,8 +168,7 @@ class Database:
         with self.write() as connection:
             config.attributes.update(connection=connection, metadata=metadata)
             command.upgrade(config, "head")
-            statement = sa.insert(notes).prefix_with("OR REPLACE")
-            connection.execute(statement.values(name="version", value=package_version()))
+            upsert(connection, notes, {"name": "version", "value": package_version()})
 
     def _revision(self) -> str | None:
         with self.read() as connection:

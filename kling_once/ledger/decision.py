@@ -1,12 +1,14 @@
-"""What queueing a job means, given the attempts it already has. Pure: no clock, no disk, no network."""
+"""Decide what ordering a job means, given the attempts it has. Pure: no clock, no disk, no network."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ..api.prices import amount_text
 from ..errors import JobError, ResultGone, TaskFailed
-from .attempts import MAX_ATTEMPTS, Attempt, AttemptState
+from .attempts import MAX_ATTEMPTS, Attempt
+from .tables import AttemptState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,11 +107,11 @@ def is_input_failure(reason: str | None) -> bool:
 def charge_text(attempt: Attempt) -> str:
     """Return what an attempt cost, or the estimate, in words."""
     if attempt.units_charged is not None:
-        return f"{attempt.units_charged.normalize():f} units"
+        return amount_text(attempt.units_charged, "units")
     if attempt.cash_charged is not None:
-        return f"{attempt.cash_charged.normalize():f} {attempt.currency or ''}".strip()
+        return amount_text(attempt.cash_charged, attempt.currency or "").strip()
     if attempt.units_estimated is not None:
-        return f"no charge stated (estimate up to {attempt.units_estimated.normalize():f} units)"
+        return f"no charge stated (estimate up to {amount_text(attempt.units_estimated, 'units')})"
     return "no charge stated"
 
 
@@ -143,4 +145,17 @@ def gone(last: Attempt) -> ResultGone:
         hint=f"{hint}A copy of the video is taken by 'kling-once collect {last.task_id} --from-file PATH'."
         " Only a new take makes it again, and is paid again: raise take.",
         task_id=last.task_id,
+    )
+
+
+def failure(attempt: Attempt) -> TaskFailed:
+    """Return the error of a failed attempt, for those who waited for it."""
+    charge = f" Charge: {charge_text(attempt)}." if attempt.shows_charge else ""
+    hint = (
+        RETRY_HINT
+        if is_input_failure(attempt.reason) or attempt.shows_charge
+        else "Run it again to make another attempt; if it fails once more, change an input."
+    )
+    return TaskFailed(
+        f"Kling reports that the task failed: {attempt.reason}{charge}", hint=hint, task_id=attempt.task_id
     )

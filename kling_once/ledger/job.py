@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
@@ -11,7 +11,12 @@ from blake3 import blake3
 from ..api.motion_control import MOTION_SETTINGS
 
 if TYPE_CHECKING:
-    from ..order import MotionControl, Order, Service
+    from ..order import (
+        MotionControl,
+        Order,
+        Sender,
+        Service,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +55,37 @@ class Job:
         names = order.shown_image_name, order.shown_video_name
         return JobLabel(self.key, order.service, order.project, *names, order.motion.take)
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return its row in the table of jobs, less the moment of its making."""
+        order = self.order
+        return {
+            "job_key": self.key,
+            "service": order.service.value,
+            "realm": self.realm,
+            "project": order.project,
+            **asdict(order.motion),
+            "image_name": order.shown_image_name,
+            "video_name": order.shown_video_name,
+            "image_digest": self.image_digest,
+            "video_digest": self.video_digest,
+            "adopted": False,
+        }
+
     def external_id(self, number: int) -> str:
         """Return the id under which attempt `number` is known to the vendor."""
         return f"ko-{self.key[2:34]}-{number}"
+
+    def sent_by(self, sender: Sender) -> dict[str, Any]:
+        """Return where its attempts are sent, with whose account, and who spends, as columns."""
+        return {
+            "realm": self.realm,
+            "origin": self.origin,
+            "profile": sender.profile,
+            "fingerprint": sender.fingerprint,
+            "prompt_id": self.order.spender.prompt_id,
+            "node_id": self.order.spender.node_id,
+        }
 
 
 def short_key(key: str) -> str:
@@ -61,6 +94,8 @@ def short_key(key: str) -> str:
 
 
 VERSION: Final = "v1"
+ADOPTED_VERSION: Final = "t1"
+"""Of the key of a job that is known by its task alone."""
 
 
 def canonical_fields(
@@ -82,3 +117,8 @@ def job_key(realm: str, motion: MotionControl, image_digest: str, video_digest: 
     fields = canonical_fields(realm, motion, image_digest, video_digest)
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return VERSION + blake3(text.encode()).hexdigest()
+
+
+def adopted_key(realm: str, task_id: str) -> str:
+    """Return the job key of an adopted task: `t1` and 64 hex digits."""
+    return ADOPTED_VERSION + blake3(f"{realm} {task_id}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Who may act on an attempt: one process at a time, for as long as it says that it lives."""
+"""The lease of an attempt: only the process that holds it posts, writes the attempt, or downloads."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ import re
 import secrets
 import socket
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 import filelock
+import sqlalchemy as sa
 
 from ..errors import LeaseLost
+from .attempts import attempt_row
+from .tables import AttemptState, attempts
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from datetime import datetime
     from pathlib import Path
 
     from ..clock import Clock
+    from .attempts import Attempt
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +35,14 @@ RENEW_SECONDS: Final = 10.0
 
 
 class Owner:
-    """This process's name in leases, and a lock that falls when the process dies.
+    """This process's name in leases, and a file lock that the system releases when the process dies.
 
-    The lock lets a newcomer on the same machine take over from a killed process at once. The lease
-    alone decides where locks do not reach.
+    The lock lets another process of the same machine take over from a killed one at once. Between machines
+    the end of the lease alone decides.
     """
 
     def __init__(self, folder: Path) -> None:
+        """Make a name and lock its file in `folder`; blocking."""
         self._folder = folder
         self._host = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40]
         self.name = f"{self._host}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -44,15 +51,15 @@ class Owner:
         self._lock.acquire(timeout=0)
 
     def close(self) -> None:
-        """Give the name up."""
+        """Release the lock and remove its file."""
         self._lock.release()
         self._path(self.name).unlink(missing_ok=True)
 
     def is_dead(self, name: str) -> bool:
-        """Tell whether another owner of this home is certainly gone; unsure means no.
+        """Tell whether another owner of this home is certainly gone; False where that cannot be known.
 
         Locks are trusted on the machine that took them. An owner has its lock before it has a lease, so
-        one whose lock is not there has closed, or was found dead before.
+        one whose lock file is missing has closed, or was found dead before.
         """
         path = self._path(name)
         if name == self.name or name.partition("-")[0] != self._host:
@@ -72,40 +79,116 @@ class Owner:
 
 
 @contextlib.asynccontextmanager
-async def renewed(renew: Callable[[], bool], clock: Clock) -> AsyncIterator[None]:
-    """Keep a lease alive while the block runs; cancel the block when the lease is lost.
+async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIterator[None]:
+    """Send a heartbeat for a lease while the block runs; cancel the block when the lease is lost.
 
-    A renewal that fails is tried again: whether the lease is still ours is asked at every change.
+    A renewal that fails is tried again: every change of the attempt checks the lease anyway.
+
+    Args:
+        renew: extends the lease; False when another process holds it.
+        clock: waits between renewals.
 
     Raises:
-        LeaseLost: somebody else holds it now.
+        LeaseLost: another process holds it now.
     """
-    work = asyncio.current_task()
     lost = False
+    with anyio.CancelScope() as scope:
 
-    async def keep() -> None:
-        nonlocal lost
-        while True:
-            await clock.sleep(RENEW_SECONDS)
-            try:
-                held = await asyncio.to_thread(renew)
-            except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
-                logger.warning("The lease could not be renewed: %s", error)
-                continue
-            if not held and work is not None:
-                lost = True
-                work.cancel()
-                return
+        async def keep() -> None:
+            nonlocal lost
+            while not lost:
+                await clock.sleep(RENEW_SECONDS)
+                try:
+                    lost = not await renew()
+                except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
+                    logger.warning("The lease could not be renewed: %s", error)
+            scope.cancel()
 
-    keeper = asyncio.create_task(keep())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if lost and work is not None:
-            work.uncancel()
-            raise LeaseLost("Another process has taken this attempt over.") from None
-        raise
-    finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        keeper = asyncio.create_task(keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+    if lost:
+        raise LeaseLost("Another process has taken this attempt over.")
+
+
+def claim(connection: sa.Connection, attempt: Attempt, owner: Owner, now: datetime) -> Attempt | None:
+    """Take the lease if it is free, expired, or held by a process that is gone; None when it is held.
+
+    An intent whose holder stopped in mid-create may have become a task: it is unknown from here on. One
+    that was not sent gives its reservation back: the order that goes on with it pays.
+    """
+    dead = attempt.owner is not None and owner.is_dead(attempt.owner)
+    free = sa.or_(
+        attempts.c.owner.is_(None),
+        attempts.c.owner == owner.name,
+        attempts.c.lease_until < now,
+        attempts.c.owner == attempt.owner if dead else sa.false(),
+    )
+    current = attempt_row(connection, attempt.attempt_id)
+    changes: dict[str, Any] = {"owner": owner.name, "lease_until": now + LEASE}
+    if current.state is AttemptState.INTENT and current.posted_at:
+        changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
+    elif current.state is AttemptState.INTENT and current.owner != owner.name:
+        changes |= {"units_reserved": None}
+    taken = connection.execute(
+        sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id, free).values(changes)
+    )
+    return attempt_row(connection, attempt.attempt_id) if taken.rowcount else None
+
+
+def change(
+    connection: sa.Connection,
+    attempt: Attempt,
+    owner: str,
+    changes: dict[str, Any],
+    *conditions: sa.ColumnElement[bool],
+) -> Attempt:
+    """Update an attempt that this process holds, compare-and-set; return it as it is now.
+
+    Raises:
+        LeaseLost: another process holds it, or one of the further `conditions` does not hold.
+    """
+    written = connection.execute(
+        sa.update(attempts)
+        .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == owner, *conditions)
+        .values(changes)
+    )
+    if not written.rowcount:
+        raise LeaseLost("Another process has taken this attempt over.")
+    return attempt_row(connection, attempt.attempt_id)
+
+
+def post(connection: sa.Connection, attempt: Attempt, owner: str, now: datetime) -> Attempt:
+    """Note, right before a create, that it is sent; return the attempt as it is now.
+
+    Raises:
+        LeaseLost: another process holds the attempt, or its lease ran out and its units were given back.
+    """
+    changes = {"posted_at": now, "posts": attempt.posts + 1, "lease_until": now + LEASE}
+    return change(connection, attempt, owner, changes, attempts.c.units_reserved.is_not(None))
+
+
+def release(connection: sa.Connection, attempt: Attempt, owner: str) -> None:
+    """Give the lease up; an intent that was never posted gives its reservation back too."""
+    never_posted = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_(None))
+    connection.execute(
+        sa.update(attempts)
+        .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == owner)
+        .values(
+            owner=None,
+            lease_until=None,
+            units_reserved=sa.case((never_posted, None), else_=attempts.c.units_reserved),
+        )
+    )
+
+
+def reopen_collection(connection: sa.Connection, attempt: Attempt) -> None:
+    """Let a kept attempt whose file is gone be fetched again."""
+    connection.execute(
+        sa.update(attempts)
+        .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.state == AttemptState.KEPT)
+        .values(state=AttemptState.SUCCEEDED, owner=None, lease_until=None)
+    )

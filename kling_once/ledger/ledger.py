@@ -1,114 +1,127 @@
-"""The ledger: every job and every attempt, on disk before money moves.
-
-Only the holder of an attempt's lease changes the attempt. All methods block for milliseconds; call
-them from a worker thread.
-"""
+"""The ledger: every job and every attempt, on disk before money moves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import sqlalchemy as sa
-
-from ..errors import LeaseLost, LedgerTooNew
-from .attempts import (
-    MAX_ATTEMPTS,
-    Attempt,
-    AttemptState,
-    add_attempt,
-    add_found,
-    attempt_row,
-    attempt_rows,
-    column_values,
-    external_id_for,
-    id_holder,
-    milliseconds,
-    sender_columns,
-    take_back,
+from ..errors import LeaseLost, LedgerError, LedgerTooNew
+from ..order import Service
+from . import (
+    adoption,
+    budgets,
+    graphs,
+    intents,
+    leases,
+    notes,
+    queries,
+    uploads,
 )
-from .budgets import give_back_abandoned, spent_so_far
+from . import (
+    graphs as forgetting,
+)
+from .attempts import attempt_row, attempt_rows
 from .database import Database, translated
-from .decision import (
-    CarryOn,
-    Open,
-    Refuse,
-    Reopen,
-    Serve,
-    Step,
-    next_step,
-)
+from .decision import next_step
 from .leases import LEASE, Owner
-from .notes import require_released_in
-from .tables import attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from decimal import Decimal
+    from collections.abc import Callable, Iterable
+    from datetime import datetime
     from pathlib import Path
 
+    import sqlalchemy as sa
+
     from ..clock import Clock
-    from ..order import Sender
-    from .budgets import Budget
-    from .job import Job
+    from ..order import Graph, Sender, Spender
+    from .attempts import Attempt
+    from .budgets import Reservation, Spent, TotalsRow
+    from .decision import Step
+    from .job import Job, JobLabel
+    from .queries import Expectation, Page
 
-_REOPENED: dict[str, Any] = dict.fromkeys(
-    (
-        "posted_at",
-        "unknown_since",
-        "ended_at",
-        "task_id",
-        "task_status",
-        "reason",
-        "reason_code",
-        "units_charged",
-        "cash_charged",
-        "currency",
-    )
-) | {"state": AttemptState.INTENT, "posts": 0}
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What an attempt is expected to cost, and the limits it must stay under."""
-
-    seconds: Decimal | None
-    """Of the reference video; None where only the vendor can measure it."""
-    units_estimated: Decimal
-    units_at_most: Decimal
-    budget: Budget
+Arguments = ParamSpec("Arguments")
+Value = TypeVar("Value")
 
 
 class Ledger:
-    """One home's jobs and attempts."""
+    """One home's jobs and attempts, for callers on any event loop.
+
+    Every method runs in one transaction of a worker thread, and raises `LedgerError` where the ledger cannot
+    be used, `LedgerNotWritable` where it cannot be written. Only the process that holds an attempt's lease
+    changes the attempt.
+    """
 
     def __init__(self, home: Path, clock: Clock) -> None:
-        self.database = Database(home / "ledger.db")
+        """Open or make the ledger of a home; blocking.
+
+        Raises:
+            LedgerError: it cannot be used.
+        """
+        self.database = Database(home)
         with translated(self.database.path):
             self.owner = Owner(home / "owners")
         self.clock = clock
 
+    @classmethod
+    async def open(cls, home: Path, clock: Clock) -> Ledger:
+        """Open or make the ledger of a home.
+
+        Raises:
+            LedgerError: it cannot be used.
+        """
+        return await asyncio.to_thread(cls, home, clock)
+
     def close(self) -> None:
-        """Let go of the file and of this process's name."""
+        """Close the database and give up this process's name; blocking."""
         self.owner.close()
         self.database.close()
 
-    def attempts_of(self, job_key: str) -> list[Attempt]:
+    @property
+    def path(self) -> Path:
+        """Return where the ledger lies, for messages."""
+        return self.database.path
+
+    @property
+    def newer_version(self) -> str | None:
+        """Return the version of this package that wrote the ledger, when it is newer than this one."""
+        return self.database.newer_version
+
+    def require_writable(self) -> None:
+        """Pass unless a newer version wrote this ledger.
+
+        Raises:
+            LedgerTooNew: it may only be read.
+        """
+        if newer := self.newer_version:
+            raise LedgerTooNew(
+                f"The ledger {self.path} was written by Kling Once {newer}.",
+                hint=f"Nothing new is submitted. Install Kling Once {newer} or newer.",
+            )
+
+    async def journal_mode(self) -> str:
+        """Return the journal mode of the database, for reports."""
+        return await asyncio.to_thread(self.database.journal_mode)
+
+    # Attempts
+
+    async def attempts_of(self, job_key: str) -> list[Attempt]:
         """Return a job's attempts in the order of their numbers."""
-        with self.database.read() as connection:
-            return attempt_rows(connection, job_key)
+        return await self._read(attempt_rows, job_key)
 
-    def attempt(self, attempt_id: int) -> Attempt:
+    async def attempt(self, attempt_id: int) -> Attempt:
         """Return one attempt."""
-        with self.database.read() as connection:
-            return attempt_row(connection, attempt_id)
+        return await self._read(attempt_row, attempt_id)
 
-    def step(self, job: Job) -> Step:
-        """Return what queueing this job means now, without changing anything."""
-        return next_step(self.attempts_of(job.key), again=job.order.again)
+    async def step(self, job: Job) -> Step:
+        """Return what ordering this job means now, without changing anything."""
+        return next_step(await self.attempts_of(job.key), again=job.order.again)
 
-    def begin(self, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
-        """Return the attempt that this order is about, making one where the rules allow it.
+    async def begin(self, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
+        """Return the attempt that an order is about, inserting one where the rules allow it.
 
         A new or reopened attempt is leased to this process, and its units are reserved in the same
         transaction.
@@ -120,66 +133,17 @@ class Ledger:
             ExternalIdTaken: the user's own id belongs to something else.
             LedgerTooNew: a newer version wrote this ledger; it may only be read.
         """
-        order = job.order
-        with self.database.write() as connection:
-            step = next_step(attempt_rows(connection, job.key), again=order.again)
-            if isinstance(step, Refuse):
-                raise step.error
-            if isinstance(step, (Serve, CarryOn)):
-                return step.attempt
-            self.require_writable()
-            require_released_in(connection, order.service)
-            number = step.attempt.number if isinstance(step, Reopen) else step.number
-            external_id = external_id_for(connection, job, sender.profile, number)
-            values = self._new_values(connection, job, sender, reservation) | {"external_id": external_id}
-            if isinstance(step, Open):
-                return attempt_row(connection, add_attempt(connection, job, number, values))
-            connection.execute(
-                sa.update(attempts)
-                .where(attempts.c.attempt_id == step.attempt.attempt_id)
-                .values(column_values(_REOPENED | values))
-            )
-            return attempt_row(connection, step.attempt.attempt_id)
+        return await self._write(
+            intents.begin,
+            job,
+            sender,
+            reservation,
+            owner=self.owner.name,
+            now=self.clock.now(),
+            require_writable=self.require_writable,
+        )
 
-    def adopt(self, job: Job, found: Iterable[tuple[int, Sender, dict[str, Any]]]) -> None:
-        """Write down attempts that a lost ledger forgot; a number that is there already stays as it is."""
-        self.require_writable()
-        with self.database.write() as connection:
-            known = {attempt.number for attempt in attempt_rows(connection, job.key)}
-            for number, sender, changes in found:
-                if number not in known:
-                    add_found(connection, job, number, sender, self.clock.now(), changes)
-
-    def adopt_kept(self, job: Job, sender: Sender, external_id: str, columns: dict[str, Any]) -> None:
-        """Write down a result that lies in the results folder; the job is served from here on.
-
-        It goes to the row of its task, whoever works on that; else it is one more attempt of the job.
-        """
-        with self.database.write() as connection:
-            rows = attempt_rows(connection, job.key)
-            known = next((row for row in rows if row.task_id == columns["task_id"]), None)
-            if known is not None:
-                take_back(connection, known, columns)
-                return
-            self.require_writable()
-            numbers = {row.number for row in rows}
-            ours = next((n for n in range(1, MAX_ATTEMPTS + 1) if job.external_id(n) == external_id), None)
-            number = ours or 1
-            if number in numbers:
-                number = max(numbers) + 1
-            named = {"external_id": external_id, "own_external_id": ours is None}
-            if id_holder(connection, job.realm, sender.profile, external_id):
-                # another account's task may carry the same id
-                named = {"external_id": columns["task_id"], "own_external_id": False}
-            add_found(connection, job, number, sender, self.clock.now(), named | columns)
-
-    def keep_again(self, attempt: Attempt, columns: dict[str, Any]) -> Attempt:
-        """Write down that an attempt's video is here, whoever was about to fetch it."""
-        with self.database.write() as connection:
-            take_back(connection, attempt, columns)
-            return attempt_row(connection, attempt.attempt_id)
-
-    def reserve(self, attempt: Attempt, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
+    async def reserve(self, attempt: Attempt, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
         """Reserve units again for an intent that had given them back; the present order pays.
 
         An intent of which nothing was ever sent becomes the present order's altogether: also its account
@@ -188,142 +152,333 @@ class Ledger:
         Raises:
             BudgetReached: a limit would be passed.
             ExternalIdTaken: the user's own id belongs to something else.
-            LeaseLost: somebody else holds the attempt.
+            LeaseLost: another process holds the attempt.
         """
-        with self.database.write() as connection:
-            changes = self._new_values(connection, job, sender, reservation)
-            if attempt.posts:
-                for name in ("realm", "origin", "profile", "fingerprint", "own_external_id"):
-                    del changes[name]
-            else:
-                changes["external_id"] = external_id_for(connection, job, sender.profile, attempt.number)
-            return self._changed(connection, attempt, changes)
+        return await self._write(
+            intents.reserve,
+            attempt,
+            job,
+            sender,
+            reservation,
+            owner=self.owner.name,
+            now=self.clock.now(),
+        )
 
-    def claim(self, attempt: Attempt) -> Attempt | None:
-        """Take the lease if it is free, expired, or held by a process that is gone.
+    async def require_free_id(self, job: Job, profile: str, number: int) -> None:
+        """Pass unless the user's own task id cannot name attempt `number` of a job.
 
-        An intent that somebody let go of in mid-create may have become a task: it is unknown from here on.
+        Raises:
+            ExternalIdTaken: it cannot.
+        """
+        await self._read(intents.external_id_for, job, profile, number)
+
+    async def adopt(self, job: Job, found: Iterable[tuple[int, Sender, dict[str, Any]]]) -> None:
+        """Insert attempts that a lost ledger forgot; a number that is there already stays as it is.
+
+        Args:
+            job: whose attempts they are.
+            found: number, account and columns of each.
+
+        Raises:
+            LedgerTooNew: a newer version wrote this ledger; it may only be read.
+        """
+        self.require_writable()
+        await self._write(adoption.adopt, job, found, self.clock.now())
+
+    async def adopt_task(
+        self,
+        task_key: str,
+        realm: str,
+        origin: str,
+        service: Service,
+        project: str,
+        sender: Sender,
+        columns: dict[str, Any],
+    ) -> Attempt:
+        """Insert a task of the account as a job of its own, unless it is there; return its attempt.
+
+        Args:
+            task_key: the key of the job, see `job.adopted_key`.
+            realm: where the task lives.
+            origin: where its account is asked.
+            service: the same for people.
+            project: folder and label of its result.
+            sender: the account.
+            columns: what the vendor says of the task, its `task_id` among them.
+
+        Raises:
+            LedgerTooNew: a newer version wrote this ledger; it may only be read.
+        """
+        self.require_writable()
+        return await self._write(
+            adoption.adopt_task,
+            task_key,
+            realm,
+            origin,
+            service,
+            project,
+            sender,
+            columns,
+            now=self.clock.now(),
+        )
+
+    async def adopt_kept(self, job: Job, sender: Sender, external_id: str, columns: dict[str, Any]) -> None:
+        """Note a result that lies in the results folder; the job is served from here on.
+
+        It goes to the row of its task, whoever works on that; else it is one more attempt of the job.
+
+        Raises:
+            LedgerTooNew: a newer version wrote this ledger, and the task has no row.
+        """
+        await self._write(
+            adoption.adopt_kept,
+            job,
+            sender,
+            external_id,
+            columns,
+            now=self.clock.now(),
+            require_writable=self.require_writable,
+        )
+
+    async def keep_again(self, attempt: Attempt, columns: dict[str, Any]) -> Attempt:
+        """Note that an attempt's video is here; whoever works on it loses the lease, and serves the file."""
+        return await self._write(adoption.keep_again, attempt, columns)
+
+    # Leases
+
+    async def claim(self, attempt: Attempt) -> Attempt | None:
+        """Take the lease if it is free, expired, or held by a process that is gone; None when it is held.
+
+        An intent whose holder stopped in mid-create may have become a task: it is unknown from here on.
         One that was not sent gives its reservation back: the order that goes on with it pays.
         """
-        now = self.clock.now()
-        dead = attempt.owner is not None and self.owner.is_dead(attempt.owner)
-        free = sa.or_(
-            attempts.c.owner.is_(None),
-            attempts.c.owner == self.owner.name,
-            attempts.c.lease_until < milliseconds(now),
-            attempts.c.owner == attempt.owner if dead else sa.false(),
-        )
-        with self.database.write() as connection:
-            current = attempt_row(connection, attempt.attempt_id)
-            changes: dict[str, Any] = {"owner": self.owner.name, "lease_until": now + LEASE}
-            if current.state is AttemptState.INTENT and current.posted_at:
-                changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
-            elif current.state is AttemptState.INTENT and current.owner != self.owner.name:
-                changes |= {"units_reserved": None}
-            taken = connection.execute(
-                sa.update(attempts)
-                .where(attempts.c.attempt_id == attempt.attempt_id, free)
-                .values(column_values(changes))
-            )
-            return attempt_row(connection, attempt.attempt_id) if taken.rowcount else None
+        return await self._write(leases.claim, attempt, self.owner, self.clock.now())
 
-    def renew(self, attempt: Attempt) -> bool:
-        """Extend this process's lease; False when somebody else holds it."""
+    async def renew(self, attempt: Attempt) -> bool:
+        """Extend this process's lease; False when another process holds it."""
         try:
-            self.change(attempt, lease_until=self.clock.now() + LEASE)
+            await self.change(attempt)
         except LeaseLost:
             return False
         return True
 
-    def release(self, attempt: Attempt) -> None:
+    async def release(self, attempt: Attempt) -> None:
         """Give the lease up; an intent that was never posted gives its reservation back too."""
-        never_posted = sa.and_(attempts.c.state == AttemptState.INTENT.value, attempts.c.posted_at.is_(None))
-        with self.database.write() as connection:
-            connection.execute(
-                sa.update(attempts)
-                .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == self.owner.name)
-                .values(
-                    owner=None,
-                    lease_until=None,
-                    units_reserved=sa.case((never_posted, None), else_=attempts.c.units_reserved),
-                )
-            )
+        await self._write(leases.release, attempt, self.owner.name)
 
-    def change(self, attempt: Attempt, **changes: Any) -> Attempt:
-        """Write changes to an attempt that this process holds, and extend the lease.
+    async def change(self, attempt: Attempt, **changes: Any) -> Attempt:
+        """Update an attempt that this process holds, and extend the lease; return it as it is now.
 
         Raises:
-            LeaseLost: somebody else holds it.
+            LeaseLost: another process holds it.
         """
-        with self.database.write() as connection:
-            return self._changed(connection, attempt, {"lease_until": self.clock.now() + LEASE} | changes)
+        extended = {"lease_until": self.clock.now() + LEASE}
+        return await self._write(leases.change, attempt, self.owner.name, extended | changes)
 
-    def post(self, attempt: Attempt) -> Attempt:
-        """Write down, right before a create, that it is sent; its units must be reserved.
+    async def post(self, attempt: Attempt) -> Attempt:
+        """Note, right before a create, that it is sent; its units must be reserved.
 
         Raises:
-            LeaseLost: somebody else holds the attempt, or its lease ran out and its units were given back.
+            LeaseLost: another process holds the attempt, or its lease ran out and its units were given back.
         """
-        now = self.clock.now()
-        changes = {"posted_at": now, "posts": attempt.posts + 1, "lease_until": now + LEASE}
-        with self.database.write() as connection:
-            return self._changed(connection, attempt, changes, attempts.c.units_reserved.is_not(None))
+        return await self._write(leases.post, attempt, self.owner.name, self.clock.now())
 
-    def reopen_collection(self, attempt: Attempt) -> None:
+    async def reopen_collection(self, attempt: Attempt) -> None:
         """Let a kept attempt whose file is gone be fetched again."""
-        with self.database.write() as connection:
-            connection.execute(
-                sa.update(attempts)
-                .where(
-                    attempts.c.attempt_id == attempt.attempt_id, attempts.c.state == AttemptState.KEPT.value
-                )
-                .values(state=AttemptState.SUCCEEDED.value, owner=None, lease_until=None)
-            )
+        await self._write(leases.reopen_collection, attempt)
 
-    def _changed(
-        self,
-        connection: sa.Connection,
-        attempt: Attempt,
-        changes: dict[str, Any],
-        *conditions: sa.ColumnElement[bool],
-    ) -> Attempt:
-        held = attempts.c.owner == self.owner.name
-        written = connection.execute(
-            sa.update(attempts)
-            .where(attempts.c.attempt_id == attempt.attempt_id, held, *conditions)
-            .values(column_values(changes))
-        )
-        if not written.rowcount:
-            raise LeaseLost("Another process has taken this attempt over.")
-        return attempt_row(connection, attempt.attempt_id)
+    # Budgets and the hold switch
 
-    def require_writable(self) -> None:
-        """Pass unless a newer version wrote this ledger.
+    async def spent(self, service: Service, spender: Spender) -> Spent:
+        """Return the units of a service that count against the limits of a spender, and of the local day."""
+        return await self._read(budgets.spent_so_far, service, spender, self.clock.now())
+
+    async def totals(self) -> list[TotalsRow]:
+        """Return the sums of the local day and month, the live service first."""
+        return await self._read(budgets.totals, self.clock.now())
+
+    async def held_since(self) -> datetime | None:
+        """Return since when live submissions are on hold, None where they are not."""
+        return await self._read(notes.held_since)
+
+    async def hold(self) -> datetime:
+        """Put live submissions on hold, across prompts, processes and restarts; return since when."""
+        return await self._write(notes.hold, self.clock.now())
+
+    async def release_hold(self) -> None:
+        """Allow live submissions again."""
+        await self._write(notes.release_hold)
+
+    async def require_released(self, service: Service) -> None:
+        """Pass unless a submission to this service would be on hold.
 
         Raises:
-            LedgerTooNew: it may only be read.
+            SubmissionsHeld: nothing may be submitted now.
         """
-        if self.database.newer_version:
-            newer = self.database.newer_version
-            raise LedgerTooNew(
-                f"The ledger {self.database.path} was written by Kling Once {newer}.",
-                hint=f"Nothing new is submitted. Install Kling Once {newer} or newer.",
-            )
+        if service is Service.KLING:
+            await self._read(notes.require_released, service)
 
-    def _new_values(
-        self, connection: sa.Connection, job: Job, sender: Sender, reservation: Reservation
-    ) -> dict[str, Any]:
-        order, now = job.order, self.clock.now()
-        give_back_abandoned(connection, now)
-        spent = spent_so_far(connection, order.service.value, order.spender, now)
-        reservation.budget.check(spent, reservation.units_at_most)
-        return sender_columns(job, sender) | {
-            "state": AttemptState.INTENT,
-            "own_external_id": bool(order.external_task_id),
-            "created_at": now,
-            "seconds": reservation.seconds,
-            "units_estimated": reservation.units_estimated,
-            "units_reserved": reservation.units_at_most,
-            "owner": self.owner.name,
-            "lease_until": now + LEASE,
-        }
+    # Notes
+
+    async def fingerprint_key(self) -> bytes:
+        """Return the key under which this ledger fingerprints credentials; made on first use."""
+        text = await self._read(notes.read_note, notes.FINGERPRINT_NOTE)
+        return bytes.fromhex(text or await self._write(notes.make_fingerprint_key))
+
+    async def allow_once(self) -> str:
+        """Return a new pairing code, in place of an earlier one."""
+        return await self._write(notes.allow_once, self.clock.now())
+
+    async def redeem(self, code: str) -> bool:
+        """Tell whether a pairing code is valid, and use it up."""
+        return await self._write(notes.redeem, code, self.clock.now())
+
+    # Queries
+
+    async def find_attempt(self, text: str) -> Attempt | None:
+        """Return the newest attempt named by a task id, an external id or the beginning of a job key."""
+        return await self._read(queries.find_attempt, text)
+
+    async def find_task(
+        self, realm: str, name: str, profile: str, by_external_id: bool | None
+    ) -> Attempt | None:
+        """Return the newest attempt whose task a person names.
+
+        Args:
+            realm: where the task lives.
+            name: an id of the task.
+            profile: whose external ids are meant.
+            by_external_id: what `name` is: the external task id, the task id; None takes either.
+        """
+        return await self._read(queries.find_task, realm, name, profile, by_external_id)
+
+    async def known_tasks(self, task_ids: list[str]) -> dict[str, str]:
+        """Return the job keys of those tasks that the ledger knows."""
+        return await self._read(queries.known_tasks, task_ids)
+
+    async def label(self, job_key: str) -> JobLabel:
+        """Return what a job is called."""
+        return await self._read(queries.label, job_key)
+
+    async def history(
+        self, *, since: datetime | None = None, project: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Return every attempt with its job beside it, newest first."""
+        return await self._read(queries.history, since=since, project=project)
+
+    async def list_jobs(self, page: Page) -> tuple[int, list[dict[str, Any]]]:
+        """Return how many jobs there are, and a page of them with their newest attempt."""
+        return await self._read(queries.list_jobs, page)
+
+    async def unfinished_tasks(self) -> dict[str, int]:
+        """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
+        return await self._read(queries.unfinished_tasks)
+
+    async def earlier_origin(self, profile: str) -> str | None:
+        """Return where the newest live task of a profile went, which may no longer be configured."""
+        return await self._read(queries.earlier_origin, profile)
+
+    async def expectation(self, job_key: str) -> Expectation:
+        """Return what to expect of a job's newest attempt."""
+        return await self._read(queries.expectation, job_key)
+
+    async def pace_of(self, service: str, model: str, mode: str) -> float | None:
+        """Return how many seconds past jobs took for a second of their clips; None without a past job."""
+        return await self._read(queries.pace_of, service, model, mode)
+
+    # Graphs
+
+    async def remember_graph(self, job_key: str, graph: Graph) -> None:
+        """Note that a graph ordered a job; a ledger that cannot be written is logged, not raised."""
+        try:
+            await self._write(graphs.remember_graph, job_key, graph, self.clock.now())
+        except LedgerError as error:
+            logger.warning("The graph of job %s is not written down: %s", job_key[:10], error)
+
+    async def workflow_of(self, job_key: str) -> Any:
+        """Return the newest workflow that ordered a job, None when none is known."""
+        return await self._read(graphs.workflow_of, job_key)
+
+    async def times_failed(self, signature: str) -> int:
+        """Return how many attempts of a graph's jobs have ended without a video."""
+        return await self._read(graphs.times_failed, signature)
+
+    async def kept_files(self, signature: str) -> list[tuple[str, int]]:
+        """Return path and size of every result that a graph's jobs have kept."""
+        return await self._read(graphs.kept_files, signature)
+
+    async def ordered_jobs(self, signature: str) -> dict[str, str | None]:
+        """Return every job that a graph has ordered, with its realm; None where none was ever begun."""
+        return await self._read(graphs.ordered_jobs, signature)
+
+    # Forgetting
+
+    async def hide(self, job_key: str) -> list[Attempt]:
+        """Hide a job from lists and delete its workflow; return the job's attempts.
+
+        An intent that was never posted, and that nobody works on, may be hidden as well: it holds no task,
+        and what it had reserved is free again. A later attempt of the same job shows it again.
+
+        Raises:
+            ResultGone: the ledger knows no such job.
+            JobError: the job is under way.
+        """
+        return await self._write(forgetting.hide, job_key, self.clock.now())
+
+    async def show_again(self, job_key: str) -> None:
+        """Show a hidden job again."""
+        if await self._read(forgetting.is_hidden, job_key):
+            await self._write(forgetting.show_again, job_key)
+
+    # Uploads
+
+    async def note_upload(self, location: str, kind: str, signed_until: datetime) -> None:
+        """Note that a clip is at a host of this kind and that a link to it is valid until `signed_until`."""
+        await self._write(uploads.note_upload, location, kind, self.clock.now(), signed_until)
+
+    async def removable(self, kind: str | None = None) -> list[str]:
+        """Return the locations that no unfinished attempt needs and no valid link leads to.
+
+        Without a kind, those of every host that was ever used.
+        """
+        return await self._read(uploads.removable, self.clock.now(), kind)
+
+    async def is_removable(self, location: str) -> bool:
+        """Tell the same of one location; False for one that is not known."""
+        return await self._read(uploads.is_removable, location, self.clock.now())
+
+    async def needed(self, moment: datetime) -> set[str]:
+        """Return the locations that unfinished attempts need, or needed at `moment` or later."""
+        return await self._read(uploads.needed, moment)
+
+    async def forget_upload(self, location: str) -> None:
+        """Strike a clip that is gone from its host."""
+        await self._write(uploads.forget_upload, location)
+
+    async def next_expiry(self) -> datetime | None:
+        """Return when the next of the links that are still valid expires."""
+        return await self._read(uploads.next_expiry, self.clock.now())
+
+    async def _read(
+        self,
+        function: Callable[Concatenate[sa.Connection, Arguments], Value],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Value:
+        def run() -> Value:
+            with self.database.read() as connection:
+                return function(connection, *args, **kwargs)
+
+        return await asyncio.to_thread(run)
+
+    async def _write(
+        self,
+        function: Callable[Concatenate[sa.Connection, Arguments], Value],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Value:
+        def run() -> Value:
+            with self.database.write() as connection:
+                return function(connection, *args, **kwargs)
+
+        return await asyncio.to_thread(run)

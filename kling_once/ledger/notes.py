@@ -1,4 +1,4 @@
-"""Short facts that every process of one home shares, such as the hold switch."""
+"""Short facts that every process of one home shares: the hold switch, the pairing code, a key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 import json
 import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -15,43 +15,14 @@ from ..errors import SubmissionsHeld
 from ..order import Service
 from .tables import notes
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
-    from .database import Database
-
-
-def note_in(connection: sa.Connection, name: str) -> str | None:
-    """Return a note within a transaction."""
+def read_note(connection: sa.Connection, name: str) -> str | None:
+    """Return a note, None where there is none."""
     return connection.execute(sa.select(notes.c.value).where(notes.c.name == name)).scalar_one_or_none()
 
 
-def read_note(database: Database, name: str) -> str | None:
-    """Return a note; blocking."""
-    with database.read() as connection:
-        return note_in(connection, name)
-
-
-def kept_note(database: Database, name: str, make: Callable[[], str]) -> str:
-    """Return a note that the first caller of all processes makes, and that stays; blocking."""
-    value = read_note(database, name)
-    if value is None:
-        with database.write() as connection:
-            value = note_in(connection, name)
-            if value is None:
-                value = make()
-                put_note(connection, name, value)
-    return value
-
-
-def write_note(database: Database, name: str, value: str | None) -> None:
-    """Write a note, or remove it with None; blocking."""
-    with database.write() as connection:
-        put_note(connection, name, value)
-
-
-def put_note(connection: sa.Connection, name: str, value: str | None) -> None:
-    """Write or remove a note within a transaction."""
+def write_note(connection: sa.Connection, name: str, value: str | None) -> None:
+    """Write a note, or remove it with None."""
     connection.execute(sa.delete(notes).where(notes.c.name == name))
     if value is not None:
         connection.execute(sa.insert(notes).values(name=name, value=value))
@@ -60,46 +31,36 @@ def put_note(connection: sa.Connection, name: str, value: str | None) -> None:
 HOLD_NOTE: Final = "live_held_since"
 
 
-def held_since(database: Database) -> datetime | None:
-    """Return since when live submissions are on hold; blocking."""
-    return _moment(read_note(database, HOLD_NOTE))
+def held_since(connection: sa.Connection) -> datetime | None:
+    """Return since when live submissions are on hold, None where they are not."""
+    text = read_note(connection, HOLD_NOTE)
+    return None if text is None else datetime.fromisoformat(text)
 
 
-def hold(database: Database, now: datetime) -> datetime:
-    """Put live submissions on hold, across prompts, processes and restarts; return since when; blocking."""
-    since = held_since(database) or now
-    write_note(database, HOLD_NOTE, since.isoformat(timespec="seconds"))
+def hold(connection: sa.Connection, now: datetime) -> datetime:
+    """Put live submissions on hold, across prompts, processes and restarts; return since when."""
+    since = held_since(connection) or now
+    write_note(connection, HOLD_NOTE, since.isoformat(timespec="seconds"))
     return since
 
 
-def release(database: Database) -> None:
-    """Let live submissions go on; blocking."""
-    write_note(database, HOLD_NOTE, None)
+def release_hold(connection: sa.Connection) -> None:
+    """Allow live submissions again."""
+    write_note(connection, HOLD_NOTE, None)
 
 
-def require_released(database: Database, service: Service) -> None:
-    """Pass unless a submission to this service would be on hold; blocking.
+def require_released(connection: sa.Connection, service: Service) -> None:
+    """Pass unless a submission to this service would be on hold.
 
     Raises:
         SubmissionsHeld: nothing may be submitted now.
     """
-    if service is Service.KLING:
-        with database.read() as connection:
-            require_released_in(connection, service)
-
-
-def require_released_in(connection: sa.Connection, service: Service) -> None:
-    """Do the same within a transaction."""
-    since = _moment(note_in(connection, HOLD_NOTE)) if service is Service.KLING else None
+    since = held_since(connection) if service is Service.KLING else None
     if since is not None:
         raise SubmissionsHeld(
             f"Live submissions are on hold since {since:%Y-%m-%d %H:%M} UTC; nothing was submitted.",
             hint="Release them in the Kling Once tab and run again. What is under way is still collected.",
         )
-
-
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
 
 
 CODE_NOTE: Final = "one_time_code"
@@ -110,26 +71,26 @@ LIFETIME: Final = timedelta(minutes=10)
 WRONG_TRIES: Final = 5
 
 
-def allow_once(database: Database, now: datetime) -> str:
-    """Make a code, in place of an earlier one; blocking."""
+def allow_once(connection: sa.Connection, now: datetime) -> str:
+    """Return a new pairing code, in place of an earlier one."""
     code = "".join(secrets.choice(LETTERS) for _ in range(CODE_LENGTH))
     note = {"digest": _digest(code), "until": (now + LIFETIME).isoformat(), "wrong": 0}
-    write_note(database, CODE_NOTE, json.dumps(note))
+    write_note(connection, CODE_NOTE, json.dumps(note))
     return "-".join(code[start : start + 4] for start in range(0, CODE_LENGTH, 4))
 
 
-def spend(database: Database, code: str, now: datetime) -> bool:
-    """Tell whether a code is good, and let it not be good again; blocking."""
-    with database.write() as connection:
-        text = note_in(connection, CODE_NOTE)
-        if text is None:
-            return False
-        note = json.loads(text)
-        good = hmac.compare_digest(note["digest"], _digest(_plain(code)))
-        note["wrong"] += 0 if good else 1
-        is_over = good or note["wrong"] >= WRONG_TRIES or now > datetime.fromisoformat(note["until"])
-        put_note(connection, CODE_NOTE, None if is_over else json.dumps(note))
-        return good and now <= datetime.fromisoformat(note["until"])
+def redeem(connection: sa.Connection, code: str, now: datetime) -> bool:
+    """Tell whether a pairing code is valid, and use it up."""
+    text = read_note(connection, CODE_NOTE)
+    if text is None:
+        return False
+    note = json.loads(text)
+    good = hmac.compare_digest(note["digest"], _digest(_plain(code)))
+    note["wrong"] += 0 if good else 1
+    until = datetime.fromisoformat(note["until"])
+    is_over = good or note["wrong"] >= WRONG_TRIES or now > until
+    write_note(connection, CODE_NOTE, None if is_over else json.dumps(note))
+    return good and now <= until
 
 
 def _plain(code: str) -> str:
@@ -140,6 +101,13 @@ def _digest(code: str) -> str:
     return hashlib.sha256(code.encode()).hexdigest()
 
 
-def fingerprint_key(database: Database) -> bytes:
-    """Return the key under which this ledger fingerprints credentials, made on first use; blocking."""
-    return bytes.fromhex(kept_note(database, "fingerprint_key", lambda: secrets.token_hex(32)))
+FINGERPRINT_NOTE: Final = "fingerprint_key"
+
+
+def make_fingerprint_key(connection: sa.Connection) -> str:
+    """Return the key under which this ledger fingerprints credentials, as hex; make it on first use."""
+    text = read_note(connection, FINGERPRINT_NOTE)
+    if text is None:
+        text = secrets.token_hex(32)
+        write_note(connection, FINGERPRINT_NOTE, text)
+    return text

@@ -3,58 +3,75 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..api.prices import CNY_PER_UNIT, USD_PER_UNIT
-from ..order import SANDBOX_REALM
-from .attempts import (
-    Attempt,
+from ..api.prices import amount_text, cash_of
+from ..order import SANDBOX_REALM, Service
+from .attempts import Attempt, attempt_of
+from .job import JobLabel
+from .tables import (
     AttemptState,
-    attempt_of,
-    milliseconds,
+    attempts,
+    graphs,
+    jobs,
 )
-from .tables import attempts, graphs, jobs
 
 if TYPE_CHECKING:
     from datetime import datetime
-
-    from .database import Database
+    from decimal import Decimal
 
 
 SHORTEST_KEY: Final = 10
 """Characters of a job key that name it: what result files and messages show."""
 
 
-def find_attempt(database: Database, text: str) -> Attempt | None:
+def find_attempt(connection: sa.Connection, text: str) -> Attempt | None:
     """Return the newest attempt named by a task id, an external id or the beginning of a job key."""
     by_key = attempts.c.job_key.startswith(text, autoescape=True) if len(text) >= SHORTEST_KEY else sa.false()
     named = sa.or_(attempts.c.task_id == text, attempts.c.external_id == text, by_key)
     query = sa.select(attempts).where(named).order_by(attempts.c.attempt_id.desc()).limit(1)
-    with database.read() as connection:
-        row = connection.execute(query).one_or_none()
+    row = connection.execute(query).one_or_none()
     return attempt_of(row) if row else None
 
 
-def known_tasks(database: Database, task_ids: list[str]) -> dict[str, str]:
+def known_tasks(connection: sa.Connection, task_ids: list[str]) -> dict[str, str]:
     """Return the job keys of those tasks that the ledger knows."""
     query = sa.select(attempts.c.task_id, attempts.c.job_key).where(attempts.c.task_id.in_(task_ids))
-    with database.read() as connection:
-        return {row.task_id: row.job_key for row in connection.execute(query.order_by(attempts.c.attempt_id))}
+    return {row.task_id: row.job_key for row in connection.execute(query.order_by(attempts.c.attempt_id))}
 
 
-def job_row(database: Database, job_key: str) -> sa.Row[Any]:
-    """Return a job's row."""
-    with database.read() as connection:
-        return connection.execute(sa.select(jobs).where(jobs.c.job_key == job_key)).one()
+def find_task(
+    connection: sa.Connection, realm: str, name: str, profile: str, by_external_id: bool | None
+) -> Attempt | None:
+    """Return the newest attempt whose task a person names.
+
+    Args:
+        connection: a transaction that reads.
+        realm: where the task lives.
+        name: an id of the task.
+        profile: whose external ids are meant.
+        by_external_id: what `name` is: the external task id, the task id; None takes either.
+    """
+    by_id = attempts.c.task_id == name
+    by_external = sa.and_(attempts.c.external_id == name, attempts.c.profile == profile)
+    named = {True: by_external, False: by_id, None: sa.or_(by_id, by_external)}[by_external_id]
+    query = sa.select(attempts).where(attempts.c.realm == realm, attempts.c.task_id.is_not(None), named)
+    row = connection.execute(query.order_by(attempts.c.attempt_id.desc()).limit(1)).one_or_none()
+    return attempt_of(row) if row else None
+
+
+def label(connection: sa.Connection, job_key: str) -> JobLabel:
+    """Return what a job is called."""
+    row = connection.execute(sa.select(jobs).where(jobs.c.job_key == job_key)).one()
+    return JobLabel(job_key, Service(row.service), row.project, row.image_name, row.video_name, row.take)
 
 
 def history(
-    database: Database,
+    connection: sa.Connection,
     *,
     since: datetime | None = None,
     project: str | None = None,
@@ -64,28 +81,26 @@ def history(
     started = attempts.c.created_at.label("started_at")
     query = sa.select(jobs, *of_attempts, started).join_from(jobs, attempts)
     if since is not None:
-        query = query.where(attempts.c.created_at >= milliseconds(since))
+        query = query.where(attempts.c.created_at >= since)
     if project is not None:
         query = query.where(jobs.c.project == project)
-    with database.read() as connection:
-        rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()))
-        return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+    rows = connection.execute(query.order_by(attempts.c.attempt_id.desc()))
+    return [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-def unfinished_tasks(database: Database) -> dict[str, int]:
+def unfinished_tasks(connection: sa.Connection) -> dict[str, int]:
     """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
     states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
-    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT.value, attempts.c.posted_at.is_not(None))
+    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
     query = (
         sa.select(attempts.c.profile, sa.func.count().label("tasks"))
         .where(
             attempts.c.realm != SANDBOX_REALM,
-            sa.or_(attempts.c.state.in_([state.value for state in states]), was_sent),
+            sa.or_(attempts.c.state.in_(states), was_sent),
         )
         .group_by(attempts.c.profile)
     )
-    with database.read() as connection:
-        return {row.profile: row.tasks for row in connection.execute(query)}
+    return {row.profile: row.tasks for row in connection.execute(query)}
 
 
 class Shown(StrEnum):
@@ -121,9 +136,9 @@ class Page:
     """Only this job; also when it is hidden."""
 
 
-def list_jobs(database: Database, wanted: Page) -> tuple[int, list[dict[str, Any]]]:
-    """Return how many jobs there are, and a page of them with their newest attempt; blocking."""
-    # asked of each attempt: SQLite walks them backwards then, and stops after a page, however many there are
+def list_jobs(connection: sa.Connection, wanted: Page) -> tuple[int, list[dict[str, Any]]]:
+    """Return how many jobs there are, and a page of them with their newest attempt."""
+    # asked of each attempt: the database walks them backwards then, and stops after a page
     later = attempts.alias()
     is_newest = ~sa.exists(later.c.attempt_id).where(
         later.c.job_key == attempts.c.job_key, later.c.attempt_id > attempts.c.attempt_id
@@ -136,10 +151,9 @@ def list_jobs(database: Database, wanted: Page) -> tuple[int, list[dict[str, Any
     ).join_from(attempts, jobs)
     query = query.where(is_newest, *_conditions(wanted))
     page = query.order_by(attempts.c.attempt_id.desc()).limit(wanted.limit).offset(wanted.offset)
-    with database.read() as connection:
-        total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
-        rows = connection.execute(page)
-        return total, [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
+    total = connection.execute(sa.select(sa.func.count()).select_from(query.subquery())).scalar_one()
+    rows = connection.execute(page)
+    return total, [dict(row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented name
 
 
 def _conditions(wanted: Page) -> list[sa.ColumnElement[bool]]:
@@ -147,7 +161,7 @@ def _conditions(wanted: Page) -> list[sa.ColumnElement[bool]]:
         return [jobs.c.job_key == wanted.job_key]
     found = [sa.or_(jobs.c.hidden_at.is_(None), attempts.c.created_at > jobs.c.hidden_at)]
     if wanted.shown is not Shown.ALL:
-        found.append(attempts.c.state.in_([state.value for state in STATES[wanted.shown]]))
+        found.append(attempts.c.state.in_(STATES[wanted.shown]))
     for word in wanted.search.split()[:10]:
         columns = (
             jobs.c.project,
@@ -182,8 +196,8 @@ class Expectation:
     """In words; empty when it is not known."""
 
 
-def expectation(database: Database, job_key: str) -> Expectation:
-    """Return what to expect of a job's newest attempt; blocking."""
+def expectation(connection: sa.Connection, job_key: str) -> Expectation:
+    """Return what to expect of a job's newest attempt."""
     query = (
         sa.select(jobs.c.service, jobs.c.model, jobs.c.mode, attempts)
         .join_from(jobs, attempts)
@@ -191,18 +205,17 @@ def expectation(database: Database, job_key: str) -> Expectation:
         .order_by(attempts.c.attempt_id.desc())
         .limit(1)
     )
-    with database.read() as connection:
-        row = connection.execute(query).one_or_none()
+    row = connection.execute(query).one_or_none()
     if row is None:
         return Expectation(None, "")
-    pace = pace_of(database, row.service, row.model, row.mode)
+    pace = pace_of(connection, row.service, row.model, row.mode)
     return Expectation(usual_seconds(pace, row.seconds), _price(row.units_estimated, row.realm))
 
 
-def pace_of(database: Database, service: str, model: str, mode: str) -> float | None:
-    """Return how long past jobs took for a second of their clips; None without a past; blocking.
+def pace_of(connection: sa.Connection, service: str, model: str, mode: str) -> float | None:
+    """Return how many seconds past jobs took for a second of their clips; None without a past job.
 
-    Where there is none, every attempt of the ledger is looked at.
+    Where there is none, every attempt of the ledger is read.
     """
     past = (
         sa.select(attempts.c.submitted_at, attempts.c.ended_at, attempts.c.seconds)
@@ -211,7 +224,7 @@ def pace_of(database: Database, service: str, model: str, mode: str) -> float | 
             jobs.c.service == service,
             jobs.c.model == model,
             jobs.c.mode == mode,
-            attempts.c.state == AttemptState.KEPT.value,
+            attempts.c.state == AttemptState.KEPT,
             attempts.c.posts > 0,
             attempts.c.submitted_at.is_not(None),
             attempts.c.ended_at.is_not(None),
@@ -220,37 +233,34 @@ def pace_of(database: Database, service: str, model: str, mode: str) -> float | 
         .order_by(attempts.c.attempt_id.desc())
         .limit(LEARNED_FROM)
     )
-    with database.read() as connection:
-        paces = [
-            (ended - submitted) / 1000 / float(seconds)
-            for submitted, ended, seconds in connection.execute(past)
-            if float(seconds) > 0
-        ]
+    paces = [
+        (ended - submitted).total_seconds() / float(seconds)
+        for submitted, ended, seconds in connection.execute(past)
+        if seconds > 0
+    ]
     return median(paces) if paces else None
 
 
-def usual_seconds(pace: float | None, clip_seconds: str | None) -> float | None:
+def usual_seconds(pace: float | None, clip_seconds: Decimal | None) -> float | None:
     """Return how long a job of such a clip takes; None where one of both is not known."""
-    return None if pace is None or not clip_seconds else pace * float(clip_seconds)
+    return None if pace is None or clip_seconds is None else pace * float(clip_seconds)
 
 
-def _price(units_text: str | None, realm: str) -> str:
-    if units_text is None:
+def _price(estimated: Decimal | None, realm: str) -> str:
+    if estimated is None:
         return ""
-    units = Decimal(units_text).normalize()
-    if realm == "sandbox":
-        return f"free (would be up to {units:f} units)"
-    rate, currency = (CNY_PER_UNIT, "CNY") if realm == "china" else (USD_PER_UNIT, "USD")
-    return f"up to {units:f} units ({(units * rate).normalize():f} {currency})"
+    units = amount_text(estimated, "units")
+    if realm == SANDBOX_REALM:
+        return f"free (would be up to {units})"
+    return f"up to {units} ({amount_text(*cash_of(estimated, china=realm == 'china'))})"
 
 
-def earlier_origin(database: Database, profile: str) -> str | None:
-    """Return where the newest live task of a profile went, which may no longer be configured; blocking."""
+def earlier_origin(connection: sa.Connection, profile: str) -> str | None:
+    """Return where the newest live task of a profile went, which may no longer be configured."""
     query = (
         sa.select(attempts.c.origin)
         .where(attempts.c.profile == profile, attempts.c.realm != SANDBOX_REALM)
         .order_by(attempts.c.attempt_id.desc())
         .limit(1)
     )
-    with database.read() as connection:
-        return connection.execute(query).scalar_one_or_none()
+    return connection.execute(query).scalar_one_or_none()

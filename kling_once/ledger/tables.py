@@ -1,8 +1,11 @@
-"""The ledger's tables. Moments are milliseconds since 1970 UTC; amounts are decimal texts."""
+"""The ledger's tables, and how values lie in their columns."""
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import (
     BigInteger,
@@ -16,14 +19,94 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
+from sqlalchemy.types import TypeDecorator
 
 from ..api.motion_control import MOTION_SETTINGS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
 
 HEAD: Final = "0001"
 """The newest migration."""
 
-COLUMN_TYPES: Final = {str: String, bool: Boolean, int: Integer}
-"""By the type of a setting's default."""
+
+class AttemptState(StrEnum):
+    """Where an attempt stands.
+
+    ::
+
+        intent -> submitted -> succeeded -> kept
+           |          |-----> failed
+           |          `-----> expired
+           |-> rejected
+           |-> unknown -> submitted | rejected | intent
+           `-> kept     (another ledger's result, in the same results folder)
+    """
+
+    INTENT = "intent"
+    """Written down; whatever was posted since is known to have made nothing."""
+    UNKNOWN = "unknown"
+    """Posted, and nobody knows yet whether a task was made."""
+    SUBMITTED = "submitted"
+    """The vendor has the task."""
+    SUCCEEDED = "succeeded"
+    """The video exists at the vendor's."""
+    KEPT = "kept"
+    """The video exists here."""
+    FAILED = "failed"
+    EXPIRED = "expired"
+    """The vendor no longer has the video."""
+    REJECTED = "rejected"
+    """The vendor refused; no task was made."""
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment, stored as milliseconds since 1970 UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy calls it so
+        """Return a timezone-aware moment as it is stored."""
+        return None if value is None else round(value.timestamp() * 1000)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy calls it so
+        """Return a stored moment, in UTC."""
+        return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+
+
+class Amount(TypeDecorator[Decimal]):
+    """An exact amount, stored as decimal text."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy calls it so
+        """Return an amount as it is stored."""
+        return None if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy calls it so
+        """Return a stored amount."""
+        return None if value is None else Decimal(value)
+
+
+class State(TypeDecorator[AttemptState]):
+    """The state of an attempt, stored as its name."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: AttemptState | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy calls it so
+        """Return a state as it is stored."""
+        return None if value is None else AttemptState(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> AttemptState | None:  # noqa: ARG002 - SQLAlchemy calls it so
+        """Return a stored state."""
+        return None if value is None else AttemptState(value)
+
+
+SETTING_TYPES: Final = {str: String, bool: Boolean, int: Integer}
+"""Column types by the type of a setting's default."""
 
 metadata = MetaData()
 
@@ -34,13 +117,14 @@ jobs = Table(
     Column("service", String, nullable=False),
     Column("realm", String, nullable=False),
     Column("project", String, nullable=False),
-    *(Column(item.name, COLUMN_TYPES[type(item.default)], nullable=False) for item in MOTION_SETTINGS),
+    *(Column(item.name, SETTING_TYPES[type(item.default)], nullable=False) for item in MOTION_SETTINGS),
     Column("image_name", String, nullable=False),
     Column("video_name", String, nullable=False),
     Column("image_digest", String, nullable=False),
     Column("video_digest", String, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("hidden_at", BigInteger),
+    Column("adopted", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("hidden_at", Moment),
     Index("jobs_by_date", "created_at"),
 )
 
@@ -50,7 +134,7 @@ attempts = Table(
     Column("attempt_id", Integer, primary_key=True),
     Column("job_key", String, ForeignKey("jobs.job_key"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("state", String, nullable=False),
+    Column("state", State, nullable=False),
     Column("realm", String, nullable=False),
     Column("origin", String, nullable=False),
     Column("profile", String, nullable=False),
@@ -59,22 +143,22 @@ attempts = Table(
     Column("own_external_id", Boolean, nullable=False),
     Column("prompt_id", String, nullable=False),
     Column("node_id", String, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("seconds", String),
-    Column("units_estimated", String),
-    Column("units_reserved", String),
-    Column("posts", Integer, nullable=False, default=0),
-    Column("posted_at", BigInteger),
-    Column("unknown_since", BigInteger),
-    Column("submitted_at", BigInteger),
-    Column("vendor_created_at", BigInteger),
-    Column("ended_at", BigInteger),
+    Column("created_at", Moment, nullable=False),
+    Column("seconds", Amount),
+    Column("units_estimated", Amount),
+    Column("units_reserved", Amount),
+    Column("posts", Integer, nullable=False),
+    Column("posted_at", Moment),
+    Column("unknown_since", Moment),
+    Column("submitted_at", Moment),
+    Column("vendor_created_at", Moment),
+    Column("ended_at", Moment),
     Column("task_id", String),
     Column("task_status", String),
     Column("reason", String),
     Column("reason_code", Integer),
-    Column("units_charged", String),
-    Column("cash_charged", String),
+    Column("units_charged", Amount),
+    Column("cash_charged", Amount),
     Column("currency", String),
     Column("video_url", String),
     Column("watermark_url", String),
@@ -82,9 +166,9 @@ attempts = Table(
     Column("result_path", String),
     Column("result_size_bytes", BigInteger),
     Column("result_digest", String),
-    Column("result_seconds", String),
+    Column("result_seconds", Amount),
     Column("owner", String),
-    Column("lease_until", BigInteger),
+    Column("lease_until", Moment),
     UniqueConstraint("job_key", "number"),
     UniqueConstraint("realm", "profile", "external_id"),
     Index("attempts_by_task", "task_id"),
@@ -96,8 +180,8 @@ uploads = Table(
     metadata,
     Column("location", String, primary_key=True),
     Column("kind", String, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("signed_until", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("signed_until", Moment, nullable=False),
 )
 
 graphs = Table(
@@ -106,7 +190,7 @@ graphs = Table(
     Column("signature", String, primary_key=True),
     Column("job_key", String, primary_key=True),
     Column("workflow", String, nullable=False),
-    Column("ordered_at", BigInteger, nullable=False),
+    Column("ordered_at", Moment, nullable=False),
     Index("graphs_by_job", "job_key"),
 )
 

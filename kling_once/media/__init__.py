@@ -1,1 +1,1 @@
-"""Pictures, frames, clips and sound to and from files."""
+"""Read, measure, correct and write pictures, frames, clips and sound."""

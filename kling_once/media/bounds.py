@@ -1,4 +1,4 @@
-"""The documented limits held against what was measured: facts in, violations out."""
+"""Compare what was measured with the documented limits: facts in, violations out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     )
 
 MEGABYTE = 1_000_000
-"""Bytes; the vendor's pages do not say which kind, the smaller one is safe."""
+"""Bytes. The vendor's pages do not say whether a megabyte is 1000 or 1024 squared; the smaller is safe."""
 
 
 def encoded_bytes(size_bytes: int) -> int:
@@ -26,7 +26,7 @@ def encoded_bytes(size_bytes: int) -> int:
 
 
 def picture_violations(facts: PictureFacts, bounds: PictureBounds) -> tuple[Violation, ...]:
-    """Return every documented limit that a reference image breaks, in the order of the rules."""
+    """Return a violation for each documented limit that a reference image breaks."""
     size = f"{facts.width_px} x {facts.height_px} px"
     shorter, longer = sorted((facts.width_px, facts.height_px))
     found: list[Violation] = []
@@ -69,7 +69,7 @@ def picture_violations(facts: PictureFacts, bounds: PictureBounds) -> tuple[Viol
 
 
 def clip_violations(facts: ClipFacts, bounds: ClipBounds) -> tuple[Violation, ...]:
-    """Return every documented limit that a reference video breaks, in the order of the rules."""
+    """Return a violation for each documented limit that a reference video breaks."""
     size = f"{facts.width_px} x {facts.height_px} px"
     shorter, longer = sorted((facts.width_px, facts.height_px))
     found: list[Violation] = []
@@ -106,7 +106,7 @@ def clip_violations(facts: ClipFacts, bounds: ClipBounds) -> tuple[Violation, ..
 
 
 def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Violation, ...]:
-    """Return how a duration breaks the limits of the orientation: one violation or none."""
+    """Return the violation of a duration outside the limits of the orientation, or none."""
     shortest, longest = bounds.min_duration_seconds, bounds.max_duration_seconds
     if duration_seconds < shortest:
         return (
@@ -131,12 +131,12 @@ def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Vi
 
 
 def unreadable_violation(field: str, error: MediaError) -> Violation:
-    """Return the violation for a `field` ("image" or "video") whose probe failed: never a pass."""
+    """Return the violation for a `field`, "image" or "video", that could not be read or measured."""
     return Violation(field, f"{field}.readable", str(error))
 
 
 def spoken_seconds(seconds: float, limit: float) -> str:
-    """Return a duration for people, with as many digits as it takes to differ from the limit."""
+    """Return a duration such as "30.04 s", with enough digits to differ from the limit."""
     for digits in range(1, 6):
         shown = f"{seconds:.{digits}f}"
         if float(shown) != limit:
@@ -145,7 +145,7 @@ def spoken_seconds(seconds: float, limit: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Return "0:30" for 30 and "1:02.5" for 62.5."""
+    """Return a time as minutes and seconds: "0:30" for 30, "1:02.5" for 62.5."""
     minutes, rest = divmod(round(seconds, 2), 60)
     whole = f"{int(minutes)}:{int(rest):02d}"
     fraction = f"{rest - int(rest):.2f}"[1:].rstrip("0").rstrip(".")

@@ -1,4 +1,7 @@
-"""FFmpeg's names for the colour numbers that a stream carries (libavutil/pixfmt.h, ITU-T H.273)."""
+"""Colour: FFmpeg's names for what a stream says of it, and the tables that map HDR and wide gamut to BT.709.
+
+Names and numbers are those of libavutil/pixfmt.h and ITU-T H.273.
+"""
 
 from __future__ import annotations
 
@@ -52,13 +55,23 @@ SPACES = {
 RANGES = {1: "tv", 2: "pc"}
 
 BT709 = 1
-"""Primaries, transfer and matrix share this number."""
+"""The number of its primaries, of its transfer curve and of its matrix."""
 LIMITED = 1
 """The range 16..235, "tv"."""
 
+BILINEAR = 0x2
+"""This and the following are flags of swscale (libswscale/swscale.h)."""
+BICUBIC = 0x4
+AREA = 0x20
+FULL_CHROMA = 0x2000
+"""SWS_FULL_CHR_H_INT: colour is interpolated for every pixel, not for every second one."""
+FULL_CHROMA_INPUT = 0x4000
+ACCURATE = 0x40000
+"""SWS_ACCURATE_RND: rounded rather than cut off."""
+ITU_709 = 1
+"""SWS_CS_ITU709."""
 
-SIZE = 33
-"""Points along each axis; the filter interpolates between them."""
+_POINTS = 33  # along each axis of the table; the filter interpolates between them
 _WHITE_NITS = 203.0  # diffuse white of HDR, which becomes SDR's white (ITU-R BT.2408)
 _PEAK_NITS = 1000.0  # of HLG by definition, of PQ as it is commonly graded (ITU-R BT.2100)
 _SDR_GAMMA = 2.4  # ITU-R BT.1886
@@ -75,26 +88,28 @@ _HLG = (0.17883277, 0.28466892, 0.55991073)  # ARIB STD-B67
 
 
 def is_wide(primaries: str) -> bool:
-    """Tell whether colours of these primaries need a table although their curve is an ordinary one."""
+    """Tell whether primaries need a table even where the transfer curve is not an HDR one."""
     return primaries in {"bt2020", "smpte432"}
 
 
 @lru_cache(maxsize=4)
 def cube(primaries: str, transfer: str) -> str:
-    """Return the table in the .cube format, red running fastest.
+    """Return the lookup table to BT.709 as text of the .cube format, red running fastest.
 
-    `transfer` "smpte2084" (PQ) and "arib-std-b67" (HLG) are tone mapped from 1000 to 203 nits with the
-    curve of ITU-R BT.2390; every other one counts as BT.1886. Greys stay grey.
+    Args:
+        primaries: FFmpeg's name, such as "bt2020".
+        transfer: FFmpeg's name. "smpte2084" (PQ) and "arib-std-b67" (HLG) are tone mapped from 1000 to 203
+            nits with the curve of ITU-R BT.2390; every other one counts as BT.1886.
     """
-    steps = np.linspace(0, 1, SIZE)
+    steps = np.linspace(0, 1, _POINTS)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     table = to_bt709(np.stack([red, green, blue], axis=-1).reshape(-1, 3), primaries, transfer)
     lines = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in table)
-    return f"LUT_3D_SIZE {SIZE}\n{lines}\n"
+    return f"LUT_3D_SIZE {_POINTS}\n{lines}\n"
 
 
 def to_bt709(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
-    """Return (N, 3) BT.709 signal in 0..1 for (N, 3) RGB signal in 0..1."""
+    """Return (N, 3) BT.709 signal in 0..1 for (N, 3) RGB signal in 0..1; greys stay grey."""
     light = _light(signal, transfer)
     matrix = np.linalg.inv(_to_xyz("bt709")) @ _to_xyz(primaries if primaries in _CHROMATICITIES else "bt709")
     light = _inside(light @ matrix.T)
@@ -105,7 +120,7 @@ def to_bt709(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
 
 
 def _light(signal: np.ndarray, transfer: str) -> np.ndarray:
-    """Return display light, 1 = diffuse white."""
+    """Return linear light as displayed, 1 for diffuse white."""
     if transfer == "smpte2084":
         return _pq_to_nits(signal) / _WHITE_NITS
     if transfer == "arib-std-b67":
@@ -129,7 +144,7 @@ def _nits_to_pq(nits: np.ndarray) -> np.ndarray:
 
 
 def _rolled_off(light: np.ndarray) -> np.ndarray:
-    """Return light of at most 1: dark and middle tones stay, highlights bend (ITU-R BT.2390, 5.4.1)."""
+    """Return light compressed to at most 1: only highlights change (ITU-R BT.2390, 5.4.1)."""
     peak = _nits_to_pq(np.array(_PEAK_NITS))
     value = np.minimum(_nits_to_pq(light * _WHITE_NITS) / peak, 1)
     most = _nits_to_pq(np.array(_WHITE_NITS)) / peak
@@ -141,7 +156,7 @@ def _rolled_off(light: np.ndarray) -> np.ndarray:
 
 
 def _inside(light: np.ndarray) -> np.ndarray:
-    """Return light without negative parts: colours outside BT.709 move towards grey of their luma."""
+    """Return light without negative parts: colours outside BT.709 move towards the grey of equal luma."""
     luma = np.maximum(light @ _LUMA_709, 0)[:, None]
     lowest = light.min(axis=1, keepdims=True)
     keep = np.where(lowest < 0, luma / np.maximum(luma - lowest, 1e-9), 1)
@@ -153,15 +168,3 @@ def _to_xyz(primaries: str) -> np.ndarray:
     x, y = _D65
     white = np.linalg.solve(corners, np.array([x / y, 1, (1 - x - y) / y]))
     return corners * white
-
-
-BILINEAR = 0x2
-BICUBIC = 0x4
-AREA = 0x20
-FULL_CHROMA = 0x2000
-"""SWS_FULL_CHR_H_INT: colour is interpolated for every pixel, not for every second one."""
-FULL_CHROMA_INPUT = 0x4000
-ACCURATE = 0x40000
-"""SWS_ACCURATE_RND: rounded rather than cut off."""
-ITU_709 = 1
-"""SWS_CS_ITU709."""

@@ -1,4 +1,4 @@
-"""Make a reference video fit the documented limits, and nothing more."""
+"""Make a reference video fit the documented limits, changing only what must change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .plan import (
     plan_clip,
 )
 from .probe import probe_clip
-from .reencode import reencode
+from .transcode import reencode, remux
 from .types import (
     ClipFacts,
     ConformedClip,
@@ -29,7 +29,6 @@ from .types import (
     Frames,
     TrimWindow,
 )
-from .writer import remux
 
 if TYPE_CHECKING:
     from .plan import ClipPlan
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["conform_clip", "conform_picture"]
 
 _MOST_TRIES = 3  # at a lower bitrate each, in case the encoder overshoots
-_LESS = 0.95
+_LESS = 0.95  # of the bitrate that would just fit
 _STEM_LENGTH = 40
 
 
@@ -53,12 +52,25 @@ def conform_clip(
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
 ) -> ConformedClip:
-    """Return a clip that fits `bounds`, or the violations that `mode` does not allow to mend.
+    """Return a clip that fits `bounds`, or the violations that `mode` does not allow to correct.
 
-    A file that fits comes back as the same path, byte for byte; a wrong container alone is repacked;
-    everything else is one streaming re-encode into a new file in `target_dir`. With violations the
-    path is the source's (for frames: an empty path) and no file is left. Raises `UnreadableMedia` for
-    a clip that cannot be read, `MediaStopped`, `DiskFull`.
+    A file that fits is returned as the same path, unchanged; where only the container is wrong, its packets
+    are copied into an MP4; everything else is one streaming re-encode. No file is left on failure or with
+    violations.
+
+    Args:
+        source: A clip, or frames to be written as one.
+        target_dir: Folder for a new file; made when missing.
+        bounds: The limits.
+        mode: How far the clip may be changed.
+        window: The part that is meant; None is all of it.
+        stop: Asked between packets and frames.
+        on_progress: Called after each frame that is written.
+
+    Raises:
+        UnreadableMedia: The clip cannot be read, or the frames cannot be written.
+        DiskFull: There is no room for the new file.
+        MediaStopped: `stop` returned True.
     """
     mode = ConformMode(mode)
     if isinstance(source, Frames):
@@ -97,8 +109,8 @@ def _conform_frames(
         return ConformedClip(Path(), facts, (), plan.used_range, plan.violations, False)
     target = _new_file(target_dir, "frames")
     try:
-        write_frames(source, target, plan, bounds, stop=stop, on_progress=on_progress)
-        written = conform_clip(target, target_dir, bounds, mode=mode, stop=stop)  # adds bars where needed
+        _write_frames(source, target, plan, bounds, stop=stop, on_progress=on_progress)
+        written = conform_clip(target, target_dir, bounds, mode=mode, stop=stop)  # for the bars
         if not written.is_original or written.violations:
             target.unlink()
         if written.violations:
@@ -106,7 +118,7 @@ def _conform_frames(
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-    report = told(source, plan)
+    report = _frames_report(source, plan)
     return replace(written, report=report, used_range=plan.used_range, is_original=False)
 
 
@@ -119,9 +131,9 @@ def _write(
     stop: Stop | None,
     on_progress: OnProgress | None,
 ) -> tuple[ClipPlan, ClipFacts]:
-    """Write the planned file and return the plan that was carried out and what came of it."""
+    """Write the planned file; return the plan that was carried out and the facts of the file."""
     if plan.work is Work.REMUX:
-        with suppress(UnreadableMedia):  # packets that an MP4 cannot hold are re-encoded instead
+        with suppress(UnreadableMedia):  # an MP4 cannot hold every codec; then the clip is re-encoded
             remux(source, target, facts, stop=stop)
             written = probe_clip(target, stop=stop)
             if not clip_violations(written, bounds):
@@ -139,7 +151,7 @@ def _write(
 
 
 def _new_file(folder: Path, stem: str) -> Path:
-    """Return a fresh empty file with a telling name."""
+    """Make a new empty file that is named after its source."""
     folder.mkdir(parents=True, exist_ok=True)
     safe = "".join(char if char.isascii() and char.isalnum() else "_" for char in stem)[:_STEM_LENGTH]
     handle, name = tempfile.mkstemp(prefix=f"{safe or 'clip'}_", suffix=".mp4", dir=folder)
@@ -148,7 +160,11 @@ def _new_file(folder: Path, stem: str) -> Path:
 
 
 def facts_of_frames(frames: Frames) -> ClipFacts:
-    """Return what a clip of these frames is before it is written. Raises `UnreadableMedia`."""
+    """Return the facts of a clip before it is written from frames; its sound is left out.
+
+    Raises:
+        UnreadableMedia: The frames cannot be encoded, as `checked_shape` says.
+    """
     count, height_px, width_px = checked_shape(frames)
     rate = Fraction(frames.fps)
     seconds = float(count / rate)
@@ -180,7 +196,7 @@ def facts_of_frames(frames: Frames) -> ClipFacts:
     )
 
 
-def write_frames(
+def _write_frames(
     frames: Frames,
     target: Path,
     plan: ClipPlan,
@@ -189,7 +205,7 @@ def write_frames(
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Write the planned part of the frames in the planned size; bars are not added here."""
+    """Write the planned part of the frames in the planned size, without bars."""
     first = round(plan.start_seconds * plan.rate)
     part = Frames(
         frames.frames[first : first + plan.frame_count],
@@ -207,8 +223,8 @@ def write_frames(
     )
 
 
-def told(frames: Frames, plan: ClipPlan) -> tuple[str, ...]:
-    """Return the report of frames that were written as a clip."""
+def _frames_report(frames: Frames, plan: ClipPlan) -> tuple[str, ...]:
+    """Return a sentence for each thing that was done to write frames as a clip."""
     count = f"{plan.frame_count} of {len(frames.frames)} frames"
     cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
     return (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)

@@ -1,37 +1,40 @@
-"""Make a reference image fit the documented limits, and nothing more."""
+"""Make a reference image fit the documented limits, changing only what must change."""
 
 from __future__ import annotations
 
+import io
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 from PIL import Image
 
-from .bounds import picture_violations
-from .container import check_stop
-from .encode import encode_pixels
+from .bounds import encoded_bytes, picture_violations
 from .picture import (
     PictureSource,
-    file_bytes,
+    StoppableFile,
     is_file,
     open_picture,
+    probe_picture,
+    read_picture,
     rgb_of,
     rgb_pixels,
 )
-from .probe import probe_picture
-from .types import ConformedPicture, ConformMode
+from .source import check_stop
+from .types import ConformedPicture, ConformMode, EncodedPicture
 
 if TYPE_CHECKING:
     from .types import PictureBounds, PictureFacts, Stop
 
 _PLAIN_MODES = frozenset({"RGB", "L"})
 _COLOR_MODES = frozenset({"RGB", "RGBA", "P"})
-"""Their colour profile is one of RGB, and holds for what is made of them."""
+"""Modes whose ICC profile describes RGB, and so also the pixels that are made of them."""
 _LOSSY_FORMATS = frozenset({"JPEG", "WEBP", "MPO", "AVIF"})
 _EIGHT_BITS = 8
-_MOST_PIXELS = 80_000_000  # with borders: a strip of 16 x 65,000 px would get them to 1,700 million
+_JPEG_QUALITIES = (95, 90, 85, 80)  # under 80 fewer pixels look better than coarser ones
+_SHRINK = 0.85
+_LIKELY_PNG_RATIO = 0.9  # of the raw size; noise does not get smaller
+_MOST_PIXELS = 80_000_000  # borders included; a strip of 16 x 65,000 px would get 1,700 million
 
 
 def conform_picture(
@@ -43,19 +46,22 @@ def conform_picture(
 ) -> ConformedPicture:
     """Return a picture file that fits `bounds`, or the violations that stay when `mode` is off.
 
-    A file that fits and that every reader understands alike comes back byte for byte. Raises
-    `UnreadableMedia`, and `MediaStopped` when `stop` says so.
+    A file that fits and that every reader understands alike comes back byte for byte.
+
+    Raises:
+        UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
+        InputChanged: The file was written while it was read.
+        MediaStopped: `stop` returned True.
     """
     if not is_file(source):
         return _conform_pixels(rgb_pixels(source), bounds, ConformMode(mode), [], stop)
-    source = Path(source) if isinstance(source, str) else source
-    facts = probe_picture(source, stop=stop)  # before all of it is read: it may be a video
-    data = file_bytes(source)
+    picture = read_picture(source, stop=stop)
+    facts = probe_picture(picture, stop=stop)
     violations = picture_violations(facts, bounds)
     report = _peculiarities(facts)
     if mode == ConformMode.OFF or not (violations or report):
-        return ConformedPicture(data, facts, (), violations)
-    with open_picture(data, stop) as image:
+        return ConformedPicture(picture.data, facts, (), violations)
+    with open_picture(picture, stop) as image:
         pixels = rgb_of(image, stop)
         profile = image.info.get("icc_profile") if image.mode in _COLOR_MODES else None
     if facts.format not in bounds.formats:
@@ -65,7 +71,7 @@ def conform_picture(
 
 
 def _peculiarities(facts: PictureFacts) -> list[str]:
-    """Return a sentence for everything that some reader would understand differently."""
+    """Return a sentence for everything that readers of the file do not agree about."""
     report = []
     if facts.frame_count > 1:
         report.append(f"The first of {facts.frame_count} frames is used.")
@@ -102,7 +108,7 @@ def _conform_pixels(
 
 
 def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.ndarray:
-    """Return the pixels scaled into the side limits and padded into the ratio, telling it in `report`."""
+    """Return the pixels scaled into the side limits and padded into the ratio; add to `report`."""
     height, width = pixels.shape[:2]
     longer = max(width, height)
     shorter = max(min(width, height), math.ceil(longer / bounds.max_ratio))  # with borders
@@ -122,7 +128,7 @@ def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.
 
 
 def _padded(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.ndarray:
-    """Add borders in the mean colour of the edge they continue."""
+    """Add borders in the mean colour of the adjoining edge where the ratio needs them; add to `report`."""
     height, width = pixels.shape[:2]
     least = max(bounds.min_side_px, math.ceil(max(width, height) / bounds.max_ratio))
     axis = 0 if height < least else 1
@@ -142,3 +148,64 @@ def _padded(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.
         f"a ratio of at most {bounds.max_ratio:g}."
     )
     return np.ascontiguousarray(padded)
+
+
+def encode_pixels(
+    pixels: np.ndarray,
+    *,
+    max_encoded_bytes: int,
+    lossy: bool = False,
+    profile: bytes | None = None,
+    stop: Stop | None = None,
+) -> EncodedPicture:
+    """Encode a picture as PNG, or as JPEG (4:4:4) where a PNG would be too large.
+
+    JPEG quality goes down from 95 to 80 only as needed; if that is not enough, the picture is scaled down.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        max_encoded_bytes: Limit of the file's base64 text.
+        lossy: The pixels come from a lossy file, so that PNG is not tried.
+        profile: The pixels' ICC profile; None is sRGB.
+        stop: Asked before each piece that is written.
+
+    Raises:
+        MediaStopped: `stop` returned True.
+    """
+    check_stop(stop)
+    image = Image.fromarray(pixels)
+    if profile:
+        image.info["icc_profile"] = profile
+    most_bytes = max_encoded_bytes // 4 * 3
+    if not lossy and pixels.nbytes * _LIKELY_PNG_RATIO <= 4 * most_bytes:
+        data = _saved(image, "PNG", stop, compress_level=4)
+        if encoded_bytes(len(data)) <= max_encoded_bytes:
+            return EncodedPicture(data, "PNG", ())
+    original = image.size
+    while True:
+        data = b""
+        for quality in _JPEG_QUALITIES:
+            data = _saved(image, "JPEG", stop, quality=quality, subsampling=0)
+            if encoded_bytes(len(data)) <= max_encoded_bytes:
+                return EncodedPicture(data, "JPEG", _told_jpeg(quality, original, image.size))
+            if len(data) > 4 * most_bytes:
+                break  # lower quality cannot make up for that
+        scale = min(_SHRINK, (most_bytes / len(data)) ** 0.5)
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        check_stop(stop)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)  # keeps its ICC profile
+
+
+def _told_jpeg(quality: int, before: tuple[int, int], after: tuple[int, int]) -> tuple[str, ...]:
+    saved = f"Saved as JPEG of quality {quality}."
+    if before == after:
+        return (saved,)
+    sizes = f"{before[0]} x {before[1]} to {after[0]} x {after[1]} px"
+    return (f"Scaled from {sizes} to stay under the size limit.", saved)
+
+
+def _saved(image: Image.Image, form: str, stop: Stop | None, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    target = cast("BinaryIO", StoppableFile(buffer, stop))
+    image.save(target, form, icc_profile=image.info.get("icc_profile"), **options)
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Where the shot changes: Kling uses a clip only up to there and does not give the money back."""
+"""Find cuts: Kling uses a clip only up to the first change of shot, and bills all of it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from av.error import BlockingIOError as NothingYet
-from av.error import EOFError as NothingMore
-from av.error import InvalidDataError
 from av.filter import Graph
-from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .container import (
-    check_stop,
-    open_clip,
-    picture_stream,
-    tick,
-)
-from .writer import threads
+from .filters import pulled
+from .reader import ClipReader
+from .source import codec_threads, open_clip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from av.container import InputContainer
-    from av.filter.context import FilterContext
-    from av.video.stream import VideoStream
+    from av.video.frame import VideoFrame
 
     from .types import Stop
 
 _WIDTH_PX, _HEIGHT_PX = 64, 36
-MOST_DECODERS = 2  # each holds frames of full size, and more than two hardly help
-_SCORE = 0.05  # FFmpeg's scene score from which a change is looked at; 0.3 and more is typical of a cut
-_FLASH_FRAMES = 4  # a flash or a glitch is over by then, and the shot before it is back
-_MOST_ALIKE = 0.7  # correlation of two pictures; frames of one shot keep above, also in a fast dance
-_NEIGHBOURS = 6  # frames on each side that tell how much everything moves anyway
+_MOST_DECODERS = 2  # each holds frames of full size, and more than two gain little
+_SCORE = 0.05  # FFmpeg's scene score that makes a candidate; a cut has 0.3 and more
+_FLASH_FRAMES = 4  # a flash or a glitch lasts no longer
+_MOST_ALIKE = 0.7  # correlation of two pictures; within a shot it is higher, also in a fast dance
+_NEIGHBOURS = 6  # frames on each side, which show how much moves without a cut
 _TIMES_THE_MOTION = 3.0
 
 
 @dataclass(slots=True)
 class _Shots:
-    """Small grey pictures of a clip, and where FFmpeg saw a change of scene."""
+    """All frames of a clip as small grey pictures, and the times of FFmpeg's scene changes."""
 
     times: list[Fraction] = field(default_factory=list)
     pictures: list[np.ndarray] = field(default_factory=list)
@@ -53,28 +41,32 @@ class _Shots:
 def find_cuts(path: Path, *, stop: Stop | None = None) -> tuple[float, ...]:
     """Return the seconds after the clip's first frame at which a new shot begins.
 
-    FFmpeg's scene score names the candidates; a flash after which the old shot goes on, a change of light
-    and fast motion are no cuts. Slow dissolves are not found. Raises `UnreadableMedia` and `MediaStopped`.
+    FFmpeg's scene score names the candidates. A flash after which the old shot goes on, a change of light
+    and fast motion are not cuts. Slow dissolves are not found.
+
+    Raises:
+        UnreadableMedia: The clip cannot be decoded.
+        MediaStopped: `stop` returned True.
     """
     path = Path(path)
     with open_clip(path) as container:
-        video = picture_stream(container, path)
-        video.codec_context.thread_type = "AUTO"
-        video.codec_context.thread_count = min(threads(), MOST_DECODERS)
-        shots, first = _watch(container, video, stop)
+        threads = min(codec_threads(), _MOST_DECODERS)
+        shots, first = _watch(ClipReader(container, path, threads=threads, stop=stop))
     if not shots.times:
         raise UnreadableMedia(f"No picture of {path.name} can be decoded.")
     numbers = (number for number, time in enumerate(shots.times) if time in shots.changes)
     return tuple(float(shots.times[n] - first) for n in numbers if _is_cut(shots.pictures, n))
 
 
-def _watch(container: InputContainer, video: VideoStream, stop: Stop | None) -> tuple[_Shots, Fraction]:
+def _watch(reader: ClipReader) -> tuple[_Shots, Fraction]:
     shots = _Shots()
     graph: _SceneGraph | None = None
     first: Fraction | None = None
-    base = tick(video)
-    for frame in _frames(container, video, stop):
-        time = (frame.pts or 0) * base
+    base = reader.time_base
+    for frame in reader.pictures():
+        if frame.pts is None:
+            continue
+        time = frame.pts * base
         first = time if first is None else first
         if graph is None or not graph.takes(frame):
             graph = _SceneGraph(frame, base)
@@ -84,24 +76,8 @@ def _watch(container: InputContainer, video: VideoStream, stop: Stop | None) -> 
     return shots, first or Fraction(0)
 
 
-def _frames(container: InputContainer, video: VideoStream, stop: Stop | None) -> Iterator[VideoFrame]:
-    for packet in container.demux(video):
-        check_stop(stop)
-        try:
-            frames = packet.decode()
-        except InvalidDataError:
-            continue
-        for frame in frames:
-            if not isinstance(frame, VideoFrame):
-                continue
-            if frame.pts is None:
-                frame.pts = frame.dts
-            if frame.pts is not None:
-                yield frame
-
-
 class _SceneGraph:
-    """One FFmpeg graph with two ends: every frame small, and those at which the scene changes."""
+    """An FFmpeg graph with two sinks: all frames, small and grey, and those with a change of scene."""
 
     def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
         self._described = (frame.width, frame.height, frame.format.name)
@@ -128,26 +104,16 @@ class _SceneGraph:
 
     def look(self, frame: VideoFrame | None, shots: _Shots) -> None:
         self._graph.vpush(frame)
-        for small in _pulled(self._every):
+        for small in pulled(self._every.pull):
             shots.times.append((small.pts or 0) * (small.time_base or self._base))
             plane = small.to_ndarray(format="gray")
             shots.pictures.append(plane.astype(np.float32).ravel())
-        for small in _pulled(self._changed):
+        for small in pulled(self._changed.pull):
             shots.changes.add((small.pts or 0) * (small.time_base or self._base))
 
 
-def _pulled(sink: FilterContext) -> Iterator[VideoFrame]:
-    while True:
-        try:
-            frame = sink.pull()
-        except (NothingYet, NothingMore):
-            return
-        if isinstance(frame, VideoFrame):
-            yield frame
-
-
 def _is_cut(pictures: list[np.ndarray], number: int) -> bool:
-    """Tell whether frame `number` begins a new shot for good."""
+    """Tell whether frame `number` begins a new shot that is not just a flash."""
     if not number:
         return False
     before = pictures[max(0, number - _FLASH_FRAMES) : number]
@@ -168,9 +134,9 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _alike(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two pictures, -1 to 1; brightness and contrast do not count."""
+    """Return the correlation of two pictures, -1 to 1, which ignores brightness and contrast."""
     one, other = one - one.mean(), other - other.mean()
     scale = float(np.sqrt((one @ one) * (other @ other)))
-    if scale < 1:  # two plain areas: the same if their brightness hardly differs, which the score says
+    if scale < 1:  # two plain areas, which correlation cannot compare; the score has
         return 0.0
     return float(one @ other) / scale

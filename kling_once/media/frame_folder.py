@@ -1,4 +1,4 @@
-"""A folder of pictures as frames, read one at a time."""
+"""A folder of pictures as frames that are read one at a time."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 
-from ..errors import UnreadableMedia
+from ..errors import InputChanged, UnreadableMedia
 from .picture import rgb_pixels
+from .source import changed, copy_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .types import Stop
 
 ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
@@ -25,10 +28,10 @@ class FrameFolder:
 
     @classmethod
     def open(cls, folder: Path) -> FrameFolder:
-        """Look at a folder's first picture; the others are read when they are asked for.
+        """Return the pictures of a folder as frames; only the first is read, for the size.
 
         Raises:
-            UnreadableMedia: no folder, or no pictures in it.
+            UnreadableMedia: No folder, no pictures in it, or the first cannot be read.
         """
         try:
             found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
@@ -45,8 +48,30 @@ class FrameFolder:
 
     @property
     def folder(self) -> Path:
-        """Return where the frames lie."""
+        """Return the folder that holds the pictures."""
         return self._paths[0].parent
+
+    def copy_to(self, folder: Path, *, stop: Stop | None = None) -> FrameFolder:
+        """Copy the pictures into an existing folder under their own names, reading each once.
+
+        Copies that were made are left there on failure.
+
+        Returns:
+            The same frames, read from the copies.
+
+        Raises:
+            UnreadableMedia: A picture cannot be opened or read.
+            InputChanged: A picture was written meanwhile.
+            DiskFull: There is no room for the copies.
+            MediaStopped: `stop` returned True.
+        """
+        copies = tuple(folder / path.name for path in self._paths)
+        for path, copy in zip(self._paths, copies, strict=True):
+            try:
+                copy_file(path, copy, stop=stop)
+            except InputChanged as error:
+                raise changed(self.folder.name) from error
+        return FrameFolder(copies, self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -1,4 +1,4 @@
-"""How much memory is free for frames."""
+"""The memory that is free for frames, and how to get its pages at once."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MADV_POPULATE_WRITE = 23  # linux/mman.h, since Linux 5.14
 
 
 def free_memory_bytes() -> int | None:
-    """Return the bytes that can be allocated without swapping, or None where nobody knows.
+    """Return the bytes that can be allocated without swapping, or None where the system does not say.
 
-    On Linux the smaller of MemAvailable and what the container's limit leaves; elsewhere psutil's
-    figure when psutil is installed, as it is in ComfyUI.
+    On Linux the smaller of MemAvailable and what the cgroup's limit leaves; elsewhere psutil's figure when
+    psutil is installed, as it is in ComfyUI.
     """
     found = [value for value in (_available(), *_cgroup_room()) if value is not None]
     if found:
@@ -42,7 +42,16 @@ def free_memory_bytes() -> int | None:
 
 
 def require_memory(needed_bytes: int, what: str, way_out: str) -> None:
-    """Raise `NotEnoughMemory` with the numbers when `needed_bytes` are not free."""
+    """Do nothing when `needed_bytes` are free or nobody knows what is free.
+
+    Args:
+        needed_bytes: To be allocated.
+        what: What needs them, for the message: "300 frames of 1920 x 1080 px".
+        way_out: The error's hint.
+
+    Raises:
+        NotEnoughMemory: Less is free.
+    """
     free_bytes = free_memory_bytes()
     if free_bytes is not None and needed_bytes > free_bytes:
         needed, free = (f"{size / GIGABYTE:.1f} GB" for size in (needed_bytes, free_bytes))
@@ -50,10 +59,10 @@ def require_memory(needed_bytes: int, what: str, way_out: str) -> None:
 
 
 def populate(array: np.ndarray) -> None:
-    """Give a contiguous array's fresh pages their memory in one call; its values stay.
+    """Back all pages of a contiguous array with memory in one system call; its values stay.
 
-    Without it each page of 4 KiB costs an interruption when it is first written, which took a third of the
-    processor time of decoding. Linux alone; where the kernel declines, the pages come one by one.
+    Otherwise each page of 4 KiB costs a page fault when it is first written, a third of the processor time
+    of decoding. Only on Linux; an older kernel refuses, and the pages are faulted in one by one.
     """
     madvise = _madvise()
     first = -(-array.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
@@ -95,7 +104,7 @@ def _cgroup_room() -> list[int]:
 
 
 def _reclaimable(limit_file: Path) -> int:
-    """Return the bytes of cached files, which count as used although they are given back on demand."""
+    """Return the bytes of the page cache: they count as used, but the kernel frees them on demand."""
     try:
         lines = limit_file.with_name("memory.stat").read_text().splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""What a clip needs to fit: facts and limits in, a plan with a sentence for each change out."""
+"""Plan what makes a clip fit the limits: facts and limits in, a plan with a sentence for each change out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from .bounds import (
     clock,
     duration_violations,
 )
-from .geometry import Canvas, fit
 from .types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:
@@ -22,19 +21,73 @@ if TYPE_CHECKING:
     from .types import ClipBounds, ClipFacts
 
 SPARE_SECONDS = Fraction(4, 100)
-"""A trimmed clip ends this much before the limit: its container is a little longer than its frames."""
+"""A trimmed clip ends this much before the limit, since its container is a little longer than its frames."""
 MOST_TRIMMED_SECONDS = Fraction(1, 2)
-"""What `auto` may cut away."""
+"""The most that `auto` may cut away."""
 CROPPED = "The last odd row or column was cut off, since H.264 needs even sides."
 _PLAIN_FORMATS = frozenset({"yuv420p", "yuvj420p"})
-_PLAIN_SOUND = frozenset({"aac", "mp3"})
+PLAIN_SOUND = frozenset({"aac", "mp3"})
+_BLOCK_PX = 16  # an encoder's block: 3840 rather than 3850 px when a clip is scaled down
 _MOST_VARIABLE_RATE = Fraction(60)
 _CODEC_NAMES = {"hevc": "HEVC", "prores": "ProRes", "vp9": "VP9", "av1": "AV1", "mjpeg": "MJPEG"}
 _TRANSFER_NAMES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """The size of a clip and of the picture in its middle; all sides are even."""
+
+    content_width_px: int
+    """Of the picture without bars."""
+    content_height_px: int
+    width_px: int
+    """Of the clip, bars included."""
+    height_px: int
+    is_scaled: bool
+    is_cropped: bool
+    """An odd last row or column is cut off."""
+
+    @property
+    def is_padded(self) -> bool:
+        """Tell whether there are bars."""
+        return (self.width_px, self.height_px) != (self.content_width_px, self.content_height_px)
+
+    @property
+    def content(self) -> str:
+        """Return the content's size as "1280 x 720"."""
+        return f"{self.content_width_px} x {self.content_height_px}"
+
+
+def fit(width_px: int, height_px: int, bounds: ClipBounds, *, scale: bool = True) -> Canvas:
+    """Return the canvas for a clip's size as displayed; without `scale` only odd sides are made even."""
+    smallest = bounds.min_side_px + bounds.min_side_px % 2
+    largest = max(smallest, bounds.max_side_px // _BLOCK_PX * _BLOCK_PX)
+    shorter, longer = sorted((width_px, height_px))
+    factor = 1.0
+    if scale and longer > bounds.max_side_px:
+        factor = largest / longer
+    if scale and shorter * factor < bounds.min_side_px:
+        factor = min(smallest / shorter, largest / longer)
+    if factor == 1.0:
+        content = (max(2, width_px - width_px % 2), max(2, height_px - height_px % 2))
+    else:
+        content = (_even(width_px * factor, largest), _even(height_px * factor, largest))
+    least = smallest if scale else 2
+    return Canvas(
+        *content,
+        max(content[0], least),
+        max(content[1], least),
+        is_scaled=factor != 1.0,
+        is_cropped=factor == 1.0 and content != (width_px, height_px),
+    )
+
+
+def _even(side: float, largest: int) -> int:
+    return min(largest, max(2, round(side / 2) * 2))
+
+
 class Work(StrEnum):
-    """How much has to be done."""
+    """What has to be done with a clip's file."""
 
     NOTHING = "sent as it is"
     REMUX = "repacked"
@@ -43,11 +96,11 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """What is going to be done with a clip."""
+    """What is to be done with a clip."""
 
     work: Work
     start_seconds: Fraction
-    """Of the part that is used, after the first frame."""
+    """Start of the part that is used, after the first frame."""
     frame_count: int
     rate: Fraction
     """Constant frames per second of the result."""
@@ -56,11 +109,11 @@ class ClipPlan:
     """The longest that the sound may last."""
     report: tuple[str, ...]
     violations: tuple[Violation, ...]
-    """What cannot be mended; the rest of the plan is of no use then."""
+    """What cannot be corrected; with any, nothing is to be done."""
 
     @property
     def seconds(self) -> Fraction:
-        """Return how long the pictures of the result last."""
+        """Return the length of the result's picture track."""
         return self.frame_count / self.rate
 
     @property
@@ -71,22 +124,22 @@ class ClipPlan:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The part of the source that is meant, and what cutting it out changes."""
+    """The part of the source that the trim window selects."""
 
     start: Fraction
     seconds: Fraction
     """Of the pictures."""
     strict_seconds: float
-    """As a strict reader measures it: sound that runs on counts."""
+    """As a strict reader measures it: sound that outlasts the pictures counts."""
     is_whole: bool
 
 
 def plan_clip(
     facts: ClipFacts, bounds: ClipBounds, mode: ConformMode, window: TrimWindow | None = None
 ) -> ClipPlan:
-    """Return the least that makes a clip fit, or the violations that stay."""
-    part = _meant(facts, window or TrimWindow())
-    violations = _stubborn(facts, bounds, mode, part)
+    """Return the plan with the fewest changes that make a clip fit, or the violations that remain."""
+    part = _selected_part(facts, window or TrimWindow())
+    violations = _lasting_violations(facts, bounds, mode, part)
     rate = _constant_rate(facts)
     seconds, report = _trimmed(part, bounds, mode)
     reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
@@ -107,7 +160,7 @@ def plan_clip(
         sound_seconds = Fraction(part.strict_seconds)
     if reasons or report or not part.is_whole:
         work = Work.REENCODE
-        report = [*([] if part.is_whole else [_window_told(part)]), *report, *reasons]
+        report = [*([] if part.is_whole else [_window_report(part)]), *report, *reasons]
     else:
         work, report = _repacking(facts, bounds, mode)
     return ClipPlan(
@@ -115,7 +168,7 @@ def plan_clip(
     )
 
 
-def _meant(facts: ClipFacts, window: TrimWindow) -> _Part:
+def _selected_part(facts: ClipFacts, window: TrimWindow) -> _Part:
     whole = Fraction(facts.picture_duration_seconds).limit_denominator(1_000_000)
     start = min(Fraction(window.start_seconds).limit_denominator(1_000_000), whole)
     seconds = whole - start
@@ -126,8 +179,10 @@ def _meant(facts: ClipFacts, window: TrimWindow) -> _Part:
     return _Part(start, seconds, float(seconds), is_whole=False)
 
 
-def _stubborn(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode, part: _Part) -> list[Violation]:
-    """Return what no conforming of this mode can mend."""
+def _lasting_violations(
+    facts: ClipFacts, bounds: ClipBounds, mode: ConformMode, part: _Part
+) -> list[Violation]:
+    """Return the violations that conforming in this mode cannot correct."""
     if mode is ConformMode.OFF:
         durations = duration_violations(part.strict_seconds, bounds)
         others = [v for v in clip_violations(facts, bounds) if not v.rule.startswith("video.duration")]
@@ -143,7 +198,7 @@ def _stubborn(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode, part: _Pa
 
 
 def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fraction, list[str]]:
-    """Return the seconds of pictures that stay, and what is told about the rest."""
+    """Return the seconds of pictures that are kept, and the report about what is cut off."""
     longest = Fraction(bounds.max_duration_seconds) - SPARE_SECONDS
     if mode is ConformMode.OFF or part.strict_seconds <= bounds.max_duration_seconds:
         return part.seconds, []
@@ -156,7 +211,7 @@ def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fracti
     return longest, [f"Trimmed {lengths}, {limit}: {used} is used."]
 
 
-def _window_told(part: _Part) -> str:
+def _window_report(part: _Part) -> str:
     end = part.start + part.seconds
     return f"Cut out {clock(float(part.start))}-{clock(float(end))}, the part that was chosen."
 
@@ -168,7 +223,7 @@ def _constant_rate(facts: ClipFacts) -> Fraction:
 
 
 def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
-    """Return a sentence for everything but size that only a re-encode can change."""
+    """Return a sentence for everything but the sides that only a re-encode can change."""
     found: list[str] = []
     if facts.video_codec != "h264":
         name = _CODEC_NAMES.get(facts.video_codec, facts.video_codec)
@@ -201,6 +256,6 @@ def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple
     report = []
     if facts.container not in bounds.containers:
         report.append(f"Repacked from {facts.container} to MP4; the pictures are untouched.")
-    if facts.sound is not None and facts.sound.codec not in _PLAIN_SOUND:
+    if facts.sound is not None and facts.sound.codec not in PLAIN_SOUND:
         report.append(f"Sound re-encoded from {facts.sound.codec} to AAC; the pictures are untouched.")
     return (Work.REMUX if report else Work.NOTHING), report

@@ -1,14 +1,15 @@
-"""What a picture or a clip is, measured rather than believed."""
+"""Measure a clip from its packets and its first frame rather than believe its header."""
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any
 
 import av
-from av.error import InvalidDataError
+import numpy as np
+from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
 from .color import (
@@ -18,85 +19,36 @@ from .color import (
     TRANSFERS,
     UNKNOWN,
 )
-from .container import (
-    check_stop,
-    file_status,
+from .reader import decoded, demuxed
+from .source import (
     open_clip,
     picture_stream,
     sound_stream,
     tick,
 )
-from .geometry import Turn, turn_of
-from .picture import ORIENTATION_TAG, open_picture
 from .timeline import Timeline
-from .types import ClipFacts, PictureFacts, SoundFacts
+from .types import ClipFacts, SoundFacts
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.codec.codec import Codec
     from av.container import InputContainer
     from av.packet import Packet
-    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
     from .types import Stop
 
-_PNG_HEAD_BYTES = 25  # signature, length, "IHDR", width, height, bit depth (PNG specification, 11.2.2)
 _DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
-_TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap the sides
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
 _MAY_END_EARLY_SECONDS = 1.0
-_STOP_EVERY = 64  # packets
-
-
-def probe_picture(source: Path | bytes, *, stop: Stop | None = None) -> PictureFacts:
-    """Measure a picture file; all of its first frame is decoded, so damage shows.
-
-    Raises `UnreadableMedia` for anything that is not an intact picture, `MediaStopped`.
-    """
-    size_bytes = len(source) if isinstance(source, bytes) else _file_size(Path(source))
-    with open_picture(source, stop) as image:
-        orientation = int(image.getexif().get(ORIENTATION_TAG) or 1)
-        orientation = orientation if orientation in range(1, 9) else 1
-        width_px, height_px = reversed(image.size) if orientation in _TURNED else image.size
-        mode = str(image.mode)
-        return PictureFacts(
-            format="JPEG" if image.format == "MPO" else str(image.format),
-            width_px=width_px,
-            height_px=height_px,
-            size_bytes=size_bytes,
-            has_alpha=image.has_transparency_data,
-            mode=mode,
-            frame_count=1 if image.format == "MPO" else int(getattr(image, "n_frames", 1)),
-            exif_orientation=orientation,
-            bit_depth=_bit_depth(source, mode),
-        )
-
-
-def _bit_depth(source: Path | bytes, mode: str) -> int:
-    """Return the bits per channel; Pillow shows 16-bit colour as 8-bit, a PNG's header does not."""
-    if isinstance(source, bytes):
-        head = source[:_PNG_HEAD_BYTES]
-    else:
-        with Path(source).open("rb") as file:
-            head = file.read(_PNG_HEAD_BYTES)
-    if head.startswith(b"\x89PNG") and len(head) == _PNG_HEAD_BYTES:
-        return head[-1]
-    return 1 if mode == "1" else 16 if mode.startswith("I") else 8
-
-
-def _file_size(path: Path) -> int:
-    status = file_status(path)
-    if S_ISDIR(status.st_mode):
-        raise UnreadableMedia(f"{path} is a folder, not a picture.", hint="Choose a JPEG or PNG file.")
-    if not status.st_size:
-        raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
-    return status.st_size
+_MATRIX = struct.Struct("=9i")  # AV_PKT_DATA_DISPLAYMATRIX (libavutil/display.h)
+_NAMED_PROFILES = frozenset({"png", "apng"})
+"""Codecs whose colour profile has a name, which PyAV frees twice once a frame's side data are read."""
 
 
 @dataclass(slots=True)
 class _Reading:
-    """What one pass over all packets of a clip has found."""
+    """The findings of one pass over all packets of a clip."""
 
     pictures: Timeline
     sound: Timeline | None
@@ -110,8 +62,9 @@ class _Reading:
 def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
     """Measure a clip: every packet is read and the first frame is decoded.
 
-    Raises `UnreadableMedia` for an empty, truncated or encrypted file, for a still picture and for one
-    without pictures, `MediaStopped` when `stop` says so.
+    Raises:
+        UnreadableMedia: An empty, truncated or encrypted file, a still picture, or no moving picture.
+        MediaStopped: `stop` returned True.
     """
     path = Path(path)
     with open_clip(path) as container:
@@ -119,7 +72,7 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
             raise UnreadableMedia(f"{path.name} is a picture, not a clip.", hint="Choose a video file.")
         video = picture_stream(container, path)
         audio = sound_stream(container)
-        video.codec_context.thread_count = 1  # one frame is decoded; more threads only cost memory
+        video.codec_context.thread_count = 1  # only one frame is decoded
         reading = _read_packets(container, video, audio, stop)
         if reading.encrypted:
             raise UnreadableMedia(
@@ -137,9 +90,7 @@ def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
     reading = _Reading(Timeline(tick(video)), Timeline(tick(audio)) if audio else None)
-    for number, packet in enumerate(container.demux()):
-        if number % _STOP_EVERY == 0:
-            check_stop(stop)
+    for packet in demuxed(container, stop=stop):
         if not packet.size:
             if packet.stream is video and reading.frame is None:
                 _decode_first(packet, reading)
@@ -157,17 +108,13 @@ def _read_packets(
 
 
 def _is_encrypted(packet: Packet) -> bool:
-    """Tell whether a packet says so; PyAV 14 cannot tell, and then no picture can be decoded."""
+    """Tell whether a packet is marked so; PyAV 14 has no marks, and then decoding fails."""
     return hasattr(packet, "has_sidedata") and packet.has_sidedata("encryption_info")
 
 
 def _decode_first(packet: Packet, reading: _Reading) -> None:
     reading.tries += 1
-    try:
-        frames = packet.decode()
-    except InvalidDataError:
-        return
-    reading.frame = next(iter(frames), None)
+    reading.frame = next(iter(decoded(packet, VideoFrame)), None)
 
 
 def _note_end(packet: Packet, reading: _Reading) -> None:
@@ -205,8 +152,8 @@ def _clip_facts(
     assert frame is not None  # noqa: S101 - for the type checker; the caller has refused it
     context = video.codec_context
     codec = _codec_name(context.codec)
-    turn = turn_of(frame, codec)
-    width_px, height_px = displayed_size(frame, video.sample_aspect_ratio, turn)
+    turn = _turn_of(frame, codec)
+    width_px, height_px = _displayed_size(frame, video.sample_aspect_ratio, turn)
     container_seconds = _container_seconds(container, reading)
     components = frame.format.components
     return ClipFacts(
@@ -239,13 +186,13 @@ def _clip_facts(
 
 
 def _codec_name(codec: Codec) -> str:
-    """Return the codec's own name, not its decoder's."""
-    name = str(getattr(codec, "canonical_name", codec.name))  # PyAV 14.0 knows only the decoder
+    """Return the codec's name, not its decoder's."""
+    name = str(getattr(codec, "canonical_name", codec.name))  # PyAV 14.0 has only the decoder's
     return _DECODERS.get(name, name)
 
 
 def _container_seconds(container: InputContainer, reading: _Reading) -> float:
-    """Return the header's duration; Matroska's counts from 0 even where the first frame comes later."""
+    """Return the header's duration, which in Matroska counts from 0 also where the first frame is later."""
     declared_seconds = (container.duration or 0) / av.time_base
     start_seconds = (container.start_time or 0) / av.time_base
     counts_from_zero = abs(declared_seconds - reading.ends_seconds) < start_seconds / 2
@@ -254,10 +201,77 @@ def _container_seconds(container: InputContainer, reading: _Reading) -> float:
     return declared_seconds
 
 
-def displayed_size(frame: VideoFrame, sample_aspect: Any, turn: Turn) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a player turns a stored picture: first mirrored left to right, then turned clockwise."""
+
+    degrees: int = 0
+    """0, 90, 180 or 270, clockwise."""
+    mirrored: bool = False
+
+    def applied(self, picture: np.ndarray) -> np.ndarray:
+        """Return an (H, W) or (H, W, C) picture as a player shows it: a view."""
+        if self.mirrored:
+            picture = picture[:, ::-1]
+        return np.rot90(picture, k=-self.degrees // 90)
+
+    def filters(self) -> list[tuple[str, str]]:
+        """Return the FFmpeg filters, as (name, arguments), that turn a picture like this."""
+        turned = {
+            0: [],
+            90: [("transpose", "clock")],
+            180: [("hflip", ""), ("vflip", "")],
+            270: [("transpose", "cclock")],
+        }[self.degrees]
+        return [("hflip", ""), *turned] if self.mirrored else turned
+
+
+_TURNS = {  # the signs of the matrix' a, b, c, d; x' = a x + c y, y' = b x + d y, y downwards
+    (1, 0, 0, 1): Turn(0),
+    (0, 1, -1, 0): Turn(90),
+    (-1, 0, 0, -1): Turn(180),
+    (0, -1, 1, 0): Turn(270),
+    (-1, 0, 0, 1): Turn(0, mirrored=True),
+    (1, 0, 0, -1): Turn(180, mirrored=True),
+    (0, -1, -1, 0): Turn(90, mirrored=True),
+    (0, 1, 1, 0): Turn(270, mirrored=True),
+}
+
+
+def _turn_of(frame: VideoFrame, codec: str) -> Turn:
+    """Return the turn of a frame's display matrix, to the nearest 90 degrees."""
+    data = _display_matrix(frame, codec)
+    if data is None:
+        counterclockwise = getattr(frame, "rotation", 0)  # PyAV 14.0 has none
+        return Turn(-90 * round(counterclockwise / 90) % 360)
+    a, b, _, c, d, *_rest = _MATRIX.unpack(data[: _MATRIX.size])
+    upright = abs(a) + abs(d) >= abs(b) + abs(c)
+    signs = (_sign(a), 0, 0, _sign(d)) if upright else (0, _sign(b), _sign(c), 0)
+    return _TURNS.get(signs, Turn())
+
+
+def _display_matrix(frame: VideoFrame, codec: str) -> bytes | None:
+    """Return the display matrix, or None where there is none or PyAV cannot read it."""
+    if codec in _NAMED_PROFILES:
+        return None
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # a kind of side data that FFmpeg knows and PyAV does not, such as EXIF
+        return None
+    return None if data is None or len(bytes(data)) < _MATRIX.size else bytes(data)
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _displayed_size(frame: VideoFrame, sample_aspect: Any, turn: Turn) -> tuple[int, int]:
     """Return (width, height) in pixels as a player shows the frame: square pixels, turned.
 
-    `sample_aspect` is a fraction; None, and from PyAV 19 on 0, where the clip does not say.
+    Args:
+        frame: A decoded frame.
+        sample_aspect: Width to height of a stored pixel; None, from PyAV 19 on 0, when unknown.
+        turn: What the player does.
     """
     width_px = round(frame.width * sample_aspect) if sample_aspect else frame.width
     return (frame.height, width_px) if turn.degrees in {90, 270} else (width_px, frame.height)

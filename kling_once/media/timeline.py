@@ -1,4 +1,4 @@
-"""When the frames of a track are shown, from its packets."""
+"""When the frames of a track are shown, and so its frame rate, from the time stamps of its packets."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ _USUAL_RATES = tuple(
         "120",
     )
 )
-_SNAP = 0.0004  # 24 and 23.976 differ by 0.001; three seconds in whole milliseconds by 0.0003
-_DENSE = 0.1
-_MOST_OFF_GRID = 1.001  # frames; one that was dropped on recording is no variable rate
+_SNAP = 0.0004  # relative: 24 and 23.976 differ by 0.001, rounding to milliseconds over 3 s is 0.0003
+_DENSE = 0.1  # of the frames
+_MOST_OFF_GRID = 1.001  # frames; a single dropped frame does not make a variable rate
 _FALLBACK_RATE = Fraction(25)
 
 
 @dataclass(slots=True)
 class Timeline:
-    """The presentation times of one track, in its own time base."""
+    """The presentation times of one track."""
 
     time_base: Fraction
+    """Seconds."""
     times: list[int] = field(default_factory=list)
+    """In units of the time base, in the order of the packets."""
     seen: int = 0
-    """Packets read, those outside the edit list included."""
+    """Packets read, including those outside the edit list."""
     last_end: int = 0
     last_time: int | None = None
 
     def add(self, packet: Packet) -> None:
-        """Note one packet; what an edit list hides does not count."""
+        """Add one packet; one that an edit list hides is only counted as seen."""
         self.seen += 1
         time = packet.pts if packet.pts is not None else packet.dts
         if time is None or packet.is_discard:
@@ -59,12 +61,12 @@ class Timeline:
 
     @property
     def count(self) -> int:
-        """Return how many frames are shown."""
+        """Return the number of frames that are shown."""
         return len(self.times)
 
     @property
     def start(self) -> Fraction:
-        """Return the seconds at which the first frame is shown."""
+        """Return when the first frame is shown, in seconds."""
         return min(self.times, default=0) * self.time_base
 
     def _seconds(self) -> np.ndarray:
@@ -78,11 +80,11 @@ class Timeline:
         return Fraction(self.count - 1) / ((max(self.times) - min(self.times)) * self.time_base)
 
     def _off_grid(self, rate: Fraction) -> float:
-        """Return how many frames the worst frame is away from its place on an even grid."""
+        """Return the largest distance of a frame from its place on an even grid, in frames."""
         return float(np.abs(self._seconds() * float(rate) - np.arange(self.count)).max())
 
     def _usual_rate(self) -> Fraction | None:
-        """Return the usual rate whose step most frames keep and on whose grid all of them sit."""
+        """Return the usual rate whose interval is the median one and on whose grid all frames lie."""
         step = float(np.median(np.diff(self._seconds())))
         tick = float(self.time_base) * 1.01
         near = {rate: self._off_grid(rate) for rate in _USUAL_RATES if abs(float(1 / rate) - step) <= tick}
@@ -90,7 +92,7 @@ class Timeline:
         return best if best is not None and near[best] <= _MOST_OFF_GRID else None
 
     def rate(self, stream: VideoStream) -> Fraction:
-        """Return frames per second: the exact usual rate where the measured one is that close."""
+        """Return frames per second: the usual or declared rate nearest to the measured one, else that."""
         mean = self._mean_rate
         rates = (stream.average_rate, stream.guessed_rate)
         declared = [Fraction(rate.numerator, rate.denominator) for rate in rates if rate]
@@ -105,7 +107,7 @@ class Timeline:
         return mean.limit_denominator(1001)
 
     def span(self, stream: VideoStream | AudioStream) -> Fraction:
-        """Return seconds from the first frame's start to the last one's end."""
+        """Return the seconds from the first frame's start to the last frame's end."""
         if not self.times:
             return Fraction(0)
         last_time = max(self.times)
@@ -117,14 +119,14 @@ class Timeline:
 
     @property
     def is_variable(self) -> bool:
-        """Tell whether some frame sits more than one frame away from its place on an even grid."""
+        """Tell whether some frame is more than one frame away from its place on an even grid."""
         mean = self._mean_rate
         if mean is None or self._usual_rate() is not None:
             return False
         return self._off_grid(mean) > _MOST_OFF_GRID
 
     def peak_rate(self) -> Fraction | None:
-        """Return the usual rate nearest to the densest tenth of the frames."""
+        """Return the usual rate nearest to that of the densest tenth of the frames."""
         steps = np.diff(self._seconds())
         steps = steps[steps > 0]
         if not steps.size:
@@ -133,7 +135,7 @@ class Timeline:
         return min(_USUAL_RATES, key=lambda rate: abs(float(rate) - peak))
 
     def is_broken_off(self, stream: VideoStream) -> bool:
-        """Tell whether the track ends before the header says so, rather than only miscounting its frames."""
+        """Tell whether the track ends before its header says; some headers only miscount the frames."""
         if not stream.duration or self.last_time is None:
             return True
         declared_end = (stream.start_time or 0) + stream.duration

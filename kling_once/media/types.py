@@ -1,39 +1,39 @@
-"""What is known about pictures, clips and frames: plain frozen values with the unit in the name."""
+"""Facts about pictures, clips and frames, limits and results: frozen values with the unit in the name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from fractions import Fraction
     from pathlib import Path
 
     from ..errors import Violation
 
 Stop: TypeAlias = Callable[[], bool]
-"""Asked between two pieces of work, from any thread; True means stop and leave nothing behind."""
+"""Called between two pieces of work, from any thread; True means stop, and leave no file behind."""
 
 OnProgress: TypeAlias = Callable[[int, int], None]
-"""Told how many frames are done, of how many; the second number is an estimate for odd files."""
+"""Called with the number of frames done and of all frames; the second may be an estimate."""
 
 
 class ConformMode(StrEnum):
     """How far an input may be changed to make it fit the documented limits."""
 
     AUTO = "auto"
-    """Whatever does not cut away more than half a second of motion."""
+    """Change whatever is needed, but cut away at most half a second."""
     TRIM = "auto, trim to limit"
-    """The same, and a clip that is too long is cut at the limit."""
+    """As `AUTO`, and cut a clip that is too long at the limit."""
     OFF = "off"
-    """Nothing is changed; what does not fit is a violation."""
+    """Change nothing; what does not fit is a violation."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
-    """A picture as a viewer shows it."""
+    """What a picture file is."""
 
     format: str
     """Pillow's name: "JPEG", "PNG", "WEBP", "GIF", ..."""
@@ -41,21 +41,21 @@ class PictureFacts:
     """With the EXIF orientation applied."""
     height_px: int
     size_bytes: int
-    """Of the file, not of its base64 text."""
+    """Of the file, before base64."""
     has_alpha: bool
     mode: str
     """Pillow's name of the pixel layout: "RGB", "RGBA", "CMYK", "P", "I;16", ..."""
     frame_count: int
-    """More than 1 for an animation, of which the first frame counts."""
+    """More than 1 for an animation, of which only the first frame is used."""
     exif_orientation: int
-    """1 to 8 as in EXIF; 1 is upright."""
+    """1 to 8 (EXIF 2.32, 4.6.4); 1 is upright."""
     bit_depth: int
     """Bits per channel in the file: 1 to 16."""
 
 
 @dataclass(frozen=True, slots=True)
 class SoundFacts:
-    """The sound track that is used: the first one that can be decoded."""
+    """The first sound track that can be decoded."""
 
     codec: str
     sample_rate_hz: int
@@ -65,7 +65,7 @@ class SoundFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """A clip as a player shows it, measured from its packets rather than believed from its header."""
+    """What a clip is, measured from its packets."""
 
     container: str
     """"mp4", "mov", "matroska", "webm", "avi", "mpegts", ...; MOV and MP4 differ by their brand."""
@@ -82,9 +82,9 @@ class ClipFacts:
     color_range: str
     """"tv", "pc" or "unknown"."""
     rotation_degrees: int
-    """0, 90, 180 or 270: how far a player turns the stored picture clockwise."""
+    """0, 90, 180 or 270: how a player turns the stored picture, clockwise."""
     is_mirrored: bool
-    """A player flips the stored picture left to right before it turns it."""
+    """A player mirrors the stored picture left to right before it turns it."""
     is_interlaced: bool
     width_px: int
     """As displayed: rotation and sample aspect ratio applied."""
@@ -94,20 +94,25 @@ class ClipFacts:
     frame_rate: Fraction
     """Frames per second; the mean when the rate varies."""
     is_variable_rate: bool
-    """Some frame sits more than one frame away from its place on an even grid."""
+    """Some frame is more than one frame away from its place on an even grid."""
     duration_seconds: float
-    """The longer of container and picture track: what a strict reader would measure."""
+    """The longer of container and picture track, as a strict reader measures it."""
     container_duration_seconds: float
-    """What the header says; 0 when it says nothing."""
+    """From the header; 0 when it gives none."""
     picture_duration_seconds: float
     """From the first frame's start to the last frame's end."""
     picture_start_seconds: float
-    """When the first frame is shown, on the file's own timeline."""
+    """When the first frame is shown, on the file's timeline."""
     frame_count: int
     sound: SoundFacts | None
     size_bytes: int
     peak_frame_rate: Fraction | None = None
-    """Frames per second where they are densest; the same as `frame_rate` when None."""
+    """Frames per second where they are densest; None for an even rate."""
+
+    @property
+    def picture_start(self) -> Fraction:
+        """Return `picture_start_seconds` as an exact fraction."""
+        return Fraction(self.picture_start_seconds).limit_denominator(1_000_000)
 
     @property
     def is_hdr(self) -> bool:
@@ -116,13 +121,13 @@ class ClipFacts:
 
     @property
     def has_square_pixels(self) -> bool:
-        """Tell whether the displayed sides are the stored ones, apart from a turn by 90 degrees."""
+        """Tell whether the displayed sides equal the stored ones, apart from a turn by 90 degrees."""
         return {self.width_px, self.height_px} == {self.stored_width_px, self.stored_height_px}
 
 
 @dataclass(frozen=True, slots=True)
 class TrimWindow:
-    """The part of a clip that is meant, counted from its first frame."""
+    """The part of a clip to use, counted from its first frame."""
 
     start_seconds: Fraction | float = 0
     """At least 0."""
@@ -141,9 +146,9 @@ class PictureBounds:
     min_side_px: int
     max_side_px: int
     max_ratio: float
-    """Longer side divided by shorter side."""
+    """Of the longer side to the shorter."""
     max_encoded_bytes: int
-    """Of what Kling receives: for a file sent inline that is its base64 text, 4 bytes for every 3."""
+    """Of the file's base64 text, 4 bytes for every 3: what Kling receives of a file sent inline."""
     formats: frozenset[str] = frozenset({"JPEG", "PNG"})
 
 
@@ -157,13 +162,13 @@ class ClipBounds:
     max_side_px: int
     max_size_bytes: int
     orientation: str
-    """The value of `character_orientation` that allows this duration, for the messages."""
+    """The value of `character_orientation` that these durations belong to, for messages."""
     containers: frozenset[str] = frozenset({"mp4", "mov"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """Decoded motion in ComfyUI's forms."""
+    """Decoded frames with their rate and sound, in ComfyUI's forms."""
 
     frames: Any
     """(T, H, W, C) float32 in 0..1, a torch tensor or a numpy array; C is 1, 3 or 4."""
@@ -193,7 +198,7 @@ class ConformedPicture:
     report: tuple[str, ...]
     """One sentence for each change; empty when the file is sent as it is."""
     violations: tuple[Violation, ...]
-    """What could not be mended; empty when the picture fits."""
+    """What could not be corrected; empty when the picture fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ class ConformedClip:
     """A reference video as it would be sent."""
 
     path: Path
-    """The source itself when `is_original`, else a new file in the target folder; `Path()` for frames with
+    """The source when `is_original`, else a new file in the target folder; `Path()` for frames with
     violations."""
     facts: ClipFacts
     report: tuple[str, ...]
@@ -209,6 +214,6 @@ class ConformedClip:
     used_range: tuple[float, float]
     """Start and end in seconds of the source."""
     violations: tuple[Violation, ...]
-    """What could not be mended; empty when the clip fits."""
+    """What could not be corrected; empty when the clip fits."""
     is_original: bool
-    """The path is the caller's own file, byte for byte."""
+    """`path` is the source, unchanged."""

@@ -1,4 +1,4 @@
-"""`python -m kling_once.sandbox`: a sandbox alone, for trying things and for tests."""
+"""`python -m kling_once.sandbox`: a stand-alone sandbox."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-from .files import DAY_SECONDS
 from .options import (
     DEFAULT_ACCESS_KEY,
     DEFAULT_API_KEY,
@@ -16,11 +15,12 @@ from .options import (
     SandboxOptions,
     Transitions,
 )
+from .rules import DAY_SECONDS
 from .server import serve
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and serve until told to stop; return the exit code."""
+    """Parse the command line and serve until SIGINT or SIGTERM; return the exit code."""
     given = _parser().parse_args(arguments)
     try:
         serve(_options(given), given.host, given.port)

@@ -4,45 +4,72 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from .calls import list_calls
+from .connection import (
+    CHUNK_BYTES,
+    is_loopback,
+    origin_of,
+    read_body,
+    reset,
+)
 from .faults import list_faults, read_script, replace_script
-from .fetch import is_loopback
 from .files import UPLOAD_MAX_BYTES, TooLarge
 from .options import (
-    VERSION,
     Transitions,
     load_settings,
     read_changes,
     save_settings,
 )
-from .results import reset
-from .store import list_calls
+from .store import forget
 from .wire import Refusal, parse_body, same
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Awaitable, Callable
 
-    from .backend import Backend
+    from .files import Files
+    from .options import SandboxOptions, Settings
+    from .store import Store
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CONTROL_MAX_BYTES = 1_000_000
+VERSION: Final = "1"
+"""Version of the controls, as `GET /sandbox/health` answers it."""
+
+CONTROL_MAX_BYTES: Final = 1_000_000
 
 
 class Control:
-    """Answer the controls; `token` None means that this machine may use them without one."""
+    """Answer the controls.
 
-    def __init__(self, backend: Backend, token: str | None) -> None:
-        self._backend = backend
+    Args:
+        options: what the sandbox was started with.
+        store: the state.
+        files: uploads and results.
+        token: value of `X-Sandbox-Token`; None means that programs on this machine need none.
+        own_origin: returns the origin of this server, for requests without a usable Host header.
+    """
+
+    def __init__(
+        self,
+        options: SandboxOptions,
+        store: Store,
+        files: Files,
+        token: str | None,
+        own_origin: Callable[[], str],
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._files = files
         self._token = token
+        self._own_origin = own_origin
 
     def routes(self) -> list[web.RouteDef]:
-        """List the paths; all but health and downloads of uploads are guarded."""
+        """Return the routes; all but health and downloads of uploads are guarded."""
         guarded = self._guarded
         return [
             web.get("/sandbox/health", self.health),
@@ -60,75 +87,75 @@ class Control:
         ]
 
     async def health(self, _request: web.Request) -> web.Response:
-        """Say what this server is."""
+        """Answer what this server is."""
         return web.json_response({"sandbox": "kling-once", "version": VERSION})
 
     async def upload(self, request: web.Request) -> web.Response:
-        """Keep a raw body; answer its URL, size and SHA-256."""
-        files = self._backend.files
-        if (request.content_length or 0) > UPLOAD_MAX_BYTES:
-            return refused(413, f"an upload holds at most {UPLOAD_MAX_BYTES} bytes")
-        chunks = request.content.iter_chunked(1 << 16)
+        """Keep the raw body; answer its URL, size and SHA-256."""
+        chunks = request.content.iter_chunked(CHUNK_BYTES)
         try:
-            kept = await files.keep(files.uploads, chunks, UPLOAD_MAX_BYTES)
+            if (request.content_length or 0) > UPLOAD_MAX_BYTES:
+                raise TooLarge  # noqa: TRY301 - before anything is read
+            kept = await self._files.keep(self._files.uploads, chunks, UPLOAD_MAX_BYTES)
         except TooLarge:
-            return refused(413, f"an upload holds at most {UPLOAD_MAX_BYTES} bytes")
-        url = f"{origin_of(request, self._backend.origin)}/sandbox/files/{kept.name}"
+            return _refused(413, f"an upload holds at most {UPLOAD_MAX_BYTES} bytes")
+        url = f"{origin_of(request, self._own_origin())}/sandbox/files/{kept.name}"
         return web.json_response({"url": url, "size": kept.size_bytes, "digest": kept.digest})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Serve an upload by Range."""
-        path = await asyncio.to_thread(self._backend.files.find_upload, request.path)
+        path = await asyncio.to_thread(self._files.find_upload, request.path)
         if path is None:
-            return refused(404, "there is no such upload")
+            return _refused(404, "there is no such upload")
         return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
     async def calls(self, _request: web.Request) -> web.Response:
-        """List every vendor call."""
-        return web.json_response({"calls": await self._backend.store.read(list_calls)})
+        """Answer every vendor call that is logged."""
+        return web.json_response({"calls": await self._store.read(list_calls)})
 
     async def faults(self, _request: web.Request) -> web.Response:
-        """Tell which faults wait and which were met."""
-        return web.json_response(await self._backend.store.read(list_faults))
+        """Answer which faults are pending and which were met."""
+        return web.json_response(await self._store.read(list_faults))
 
     async def script_faults(self, request: web.Request) -> web.Response:
-        """Replace the script of one endpoint."""
+        """Replace the pending script of one endpoint."""
         endpoint, script = read_script(await _json(request))
-        await self._backend.store.write(replace_script, endpoint, script)
+        await self._store.write(replace_script, endpoint, script)
         return await self.faults(request)
 
     async def transitions(self, _request: web.Request) -> web.Response:
-        """Tell how tasks move on."""
-        settings = await self._backend.store.read(load_settings, self._backend.options)
-        return web.json_response(settings.transitions.to_json())
+        """Answer the policy by which tasks change their status."""
+        return web.json_response((await self._settings()).transitions.to_json())
 
     async def change_transitions(self, request: web.Request) -> web.Response:
-        """Say how tasks move on, those under way included."""
+        """Change that policy, also for tasks under way."""
         body = await _json(request)
         Transitions.from_json(body)
-        await self._backend.store.write(save_settings, {"transitions": body})
+        await self._store.write(save_settings, {"transitions": body})
         return await self.transitions(request)
 
     async def settings(self, _request: web.Request) -> web.Response:
-        """Tell every switch."""
-        settings = await self._backend.store.read(load_settings, self._backend.options)
-        return web.json_response(settings.to_json())
+        """Answer every setting."""
+        return web.json_response((await self._settings()).to_json())
 
     async def change_settings(self, request: web.Request) -> web.Response:
-        """Change the switches that are named."""
+        """Change the settings that the body names."""
         changes = read_changes(await _json(request))
-        await self._backend.store.write(save_settings, changes)
+        await self._store.write(save_settings, changes)
         return await self.settings(request)
 
     async def reset(self, _request: web.Request) -> web.Response:
-        """Forget tasks, calls, faults, switches and results; uploads stay."""
-        await self._backend.store.write(_forget)
-        await asyncio.to_thread(self._backend.files.clear_results)
+        """Delete tasks, calls, faults, settings and results; uploads stay."""
+        await self._store.write(forget)
+        await asyncio.to_thread(self._files.clear_results)
         return web.json_response({"reset": True})
 
     async def unknown(self, request: web.Request) -> web.Response:
-        """Refuse what is no control."""
-        return refused(404, f"there is no {request.method} {request.path[:100]}")
+        """Refuse a path or method that is no control."""
+        return _refused(404, f"there is no {request.method} {request.path[:100]}")
+
+    async def _settings(self) -> Settings:
+        return await self._store.read(load_settings, self._options)
 
     def _guarded(self, handler: Handler) -> Handler:
         async def guard(request: web.Request) -> web.StreamResponse:
@@ -140,53 +167,31 @@ class Control:
             except ConnectionError:
                 return reset(request)
             except ValueError as error:
-                return refused(400, str(error))
+                return _refused(400, str(error))
 
         return guard
 
     def _wrong_caller(self, request: web.Request) -> web.Response | None:
-        """Refuse a caller without the token; without one, a web page that reaches for this machine."""
+        """Return the refusal of a caller without the token or, where none is needed, of a web page (CSRF)."""
         if self._token is not None:
             if same(request.headers.get("X-Sandbox-Token", ""), self._token):
                 return None
-            return refused(401, "this path needs the header X-Sandbox-Token")
+            return _refused(401, "this path needs the header X-Sandbox-Token")
         if "Origin" in request.headers or not is_loopback(urlsplit(f"//{request.host}").hostname):
-            return refused(403, "without a token the controls answer programs on this machine only")
+            return _refused(403, "without a token the controls answer programs on this machine only")
         return None
 
 
-def refused(status: int, message: str) -> web.Response:
-    """Answer a control's error."""
+def _refused(status: int, message: str) -> web.Response:
+    """Return a control's error."""
     return web.json_response({"error": message}, status=status, reason=HTTPStatus(status).phrase)
 
 
-def origin_of(request: web.Request, own: str) -> str:
-    """Give the origin that the client called, where its Host header is one."""
-    host = request.headers.get("Host", "")
-    try:
-        parts = urlsplit(f"//{host}")
-        valid = bool(parts.hostname) and parts.netloc == host and "@" not in host and host.isascii()
-        _ = parts.port
-    except ValueError:
-        valid = False
-    return f"http://{host}" if valid and not any(sign in host for sign in " \"'<>\\") else own
-
-
 async def _json(request: web.Request) -> Any:
-    raw = bytearray()
-    async for chunk in request.content.iter_chunked(1 << 16):
-        raw += chunk
-        if len(raw) > CONTROL_MAX_BYTES:
-            raise ValueError("the body is too large")
+    body = await read_body(request, CONTROL_MAX_BYTES)
+    if body is None:
+        raise ValueError("the body is too large")
     try:
-        return parse_body(bytes(raw))
+        return parse_body(body)
     except Refusal as refusal:
         raise ValueError(refusal.message) from None
-
-
-def _forget(connection: sqlite3.Connection) -> None:
-    connection.execute("DELETE FROM tasks")
-    connection.execute("DELETE FROM calls")
-    connection.execute("DELETE FROM scripts")
-    connection.execute("DELETE FROM settings WHERE name != 'secret'")
-    connection.execute("DELETE FROM sqlite_sequence")

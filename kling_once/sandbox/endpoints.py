@@ -1,15 +1,29 @@
-"""The vendor's four paths, exactly as documented, and what a script of faults makes of them."""
+"""The vendor's four endpoints as documented, with the effects of scripted faults."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from aiohttp import web
+
+from .calls import (
+    BODY_MAX_BYTES,
+    Call,
+    begin_call,
+    finish_call,
+    shorten,
+)
+from .connection import (
+    is_gone,
+    origin_of,
+    read_body,
+    reset,
+    respond,
+)
 from .faults import (
     AFTER_ACCEPT,
     OK,
@@ -21,8 +35,7 @@ from .faults import (
     take_fault,
 )
 from .options import load_settings
-from .rules import read_order
-from .store import begin_call, finish_call, shorten
+from .rules import DAY_SECONDS, read_order
 from .task_view import created_view, query_view, strangers_view
 from .tasks import (
     accept,
@@ -44,54 +57,85 @@ from .wire import (
     check_authorization,
     clip,
     failure,
-    parse_body,
     success,
 )
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from .backend import Backend
-    from .tasks import Change, Draft, Task
+    from .callbacks import Callbacks
+    from .options import SandboxOptions
+    from .references import Draft, Fetcher
+    from .store import Store
+    from .tasks import Change, Task
 
 CREATE_PATH: Final = "/v1/videos/motion-control"
 COSTS_PATH: Final = "/account/costs"
-BODY_MAX_BYTES: Final = 32_000_000
+DRAINED_MAX_BYTES: Final = 200_000_000
+"""How far an oversized body is read: a client that is still sending may see a reset instead of the answer."""
+
+NOT_TEXT: Final = b"\xff"
+"""Stands for a body whose transfer encoding is broken: not UTF-8, so it is refused with 1200."""
+
 PACK_UNITS: Final = 1000
-THIRTY_DAYS_MS: Final = 30 * 86_400_000
+PACK_MS: Final = 30 * DAY_SECONDS * 1000
+"""How long ago the sandbox's resource pack was bought, and how long it is still valid."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Call:
-    """One vendor call as it arrived; `body` is None where it was longer than `BODY_MAX_BYTES`."""
-
-    method: str
-    raw_path: str
-    raw_query: str
-    query: Sequence[tuple[str, str]]
-    authorization: str | None
-    content_type: str | None
-    body: bytes | None
-    link: Callable[[Task, str], str]
-    is_gone: Callable[[], bool]
-
-
 class Endpoints:
-    """Answer vendor calls; every one is logged before and after."""
+    """Answer vendor calls; each is logged before and after.
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    Args:
+        options: what the sandbox was started with.
+        store: the state.
+        fetcher: gets the reference files of a create.
+        callbacks: announces changes of status.
+        own_origin: returns the origin of this server, for requests without a usable Host header.
+    """
+
+    def __init__(
+        self,
+        options: SandboxOptions,
+        store: Store,
+        fetcher: Fetcher,
+        callbacks: Callbacks,
+        own_origin: Callable[[], str],
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._fetcher = fetcher
+        self._callbacks = callbacks
+        self._own_origin = own_origin
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer an HTTP request to any path that is not under `/sandbox/`."""
+        try:
+            body = await read_body(request, BODY_MAX_BYTES, DRAINED_MAX_BYTES)
+        except web.RequestPayloadError:
+            body = NOT_TEXT
+        except ConnectionError:
+            return reset(request)
+        call = Call(
+            method=request.method,
+            raw_path=request.rel_url.raw_path,
+            raw_query=request.rel_url.raw_query_string,
+            query=tuple(request.query.items()),
+            authorization=request.headers.get("Authorization"),
+            content_type=request.headers.get("Content-Type"),
+            body=body,
+            origin=origin_of(request, self._own_origin()),
+            is_gone=lambda: is_gone(request),
+        )
+        return respond(request, await self.answer(call))
 
     async def answer(self, call: Call) -> Reply:
-        """Answer one call; whatever goes wrong inside becomes code 5000."""
+        """Answer a call; an unexpected error becomes code 5000."""
         endpoint, identifier = _route(call)
-        body, unreadable = await asyncio.to_thread(_read_body, call)
-        number, fault = await self._backend.store.write(
-            _begin, call.method, _shown_path(call), shorten(body), endpoint
-        )
+        body, unreadable = await asyncio.to_thread(call.parse)
+        number, fault = await self._store.write(_begin, call.method, call.shown_path, shorten(body), endpoint)
         try:
             reply = await self._reply(call, endpoint, identifier, unreadable or body, fault)
         except Refusal as refusal:
@@ -101,7 +145,7 @@ class Endpoints:
             reply = failure(INTERNAL_ERROR)
         if call.is_gone():
             reply = RESET
-        await self._backend.store.write(finish_call, number, reply)
+        await self._store.write(finish_call, number, reply)
         return reply
 
     async def _reply(
@@ -114,7 +158,7 @@ class Endpoints:
             await asyncio.sleep(fault.number)
             if endpoint == "create":
                 return failure(INTERNAL_TIMEOUT)
-        check_authorization(call.authorization, self._backend.options)
+        check_authorization(call.authorization, self._options)
         match endpoint:
             case "create":
                 return await self._create(call, body, fault)
@@ -134,9 +178,9 @@ class Endpoints:
             task, changes = await self._accepted(call, body, fault)
         except Refusal:
             if fault.kind in AFTER_ACCEPT:
-                await self._backend.store.write(give_back, fault)
+                await self._store.write(give_back, fault)
             raise
-        self._backend.announce(changes)
+        self._callbacks.announce(changes)
         if fault.kind == "stall-S-after-accept":
             await asyncio.sleep(fault.number)
         return instead_of_success(fault, success(created_view(task)))
@@ -148,10 +192,10 @@ class Endpoints:
         if kind != "application/json":
             raise Refusal(INVALID_PARAMETERS, f"Content-Type must be application/json, got {clip(kind)}")
         order = read_order(body)
-        store, options = self._backend.store, self._backend.options
+        store, options = self._store, self._options
         settings = await store.read(load_settings, options)
         await store.read(check_unused, order.external_task_id, settings)
-        draft = await self._backend.fetcher.draft(order)
+        draft = await self._fetcher.draft(order)
 
         def work(connection: sqlite3.Connection, draft: Draft) -> tuple[Task, list[Change]]:
             current = load_settings(connection, options)
@@ -161,7 +205,7 @@ class Endpoints:
 
     async def _get(self, call: Call, identifier: str, fault: Fault) -> Reply:
         _check_query(call, {})
-        options = self._backend.options
+        options = self._options
         if fault.kind == "wrong-owner":
             return success(strangers_view(identifier, int(options.now() * 1000)))
 
@@ -173,14 +217,14 @@ class Endpoints:
                 give_back(connection, fault)
             return found
 
-        found = await self._backend.store.write(work)
+        found = await self._store.write(work)
         if found is None:
             raise _not_found(identifier)
         task, changes = found
-        self._backend.announce(changes)
+        self._callbacks.announce(changes)
         if fault.kind == "not-found-once":
             raise _not_found(identifier)
-        view = query_view(task, call.link)
+        view = query_view(task, call.origin)
         if fault.kind == "unknown-status":
             view = created_view(task) | {"task_status": "reviewing"}
         return success(view)
@@ -188,15 +232,15 @@ class Endpoints:
     async def _list(self, call: Call) -> Reply:
         numbers = _check_query(call, {"pageNum": (1, 1000), "pageSize": (1, 500)})
         page, size = numbers.get("pageNum", 1), numbers.get("pageSize", 30)
-        options = self._backend.options
+        options = self._options
 
         def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
             settings = load_settings(connection, options)
             return list_tasks(connection, page, size, settings.transitions, options.now())
 
-        tasks, changes = await self._backend.store.write(work)
-        self._backend.announce(changes)
-        return success([query_view(task, call.link) for task in tasks])
+        tasks, changes = await self._store.write(work)
+        self._callbacks.announce(changes)
+        return success([query_view(task, call.origin) for task in tasks])
 
     async def _costs(self, call: Call) -> Reply:
         numbers = _check_query(
@@ -205,15 +249,15 @@ class Endpoints:
         missing = [name for name in ("start_time", "end_time") if name not in numbers]
         if missing:
             raise Refusal(INVALID_VALUE, "; ".join(f"{name}: is required" for name in missing))
-        spent = await self._backend.store.read(units_spent)
+        spent = await self._store.read(units_spent)
         wanted = dict(call.query).get("resource_pack_name")
-        packs = [_pack(float(spent), int(self._backend.options.now() * 1000))]
+        packs = [_pack(float(spent), int(self._options.now() * 1000))]
         shown = [pack for pack in packs if wanted in {None, pack["resource_pack_name"]}]
         return success({"code": 0, "msg": "success", "resource_pack_subscribe_infos": shown})
 
 
 def _route(call: Call) -> tuple[str | None, str]:
-    """Name the endpoint of a call, and the id in its path."""
+    """Return the name of a call's endpoint, None without one, and the id in its path."""
     if call.raw_path == CREATE_PATH:
         return {"POST": "create", "GET": "list"}.get(call.method), ""
     if call.raw_path == COSTS_PATH:
@@ -224,26 +268,6 @@ def _route(call: Call) -> tuple[str | None, str]:
     return None, ""
 
 
-def _shown_path(call: Call) -> str:
-    """Give path and query for the log: cut, and with undecodable bytes escaped."""
-    path = call.raw_path + (f"?{call.raw_query}" if call.raw_query else "")
-    return shorten(path.encode("utf-8", "backslashreplace").decode())
-
-
-def _read_body(call: Call) -> tuple[Any, Refusal | None]:
-    """Read a body for the log and for the endpoint; blocking. One that cannot be read is described."""
-    if call.body is None:
-        refusal = Refusal(INVALID_VALUE, f"the request body is larger than {BODY_MAX_BYTES} bytes")
-        return "<too large>", refusal
-    if not call.body:
-        return None, Refusal(INVALID_PARAMETERS, "the request body is empty")
-    try:
-        return parse_body(call.body), None
-    except Refusal as refusal:
-        digest = hashlib.sha256(call.body).hexdigest()
-        return f"<unreadable, {len(call.body)} bytes, sha256 {digest}>", refusal
-
-
 def _begin(
     connection: sqlite3.Connection, method: str, path: str, body: Any, endpoint: str | None
 ) -> tuple[int, Fault]:
@@ -252,7 +276,18 @@ def _begin(
 
 
 def _check_query(call: Call, known: dict[str, tuple[int, int] | None]) -> dict[str, int]:
-    """Check query fields: unknown and repeated ones are refused, and numbers out of their range."""
+    """Check the query fields of a call.
+
+    Args:
+        call: the call.
+        known: the range of each integer field, None for a text.
+
+    Returns:
+        The integer fields.
+
+    Raises:
+        Refusal: code 1201; a field is unknown, given twice, or out of its range.
+    """
     problems, numbers, seen = [], {}, set()
     for name, value in call.query:
         if name not in known:
@@ -275,15 +310,15 @@ def _not_found(identifier: str) -> Refusal:
 
 
 def _pack(spent: float, now_ms: int) -> dict[str, Any]:
-    """Describe the one resource pack of a sandbox account."""
+    """Return the one resource pack of the sandbox's account."""
     return {
         "resource_pack_name": "Sandbox video pack - 1000 units",
         "resource_pack_id": "sandbox-pack-1",
         "resource_pack_type": "decreasing_total",
         "total_quantity": float(PACK_UNITS),
         "remaining_quantity": max(0.0, PACK_UNITS - spent),
-        "purchase_time": now_ms - THIRTY_DAYS_MS,
-        "effective_time": now_ms - THIRTY_DAYS_MS,
-        "invalid_time": now_ms + THIRTY_DAYS_MS,
+        "purchase_time": now_ms - PACK_MS,
+        "effective_time": now_ms - PACK_MS,
+        "invalid_time": now_ms + PACK_MS,
         "status": "online",
     }

@@ -1,4 +1,4 @@
-"""Faults by name: what they are called, where they can happen, and what they do to one call."""
+"""Scripted faults: their names, the endpoints that know them, and what they do to a call."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from .wire import (
-    HTTP_STATUS,
     RESET,
+    SERVICE_CODES,
     Reply,
     failure,
 )
 
 if TYPE_CHECKING:
     import sqlite3
-
 
 ENDPOINTS: Final = ("create", "get", "list", "costs", "result")
 
@@ -51,7 +50,7 @@ KNOWN: Final = {
         "not-a-video",
     ),
 }
-"""Names of the faults of each endpoint; N is a whole number, S seconds such as 2 or 0.5."""
+"""Names of the faults of each endpoint; N stands for a whole number, S for seconds such as 2 or 0.5."""
 
 NUMBERED: Final = re.compile(
     r"(status|code|stall|accept-late|broken-stream-after)-([0-9]{1,9}(?:\.[0-9]{1,6})?)(-after-accept)?"
@@ -74,10 +73,10 @@ AFTER_ACCEPT: Final = frozenset(
         "short-output",
     }
 )
-"""Faults of a create that act on an accepted task; a create refused for its own sake leaves them waiting."""
+"""Faults of a create that need an accepted task; they stay pending when the create itself is refused."""
 
 ON_A_TASK: Final = frozenset({"not-found-once", "unknown-status"})
-"""Faults of a get that act on a task that exists; asking for one that does not leaves them waiting."""
+"""Faults of a get that need a task; they stay pending when there is none."""
 
 HTML: Final = Reply(
     200, b"<!doctype html><title>Sign in</title><p>This network needs a login.</p>", "text/html"
@@ -87,7 +86,13 @@ GARBAGE: Final = Reply(200, b'{"code":0,"message":"SUCCEED","request_id":"5b1c",
 
 @dataclass(frozen=True)
 class Fault:
-    """One scripted fault: `kind` as in `KNOWN`, with its number, `n` its place in the script."""
+    """One scripted fault.
+
+    Attributes:
+        kind: its name as in `KNOWN`.
+        number: the N or S of its name.
+        n: its row in the script; 0 where it is not from one.
+    """
 
     kind: str
     number: float = 0.0
@@ -98,7 +103,11 @@ OK: Final = Fault("ok")
 
 
 def parse_fault(text: str, endpoint: str) -> Fault:
-    """Read a fault's name; ValueError names the ones that the endpoint knows."""
+    """Read a fault's name.
+
+    Raises:
+        ValueError: the endpoint does not know it, or its number is out of range.
+    """
     fault = Fault(text)
     match = NUMBERED.fullmatch(text)
     if match:
@@ -118,7 +127,7 @@ def parse_fault(text: str, endpoint: str) -> Fault:
 
 
 def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
-    """Give the answer of a fault that acts before anything is looked at; None where it does not."""
+    """Return the answer of a fault that acts before the call is looked at; None for every other fault."""
     if fault.kind == "status-N":
         return status_reply(int(fault.number))
     if fault.kind == "code-N":
@@ -135,7 +144,7 @@ def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
 
 
 def instead_of_success(fault: Fault, reply: Reply) -> Reply:
-    """Give the answer of a fault that spoils the answer to a call that did its work."""
+    """Return the answer to a call that succeeded: `reply`, or what the fault replaces it with."""
     match fault.kind:
         case "status-N-after-accept":
             return status_reply(int(fault.number))
@@ -150,15 +159,19 @@ def instead_of_success(fault: Fault, reply: Reply) -> Reply:
 
 
 def status_reply(status: int) -> Reply:
-    """Answer an HTTP status: with an envelope where the vendor documents one, else without a body."""
+    """Return an HTTP error: with an envelope where the vendor documents one, else without a body."""
     for code in (1000, 1103, 1200, 1203, 1302, 5000, 5001, 5002):
-        if HTTP_STATUS[code] == status:
+        if SERVICE_CODES[code][0] == status:
             return failure(code)
     return Reply(status, b"", "text/plain")
 
 
 def read_script(body: Any) -> tuple[str, list[str]]:
-    """Check a body of `POST /sandbox/faults`; ValueError names what is wrong."""
+    """Check a body of `POST /sandbox/faults`; return its endpoint and script.
+
+    Raises:
+        ValueError: the message names what is wrong.
+    """
     if not isinstance(body, dict) or set(body) != {"endpoint", "script"}:
         raise ValueError(
             'a script is an object such as {"endpoint": "create", "script": ["status-502", "ok"]}'
@@ -174,7 +187,7 @@ def read_script(body: Any) -> tuple[str, list[str]]:
 
 
 def replace_script(connection: sqlite3.Connection, endpoint: str, script: list[str]) -> None:
-    """Forget what is pending for an endpoint and queue this instead."""
+    """Replace the pending script of an endpoint."""
     connection.execute("DELETE FROM scripts WHERE endpoint = ? AND met = 0", (endpoint,))
     connection.executemany(
         "INSERT INTO scripts (endpoint, fault) VALUES (?, ?)", [(endpoint, name) for name in script]
@@ -182,7 +195,7 @@ def replace_script(connection: sqlite3.Connection, endpoint: str, script: list[s
 
 
 def take_fault(connection: sqlite3.Connection, endpoint: str) -> Fault:
-    """Use up the next entry of an endpoint's script; `OK` when there is none."""
+    """Take the next entry of an endpoint's script; `OK` when there is none."""
     row = connection.execute(
         "SELECT n, fault FROM scripts WHERE endpoint = ? AND met = 0 ORDER BY n LIMIT 1", (endpoint,)
     ).fetchone()
@@ -194,12 +207,12 @@ def take_fault(connection: sqlite3.Connection, endpoint: str) -> Fault:
 
 
 def give_back(connection: sqlite3.Connection, fault: Fault) -> None:
-    """Let a fault that could not act wait for the next call."""
+    """Make a fault that could not act pending again."""
     connection.execute("UPDATE scripts SET met = 0 WHERE n = ?", (fault.n,))
 
 
 def list_faults(connection: sqlite3.Connection) -> dict[str, list[dict[str, str]]]:
-    """Tell which faults nobody met yet and which were met; `ok` is no fault."""
+    """Return the faults that are pending and those that were met; `ok` is no fault."""
     found: dict[str, list[dict[str, str]]] = {"pending": [], "met": []}
     for row in connection.execute("SELECT * FROM scripts WHERE fault != 'ok' ORDER BY n"):
         found["met" if row["met"] else "pending"].append({"endpoint": row["endpoint"], "fault": row["fault"]})

@@ -1,4 +1,4 @@
-"""What a sandbox is started with."""
+"""Configuration of a sandbox: options at its start, and settings that can change while it runs."""
 
 from __future__ import annotations
 
@@ -14,36 +14,156 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-
-VERSION: Final = "1"
-"""Version of the sandbox's controls, as `GET /sandbox/health` answers it."""
-
 DEFAULT_ACCESS_KEY: Final = "sandbox-access-key-0123456789abcdef"
-"""Access key of a sandbox that was given none. Public on purpose: it opens nothing but a sandbox."""
+"""Access key of a sandbox without one of its own. Public on purpose: it gives access to a sandbox alone."""
 
 DEFAULT_SECRET_KEY: Final = "sandbox-secret-key-0123456789abcdef"  # noqa: S105 - public on purpose
-"""Secret key of a sandbox that was given none."""
+"""Secret key of a sandbox without one of its own."""
 
 DEFAULT_API_KEY: Final = "sandbox-api-key-0123456789abcdefghij"
-"""Static API key of a sandbox that was given none."""
+"""Static API key of a sandbox without one of its own."""
 
 TRIAL_PARALLEL_LIMIT: Final = 5
 """Tasks at a time that a trial pack allows (a user's report; the page names no number)."""
 
+MOST_PARALLEL: Final = 1_000_000
+MOST_POLLS: Final = 1_000_000
+MOST_SECONDS: Final = 10_000_000.0
+
+
+class Stage(StrEnum):
+    """Progress of a task; ENDED is `succeed` or `failed` on the wire."""
+
+    SUBMITTED = "submitted"
+    PROCESSING = "processing"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The policy by which tasks change their status, one for all tasks of a state.
+
+    Attributes:
+        policy: `at once`: the first query finds the task ended. `polls`: N polls answer an unfinished
+            status (the first half of them `submitted`, the rest `processing`), the next poll the end.
+            `seconds`: the task ends T seconds after it was accepted, `submitted` for the first half.
+        polls: N of the policy `polls`.
+        seconds: T of the policy `seconds`.
+    """
+
+    policy: str
+    polls: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def at_once(cls) -> Self:
+        """End every task at the first query."""
+        return cls("at once")
+
+    @classmethod
+    def after_polls(cls, polls: int) -> Self:
+        """Answer an unfinished status `polls` times, then the end."""
+        return cls("polls", polls=polls)
+
+    @classmethod
+    def after_seconds(cls, seconds: float) -> Self:
+        """End every task `seconds` seconds after it was accepted."""
+        return cls("seconds", seconds=seconds)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read a policy as the controls take it: `{"policy": "polls", "polls": 2}`.
+
+        Raises:
+            ValueError: it is none; the message lists the three forms.
+        """
+        match value:
+            case {"policy": "at once", **rest} if not rest:
+                return cls.at_once()
+            case {"policy": "polls", "polls": int(polls), **rest} if not rest and not isinstance(polls, bool):
+                if 0 <= polls <= MOST_POLLS:
+                    return cls.after_polls(polls)
+            case {"policy": "seconds", "seconds": int() | float() as seconds, **rest} if not rest:
+                if not isinstance(seconds, bool) and 0 <= seconds <= MOST_SECONDS:
+                    return cls.after_seconds(float(seconds))
+        raise ValueError(
+            'transitions are {"policy": "at once"}, {"policy": "polls", "polls": N} '
+            'or {"policy": "seconds", "seconds": T}, with N and T not negative'
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read a policy as the command line takes it: `at once`, `polls:2` or `seconds:5`.
+
+        Raises:
+            ValueError: it is none of them.
+        """
+        kind, _, number = text.partition(":")
+        kind = kind.strip().replace("-", " ")
+        try:
+            if kind == "at once" and not number:
+                return cls.at_once()
+            if kind == "polls":
+                return cls.from_json({"policy": "polls", "polls": int(number)})
+            if kind == "seconds":
+                return cls.from_json({"policy": "seconds", "seconds": float(number)})
+        except ValueError:
+            pass
+        raise ValueError(f"{text!r} is not 'at once', 'polls:N' or 'seconds:T'")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the policy as the controls answer it."""
+        if self.policy == "polls":
+            return {"policy": "polls", "polls": self.polls}
+        if self.policy == "seconds":
+            return {"policy": "seconds", "seconds": self.seconds}
+        return {"policy": "at once"}
+
+    def stage(self, polls: int, age_seconds: float) -> Stage:
+        """Return the stage of a task of that age that was polled `polls` times, this poll included."""
+        if self.policy == "polls":
+            if polls > self.polls:
+                return Stage.ENDED
+            return Stage.SUBMITTED if polls <= self.polls // 2 else Stage.PROCESSING
+        if self.policy == "seconds":
+            if age_seconds >= self.seconds:
+                return Stage.ENDED
+            return Stage.SUBMITTED if age_seconds < self.seconds / 2 else Stage.PROCESSING
+        return Stage.ENDED
+
+    def moves_by_itself(self) -> bool:
+        """Return whether a task changes its status without being polled."""
+        return self.policy != "polls"
+
 
 @dataclass(frozen=True)
 class SandboxOptions:
-    """Say how a sandbox behaves; every field has a default that touches nothing beyond this machine.
+    """How a sandbox behaves; the defaults touch nothing beyond this machine.
 
-    `state_dir`: where tasks, uploads and results are kept; None means a temporary folder removed at stop.
-    `embedded`: part of another program: every control needs `token`, callbacks go to `callback_origins` only.
-    `token`: value of `X-Sandbox-Token`; None means a random one where one is needed.
-    `fetch`: "own" fetches uploads of this state only, "any" fetches http(s) URLs as Kling would.
-    `callbacks`: "loopback" calls this machine only, "any" calls every http(s) URL.
-    `callback_secret`: `whsec_<base64>`; callbacks are signed when it is set.
-    `parallel_limit`, `transitions`, `quick_results`, `charge` and `duplicates_allowed` are starting values;
-    what `PUT /sandbox/settings` and `PUT /sandbox/transitions` store in the state wins.
-    `now` gives the time in Unix seconds.
+    `parallel_limit`, `transitions`, `quick_results`, `charge` and `duplicates_allowed` are starting values:
+    what `PUT /sandbox/settings` and `PUT /sandbox/transitions` stored in the state wins.
+
+    Attributes:
+        state_dir: folder of tasks, uploads and results; None means a temporary one, removed at stop.
+        embedded: part of another program: every control needs `token`, callbacks go to
+            `callback_origins` only.
+        token: value of the header `X-Sandbox-Token`; None means a random one where one is needed.
+        access_key: issuer (`iss`) of the account's signed tokens.
+        secret_key: HS256 secret of the account's signed tokens.
+        api_key: the account's static API key.
+        fetch: "own" fetches uploads of this state only, "any" fetches http(s) URLs as Kling does.
+        callbacks: "loopback" calls this machine only, "any" calls every http(s) URL.
+        callback_origins: origins that an embedded sandbox may call, such as "http://127.0.0.1:8188".
+        callback_secret: `whsec_<base64>`; callbacks are signed when it is set.
+        parallel_limit: unfinished tasks at a time; a create above it is answered with 1303.
+        transitions: the policy by which tasks change their status.
+        quick_results: make small results with 10 frames a second, for tests.
+        charge: whether a deduction is shown in units or in cash.
+        duplicates_allowed: A repeated external id makes a second task.
+        now: clock, in Unix seconds.
+
+    Raises:
+        ValueError: an option cannot work; the message names it.
     """
 
     state_dir: Path | None = None
@@ -64,7 +184,6 @@ class SandboxOptions:
     now: Callable[[], float] = field(default=time.time, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse what no sandbox can work with; ValueError says what."""
         if self.parallel_limit < 1:
             raise ValueError("the parallel limit must be at least 1")
         if not (self.access_key and self.secret_key and self.api_key):
@@ -82,12 +201,9 @@ def _is_webhook_secret(text: str) -> bool:
         return False
 
 
-MOST_PARALLEL: Final = 1_000_000
-
-
 @dataclass(frozen=True)
 class Settings:
-    """The switches in force for one call."""
+    """The settings in force for one call."""
 
     transitions: Transitions
     parallel_limit: int
@@ -96,7 +212,7 @@ class Settings:
     charge: str
 
     def to_json(self) -> dict[str, Any]:
-        """Give the switches as `GET /sandbox/settings` answers them."""
+        """Return the settings as `GET /sandbox/settings` answers them."""
         return {
             "duplicates-allowed": self.duplicates_allowed,
             "parallel-limit": self.parallel_limit,
@@ -107,7 +223,7 @@ class Settings:
 
 
 def load_settings(connection: sqlite3.Connection, options: SandboxOptions) -> Settings:
-    """Read the switches; one that nobody stored has the options' value."""
+    """Read the settings from the state; the options give those that are not stored."""
     stored = {
         name: json.loads(value)
         for name, value in connection.execute("SELECT name, value FROM settings WHERE name != 'secret'")
@@ -123,7 +239,7 @@ def load_settings(connection: sqlite3.Connection, options: SandboxOptions) -> Se
 
 
 def save_settings(connection: sqlite3.Connection, changes: dict[str, Any]) -> None:
-    """Store switches that `read_changes` let through."""
+    """Store settings that `read_changes` has checked."""
     connection.executemany(
         "INSERT INTO settings VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         [(name, json.dumps(value)) for name, value in changes.items()],
@@ -131,7 +247,11 @@ def save_settings(connection: sqlite3.Connection, changes: dict[str, Any]) -> No
 
 
 def read_changes(body: Any) -> dict[str, Any]:
-    """Check a body of `PUT /sandbox/settings`; ValueError names what is wrong."""
+    """Check a body of `PUT /sandbox/settings` and return it.
+
+    Raises:
+        ValueError: A name or a value is wrong; the message names it.
+    """
     if not isinstance(body, dict):
         raise ValueError('settings are an object such as {"duplicates-allowed": true}')  # noqa: TRY004 - a wrong body is one kind of error
     for name, value in body.items():
@@ -153,102 +273,3 @@ def read_changes(body: Any) -> dict[str, Any]:
         if not right:
             raise ValueError(f"{value!r} is not a value of {name}")
     return body
-
-
-MOST_POLLS: Final = 1_000_000
-MOST_SECONDS: Final = 10_000_000.0
-
-
-class Stage(StrEnum):
-    """How far a task is; the end is spelled `succeed` or `failed` on the wire."""
-
-    SUBMITTED = "submitted"
-    PROCESSING = "processing"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class Transitions:
-    """One policy for all tasks of a state.
-
-    `at once`: the first look finds the task ended.
-    `polls`: N polls answer an unfinished status (the first half of them `submitted`, the rest `processing`),
-    the next one the end.
-    `seconds`: the task ends T seconds after it was accepted, `submitted` for the first half of that time.
-    """
-
-    policy: str
-    polls: int = 0
-    seconds: float = 0.0
-
-    @classmethod
-    def at_once(cls) -> Self:
-        """End every task at the first look."""
-        return cls("at once")
-
-    @classmethod
-    def after_polls(cls, polls: int) -> Self:
-        """Answer `polls` unfinished polls first."""
-        return cls("polls", polls=polls)
-
-    @classmethod
-    def after_seconds(cls, seconds: float) -> Self:
-        """End every task `seconds` after it was accepted."""
-        return cls("seconds", seconds=seconds)
-
-    @classmethod
-    def from_json(cls, value: Any) -> Self:
-        """Read `{"policy": ...}` as the controls take it; ValueError says what is wrong."""
-        match value:
-            case {"policy": "at once", **rest} if not rest:
-                return cls.at_once()
-            case {"policy": "polls", "polls": int(polls), **rest} if not rest and not isinstance(polls, bool):
-                if 0 <= polls <= MOST_POLLS:
-                    return cls.after_polls(polls)
-            case {"policy": "seconds", "seconds": int() | float() as seconds, **rest} if not rest:
-                if not isinstance(seconds, bool) and 0 <= seconds <= MOST_SECONDS:
-                    return cls.after_seconds(float(seconds))
-        raise ValueError(
-            'transitions are {"policy": "at once"}, {"policy": "polls", "polls": N} '
-            'or {"policy": "seconds", "seconds": T}, with N and T not negative'
-        )
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """Read `at once`, `polls:2` or `seconds:5`, as the command line takes it."""
-        kind, _, number = text.partition(":")
-        kind = kind.strip().replace("-", " ")
-        try:
-            if kind == "at once" and not number:
-                return cls.at_once()
-            if kind == "polls":
-                return cls.from_json({"policy": "polls", "polls": int(number)})
-            if kind == "seconds":
-                return cls.from_json({"policy": "seconds", "seconds": float(number)})
-        except ValueError:
-            pass
-        raise ValueError(f"{text!r} is not 'at once', 'polls:N' or 'seconds:T'")
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the policy as the controls answer it."""
-        if self.policy == "polls":
-            return {"policy": "polls", "polls": self.polls}
-        if self.policy == "seconds":
-            return {"policy": "seconds", "seconds": self.seconds}
-        return {"policy": "at once"}
-
-    def stage(self, polls: int, age_seconds: float) -> Stage:
-        """Tell the stage of a task polled `polls` times (this one included) at that age."""
-        if self.policy == "polls":
-            if polls > self.polls:
-                return Stage.ENDED
-            return Stage.SUBMITTED if polls <= self.polls // 2 else Stage.PROCESSING
-        if self.policy == "seconds":
-            if age_seconds >= self.seconds:
-                return Stage.ENDED
-            return Stage.SUBMITTED if age_seconds < self.seconds / 2 else Stage.PROCESSING
-        return Stage.ENDED
-
-    def moves_by_itself(self) -> bool:
-        """Tell whether a task moves on although nobody polls it."""
-        return self.policy != "polls"

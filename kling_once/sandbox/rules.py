@@ -1,6 +1,6 @@
-"""What the page allows: the fields of a create, and the limits on the two reference files.
+"""The rules of the vendor's page: fields of a create, limits on the reference files, prices, retention.
 
-Written from the vendor's page alone. Where it is silent, the choice is named beside the rule.
+Written from the page alone. Where it is silent, the choice is stated beside the rule.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ VIDEO_SIDE_PX: Final = (340, 3850)
 VIDEO_MIN_SECONDS: Final = 3
 VIDEO_MAX_SECONDS: Final = {"video": 30, "image": 10}
 LONGEST_ID: Final = 2**63 - 1
+FRAMES_PER_SECOND: Final = 30
+"""Frame rate of every result."""
+
+DAY_SECONDS: Final = 86_400
+STORED_SECONDS: Final = 30 * DAY_SECONDS
+"""Generated videos are cleared after 30 days, says the page."""
 
 UNITS_PER_SECOND: Final = {
     ("kling-v2-6", "std"): Decimal("0.5"),
@@ -37,7 +43,7 @@ UNITS_PER_SECOND: Final = {
 
 @dataclass(frozen=True)
 class Order:
-    """A create whose fields are all valid, defaults filled in."""
+    """The fields of a valid create, with defaults filled in."""
 
     model_name: str
     mode: str
@@ -54,7 +60,7 @@ class Order:
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """What a reference image is: `size_bytes` counts the encoded text where it came as base64."""
+    """What a reference image is; `size_bytes` counts the text where it came as base64."""
 
     size_bytes: int
     width_px: int
@@ -63,7 +69,7 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What a reference video is; sides as displayed, duration the longer of container and picture track."""
+    """What a reference video is; its duration is the longer of container and video track."""
 
     size_bytes: int
     width_px: int
@@ -122,7 +128,7 @@ def _image(value: Any) -> str | None:
 
 
 def _callback(value: Any) -> str | None:
-    """Check a callback URL; empty means none, as in the page's own example."""
+    """Check a callback URL; empty means none, as in the page's example."""
     return None if value == "" else _url(value)
 
 
@@ -161,15 +167,17 @@ FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
     "callback_url": (False, _callback),
     "external_task_id": (False, _text),
 }
-"""Every field of the page: whether it is required, and what may stand in it."""
+"""Every field of the page: whether it is required, and its check, which returns what is wrong or None."""
 
 
 def read_order(body: Any) -> Order:
-    """Check every field; one `Refusal` 1201 names each broken one.
+    """Check every field of a create.
 
-    Not documented and decided here: null counts as a wrong type; an empty `external_task_id` or
-    `callback_url` means none, an empty `element_list` none either; an element together with
-    orientation `image` is accepted, and so is one with `kling-v2-6`.
+    Not documented and decided here: null is a wrong type; an empty `external_task_id`, `callback_url` or
+    `element_list` means none; an element is accepted with orientation `image` and with `kling-v2-6`.
+
+    Raises:
+        Refusal: code 1201; the message names every field that is wrong, up to 30.
     """
     if not isinstance(body, dict):
         raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
@@ -200,7 +208,7 @@ def read_order(body: Any) -> Order:
 
 
 def judge_picture(facts: PictureFacts) -> list[str]:
-    """Name every documented limit that a reference image breaks."""
+    """Return a message for every documented limit that a reference image breaks."""
     problems = []
     if facts.size_bytes > IMAGE_MAX_BYTES:
         problems.append(f"image_url: file size must be <= 10 MB, got {facts.size_bytes} bytes")
@@ -215,7 +223,7 @@ def judge_picture(facts: PictureFacts) -> list[str]:
 
 
 def judge_clip(facts: ClipFacts, orientation: str) -> list[str]:
-    """Name every documented limit that a reference video breaks; no tolerance."""
+    """Return a message for every documented limit that a reference video breaks; no tolerance."""
     problems = []
     if facts.size_bytes > VIDEO_MAX_BYTES:
         problems.append(f"video_url: file size must be <= 100 MB, got {facts.size_bytes} bytes")
@@ -234,18 +242,18 @@ def judge_clip(facts: ClipFacts, orientation: str) -> list[str]:
 
 
 def units_for(model_name: str, mode: str, seconds: Fraction) -> Decimal:
-    """Price a clip: whole seconds, rounded half up, times the rate of model and mode."""
+    """Return the units of a clip: whole seconds, rounded half up, times the rate of model and mode."""
     exact = Decimal(seconds.numerator) / Decimal(seconds.denominator)
     return exact.quantize(Decimal(1), ROUND_HALF_UP) * UNITS_PER_SECOND[model_name, mode]
 
 
 def looks_like_url(text: str) -> bool:
-    """Tell a URL of any scheme from base64, which holds no colon."""
+    """Return whether a text is a URL of any scheme rather than base64, which holds no colon."""
     return "://" in text[:64]
 
 
 def is_url(text: str) -> bool:
-    """Tell whether a text is an absolute http or https URL without blanks or control characters."""
+    """Return whether a text is an absolute http or https URL without blanks or control characters."""
     if any(character <= " " or character == "\x7f" for character in text):
         return False
     try:
@@ -257,7 +265,7 @@ def is_url(text: str) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """Name a JSON value's type in words."""
+    """Return the type of a JSON value in words."""
     names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", list: "an array"}
     if value is None:
         return "null"

@@ -1,10 +1,8 @@
-"""The state: one SQLite file that every process of a home shares."""
+"""The state: one SQLite file that every process over the same folder shares."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import secrets
 import sqlite3
 import time
@@ -15,13 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .wire import Reply
-
 
 T = TypeVar("T")
 
 SCHEMA_VERSION: Final = 1
-"""Part of the file's name: another version of the sandbox starts a file of its own."""
+"""Part of the file's name: a version with another schema starts a file of its own."""
 
 BUSY_SECONDS: Final = 30.0
 
@@ -74,7 +70,8 @@ CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 class Store:
     """Run short transactions on one connection, in a thread of its own.
 
-    A transaction is whole or absent after a `kill -9`; another process's write is waited for.
+    A transaction is whole or absent after a `kill -9`. A write of another process is waited for, at most
+    `BUSY_SECONDS`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,7 +80,11 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> str:
-        """Open or make the state; return its secret, from which unguessable names are made."""
+        """Open or create the state.
+
+        Returns:
+            The secret of the state, a key for names that cannot be guessed.
+        """
         return await self._in_thread(self._open)
 
     async def close(self) -> None:
@@ -100,7 +101,7 @@ class Store:
         return await self._in_thread(lambda: self._transact("BEGIN", work, args))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        """Finish `work` even when the caller is cancelled: a transaction is never left half way."""
+        """Finish `work` even when the caller is cancelled: no transaction stays open."""
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
     def _transact(self, begin: str, work: Callable[..., T], args: tuple[Any, ...]) -> T:
@@ -136,11 +137,20 @@ class Store:
             self._connection = None
 
 
+def forget(connection: sqlite3.Connection) -> None:
+    """Delete every row but the secret, and restart the row numbers."""
+    connection.execute("DELETE FROM tasks")
+    connection.execute("DELETE FROM calls")
+    connection.execute("DELETE FROM scripts")
+    connection.execute("DELETE FROM settings WHERE name != 'secret'")
+    connection.execute("DELETE FROM sqlite_sequence")
+
+
 def _prefer_wal(connection: sqlite3.Connection) -> None:
     """Switch to WAL where the file system allows it.
 
-    SQLite's busy timeout does not cover this switch when two processes open a new file at once, hence
-    the repeats.
+    SQLite's busy timeout does not cover this switch when two processes open a new file at once, so it is
+    repeated.
     """
     for _ in range(100):
         try:
@@ -151,70 +161,3 @@ def _prefer_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-KEPT_CALLS: Final = 10_000
-LONGEST_TEXT: Final = 5_000
-DEEPEST: Final = 12
-
-
-def begin_call(connection: sqlite3.Connection, method: str, path: str, body: Any) -> int:
-    """Note a call before it is answered; return its number."""
-    number = connection.execute(
-        "INSERT INTO calls (method, path, body) VALUES (?, ?, ?)", (method, path, json.dumps(body))
-    ).lastrowid
-    if number is None:
-        raise RuntimeError("SQLite gave no row number")
-    if number % 500 == 0:
-        connection.execute("DELETE FROM calls WHERE n <= ?", (number - KEPT_CALLS,))
-    return number
-
-
-def finish_call(connection: sqlite3.Connection, number: int, reply: Reply) -> None:
-    """Note what a call was answered; a reset keeps status null."""
-    body = reply.body if isinstance(reply.body, dict) else reply.body.decode("utf-8", "replace")
-    connection.execute(
-        "UPDATE calls SET status = ?, answer = ? WHERE n = ?",
-        (reply.status, json.dumps(None if reply.status is None else shorten(body)), number),
-    )
-
-
-def list_calls(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-    """Give every kept call, oldest first."""
-    return [
-        {
-            "method": row["method"],
-            "path": row["path"],
-            "body": json.loads(row["body"]),
-            "status": row["status"],
-            "answer": json.loads(row["answer"]),
-        }
-        for row in connection.execute("SELECT * FROM calls ORDER BY n")
-    ]
-
-
-def shorten(value: Any, depth: int = 0) -> Any:
-    """Copy a JSON value with long texts and base64 pictures replaced by their length and digest."""
-    if depth > DEEPEST:
-        return "<nested deeper>"
-    if isinstance(value, dict):
-        return {
-            str(shorten(name)): _picture(item) if name == "image_url" else shorten(item, depth + 1)
-            for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [shorten(item, depth + 1) for item in value]
-    if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        return _digest("text", value)
-    return value
-
-
-def _picture(value: Any) -> Any:
-    if isinstance(value, str) and value and "://" not in value[:64]:
-        return _digest("base64", value)
-    return shorten(value)
-
-
-def _digest(kind: str, text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"<{kind} {len(text)} characters, sha256 {digest}>"

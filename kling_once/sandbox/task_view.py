@@ -1,18 +1,18 @@
-"""A task as it looks on the wire: after a create, in a query, and in a callback."""
+"""A task on the wire: as the answer to its create, in a query, and in a callback."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .tasks import FRAMES_PER_SECOND, Task
+from .rules import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .tasks import Task
 
 
 def created_view(task: Task) -> dict[str, Any]:
-    """Show a task as the answer to its create."""
+    """Return a task as the answer to its create."""
     return {
         "task_id": task.task_id,
         "task_info": _info(task),
@@ -22,11 +22,11 @@ def created_view(task: Task) -> dict[str, Any]:
     }
 
 
-def query_view(task: Task, link: Callable[[Task, str], str]) -> dict[str, Any]:
-    """Show a task as a query does; `link(task, name)` makes a result's URL.
+def query_view(task: Task, origin: str) -> dict[str, Any]:
+    """Return a task as a query shows it, with result URLs at `origin`.
 
     Not documented and decided here: `task_status_msg` is empty and `task_result` an empty object until
-    there is something to say; a deduction is absent until the end.
+    the task has ended; a deduction is absent until then.
     """
     view: dict[str, Any] = {
         "task_id": task.task_id,
@@ -39,15 +39,15 @@ def query_view(task: Task, link: Callable[[Task, str], str]) -> dict[str, Any]:
         "updated_at": task.updated_ms,
     }
     if task.status == "succeed":
-        video = _video(task, link)
+        video = _video(task, origin)
         if task.watermark:
-            video["watermark_url"] = link(task, task.watermark_name)
+            video["watermark_url"] = result_url(origin, task, task.watermark_name)
         view["task_result"] = {"videos": [video]}
     return view | _deduction(task)
 
 
-def callback_view(task: Task, status: str, link: Callable[[Task, str], str]) -> dict[str, Any]:
-    """Show a task as the legacy callback does, when it took `status`."""
+def callback_view(task: Task, status: str, origin: str) -> dict[str, Any]:
+    """Return a task as the legacy callback shows it when it reached `status`."""
     shown = replace(task, status=status)
     view: dict[str, Any] = {
         "task_id": task.task_id,
@@ -56,13 +56,13 @@ def callback_view(task: Task, status: str, link: Callable[[Task, str], str]) -> 
         "created_at": task.created_ms,
         "updated_at": task.updated_ms,
         "task_info": _info(task),
-        "task_result": {"videos": [_video(task, link)] if status == "succeed" else []},
+        "task_result": {"videos": [_video(task, origin)] if status == "succeed" else []},
     }
     return view | _deduction(shown)
 
 
 def strangers_view(identifier: str, now_ms: int) -> dict[str, Any]:
-    """Show another customer's task, as the fault `wrong-owner` answers."""
+    """Return another customer's task, as the fault `wrong-owner` answers."""
     return {
         "task_id": "899999999999999999",
         "task_status": "processing",
@@ -75,9 +75,15 @@ def strangers_view(identifier: str, now_ms: int) -> dict[str, Any]:
     }
 
 
-def _video(task: Task, link: Callable[[Task, str], str]) -> dict[str, Any]:
+def result_url(origin: str, task: Task, name: str) -> str:
+    """Return a result's URL; `name` is one of the task's two names that cannot be guessed."""
+    return f"{origin}/sandbox/results/{task.task_id}/{name}.mp4"
+
+
+def _video(task: Task, origin: str) -> dict[str, Any]:
     seconds = f"{task.frames / FRAMES_PER_SECOND:.3f}".rstrip("0").rstrip(".")
-    return {"id": f"{int(task.task_id) + 1}", "url": link(task, task.result_name), "duration": seconds}
+    url = result_url(origin, task, task.result_name)
+    return {"id": f"{int(task.task_id) + 1}", "url": url, "duration": seconds}
 
 
 def _info(task: Task) -> dict[str, Any]:

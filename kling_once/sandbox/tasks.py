@@ -1,4 +1,4 @@
-"""Tasks in the state: accepted once, moved on by policy, found by either id."""
+"""Tasks in the state: accepted, found by either id, and advanced by the policy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 from .options import Stage
-from .rules import VIDEO_MIN_SECONDS, units_for
+from .rules import FRAMES_PER_SECOND, VIDEO_MIN_SECONDS, units_for
 from .wire import (
     INVALID_VALUE,
     OVER_PARALLEL_LIMIT,
@@ -24,36 +24,38 @@ if TYPE_CHECKING:
 
     from .faults import Fault
     from .options import Settings, Transitions
-    from .rules import ClipFacts, Order
+    from .references import Draft
 
-FRAMES_PER_SECOND: Final = 30
 FORGOTTEN_SECONDS: Final = 60.0
-"""A task that nobody polled for so long no longer counts for the parallel limit."""
+"""A task that nobody polled for this long does not count for the parallel limit."""
 
 USD_PER_UNIT: Final = Decimal("0.14")
 SHORT_OUTPUT_SHARE: Final = Fraction(3, 5)
+UNFINISHED: Final = "status IN ('submitted', 'processing')"
 
 FAILURES: Final = {
     "task-failed": "Task failed due to an internal error",
     "task-failed-charged": "Task failed due to an internal error",
     "task-failed-input": "Image recognition failed. No complete upper body detected in the image",
 }
-"""What a scripted failure says in `task_status_msg`."""
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A create that passed every check of its own: where its two files are, and what became of the clip."""
-
-    order: Order
-    picture: str
-    clip: str
-    facts: ClipFacts
+"""What `task_status_msg` says after each scripted failure."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One row: `frames` is the output's length at 30 fps, `charge` the deduction as shown on the wire."""
+    """One row of the table `tasks`.
+
+    Attributes:
+        n: number in the state, from 1.
+        picture: reference image, relative to the state's folder; `clip` likewise.
+        frames: length of the result at 30 fps.
+        charge: the deduction as the wire shows it.
+        units: the deduction in units.
+        fate: how the task ends: `succeed`, or a fault of `FAILURES`.
+        polled_at: when it was last polled, in Unix seconds.
+        visible_at: from when it can be found, in Unix seconds.
+        result_name: name in the result's URL, which cannot be guessed; `watermark_name` likewise.
+    """
 
     n: int
     task_id: str
@@ -80,16 +82,20 @@ class Task:
 
     @property
     def ended(self) -> bool:
-        """Tell whether the task will never change again."""
+        """Whether the status is final."""
         return self.status in {"succeed", "failed"}
 
 
 Change = tuple[Task, str]
-"""A task, and a status that it just took."""
+"""A task and a status that it has just reached."""
 
 
 def check_unused(connection: sqlite3.Connection, external_id: str | None, settings: Settings) -> None:
-    """Raise `Refusal` 1201 when the account already used this external id."""
+    """Check that the account has not used an external id.
+
+    Raises:
+        Refusal: code 1201, it has.
+    """
     if external_id is None or settings.duplicates_allowed:
         return
     used = connection.execute("SELECT 1 FROM tasks WHERE external_id = ? LIMIT 1", (external_id,)).fetchone()
@@ -100,14 +106,21 @@ def check_unused(connection: sqlite3.Connection, external_id: str | None, settin
 def accept(
     connection: sqlite3.Connection, draft: Draft, settings: Settings, fault: Fault, now: float
 ) -> tuple[Task, list[Change]]:
-    """Make a task; `Refusal` 1201 for a used external id, 1303 over the parallel limit.
+    """Make a task.
 
-    With `accept-late-S` the external id is taken at once, but nobody finds the task for S seconds.
+    With the fault `accept-late-S` the external id is taken at once, but the task cannot be found for S
+    seconds.
+
+    Returns:
+        The task, and every change of status that the call caused.
+
+    Raises:
+        Refusal: code 1201 for a used external id, 1303 over the parallel limit.
     """
     check_unused(connection, draft.order.external_task_id, settings)
     changes = advance_due(connection, settings.transitions, now)
     (running,) = connection.execute(
-        "SELECT count(*) FROM tasks WHERE status IN ('submitted', 'processing') AND polled_at > ?",
+        f"SELECT count(*) FROM tasks WHERE {UNFINISHED} AND polled_at > ?",  # noqa: S608 - a constant
         (now - FORGOTTEN_SECONDS,),
     ).fetchone()
     if running >= settings.parallel_limit:
@@ -115,8 +128,8 @@ def accept(
     columns = _columns(draft, settings, fault, now)
     names = ", ".join(columns)
     marks = ", ".join(f":{name}" for name in columns)
-    number = connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", columns).lastrowid  # noqa: S608 - our own column names
-    task_id = _reproducible_id("task", number, draft.order.external_task_id)
+    number = connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", columns).lastrowid  # noqa: S608 - our column names
+    task_id = _reproducible_id(number, draft.order.external_task_id)
     connection.execute("UPDATE tasks SET task_id = ? WHERE n = ?", (task_id, number))
     task = _task(connection.execute("SELECT * FROM tasks WHERE n = ?", (number,)).fetchone())
     return task, changes if task.visible_at > now else [*changes, (task, task.status)]
@@ -125,9 +138,12 @@ def accept(
 def poll(
     connection: sqlite3.Connection, identifier: str, transitions: Transitions, now: float
 ) -> tuple[Task, list[Change]] | None:
-    """Find a task by task id or external id and move it on; None when there is none.
+    """Find a task by task id or external id and count the poll.
 
     Of several tasks with one external id (duplicates allowed) it is the first.
+
+    Returns:
+        The task and its changes of status; None when there is no such task.
     """
     row = None
     for column in ("task_id", "external_id"):
@@ -151,12 +167,12 @@ def poll(
 
 
 def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: float) -> list[Change]:
-    """Move every task on that moves without being polled."""
+    """Advance every task that is due without a poll."""
     if not transitions.moves_by_itself():
         return []
     changes: list[Change] = []
     for row in connection.execute(
-        "SELECT * FROM tasks WHERE status IN ('submitted', 'processing') AND visible_at <= ? ORDER BY n",
+        f"SELECT * FROM tasks WHERE {UNFINISHED} AND visible_at <= ? ORDER BY n",  # noqa: S608 - a constant
         (now,),
     ).fetchall():
         task = _task(row)
@@ -168,7 +184,7 @@ def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: f
 def list_tasks(
     connection: sqlite3.Connection, page: int, size: int, transitions: Transitions, now: float
 ) -> tuple[list[Task], list[Change]]:
-    """Give one page of visible tasks, newest first; listing is no poll."""
+    """Return one page of visible tasks, newest first, and the changes of status; listing is no poll."""
     changes = advance_due(connection, transitions, now)
     rows = connection.execute(
         "SELECT * FROM tasks WHERE visible_at <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
@@ -178,7 +194,7 @@ def list_tasks(
 
 
 def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
-    """Find the succeeded task that a result's unguessable name belongs to."""
+    """Return the succeeded task whose result or watermarked result has this name."""
     row = connection.execute(
         "SELECT * FROM tasks WHERE status = 'succeed' AND (result_name = ? OR watermark_name = ?)",
         (name, name),
@@ -187,7 +203,7 @@ def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
 
 
 def units_spent(connection: sqlite3.Connection) -> Decimal:
-    """Add up the units of every task that shows a deduction."""
+    """Return the sum of the units of every task that shows a deduction."""
     rows = connection.execute(
         "SELECT units FROM tasks WHERE status = 'succeed' "
         "OR (status = 'failed' AND fate = 'task-failed-charged')"
@@ -196,9 +212,9 @@ def units_spent(connection: sqlite3.Connection) -> Decimal:
 
 
 def callbacks_outstanding(connection: sqlite3.Connection) -> bool:
-    """Tell whether an unfinished task wants to be called back."""
+    """Return whether an unfinished task has a callback URL."""
     waiting = connection.execute(
-        "SELECT 1 FROM tasks WHERE status IN ('submitted', 'processing') AND callback_url IS NOT NULL LIMIT 1"
+        f"SELECT 1 FROM tasks WHERE {UNFINISHED} AND callback_url IS NOT NULL LIMIT 1"  # noqa: S608 - a constant
     ).fetchone()
     return waiting is not None
 
@@ -234,9 +250,9 @@ def _columns(draft: Draft, settings: Settings, fault: Fault, now: float) -> dict
 
 
 def _output_seconds(seconds: Fraction, fault: Fault) -> Fraction:
-    """Tell how long the output is; the charge stays that of the whole clip, as the page says.
+    """Return the length of the result; the charge stays that of the whole clip, as the page says.
 
-    `short-output` keeps three fifths, at least the 3 s that the page promises where the clip allows it.
+    `short-output` keeps three fifths, and at least the 3 s that the page promises where the clip allows it.
     """
     if fault.kind != "short-output":
         return seconds
@@ -253,7 +269,7 @@ def _charge(units: Decimal, kind: str) -> dict[str, Any]:
 
 
 def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) -> tuple[Task, list[Change]]:
-    """Take a task to a stage, never backwards, through every status in between."""
+    """Advance a task to a stage through every status in between, never backwards."""
     end = "failed" if task.fate in FAILURES else "succeed"
     path = ["submitted", "processing", end]
     target = {Stage.SUBMITTED: 0, Stage.PROCESSING: 1, Stage.ENDED: 2}[stage]
@@ -271,14 +287,14 @@ def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) 
     return task, changes
 
 
-def _reproducible_id(kind: str, number: int | None, external_id: str | None) -> str:
-    """Make an 18-digit id that the same calls on a fresh state give again."""
-    digest = hashlib.sha256(f"{kind}:{number}:{external_id or ''}".encode()).digest()
+def _reproducible_id(number: int | None, external_id: str | None) -> str:
+    """Return an id of 18 digits, the same when the same calls are made on a fresh state."""
+    digest = hashlib.sha256(f"task:{number}:{external_id or ''}".encode()).digest()
     return str(8 * 10**17 + int.from_bytes(digest[:8], "big") % 10**17)
 
 
 def _task(row: sqlite3.Row) -> Task:
-    values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over values
+    values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over its values
     values["watermark"] = bool(values["watermark"])
     values["sound"] = bool(values["sound"])
     values["charge"] = json.loads(values["charge"])

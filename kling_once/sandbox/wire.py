@@ -1,4 +1,4 @@
-"""The vendor's envelope, its table of codes, and strict reading of a JSON body."""
+"""The vendor's wire format: service codes, envelope, strict JSON bodies, the Authorization header."""
 
 from __future__ import annotations
 
@@ -14,56 +14,31 @@ if TYPE_CHECKING:
     from .options import SandboxOptions
 
 
-HTTP_STATUS: Final = {
-    0: 200,
-    1000: 401,
-    1001: 401,
-    1002: 401,
-    1003: 401,
-    1004: 401,
-    1100: 429,
-    1101: 429,
-    1102: 429,
-    1103: 403,
-    1200: 400,
-    1201: 400,
-    1202: 404,
-    1203: 404,
-    1300: 400,
-    1301: 400,
-    1302: 429,
-    1303: 429,
-    1304: 429,
-    5000: 500,
-    5001: 503,
-    5002: 504,
+SERVICE_CODES: Final = {
+    0: (200, "SUCCEED"),
+    1000: (401, "Authentication failed"),
+    1001: (401, "Authorization is empty"),
+    1002: (401, "Authorization is invalid"),
+    1003: (401, "Authorization is not yet valid"),
+    1004: (401, "Authorization has expired"),
+    1100: (429, "Abnormal account status"),
+    1101: (429, "Account in arrears"),
+    1102: (429, "Account balance not enough"),
+    1103: (403, "No permission for this API or model"),
+    1200: (400, "Invalid request parameters"),
+    1201: (400, "Invalid key or value"),
+    1202: (404, "The requested method is invalid"),
+    1203: (404, "The requested resource does not exist"),
+    1300: (400, "Blocked by the platform's policy"),
+    1301: (400, "Failure to pass the risk control system"),
+    1302: (429, "Too many requests"),
+    1303: (429, "parallel task over resource pack limit"),
+    1304: (429, "Blocked by the IP whitelist policy"),
+    5000: (500, "Server internal error"),
+    5001: (503, "Server temporarily unavailable"),
+    5002: (504, "Server internal timeout"),
 }
-"""HTTP status of each service code (Kling's error table of 2026-09-20)."""
-
-MESSAGES: Final = {
-    0: "SUCCEED",
-    1000: "Authentication failed",
-    1001: "Authorization is empty",
-    1002: "Authorization is invalid",
-    1003: "Authorization is not yet valid",
-    1004: "Authorization has expired",
-    1100: "Abnormal account status",
-    1101: "Account in arrears",
-    1102: "Account balance not enough",
-    1103: "No permission for this API or model",
-    1200: "Invalid request parameters",
-    1201: "Invalid key or value",
-    1202: "The requested method is invalid",
-    1203: "The requested resource does not exist",
-    1300: "Blocked by the platform's policy",
-    1301: "Failure to pass the risk control system",
-    1302: "Too many requests",
-    1303: "parallel task over resource pack limit",
-    1304: "Blocked by the IP whitelist policy",
-    5000: "Server internal error",
-    5001: "Server temporarily unavailable",
-    5002: "Server internal timeout",
-}
+"""HTTP status and message of each service code (Kling's error table of 2026-09-20)."""
 
 AUTHENTICATION: Final = 1000
 AUTHORIZATION_EMPTY: Final = 1001
@@ -79,18 +54,26 @@ INTERNAL_ERROR: Final = 5000
 INTERNAL_TIMEOUT: Final = 5002
 
 
+UNDOCUMENTED: Final = (500, "Unspecified error")
+
+
 class Refusal(Exception):
-    """A request is answered with a service code other than 0."""
+    """A request is answered with a service code other than 0.
+
+    Args:
+        code: The service code.
+        message: What the answer says; without it the documented message of the code.
+    """
 
     def __init__(self, code: int, message: str | None = None) -> None:
         self.code = code
-        self.message = message if message is not None else MESSAGES.get(code, "Unspecified error")
+        self.message = message if message is not None else SERVICE_CODES.get(code, UNDOCUMENTED)[1]
         super().__init__(f"{code}: {self.message}")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer before it is sent; `status` None means that the connection is reset instead."""
+    """An answer before it is sent; with status None the connection is reset instead."""
 
     status: int | None
     body: dict[str, Any] | bytes = b""
@@ -101,41 +84,32 @@ RESET: Final = Reply(None)
 
 
 def success(data: Any) -> Reply:
-    """Wrap `data` in the envelope of code 0."""
-    return Reply(200, {"code": 0, "message": MESSAGES[0], "request_id": str(uuid.uuid4()), "data": data})
+    """Return `data` in the envelope of code 0."""
+    return Reply(200, _envelope(0, SERVICE_CODES[0][1]) | {"data": data})
 
 
 def failure(code: int, message: str | None = None) -> Reply:
-    """Answer with a service code and its documented HTTP status (an unlisted code: 500); no `data`."""
+    """Return the envelope of an error, without `data`; an undocumented code has HTTP status 500."""
     refusal = Refusal(code, message)
-    return Reply(
-        HTTP_STATUS.get(code, 500),
-        {"code": code, "message": refusal.message, "request_id": str(uuid.uuid4())},
-    )
+    return Reply(SERVICE_CODES.get(code, UNDOCUMENTED)[0], _envelope(code, refusal.message))
 
 
-class _DuplicateKey(ValueError):
-    """A JSON object names one key twice."""
+def _envelope(code: int, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "request_id": str(uuid.uuid4())}
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _DuplicateKey(f"{clip(twice)} is given twice")
-    return value
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+def clip(text: str, limit: int = 100) -> str:
+    """Quote untrusted text for a message: escaped to ASCII and cut to `limit` characters."""
+    shown = text.encode("unicode_escape").decode("ascii")
+    return repr(shown if len(shown) <= limit else shown[:limit] + "...")
 
 
 def parse_body(raw: bytes) -> Any:
-    """Read a JSON body; anything but strict UTF-8 JSON raises `Refusal` 1200.
+    """Parse a JSON body strictly; integers keep every digit.
 
-    Integers keep every digit. NaN, a repeated key, an absurdly deep nesting and an integer of
-    thousands of digits are refused.
+    Raises:
+        Refusal: Code 1200. The body is not UTF-8 or not JSON, holds NaN, a repeated key, an integer of
+            thousands of digits, or is nested too deeply.
     """
     try:
         return json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
@@ -147,17 +121,27 @@ def parse_body(raw: bytes) -> Any:
         raise Refusal(INVALID_PARAMETERS, f"the request body is not valid JSON: {clip(str(error))}") from None
 
 
-def clip(text: str, limit: int = 100) -> str:
-    """Quote a foreign text for a message: escaped, cut, always encodable."""
-    shown = text.encode("unicode_escape").decode("ascii")
-    return repr(shown if len(shown) <= limit else shown[:limit] + "...")
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{clip(twice)} is given twice")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
 
 
 def check_authorization(header: str | None, options: SandboxOptions) -> None:
-    """Raise `Refusal` 1000 to 1004 unless the header carries a key or token of this account.
+    """Check the Authorization header of a call.
 
-    Documented: `Bearer`, one space, the token; HS256 with `iss`, `exp` and `nbf`.
-    A maximum for `exp` is not documented, so there is none. No leeway.
+    Documented: `Bearer`, one space, the token; a JWT is signed with HS256 and holds `iss`, `exp` and
+    `nbf`. The page names no maximum of `exp` and no leeway, so there is neither.
+
+    Raises:
+        Refusal: Code 1000 to 1004, unless the header holds a key or a token of this account.
     """
     if header is None or not header.strip():
         raise Refusal(AUTHORIZATION_EMPTY)

@@ -1,59 +1,160 @@
-"""Add the page's routes to a server. What answers them is loaded with the first request."""
+"""Answer a request: find its endpoint, let the guard check it, run the handler, write JSON or a file."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import logging
+from http import HTTPStatus
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from .endpoints import ENDPOINTS
+from aiohttp import web
+
+from .. import errors
+from . import (
+    PREFIX,
+    account,
+    jobs,
+    money,
+    node,
+)
+from .answers import Failure, failure_of
+from .endpoint import (
+    Call,
+    Endpoint,
+    FileAnswer,
+    Who,
+    endpoints_of,
+)
+from .guard import (
+    Refused,
+    is_local,
+    json_body,
+    looks_local,
+    not_local,
+    require_json,
+    require_own_origin,
+    validated,
+    wrong_code,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from aiohttp import web
+    from pydantic import BaseModel
 
     from ..jobs.engine import Engine
-    from .endpoints import Endpoint
+    from . import Host
+
+logger = logging.getLogger(__name__)
+
+ENDPOINTS: Final = endpoints_of(money, jobs, account, node)
+PREFIXES: Final = (PREFIX, f"/api{PREFIX}")
+"""ComfyUI serves every route under /api as well."""
+
+STATUSES: Final[tuple[tuple[type[errors.KlingOnceError], HTTPStatus], ...]] = (
+    (errors.ResultGone, HTTPStatus.NOT_FOUND),
+    (errors.UnreadableMedia, HTTPStatus.NOT_FOUND),
+    (errors.InputRefused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.SettingsError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.CredentialsError, HTTPStatus.CONFLICT),
+    (errors.JobError, HTTPStatus.CONFLICT),
+    (errors.SpendingRefused, HTTPStatus.CONFLICT),
+    (errors.ApiError, HTTPStatus.BAD_GATEWAY),
+    (errors.TransportError, HTTPStatus.BAD_GATEWAY),
+    (errors.DownloadError, HTTPStatus.BAD_GATEWAY),
+)
+"""The first that fits; every other error of ours is a 503."""
+HEADERS: Final = {"X-Content-Type-Options": "nosniff"}
+JSON_HEADERS: Final = HEADERS | {"Cache-Control": "no-store"}
 
 
-def register(routes: web.RouteTableDef, place: Place) -> None:
-    """Add every route of the page to a table."""
-    for endpoint in ENDPOINTS:
-        if endpoint.method == "GET":
-            routes.get(endpoint.path)(_loaded_late(endpoint, place))
-        else:
-            routes.post(endpoint.path)(_loaded_late(endpoint, place))
+class App:
+    """The page's routes over one host, and what they remember from one request to the next."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.troubles = jobs.Troubles()
+        self.measurements = node.Measurements()
+        self._router = web.UrlDispatcher()
+        self._endpoints: dict[web.AbstractRoute, Endpoint[Any, Any, Any]] = {}
+        for prefix, one in product(PREFIXES, ENDPOINTS):
+            resource = self._router.add_resource(prefix + one.path)
+            for method in ("GET", "HEAD") if one.method == "GET" else (one.method,):
+                self._endpoints[resource.add_route(method, self.handle)] = one
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request; every error is answered with JSON."""
+        try:
+            match = await self._router.resolve(request)
+            if match.http_exception is not None:
+                return _unrouted(match.http_exception)
+            return await self._answer(self._endpoints[match.route], request, match)
+        except Refused as refused:
+            failure = Failure(error=refused.status.phrase, message=refused.message, hint=refused.hint or None)
+            return _json(failure, refused.status)
+        except errors.KlingOnceError as error:
+            return _json(failure_of(error), _status_of(error))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            logger.exception("A request to %s failed.", request.path)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            message = "Kling Once made a mistake; the server's log says more."
+            return _json(Failure(error=status.phrase, message=message, hint=None), status)
+
+    async def _answer(
+        self, one: Endpoint[Any, Any, Any], request: web.Request, names: Mapping[str, str]
+    ) -> web.StreamResponse:
+        if one.method == "POST":
+            require_json(request)
+        engine = await asyncio.to_thread(self.host.engine)
+        trusted = engine.settings.trusted_origins
+        require_own_origin(request, trusted)
+        params = validated(one.params, names)
+        values = await json_body(request, one.max_bytes) if one.method == "POST" else dict(request.query)
+        given = validated(one.given, values)
+        if one.who is Who.LOCAL and not is_local(request, trusted):
+            await _require_code(engine, given.code)
+        answer = await one.handler(Call(self, engine, params, given, looks_local(request, trusted)))
+        return _file(answer) if isinstance(answer, FileAnswer) else _json(answer, one.status)
 
 
-def _loaded_late(endpoint: Endpoint, place: Place) -> Callable[[web.Request], Awaitable[Any]]:
-    loaded: list[Callable[[web.Request], Awaitable[Any]]] = []
-
-    def load() -> None:
-        from .handlers import handler_of  # noqa: PLC0415 - nothing heavy when ComfyUI starts
-
-        loaded.append(handler_of(endpoint, place))
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        if not loaded:
-            await asyncio.to_thread(load)
-        return await loaded[0](request)
-
-    return handle
+async def _require_code(engine: Engine, code: str) -> None:
+    if not code:
+        raise not_local()
+    if not await (await engine.ledger()).redeem(code):
+        raise wrong_code()
 
 
-@dataclass(frozen=True)
-class Place:
-    """The server around the routes."""
+def _status_of(error: errors.KlingOnceError) -> HTTPStatus:
+    return next(
+        (status for kind, status in STATUSES if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE
+    )
 
-    engine: Callable[[], Engine]
-    """Return the engine that the nodes use as well; may block."""
-    output_folder: Callable[[], Path]
-    """Where ComfyUI shows files from."""
-    input_file: Callable[[str], Path | None]
-    """Return the file that a loader's widget names, None for anything that is not in ComfyUI's folders."""
-    signature: Callable[[dict[str, Any], str], str]
-    """Return the hash of a node and everything that leads to it, from an API prompt."""
-    off_text: Callable[[str], str]
-    """Return why a service may not be asked for anything, such as `kling`; empty where it may."""
+
+def _unrouted(error: web.HTTPException) -> web.StreamResponse:
+    """Return the answer for a path that does not exist, or that takes another method."""
+    allowed = error.headers.get("Allow")
+    status = HTTPStatus(error.status)
+    message = f"This path takes {allowed} alone." if allowed else "There is no such path."
+    response = _json(Failure(error=status.phrase, message=message, hint=None), status)
+    if allowed:
+        response.headers["Allow"] = allowed
+    return response
+
+
+def _json(answer: BaseModel, status: HTTPStatus) -> web.StreamResponse:
+    return web.json_response(answer.model_dump(mode="json"), status=status, headers=JSON_HEADERS)
+
+
+def _file(answer: FileAnswer) -> web.StreamResponse:
+    headers = {**HEADERS, **answer.headers}
+    if answer.name:
+        headers["Content-Disposition"] = f'attachment; filename="{answer.name}"'
+    if isinstance(answer.content, Path):
+        return web.FileResponse(answer.content, headers=headers | {"Content-Type": answer.media_type})
+    if isinstance(answer.content, str):
+        return web.Response(text=answer.content, content_type=answer.media_type, headers=headers)
+    return web.Response(body=answer.content, content_type=answer.media_type, headers=headers)

@@ -1,132 +1,71 @@
-"""What every request passes before its handler sees it."""
+"""What a request must pass before its handler runs: its origin, its form, and whether it may change keys.
+
+Three attacks are meant. CSRF: a page of another site sends a request with the user's browser; its `Origin` or
+`Sec-Fetch-Site` tells, and a cross-site form cannot send `application/json`. DNS rebinding: a page of a name
+that its owner lets resolve to 127.0.0.1 has our own origin; the name tells. And a stranger who may reach the
+server, but may not change its keys and limits: only a loopback peer with nothing in between may, or whoever
+has a one-time code.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
-import logging
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from aiohttp import HttpVersion11
 from pydantic import BaseModel, ValidationError
 
 from ..accounts.keyring import ENVIRONMENT_NAMES
-from ..errors import KlingOnceError, SubmissionsHeld
-from ..ledger.notes import spend
-from .refusals import (
-    Refused,
-    error_answer,
-    invalid,
-    refused_answer,
-)
-from .requests import JobPath, model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterable, Mapping
 
     from aiohttp import web
 
-    from ..jobs.engine import Engine
-    from .app import Place
-    from .endpoints import Endpoint
+Model = TypeVar("Model", bound=BaseModel)
 
-    Handler = Callable[["Asked"], Awaitable[web.StreamResponse]]
-    from collections.abc import Iterable
-
-
-logger = logging.getLogger(__name__)
+FORWARDED: Final = ("forwarded", "x-real-ip", "via")
+FORWARDED_STARTS: Final = ("x-forwarded-", "cf-")
+HOME_DOMAINS: Final = (".localhost", ".local")
+SHOWN_FIELDS: Final = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request that passed, with its values."""
+class Refused(Exception):
+    """A request that is answered with an error; the message is shown."""
 
-    request: web.Request
-    place: Place
-    engine: Engine
-    values: Any
-    """The endpoint's query or body."""
-    job_key: str
-
-    @property
-    def looks_local(self) -> bool:
-        """Tell whether this page may change keys and limits without a code."""
-        return looks_local(self.request, self.engine.settings.trusted_origins)
-
-    def require_service(self, service: str) -> None:
-        """Pass unless the operator has switched a service off.
-
-        Raises:
-            SubmissionsHeld: they have.
-        """
-        if text := self.place.off_text(service):
-            raise SubmissionsHeld(text, hint="What is kept already is still shown and handed over.")
+    def __init__(self, status: HTTPStatus, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.hint = hint
 
 
-def guarded(endpoint: Endpoint, handler: Handler, place: Place) -> Callable[[web.Request], Awaitable[Any]]:
-    """Return an aiohttp handler that checks a request, and answers every error with JSON."""
+def require_json(request: web.Request) -> None:
+    """Pass a request whose body is JSON by its content type, which makes a browser ask before it sends it.
 
-    async def handle(request: web.Request) -> web.StreamResponse:
-        try:
-            return await _handle(request)
-        except Refused as refused:
-            return refused_answer(refused)
-        except KlingOnceError as error:
-            return error_answer(error)
-        except (ConnectionError, asyncio.CancelledError):
-            raise
-        except Exception:
-            logger.exception("A request to %s failed.", endpoint.path)
-            text = "Kling Once made a mistake; the server's log says more."
-            return refused_answer(Refused(HTTPStatus.INTERNAL_SERVER_ERROR, text))
-
-    async def _handle(request: web.Request) -> web.StreamResponse:
-        if endpoint.method == "POST":
-            _require_json(request)
-        engine = await asyncio.to_thread(place.engine)
-        require_own_origin(request, engine.settings.trusted_origins)
-        job_key = _checked(JobPath, dict(request.match_info)).job_key if endpoint.is_of_a_job else ""
-        if endpoint.body:
-            given = await _json_body(request, endpoint.body_max_bytes)
-        else:
-            given = dict(request.query)
-        values = _checked(model_of(endpoint.body or endpoint.query), given)
-        if endpoint.is_trusted and not is_local(request, engine.settings.trusted_origins):
-            await _require_code(engine, values)
-        return await handler(Asked(request, place, engine, values, job_key))
-
-    return handle
-
-
-async def _require_code(engine: Engine, values: Any) -> None:
-    if not values.code:
-        raise not_local()
-    database = (await asyncio.to_thread(engine.ledger)).database
-    if not await asyncio.to_thread(spend, database, values.code, engine.clock.now()):
-        raise Refused(
-            HTTPStatus.FORBIDDEN,
-            "The one-time code is wrong, used or older than 10 minutes.",
-            "Run 'kling-once keys allow' on the server for a new one.",
-        )
-
-
-def _require_json(request: web.Request) -> None:
+    Raises:
+        Refused: it is of another type.
+    """
     if request.content_type != "application/json":
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body must be JSON.", "Send application/json.")
 
 
-async def _json_body(request: web.Request, most: int) -> dict[str, Any]:
-    if (request.content_length or 0) > most:
-        raise _too_large(most)
+async def json_body(request: web.Request, max_bytes: int) -> dict[str, Any]:
+    """Return a request's body.
+
+    Raises:
+        Refused: it is larger than `max_bytes`, or is no JSON object.
+    """
+    if (request.content_length or 0) > max_bytes:
+        raise _too_large(max_bytes)
     parts, size = [], 0
     async for part in request.content.iter_chunked(64 * 1024):
         size += len(part)
-        if size > most:
-            raise _too_large(most)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
         parts.append(part)
     try:
         value = json.loads(b"".join(parts), parse_constant=_no_constant)
@@ -137,31 +76,29 @@ async def _json_body(request: web.Request, most: int) -> dict[str, Any]:
     return value
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+def validated(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """Return values as a model.
 
-
-def _too_large(most: int) -> Refused:
-    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have {most} bytes at most.")
-
-
-def _checked(model: type[BaseModel], values: dict[str, Any]) -> Any:
+    Raises:
+        Refused: a value is not of its kind; the message names fields, never a value.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        raise invalid(error) from None
-
-
-FORWARDED = ("forwarded", "x-real-ip", "via")
-HOME_DOMAINS = (".localhost", ".local")
-FORWARDED_STARTS = ("x-forwarded-", "cf-")
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+    lines = [
+        f"{'.'.join(str(part) for part in item['loc'])[:60] or 'request'}: {item['msg'][:120]}"
+        for item in found
+    ]
+    raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(lines[:SHOWN_FIELDS]))
 
 
 def require_own_origin(request: web.Request, trusted: Iterable[str]) -> None:
-    """Pass a request of a page of this server, or of a program that names no page.
+    """Pass a request of a page of this server or of a trusted origin, or of a program that names no origin.
 
     Raises:
-        Refused: another site's page sent it, or a page of a name that was made to lead here.
+        Refused: another site's page sent it (CSRF), or a page whose name was made to resolve to this machine
+            (DNS rebinding).
     """
     if request.headers.get("Sec-Fetch-Site") == "cross-site":
         raise _foreign()
@@ -181,15 +118,15 @@ def require_own_origin(request: web.Request, trusted: Iterable[str]) -> None:
 
 
 def is_local(request: web.Request, trusted: Iterable[str]) -> bool:
-    """Tell whether a page on this very machine sent a request, with nothing in between."""
+    """Tell whether a page on this very machine sent a POST, with no proxy in between."""
     return looks_local(request, trusted) and "Origin" in request.headers
 
 
 def looks_local(request: web.Request, trusted: Iterable[str]) -> bool:
-    """Tell the same of a request that only looks: pages name no origin for those.
+    """Tell the same of a GET, for which browsers send no `Origin`.
 
-    A proxy that hides itself, as nginx does with nothing but `proxy_pass`, speaks HTTP/1.0, which no
-    browser does. Where origins are trusted there is a proxy, and nobody who comes here may be told from it.
+    A proxy that adds no header, such as nginx with nothing but `proxy_pass`, speaks HTTP/1.0, which no
+    browser does. Where origins are trusted there is a proxy, so that nobody counts as local.
     """
     origin = request.headers.get("Origin")
     return (
@@ -201,8 +138,42 @@ def looks_local(request: web.Request, trusted: Iterable[str]) -> bool:
     )
 
 
+def not_local() -> Refused:
+    """Return the refusal of a change of keys, limits or memory from another machine."""
+    return Refused(
+        HTTPStatus.FORBIDDEN,
+        "This may only be changed in a browser on the server itself, or with a one-time code.",
+        f"Run 'kling-once keys allow' on the server for a code, or set {ENVIRONMENT_NAMES} there.",
+    )
+
+
+def wrong_code() -> Refused:
+    """Return the refusal of a one-time code."""
+    return Refused(
+        HTTPStatus.FORBIDDEN,
+        "The one-time code is wrong, used or older than 10 minutes.",
+        "Run 'kling-once keys allow' on the server for a new one.",
+    )
+
+
+def _foreign() -> Refused:
+    return Refused(
+        HTTPStatus.FORBIDDEN,
+        "The request comes from a page of another origin.",
+        "Behind a proxy that rewrites Host, list the page's origin in KLING_ONCE_TRUSTED_ORIGINS.",
+    )
+
+
+def _too_large(max_bytes: int) -> Refused:
+    return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have {max_bytes} bytes at most.")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
 def _is_rebound(request: web.Request) -> bool:
-    """Tell whether a browser on this machine was led here under a name of somebody else's domain.
+    """Tell whether a browser on this machine resolved a name of somebody's domain to this machine.
 
     A name without a dot, or of a home network, is in nobody's domain.
     """
@@ -218,23 +189,6 @@ def _is_rebound(request: web.Request) -> bool:
 
 def _is_proxied(request: web.Request) -> bool:
     return request.version < HttpVersion11 or any(_is_forwarding(name.lower()) for name in request.headers)
-
-
-def not_local() -> Refused:
-    """Return why a change of keys, limits or memory is refused."""
-    return Refused(
-        HTTPStatus.FORBIDDEN,
-        "This may only be changed in a browser on the server itself, or with a one-time code.",
-        f"Run 'kling-once keys allow' on the server for a code, or set {ENVIRONMENT_NAMES} there.",
-    )
-
-
-def _foreign() -> Refused:
-    return Refused(
-        HTTPStatus.FORBIDDEN,
-        "The request comes from a page of another origin.",
-        "Behind a proxy that rewrites Host, list the page's origin in KLING_ONCE_TRUSTED_ORIGINS.",
-    )
 
 
 def _is_forwarding(name: str) -> bool:

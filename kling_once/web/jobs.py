@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import cache, partial
+from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from aiohttp import web
+from pydantic import Field, create_model
 
+from ..api.motion_control import MOTION_SETTINGS
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
-from ..jobs.adopting import KEY_VERSION as ADOPTED
-from ..jobs.forget import forget as forget_job
 from ..jobs.pictures import picture_path, poster_of
+from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
+from ..jobs.recovery import forget as forget_job
+from ..ledger.attempts import AttemptState
 from ..ledger.decision import (
     RETRY_HINT,
     Serve,
     is_input_failure,
     next_step,
 )
-from ..ledger.graphs import workflow_of
-from ..ledger.queries import (
-    Page,
-    list_jobs,
-    pace_of,
-    usual_seconds,
+from ..ledger.queries import Page, Shown, usual_seconds
+from ..order import Service, service_of
+from .answers import (
+    Answer,
+    AnyFailure,
+    Moment,
+    failure_of,
 )
-from ..order import service_of
-from .payloads import error_payload, moment_text, number_of
-from .refusals import json_answer
+from .endpoint import (
+    Call,
+    Given,
+    Jpeg,
+    Mp4,
+    Nothing,
+    Who,
+    WithCode,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -40,227 +50,295 @@ if TYPE_CHECKING:
     from ..jobs.outcome import Outcome
     from ..jobs.progress import Progress
     from ..ledger.attempts import Attempt
-    from .guard import Asked
 
+    Row = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 
-PICTURE_HEADERS = {"Cache-Control": "private, max-age=86400", "X-Content-Type-Options": "nosniff"}
-TROUBLES_KEPT = 200
-_troubles: dict[str, KlingOnceError] = {}
-"""Why collecting a job ended without a video, since the ledger holds only what the vendor said."""
-
-
-async def jobs(asked: Asked) -> web.Response:
-    """Answer a page of the list."""
-    wanted = asked.values
-    page = Page(wanted.offset, wanted.limit, wanted.search, wanted.shown)
-    total, found = await asyncio.to_thread(_listed, asked, page)
-    return json_answer({"total": total, "offset": wanted.offset, "jobs": [job for job, _row in found]})
-
-
-async def job(asked: Asked) -> web.Response:
-    """Answer one job."""
-    _total, found = await asyncio.to_thread(_listed, asked, Page(job_key=asked.job_key))
-    if not found:
-        raise _unknown(asked.job_key)
-    payload, row = found[0]
-    known = await asyncio.to_thread(asked.engine.ledger().attempts_of, asked.job_key)
-    return json_answer(detail_payload(payload, row, known))
-
-
-async def job_workflow(asked: Asked) -> web.Response:
-    """Answer the workflow that ordered a job."""
-    workflow = await asyncio.to_thread(lambda: workflow_of(asked.engine.ledger().database, asked.job_key))
-    if workflow is None:
-        raise ResultGone("No workflow is known for this job.")
-    return json_answer({"workflow": workflow})
-
-
-async def job_picture(asked: Asked) -> web.StreamResponse:
-    """Answer the small picture of a job's reference image."""
-    path = picture_path(asked.engine.settings.home, asked.job_key)
-    if not await asyncio.to_thread(path.is_file):
-        raise ResultGone("There is no picture of this job.")
-    return web.FileResponse(path, headers=PICTURE_HEADERS)
-
-
-async def job_poster(asked: Asked) -> web.StreamResponse:
-    """Answer the first frame of a kept video."""
-    data = await asyncio.to_thread(lambda: poster_of(_video_path(asked)))
-    return web.Response(body=data, content_type="image/jpeg", headers=PICTURE_HEADERS)
-
-
-async def job_video(asked: Asked) -> web.StreamResponse:
-    """Answer a kept video; parts of it where the player asks for them."""
-    path = await asyncio.to_thread(_video_path, asked)
-    headers = {"X-Content-Type-Options": "nosniff", "Content-Type": "video/mp4"}
-    return web.FileResponse(path, headers=headers)
-
-
-async def collect(asked: Asked) -> web.Response:
-    """Begin to collect a job; the page hears how it goes."""
-    await asyncio.to_thread(_require_collectable, asked)
-    key, engine = asked.job_key, asked.engine
-    _troubles.pop(key, None)
-    engine.collect(key).add_done_callback(partial(note_end, engine, key))
-    return json_answer({"job_key": key, "collecting": True}, HTTPStatus.ACCEPTED)
-
-
-async def forget(asked: Asked) -> web.Response:
-    """Hide a job."""
-    engine = asked.engine
-    deleted = await asyncio.to_thread(
-        lambda: forget_job(
-            engine.ledger().database,
-            engine.store,
-            asked.job_key,
-            engine.clock.now(),
-            delete_file=asked.values.delete_file,
-        )
-    )
-    engine.watchers.tell(asked.job_key, "forgotten")
-    return json_answer({"job_key": asked.job_key, "deleted": deleted})
-
-
-def note_end(engine: Engine, key: str, ended: Future[Outcome]) -> None:
-    """Keep why a job's collecting ended without a video, and tell the page."""
-    error = None if ended.cancelled() else ended.exception()
-    if isinstance(error, KlingOnceError):
-        while len(_troubles) >= TROUBLES_KEPT:
-            _troubles.pop(next(iter(_troubles)))
-        _troubles[key] = error
-        engine.watchers.tell(key, "ended")
-    elif error is not None:
-        logger.error("Collecting job %s failed.", key[:10], exc_info=error)
-
-
-def _listed(asked: Asked, page: Page) -> tuple[int, list[tuple[dict[str, Any], dict[str, Any]]]]:
-    engine, output = asked.engine, asked.place.output_folder()
-    database = engine.ledger().database
-    under_way = engine.under_way()
-    pace = cache(partial(pace_of, database))
-    total, rows = list_jobs(database, page)
-    found = []
-    for row in rows:
-        key = row["job_key"]
-        progress = under_way.get(key)
-        is_here = row["state"] == "kept" and engine.store.has(row["result_path"], row["result_size_bytes"])
-        payload = job_payload(
-            row,
-            progress=progress,
-            usual_seconds=usual_seconds(pace(row["service"], row["model"], row["mode"]), row["seconds"])
-            if progress
-            else None,
-            trouble=None if is_here or progress else _troubles.get(key),
-            place=viewed_as(engine.store.path(row["result_path"]), output) if is_here else None,
-            has_file=is_here,
-            has_picture=picture_path(engine.settings.home, key).is_file(),
-        )
-        found.append((payload, row))
-    return total, found
-
-
-def _video_path(asked: Asked) -> Path:
-    engine = asked.engine
-    root = engine.store.root.resolve()
-    for attempt in reversed(engine.ledger().attempts_of(asked.job_key)):
-        if attempt.result_path:
-            path = engine.store.path(attempt.result_path).resolve()
-            if path.is_relative_to(root) and path.is_file():
-                return path
-    raise ResultGone("The video is not here.", hint="Collect the job to fetch it again, while Kling has it.")
-
-
-def _require_collectable(asked: Asked) -> None:
-    engine = asked.engine
-    known = engine.ledger().attempts_of(asked.job_key)
-    if not known:
-        raise _unknown(asked.job_key)
-    step = next_step(known, again=False)
-    is_here = isinstance(step, Serve) and engine.store.has(
-        step.attempt.result_path, step.attempt.result_size_bytes
-    )
-    if not is_here:
-        asked.require_service(service_of(known[-1].realm))
-
-
-def _unknown(job_key: str) -> ResultGone:
-    return ResultGone(f"The ledger knows no job {job_key[:10]}.")
-
-
-PLAIN: Final = (
-    "job_key",
-    "service",
-    "realm",
-    "project",
-    "profile",
-    "model",
-    "mode",
-    "take",
-    "image_name",
-    "video_name",
-    "number",
-    "state",
-    "task_id",
-    "external_id",
-    "currency",
-    "reason",
-)
-AMOUNTS: Final = ("seconds", "units_estimated", "units_charged", "cash_charged", "result_seconds")
-MOMENTS: Final = ("started_at", "submitted_at", "ended_at")
+TROUBLES_KEPT: Final = 200
 GONE_HINT: Final = "Only a new take makes it again, and is paid again."
 
 
-def job_payload(
-    row: dict[str, Any],
-    *,
-    progress: Progress | None = None,
-    usual_seconds: float | None = None,
-    trouble: KlingOnceError | None = None,
-    place: dict[str, str] | None = None,
-    has_file: bool = False,
-    has_picture: bool = False,
-) -> dict[str, Any]:
-    """Return a job with its newest attempt.
+class Troubles:
+    """Why collecting a job ended without a video: the ledger holds only what the vendor said."""
 
-    `progress` is where it stands in this process, `trouble` why the last collecting ended, `place` where
-    the kept file lies as ComfyUI names it, where ComfyUI can. An intent that was never sent, and that
-    nobody works on, costs nothing; one that was sent may have become a task.
-    """
-    is_intent, was_sent = row["state"] == "intent", row["posted_at"] is not None
-    instead: dict[str, Any] = {}
-    if is_intent and was_sent:
-        instead = {"state": "unknown"}
-    elif is_intent and progress is None:
-        instead = {"units_estimated": None}
-    return {
-        **{name: row[name] for name in PLAIN},
-        "adopted": row["job_key"].startswith(ADOPTED),
-        **{name: number_of(row[name]) for name in AMOUNTS},
-        **{name: moment_text(row[name]) for name in MOMENTS},
-        "stage": progress.stage.value if progress else None,
+    def __init__(self) -> None:
+        self._found: dict[str, KlingOnceError] = {}
+
+    def of(self, job_key: str) -> AnyFailure | None:
+        """Return why the last collecting of a job ended without a video."""
+        error = self._found.get(job_key)
+        return failure_of(error) if error else None
+
+    def forget(self, job_key: str) -> None:
+        """Forget a job's trouble, since it is collected again."""
+        self._found.pop(job_key, None)
+
+    def note_end(self, engine: Engine, job_key: str, ended: Future[Outcome]) -> None:
+        """Keep why collecting a job ended without a video, and tell the page; for the engine's thread."""
+        error = None if ended.cancelled() else ended.exception()
+        if isinstance(error, KlingOnceError):
+            while len(self._found) >= TROUBLES_KEPT:
+                self._found.pop(next(iter(self._found)), None)
+            self._found[job_key] = error
+            engine.watchers.tell(job_key, "ended")
+        elif error is not None:
+            logger.error("Collecting job %s failed.", job_key[:10], exc_info=error)
+
+
+class JobPath(Given):
+    """One job."""
+
+    job_key: str = Field(pattern=r"^[a-z][0-9][0-9a-f]{64}$")
+
+
+class JobsQuery(Given):
+    """A page of the ledger's jobs."""
+
+    offset: int = Field(0, ge=0, le=1_000_000)
+    limit: int = Field(100, ge=1, le=500)
+    search: str = Field("", max_length=200)
+    shown: Shown = Shown.ALL
+
+
+class ShownFile(Answer):
+    """A file as ComfyUI names it."""
+
+    filename: str
+    subfolder: str
+    type: Literal["output"] = "output"
+
+
+class JobAnswer(Answer):
+    """A job with its newest attempt."""
+
+    job_key: str
+    service: Service
+    realm: str
+    project: str
+    profile: str
+    model: str
+    mode: str
+    take: int
+    image_name: str
+    video_name: str
+    adopted: bool
+    """A task of the account that the ledger did not order."""
+    number: int
+    """Of the attempt."""
+    state: AttemptState
+    """An intent that was sent may have become a task: it is `unknown` here."""
+    task_id: str | None
+    external_id: str
+    currency: str | None
+    reason: str | None
+    seconds: float | None
+    units_estimated: float | None
+    """Null for an intent that was never sent and that nobody works on: it costs nothing."""
+    units_charged: float | None
+    cash_charged: float | None
+    result_seconds: float | None
+    started_at: Moment
+    submitted_at: Moment | None
+    ended_at: Moment | None
+    stage: Stage | None
+    """Where it stands in this process."""
+    done: int
+    total: int
+    """Steps of the stage, such as bytes; 0 when unknown."""
+    usual_seconds: float | None
+    """How long such a job takes, while it is under way and where there is a past to learn from."""
+    advice: str | None
+    """What to do about a job that ended without a video."""
+    trouble: AnyFailure | None
+    """Why the last collecting ended without a video."""
+    file: ShownFile | None
+    """The kept video, where ComfyUI can show it."""
+    has_file: bool
+    has_picture: bool
+    has_workflow: bool
+
+
+class JobList(Answer):
+    """A page of the ledger's jobs, newest first."""
+
+    total: int
+    offset: int
+    jobs: list[JobAnswer]
+
+
+class JobAttempt(Answer):
+    """One attempt of a job."""
+
+    number: int
+    state: AttemptState
+    task_id: str | None
+    external_id: str
+    started_at: Moment = Field(validation_alias="created_at")
+    units_charged: float | None
+    reason: str | None
+
+
+_SETTINGS: dict[str, Any] = {
+    item.name: (type(item.default), ...)
+    for item in MOTION_SETTINGS
+    if item.name not in JobAnswer.model_fields
+}
+JobDetail = create_model(
+    "JobDetail",
+    __base__=JobAnswer,
+    __doc__="A job with all its settings and attempts.",
+    __module__=__name__,
+    attempts=(list[JobAttempt], ...),
+    **_SETTINGS,
+)
+
+
+class JobWorkflow(Answer):
+    """The newest workflow that ordered a job, as its editor saved it."""
+
+    workflow: Any
+
+
+class Collecting(Answer):
+    """A job whose collecting has begun."""
+
+    job_key: str
+    collecting: Literal[True] = True
+
+
+class ForgetBody(WithCode):
+    """Hide a job."""
+
+    delete_file: bool = Field(default=False, strict=True)
+
+
+class Forgotten(Answer):
+    """A job that is hidden."""
+
+    job_key: str
+    deleted: list[str]
+    """Files, relative to the results folder."""
+
+
+@endpoint("GET", "/jobs", query=JobsQuery, answer=JobList)
+async def jobs(call: Call[Nothing, JobsQuery]) -> JobList:
+    """List the ledger's jobs, newest first, without links."""
+    wanted = call.given
+    page = Page(wanted.offset, wanted.limit, wanted.search, wanted.shown)
+    total, found = await _listed(call, page)
+    return JobList(total=total, offset=wanted.offset, jobs=[JobAnswer.model_validate(job) for job in found])
+
+
+@endpoint("GET", "/jobs/{job_key}", params=JobPath, answer=JobDetail)
+async def job(call: Call[JobPath, Nothing]) -> JobAnswer:
+    """Show one job with all its attempts, without links."""
+    key = call.params.job_key
+    _total, found = await _listed(call, Page(job_key=key))
+    if not found:
+        raise _unknown(key)
+    return JobDetail.model_validate(found[0] | {"attempts": await _attempts(call)})
+
+
+@endpoint("GET", "/jobs/{job_key}/workflow", params=JobPath, answer=JobWorkflow)
+async def job_workflow(call: Call[JobPath, Nothing]) -> JobWorkflow:
+    """Return the workflow that ordered the job."""
+    workflow = await (await call.engine.ledger()).workflow_of(call.params.job_key)
+    if workflow is None:
+        raise ResultGone("No workflow is known for this job.")
+    return JobWorkflow(workflow=workflow)
+
+
+@endpoint("GET", "/jobs/{job_key}/picture", params=JobPath, answer=Jpeg)
+async def job_picture(call: Call[JobPath, Nothing]) -> Jpeg:
+    """Return the reference image, small."""
+    path = picture_path(call.engine.settings.home, call.params.job_key)
+    if not await asyncio.to_thread(path.is_file):
+        raise ResultGone("There is no picture of this job.")
+    return Jpeg(path)
+
+
+@endpoint("GET", "/jobs/{job_key}/poster", params=JobPath, answer=Jpeg)
+async def job_poster(call: Call[JobPath, Nothing]) -> Jpeg:
+    """Return the first frame of the kept video, small."""
+    return Jpeg(await asyncio.to_thread(poster_of, await _video_path(call)))
+
+
+@endpoint("GET", "/jobs/{job_key}/video", params=JobPath, answer=Mp4)
+async def job_video(call: Call[JobPath, Nothing]) -> Mp4:
+    """Return the kept video."""
+    return Mp4(await _video_path(call))
+
+
+@endpoint("POST", "/jobs/{job_key}/collect", params=JobPath, answer=Collecting, status=HTTPStatus.ACCEPTED)
+async def collect(call: Call[JobPath, Nothing]) -> Collecting:
+    """Begin to fetch the result of a task that was paid; the page is told how it goes."""
+    key, engine, troubles = call.params.job_key, call.engine, call.app.troubles
+    known = await _attempts(call)
+    if not known:
+        raise _unknown(key)
+    step = next_step(known, again=False)
+    if not (isinstance(step, Serve) and await asyncio.to_thread(engine.store.holds, step.attempt)):
+        call.require_service(service_of(known[-1].realm))
+    troubles.forget(key)
+    engine.collect(key).add_done_callback(partial(troubles.note_end, engine, key))
+    return Collecting(job_key=key)
+
+
+@endpoint("POST", "/jobs/{job_key}/forget", params=JobPath, body=ForgetBody, answer=Forgotten, who=Who.LOCAL)
+async def forget(call: Call[JobPath, ForgetBody]) -> Forgotten:
+    """Hide a job."""
+    key, engine = call.params.job_key, call.engine
+    ledger, delete_file = await engine.ledger(), call.given.delete_file
+    deleted = await forget_job(ledger, engine.store, key, delete_file=delete_file)
+    engine.watchers.tell(key, "forgotten")
+    return Forgotten(job_key=key, deleted=deleted)
+
+
+async def _attempts(call: Call[JobPath, Any]) -> list[Attempt]:
+    return await (await call.engine.ledger()).attempts_of(call.params.job_key)
+
+
+async def _listed(call: Call[Any, Any], page: Page) -> tuple[int, list[Row]]:
+    """Return how many jobs there are, and the fields of those on a page."""
+    ledger, under_way = await call.engine.ledger(), call.engine.under_way()
+    total, rows = await ledger.list_jobs(page)
+    kinds = {_kind(row) for row in rows if row["job_key"] in under_way}
+    paces = {kind: await ledger.pace_of(*kind) for kind in kinds}
+
+    def add_all() -> list[Row]:
+        return [_job(call, row, under_way.get(row["job_key"]), paces.get(_kind(row))) for row in rows]
+
+    return total, await asyncio.to_thread(add_all)
+
+
+def _kind(row: Row) -> tuple[str, str, str]:
+    return row["service"], row["model"], row["mode"]
+
+
+def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float | None) -> Row:
+    """Return a job's row with what else is known of it here; blocking."""
+    key, store = row["job_key"], call.engine.store
+    is_here = row["state"] == "kept" and store.has(row["result_path"], row["result_size_bytes"])
+    known = {
+        "stage": progress.stage if progress else None,
         "done": progress.done if progress else 0,
         "total": progress.total if progress else 0,
-        "usual_seconds": usual_seconds,
-        "advice": advice(row),
-        "trouble": error_payload(trouble) if trouble else None,
-        "file": place,
-        "has_file": has_file,
-        "has_picture": has_picture,
-        "has_workflow": bool(row["has_workflow"]),
-        **instead,
+        "usual_seconds": usual_seconds(pace, row["seconds"]) if progress else None,
+        "advice": _advice(row),
+        "trouble": None if is_here or progress else call.app.troubles.of(key),
+        "file": _shown(store.path(row["result_path"]), call.app.host.output_folder()) if is_here else None,
+        "has_file": is_here,
+        "has_picture": picture_path(call.engine.settings.home, key).is_file(),
     }
+    if row["state"] == "intent" and row["posted_at"] is not None:
+        known["state"] = AttemptState.UNKNOWN
+    elif row["state"] == "intent" and progress is None:
+        known["units_estimated"] = None
+    return row | known
 
 
-def detail_payload(job: dict[str, Any], row: dict[str, Any], known: list[Attempt]) -> dict[str, Any]:
-    """Return a listed job with what only its own page shows."""
-    motion = ("prompt", "character_orientation", "keep_original_sound", "element_id", "watermark")
-    return job | {name: row[name] for name in motion} | {"attempts": [_attempt(one) for one in known]}
-
-
-def advice(row: dict[str, Any]) -> str | None:
-    """Return what to do about a job that ended without a video."""
+def _advice(row: Row) -> str | None:
     if row["state"] == "rejected" and row["reason_code"] in SERVICE_CODES:
         return SERVICE_CODES[row["reason_code"]].hint
     if row["state"] == "failed":
@@ -269,23 +347,30 @@ def advice(row: dict[str, Any]) -> str | None:
     return GONE_HINT if row["state"] == "expired" else None
 
 
-def viewed_as(path: Path, output_folder: Path) -> dict[str, str] | None:
+def _shown(path: Path, output_folder: Path) -> ShownFile | None:
     """Return how ComfyUI names a file in its output folder; None for one that lies elsewhere."""
     try:
         inside = path.resolve().relative_to(output_folder.resolve())
     except ValueError:
         return None
     folder = inside.parent.as_posix()
-    return {"filename": inside.name, "subfolder": "" if folder == "." else folder, "type": "output"}
+    return ShownFile(filename=inside.name, subfolder="" if folder == "." else folder)
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "number": attempt.number,
-        "state": attempt.state.value,
-        "task_id": attempt.task_id,
-        "external_id": attempt.external_id,
-        "started_at": attempt.created_at.isoformat(timespec="seconds"),
-        "units_charged": number_of(attempt.units_charged),
-        "reason": attempt.reason,
-    }
+async def _video_path(call: Call[JobPath, Nothing]) -> Path:
+    """Return the newest kept video of a job that is here; never a path outside of the results folder."""
+    store = call.engine.store
+    names = [one.result_path for one in reversed(await _attempts(call)) if one.result_path]
+
+    def find() -> Path | None:
+        root = store.root.resolve()
+        paths = (store.path(name).resolve() for name in names)
+        return next((path for path in paths if path.is_relative_to(root) and path.is_file()), None)
+
+    if path := await asyncio.to_thread(find):
+        return path
+    raise ResultGone("The video is not here.", hint="Collect the job to fetch it again, while Kling has it.")
+
+
+def _unknown(job_key: str) -> ResultGone:
+    return ResultGone(f"The ledger knows no job {job_key[:10]}.")

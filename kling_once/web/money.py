@@ -5,215 +5,191 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import json
-import os
-from typing import TYPE_CHECKING, Any, Final
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-import filelock
-from aiohttp import web
+from pydantic import Field
 
-from ..errors import SettingsError
-from ..ledger.budgets import totals as sums
 from ..ledger.database import package_version
-from ..ledger.notes import held_since, hold, release
-from ..ledger.queries import history
-from ..settings import config_folder, is_from_environment
-from .payloads import ATTEMPT_COLUMNS, attempt_payload, number_of
-from .refusals import json_answer
+from ..settings import (
+    LARGEST_LIMIT,
+    LIMITS,
+    is_from_environment,
+    write_limits,
+)
+from .answers import (
+    ATTEMPT_COLUMNS,
+    Answer,
+    AttemptAnswer,
+    Moment,
+    spreadsheet_cell,
+)
+from .endpoint import (
+    Call,
+    Csv,
+    Given,
+    Nothing,
+    Who,
+    WithCode,
+    endpoint,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from decimal import Decimal
+    from collections.abc import Iterable, Mapping
 
-    from ..jobs.engine import Engine
-    from ..ledger.budgets import Sum, TotalsRow
     from ..settings import Settings
-    from .guard import Asked
 
-
-HOLD_CHANGED = "hold"
+HOLD_CHANGED: Final = "hold"
 """What the page is told in place of a job's state."""
+TOTALS_COLUMNS: Final = (
+    "service",
+    "project",
+    "profile",
+    "span",
+    "attempts",
+    "units_charged",
+    "units_open",
+    "cash",
+)
+
+Units = Annotated[Decimal, Field(ge=0, le=LARGEST_LIMIT)]
 
 
-async def status(asked: Asked) -> web.Response:
-    """Answer what the page shows around the list."""
-    return json_answer(await asyncio.to_thread(_status, asked))
+class LimitsAnswer(Answer):
+    """The spending limits that hold."""
+
+    max_units_per_prompt: float
+    max_units_per_day: float
+    from_environment: list[str]
+    """Those that only the server's environment can change."""
 
 
-async def switch_hold(asked: Asked) -> web.Response:
+class Status(Answer):
+    """What the page shows around the list."""
+
+    version: str
+    held_since: Moment | None
+    """Live submissions are on hold since then."""
+    may_change: bool
+    """This page may change keys and limits without a code."""
+    account_browse: Literal["own", "all"]
+    """Whose tasks of the account are listed: those of this ledger, or all."""
+    limits: LimitsAnswer
+
+
+class HoldBody(Given):
     """Switch live submissions off, or on again."""
-    engine, held = asked.engine, asked.values.held
 
-    def change() -> None:
-        database = engine.ledger().database
-        if held:
-            hold(database, engine.clock.now())
-        else:
-            release(database)
-
-    await asyncio.to_thread(change)
-    engine.watchers.tell("", HOLD_CHANGED)
-    return json_answer(await asyncio.to_thread(_status, asked))
+    held: bool = Field(strict=True)
 
 
-async def totals(asked: Asked) -> web.Response:
-    """Answer what was spent."""
-    return json_answer(totals_payload(await asyncio.to_thread(_sums, asked.engine)))
+class LimitsBody(WithCode):
+    """New spending limits; what is left out stays."""
+
+    max_units_per_prompt: Units | None = None
+    max_units_per_day: Units | None = None
 
 
-async def totals_csv(asked: Asked) -> web.Response:
-    """Answer what was spent as a file."""
-    return _csv(totals_text(await asyncio.to_thread(_sums, asked.engine)), "kling-once-totals.csv")
+class SumAnswer(Answer):
+    """What attempts add up to."""
+
+    attempts: int
+    units_charged: float
+    units_open: float
+    """Reserved or estimated where Kling has stated no charge."""
+    cash_charged: dict[str, float]
+    """By currency."""
 
 
-async def history_csv(asked: Asked) -> web.Response:
-    """Answer every attempt as a file."""
-    rows = await asyncio.to_thread(lambda: history(asked.engine.ledger().database))
-    return _csv(history_text(rows), "kling-once-history.csv")
+class TotalsRowAnswer(Answer):
+    """One project and profile of one service."""
+
+    service: str
+    project: str
+    profile: str
+    today: SumAnswer
+    month: SumAnswer
 
 
-async def limits(asked: Asked) -> web.Response:
+class Totals(Answer):
+    """What was spent, by service, project and profile."""
+
+    rows: list[TotalsRowAnswer]
+
+
+@endpoint("GET", "/status", answer=Status)
+async def status(call: Call[Nothing, Any]) -> Status:
+    """Tell the hold switch, the limits, the version, and whether this page may change keys."""
+    settings = call.engine.settings
+    return Status(
+        version=package_version(),
+        held_since=await (await call.engine.ledger()).held_since(),
+        may_change=call.looks_local,
+        account_browse=settings.account_browse,
+        limits=_limits(settings),
+    )
+
+
+@endpoint("POST", "/hold", body=HoldBody, answer=Status)
+async def switch_hold(call: Call[Nothing, HoldBody]) -> Status:
+    """Switch live submissions off, or on again."""
+    ledger = await call.engine.ledger()
+    if call.given.held:
+        await ledger.hold()
+    else:
+        await ledger.release_hold()
+    call.engine.watchers.tell("", HOLD_CHANGED)
+    return await status.handler(call)
+
+
+@endpoint("POST", "/limits", body=LimitsBody, answer=LimitsAnswer, who=Who.LOCAL)
+async def limits(call: Call[Nothing, LimitsBody]) -> LimitsAnswer:
     """Change the spending limits."""
-    wanted = {
-        name: value
-        for name in ("max_units_per_prompt", "max_units_per_day")
-        if (value := getattr(asked.values, name)) is not None
-    }
-    engine = asked.engine
-    settings = await asyncio.to_thread(write_limits, engine.settings, wanted)
-    engine.use(settings)
-    return json_answer(limits_payload(settings))
+    wanted = {name: units for name in LIMITS if (units := getattr(call.given, name)) is not None}
+    settings = await asyncio.to_thread(write_limits, call.engine.settings, wanted)
+    call.engine.use(settings)
+    return _limits(settings)
 
 
-def _status(asked: Asked) -> dict[str, Any]:
-    engine = asked.engine
-    since = held_since(engine.ledger().database)
-    return {
-        "version": package_version(),
-        "held_since": since.isoformat(timespec="seconds") if since else None,
-        "may_change": asked.looks_local,
-        "account_browse": engine.settings.account_browse,
-        "limits": limits_payload(engine.settings),
-    }
+@endpoint("GET", "/totals", answer=Totals)
+async def totals(call: Call[Nothing, Nothing]) -> Totals:
+    """Tell what was spent today and this month."""
+    return Totals.model_validate({"rows": await (await call.engine.ledger()).totals()})
 
 
-def _sums(engine: Engine) -> Any:
-    return sums(engine.ledger().database, engine.clock.now())
-
-
-def _csv(text: str, name: str) -> web.Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
-    return web.Response(text=text, content_type="text/csv", headers=headers)
-
-
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
-
-
-def totals_payload(rows: list[TotalsRow]) -> dict[str, Any]:
-    """Return the sums by service, project and profile."""
-    return {
-        "rows": [
-            {
-                "service": row.service,
-                "project": row.project,
-                "profile": row.profile,
-                "today": _sum(row.today),
-                "month": _sum(row.month),
-            }
-            for row in rows
-        ]
-    }
-
-
-def totals_text(rows: list[TotalsRow]) -> str:
-    """Return the sums as CSV, one line for each service, project, profile and span."""
-    names = ("service", "project", "profile", "span", "attempts", "units_charged", "units_open", "cash")
+@endpoint("GET", "/totals.csv", answer=Csv)
+async def totals_csv(call: Call[Nothing, Nothing]) -> Csv:
+    """Return what was spent today and this month."""
     lines = (
         {"service": row.service, "project": row.project, "profile": row.profile, "span": span}
-        | _sum(total)
+        | SumAnswer.model_validate(total).model_dump()
         | {"cash": " + ".join(f"{amount:f} {currency}" for currency, amount in total.cash_charged.items())}
-        for row in rows
+        for row in await (await call.engine.ledger()).totals()
         for span, total in (("today", row.today), ("month", row.month))
     )
-    return _text(names, lines)
+    return Csv(_csv(TOTALS_COLUMNS, lines), "kling-once-totals.csv")
 
 
-def history_text(rows: list[dict[str, Any]]) -> str:
-    """Return every attempt as CSV."""
-    return _text(ATTEMPT_COLUMNS, map(attempt_payload, rows))
+@endpoint("GET", "/history.csv", answer=Csv)
+async def history_csv(call: Call[Nothing, Nothing]) -> Csv:
+    """Return every attempt of the ledger."""
+    rows = await (await call.engine.ledger()).history()
+    lines = (AttemptAnswer.model_validate(row).model_dump(mode="json") for row in rows)
+    return Csv(await asyncio.to_thread(_csv, ATTEMPT_COLUMNS, lines), "kling-once-history.csv")
 
 
-def limits_payload(settings: Settings) -> dict[str, Any]:
-    """Return the spending limits that hold, and which of them only the server's environment can change."""
-    return {
-        "max_units_per_prompt": number_of(settings.max_units_per_prompt),
-        "max_units_per_day": number_of(settings.max_units_per_day),
-        "from_environment": [name for name in FIELDS if is_from_environment(name)],
-    }
+def _limits(settings: Settings) -> LimitsAnswer:
+    return LimitsAnswer.model_validate(
+        {name: getattr(settings, name) for name in LIMITS}
+        | {"from_environment": [name for name in LIMITS if is_from_environment(name)]}
+    )
 
 
-def _sum(total: Sum) -> dict[str, Any]:
-    return {
-        "attempts": total.attempts,
-        "units_charged": number_of(total.units_charged),
-        "units_open": number_of(total.units_open),
-        "cash_charged": {name: number_of(amount) for name, amount in total.cash_charged.items()},
-    }
-
-
-def _text(names: Iterable[str], rows: Iterable[dict[str, Any]]) -> str:
-    names = tuple(names)
+def _csv(columns: Iterable[str], lines: Iterable[Mapping[str, Any]]) -> str:
+    """Return lines as CSV (RFC 4180) that no spreadsheet runs."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(names)
-    for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in names])
+    writer.writerow(columns := tuple(columns))
+    for line in lines:
+        writer.writerow([spreadsheet_cell(line[name]) for name in columns])
     return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
-
-
-FIELDS: Final = ("max_units_per_prompt", "max_units_per_day")
-LARGEST: Final = 1_000_000
-LOCK_SECONDS: Final = 10
-
-
-def write_limits(settings: Settings, wanted: dict[str, Decimal]) -> Settings:
-    """Write limits to the file and return the settings that hold from here on; blocking.
-
-    A limit that the environment sets may be sent along as it is; it is not written.
-
-    Raises:
-        SettingsError: a value is no limit, the environment sets another, or the file cannot be written.
-    """
-    changes = {}
-    for name, units in wanted.items():
-        if name not in FIELDS or not units.is_finite() or not 0 <= units <= LARGEST:
-            raise SettingsError(f"A limit is a number of units from 0 to {LARGEST}.")
-        if not is_from_environment(name):
-            changes[name] = units
-        elif units != getattr(settings, name):
-            variable = f"KLING_ONCE_{name.upper()}"
-            raise SettingsError(
-                f"{variable} is set in the server's environment, which wins over the file.",
-                hint="Change it there.",
-            )
-    if not changes:
-        return settings
-    path = config_folder() / "settings.json"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with filelock.FileLock(path.with_name(path.name + ".lock"), timeout=LOCK_SECONDS):
-            values: dict[str, Any] = {}
-            if path.exists():
-                values = json.loads(path.read_text(encoding="utf-8-sig"))
-            values |= {name: float(units) for name, units in changes.items()}
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            part.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-            part.replace(path)
-    except (OSError, ValueError, TypeError, filelock.Timeout):
-        raise SettingsError(f"{path} cannot be written.") from None
-    return settings.model_copy(update=changes)

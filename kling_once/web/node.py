@@ -1,10 +1,13 @@
-"""A node of a graph before it runs: what can be read from its API prompt, and what is said about it."""
+"""A node before it runs: its price, and what would keep it from running."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, Final
+import asyncio
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
     VIDEO_MAX_SECONDS,
@@ -12,29 +15,43 @@ from ..api.limits import (
     Model,
     Orientation,
 )
-from ..api.prices import CNY_PER_UNIT, UNITS_PER_SECOND, USD_PER_UNIT
-from ..api.prices import price as price_of
-from ..media.types import ConformMode
+from ..api.motion_control import MOTION_SETTINGS
+from ..api.prices import UNITS_PER_SECOND, cash_of, price
+from ..errors import InputRefused, KlingOnceError
+from ..jobs.services import has_host
+from ..jobs.violations import order_notes, order_violations
+from ..ledger.decision import Serve, next_step
+from ..media.probe import probe_clip
 from ..order import (
-    USUAL_WAIT_MINUTES,
-    Cuts,
+    ORDER_SETTINGS,
     MotionControl,
+    Order,
     Service,
+    VideoFile,
+    VideoUrl,
+    read_setting,
+    realm_of,
 )
-from .payloads import number_of, violation_payloads
+from .answers import Answer, BrokenRule
+from .endpoint import (
+    Call,
+    Given,
+    Nothing,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from decimal import Decimal
 
+    from ..api.motion_control import Setting
     from ..errors import Violation
     from ..jobs.check import Checked
+    from ..jobs.engine import Engine
 
+GRAPH_MAX_BYTES: Final = 4 * 1024 * 1024
 NODES: Final = frozenset(
-    {
-        "KlingOnce_MotionControl",
-        "KlingOnce_SubmitMotionControl",
-        "KlingOnce_CheckMotionControl",
-    }
+    {"KlingOnce_MotionControl", "KlingOnce_SubmitMotionControl", "KlingOnce_CheckMotionControl"}
 )
 """Those that describe an order."""
 LINK_PARTS: Final = 2
@@ -55,182 +72,322 @@ RATE_DECIDING: Final = frozenset({"model", "mode", "service", "profile"})
 """Those that the price of a second hangs on."""
 WIRED_FIELDS: Final = {"motion_source.url": "video"}
 """What a violation calls a widget, where that is not the widget's own name."""
-MANY_MINUTES: Final = 1e9
 SHORTER_SECONDS: Final = 0.05
 """A used part that is shorter than the clip by less than this is the whole clip to people."""
+MEASURED_AT_MOST: Final = 64
+
+
+def _whole_nodes(graph: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for name, node in graph.items():
+        if not isinstance(node.get("class_type", ""), str) or not isinstance(node.get("inputs", {}), dict):
+            raise ValueError(f"node {name[:20]!r} needs a text as class_type and an object as inputs")  # noqa: TRY004 - pydantic hears ValueError alone
+    return graph
+
+
+Graph = Annotated[dict[str, dict[str, Any]], AfterValidator(_whole_nodes)]
+
+
+class NodeBody(Given):
+    """A node of a graph that is to be priced and checked before it runs."""
+
+    node_id: str = Field(min_length=1, max_length=100)
+    prompt: Graph
+    """The graph in ComfyUI's API format."""
+
+
+class Rate(Answer):
+    """The price of a second."""
+
+    units: float
+    cash: float
+    currency: Literal["USD", "CNY"]
+
+
+class NodePrice(Rate):
+    """The price of a run."""
+
+    seconds: float
+
+
+class UsedPart(Answer):
+    """The part of the clip that is sent, in seconds, where that is not the whole clip."""
+
+    start: float
+    end: float
+    of: float
+
+
+class OtherNode(Answer):
+    """A node that orders nothing."""
+
+    known: Literal[False] = False
+
+
+class OrderingNode(Answer):
+    """A node that orders a video."""
+
+    known: Literal[True] = True
+    service: Service
+    wired: list[str]
+    """Widgets whose value only the run will know."""
+    paid: bool
+    """Everything that this very graph has ordered is kept here: running it costs nothing."""
+    rate: Rate | None = None
+    """Null for a model or mode that has none, or that only the run will know."""
+    price: NodePrice | None = None
+    """Null while the clip is not known."""
+    used: UsedPart | None = None
+    violations: list[BrokenRule] = Field(default=[])
+    notes: list[str] = Field(default=[])
+    report: list[str] = Field(default=[])
+    """What would be done to the inputs."""
+    trouble: str | None = None
+    """Why no more could be found out."""
+
+
+class NodeAnswer(RootModel[OrderingNode | OtherNode]):
+    """What running a node would cost, and what keeps it from running."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeReading:
-    """What the widgets of a node say. A widget that is wired has its default here, and is named."""
+    """What the widgets of a node say."""
 
-    motion: MotionControl
-    service: Service
-    profile: str
-    conform: ConformMode
-    cuts: Cuts
-    max_units: Decimal
-    wait_minutes: float
-    external_task_id: str
-    callback_url: str
-    project: str
-    source: str
-    """`video`, `frames`, `url`, or empty."""
+    order: Order
+    """With neither picture nor clip; a setting that is wired, or cannot be read, is at its default."""
+    source: Any
+    """`video`, `frames` or `url`, unless somebody queued something else."""
     url: str
     image_file: str
     """As LoadImage names it; empty where the picture comes from elsewhere."""
     video_file: str
     """As LoadVideo names it; likewise."""
     wired: tuple[str, ...]
-    """Widgets whose value only the run will know."""
 
     @property
     def has_files(self) -> bool:
-        """Tell whether picture and clip come straight from loaders."""
+        """Tell whether picture and clip come straight from loaders, and nothing that decides is wired."""
         return bool(self.image_file and self.video_file) and not self.wired
 
+    @property
+    def orientation(self) -> Orientation:
+        """Return what a clip is measured against; an unknown orientation is a violation of its own."""
+        return _known(Orientation, self.order.motion.character_orientation) or Orientation.VIDEO
 
-def read_node(prompt: dict[str, Any], node_id: str) -> NodeReading | None:
+
+def read_node(prompt: dict[str, dict[str, Any]], node_id: str) -> NodeReading | None:
     """Return what a node of an API prompt says, None for a node that orders nothing."""
     node = prompt.get(node_id)
     if node is None or node.get("class_type") not in NODES:
         return None
     inputs = node.get("inputs", {})
-    usual = MotionControl()
-    wired = tuple(name for name in DECIDING if isinstance(inputs.get(name), list))
-
-    def text(name: str, default: str = "") -> str:
-        value = inputs.get(name)
-        return value if isinstance(value, str) else default
-
-    def flag(name: str, *, default: bool) -> bool:
-        value = inputs.get(name)
-        return value if isinstance(value, bool) else default
-
-    take = inputs.get("take")
-    motion = MotionControl(
-        prompt=text("prompt"),
-        model=text("model", usual.model),
-        mode=text("mode", usual.mode),
-        character_orientation=text("character_orientation", usual.character_orientation),
-        keep_original_sound=flag("keep_original_sound", default=True),
-        element_id=text("element_id").strip(),
-        watermark=flag("watermark", default=False),
-        take=take if isinstance(take, int) and not isinstance(take, bool) else 0,
-    )
+    motion = MotionControl(**{item.name: _value(item, inputs) for item in MOTION_SETTINGS})
+    settings = {item.name: _value(item, inputs) for item in ORDER_SETTINGS}
+    url = inputs.get("motion_source.url")
     return NodeReading(
-        motion=motion,
-        service=_choice(Service, text("service"), Service.SANDBOX),
-        profile=text("profile"),
-        conform=_choice(ConformMode, text("conform"), ConformMode.AUTO),
-        cuts=_choice(Cuts, text("cuts"), Cuts.REFUSE),
-        max_units=_amount(inputs.get("max_units")),
-        wait_minutes=_minutes(inputs.get("wait_minutes")),
-        external_task_id=text("external_task_id"),
-        callback_url=text("callback_url"),
-        project=text("project"),
-        source=text("motion_source"),
-        url=text("motion_source.url").strip(),
+        order=Order(image=None, video=VideoFile(Path()), motion=motion, **settings),
+        source=inputs.get("motion_source"),
+        url=url.strip() if isinstance(url, str) else "",
         image_file=_loaded(prompt, inputs.get("image"), "LoadImage", "image"),
         video_file=_loaded(prompt, inputs.get("motion_source.video"), "LoadVideo", "file"),
-        wired=wired,
+        wired=tuple(name for name in DECIDING if isinstance(inputs.get(name), list)),
     )
 
 
-def orientation_of(reading: NodeReading) -> Orientation:
-    """Return what a clip is measured against; an unknown orientation is a violation of its own."""
-    return _known(Orientation, reading.motion.character_orientation) or Orientation.VIDEO
+def _value(item: Setting, inputs: dict[str, Any]) -> Any:
+    """Return a widget's value, or the default where it is wired or cannot be read."""
+    given = inputs.get(item.name)
+    try:
+        return read_setting(item, None if isinstance(given, list) else given)
+    except InputRefused:
+        return item.default
 
 
-def rate_payload(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
-    """Return the price of a second, None for a model or mode that has none or that only the run knows."""
-    model, mode = _known(Model, reading.motion.model), _known(Mode, reading.motion.mode)
-    if model is None or mode is None or not RATE_DECIDING.isdisjoint(reading.wired):
-        return None
-    units = UNITS_PER_SECOND[model, mode]
-    return {
-        "units": number_of(units),
-        "cash": number_of(units * (CNY_PER_UNIT if china else USD_PER_UNIT)),
-        "currency": "CNY" if china else "USD",
-    }
-
-
-def most_payload(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
-    """Return the price at the orientation's maximum: all that is known of an address."""
-    if not {*RATE_DECIDING, "character_orientation"}.isdisjoint(reading.wired):
-        return None
-    orientation = _known(Orientation, reading.motion.character_orientation)
-    return _price(reading, VIDEO_MAX_SECONDS[orientation], china=china) if orientation else None
-
-
-def measured_payload(
-    reading: NodeReading, checked: Checked, clip_seconds: float | None, *, china: bool
-) -> dict[str, Any]:
-    """Return what the node's files come to; `clip_seconds` is the length of the whole clip."""
-    price = used = None
-    if checked.price is not None:
-        seconds = checked.price.seconds
-        price = _price(reading, seconds, china=china)
-        if clip_seconds and clip_seconds - float(seconds) > SHORTER_SECONDS:
-            used = {"start": 0.0, "end": number_of(seconds), "of": round(clip_seconds, 3)}
-    return {
-        "price": price,
-        "used": used,
-        "violations": rules_payload(checked.violations),
-        "report": list(checked.report),
-    }
-
-
-def rules_payload(broken: Iterable[Violation], wired: Iterable[str] = ()) -> list[dict[str, str]]:
-    """Return violations, save those of widgets whose value only the run will know."""
-    unknown = {WIRED_FIELDS.get(name, name) for name in wired}
-    return violation_payloads(one for one in broken if one.field not in unknown)
-
-
-def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> dict[str, Any] | None:
-    model, mode = _known(Model, reading.motion.model), _known(Mode, reading.motion.mode)
-    if model is None or mode is None:
-        return None
-    price = price_of(model, mode, seconds, china=china)
-    return {
-        "units": number_of(price.units),
-        "cash": number_of(price.cash),
-        "currency": price.currency,
-        "seconds": number_of(price.seconds),
-    }
-
-
-def _loaded(prompt: dict[str, Any], value: Any, loader: str, widget: str) -> str:
-    source = prompt.get(_link(value) or "")
-    if source is None or source.get("class_type") != loader:
+def _loaded(prompt: dict[str, dict[str, Any]], link: Any, loader: str, widget: str) -> str:
+    """Return the file that a loader's widget names, where an input is linked to the loader's first output."""
+    if not isinstance(link, list) or len(link) != LINK_PARTS or link[1] != 0:
         return ""
-    name = source.get("inputs", {}).get(widget)
+    source = prompt.get(str(link[0]), {})
+    name = source.get("inputs", {}).get(widget) if source.get("class_type") == loader else None
     return name if isinstance(name, str) else ""
 
 
-def _link(value: Any) -> str | None:
-    if isinstance(value, list) and len(value) == LINK_PARTS and value[1] == 0:
-        return str(value[0])
-    return None
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A picture and a clip as they would be sent."""
+
+    checked: Checked
+    clip_seconds: float | None
+    """Of the whole clip; None where it cannot be read."""
 
 
-def _choice(kind: Any, text: str, default: Any) -> Any:
-    return _known(kind, text) or default
+class Measurements:
+    """The media that were measured lately, and those that are being measured.
+
+    A clip may take long to conform. Whoever asks for it meanwhile, or after a change of a setting that does
+    not touch it, waits for the same measurement; a request that goes away ends none.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: dict[tuple[object, ...], asyncio.Task[Measured]] = {}
+
+    async def of(self, engine: Engine, reading: NodeReading, image: Path, clip: Path) -> Measured:
+        """Measure and conform a node's media, unless that is done or under way.
+
+        Raises:
+            KlingOnceError: they cannot be measured; the next request tries again.
+        """
+        order = Order(
+            image=image,
+            video=VideoFile(clip),
+            motion=MotionControl(character_orientation=reading.orientation.value),
+            conform=reading.order.conform,
+            cuts=reading.order.cuts,
+        )
+        states = await asyncio.to_thread(lambda: (_file_state(image), _file_state(clip)))
+        key = (image, clip, *states, reading.orientation, order.conform, order.cuts)
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(_measure(engine, order, clip))
+            task.add_done_callback(lambda done: self._ended(key, done))
+            while len(self._tasks) > MEASURED_AT_MOST:
+                del self._tasks[next(iter(self._tasks))]
+        return await asyncio.shield(task)
+
+    def _ended(self, key: tuple[object, ...], task: asyncio.Task[Measured]) -> None:
+        if (task.cancelled() or task.exception()) and self._tasks.get(key) is task:
+            del self._tasks[key]
+
+
+async def _measure(engine: Engine, order: Order, clip: Path) -> Measured:
+    checked = await asyncio.wrap_future(engine.check(order))
+    return Measured(checked, await asyncio.to_thread(_clip_seconds, clip))
+
+
+def _file_state(path: Path) -> tuple[int, int]:
+    """Return what changes with a file's content; blocking."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0, 0
+    return facts.st_mtime_ns, facts.st_size
+
+
+def _clip_seconds(clip: Path) -> float | None:
+    try:
+        return probe_clip(clip).duration_seconds
+    except KlingOnceError:
+        return None
+
+
+@endpoint("POST", "/node", body=NodeBody, answer=NodeAnswer, max_bytes=GRAPH_MAX_BYTES)
+async def node(call: Call[Nothing, NodeBody]) -> NodeAnswer:
+    """Tell what running a node would cost, and what keeps it from running; spends nothing."""
+    prompt, node_id = call.given.prompt, call.given.node_id
+    reading = read_node(prompt, node_id)
+    if reading is None:
+        return NodeAnswer(OtherNode())
+    order, is_paid, found = reading.order, False, {}
+    try:
+        origin = await asyncio.to_thread(call.engine.accounts.origin, order.service, order.profile)
+        signature = await asyncio.to_thread(call.app.host.signature, prompt, node_id)
+        realm = realm_of(order.service, origin)
+        is_paid = await _is_paid(call.engine, signature, realm)
+        found = await _findings(call, reading, origin, china=realm == "china")
+    except KlingOnceError as error:
+        found = {"trouble": str(error)}
+    known = OrderingNode.model_validate(
+        {"service": order.service, "wired": reading.wired, "paid": is_paid} | found
+    )
+    return NodeAnswer(known)
+
+
+async def _is_paid(engine: Engine, signature: str, realm: str) -> bool:
+    """Tell whether everything that this graph has ordered of a realm is kept, and its files are here."""
+    ledger = await engine.ledger()
+    ordered = await ledger.ordered_jobs(signature)
+    counting = [job_key for job_key, of in ordered.items() if of in {None, realm}]
+    for job_key in counting:
+        step = next_step(await ledger.attempts_of(job_key), again=False)
+        if not isinstance(step, Serve) or not await asyncio.to_thread(engine.store.holds, step.attempt):
+            return False
+    return bool(counting)
+
+
+async def _findings(
+    call: Call[Nothing, NodeBody], reading: NodeReading, origin: str, *, china: bool
+) -> dict[str, Any]:
+    """Return the fields of `OrderingNode` that settings and media decide."""
+    engine, order = call.engine, reading.order
+    image, clip = await asyncio.to_thread(_files, call, reading)
+    video = VideoUrl(reading.url) if reading.source == "url" else VideoFile(clip or Path())
+    order = replace(order, image=image, video=video)
+    broken = order_violations(
+        order, origin, engine.settings, has_host=has_host(engine.settings, order.service)
+    )
+    violations = _told(broken, reading.wired)
+    found = {"rate": _rate(reading, china=china), "notes": order_notes(order), "violations": violations}
+    if reading.source == "url":
+        return found | {"price": _price_at_most(reading, china=china)}
+    if image is None or clip is None:
+        return found
+    measured = await call.app.measurements.of(engine, reading, image, clip)
+    checked = measured.checked
+    return found | {
+        "violations": [*violations, *_told(checked.violations)],
+        "report": checked.report,
+        "price": _price(reading, checked.price.seconds, china=china) if checked.price else None,
+        "used": _used(measured),
+    }
+
+
+def _files(call: Call[Nothing, NodeBody], reading: NodeReading) -> tuple[Path | None, Path | None]:
+    if not reading.has_files or reading.source != "video":
+        return None, None
+    host = call.app.host
+    return host.input_file(reading.image_file), host.input_file(reading.video_file)
+
+
+def _told(broken: Iterable[Violation], wired: Iterable[str] = ()) -> list[Violation]:
+    """Return violations, save those of widgets whose value only the run will know."""
+    unknown = {WIRED_FIELDS.get(name, name) for name in wired}
+    return [one for one in broken if one.field not in unknown]
+
+
+def _rate(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
+    models = _models(reading)
+    if models is None or not RATE_DECIDING.isdisjoint(reading.wired):
+        return None
+    units = UNITS_PER_SECOND[models]
+    cash, currency = cash_of(units, china=china)
+    return {"units": units, "cash": cash, "currency": currency}
+
+
+def _price_at_most(reading: NodeReading, *, china: bool) -> NodePrice | None:
+    """Return the price at the orientation's maximum: all that is known of an address."""
+    if not {*RATE_DECIDING, "character_orientation"}.isdisjoint(reading.wired):
+        return None
+    orientation = _known(Orientation, reading.order.motion.character_orientation)
+    return _price(reading, VIDEO_MAX_SECONDS[orientation], china=china) if orientation else None
+
+
+def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> NodePrice | None:
+    models = _models(reading)
+    return NodePrice.model_validate(price(*models, seconds, china=china)) if models else None
+
+
+def _used(measured: Measured) -> dict[str, Any] | None:
+    price, whole = measured.checked.price, measured.clip_seconds
+    if price is None or not whole or whole - float(price.seconds) <= SHORTER_SECONDS:
+        return None
+    return {"start": 0.0, "end": price.seconds, "of": round(whole, 3)}
+
+
+def _models(reading: NodeReading) -> tuple[Model, Mode] | None:
+    motion = reading.order.motion
+    model, mode = _known(Model, motion.model), _known(Mode, motion.mode)
+    return (model, mode) if model and mode else None
 
 
 def _known(kind: Any, text: str) -> Any:
     return kind(text) if text in {item.value for item in kind} else None
-
-
-def _minutes(value: Any) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return USUAL_WAIT_MINUTES
-    return float(max(-MANY_MINUTES, min(value, MANY_MINUTES)))  # JSON's whole numbers have no end
-
-
-def _amount(value: Any) -> Decimal:
-    try:
-        amount = Decimal(str(value or 0))
-    except InvalidOperation:
-        return Decimal(0)
-    return amount if amount.is_finite() else Decimal(0)

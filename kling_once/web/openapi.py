@@ -1,49 +1,76 @@
-"""The OpenAPI description of the page's routes, made from the endpoints themselves."""
+"""The OpenAPI 3.1 document of the page's routes, made from the endpoints and their models."""
 
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from .endpoints import ENDPOINTS
-from .requests import JOB_KEY, model_of
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from . import PREFIX
+from .answers import ApiFailure, Failure, InputFailure
+from .app import ENDPOINTS
+from .endpoint import FileAnswer, Who
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.json_schema import JsonSchemaMode
 
-    from .endpoints import Endpoint
+    from .endpoint import Endpoint
 
+    AnyEndpoint = Endpoint[Any, Any, Any]
+
+REFERENCE: Final = "#/components/schemas/{model}"
 REFUSALS: Final = {
-    "400": "The body is not a JSON object.",
-    "403": "A page of another origin, or a change that only this machine may make.",
-    "404": "Nobody knows it, or it is not here.",
-    "405": "This path takes another method.",
-    "409": "It contradicts how things stand, such as a key that is there already.",
-    "413": "The body is too large.",
-    "415": "The body is not application/json.",
-    "422": "A value is not of its kind.",
-    "502": "Kling refused, or gave no readable answer.",
-    "503": "The ledger or the disk cannot be used.",
+    HTTPStatus.BAD_REQUEST: "The body is not a JSON object.",
+    HTTPStatus.FORBIDDEN: "A page of another origin, or a change that only this machine may make.",
+    HTTPStatus.NOT_FOUND: "Nobody knows it, or it is not here.",
+    HTTPStatus.CONFLICT: "It contradicts how things stand, such as a key that is there already.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "A value is not of its kind.",
+    HTTPStatus.BAD_GATEWAY: "Kling refused, or gave no readable answer.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "The ledger or the disk cannot be used.",
 }
-OF_GET: Final = frozenset({"403", "404", "409", "422", "502", "503"})
-ERROR: Final = {
-    "type": "object",
-    "required": ["error", "message"],
-    "properties": {
-        "error": {"type": "string"},
-        "message": {"type": "string"},
-        "hint": {"type": ["string", "null"]},
-        "task_id": {"type": ["string", "null"]},
-    },
+OF_A_BODY: Final = frozenset(
+    {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
+)
+FAILURES: Final[dict[HTTPStatus, tuple[type[Failure], ...]]] = {
+    HTTPStatus.UNPROCESSABLE_ENTITY: (Failure, InputFailure),
+    HTTPStatus.BAD_GATEWAY: (Failure, ApiFailure),
 }
+"""What is answered with a status, where that is more than a `Failure`."""
+
+
+class _Untitled(GenerateJsonSchema):
+    """JSON Schema without a title for each field, which would only repeat its name."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic's own signature
+        """Return False."""
+        return False
 
 
 def document(version: str) -> dict[str, Any]:
-    """Return the description."""
-    schemas: dict[str, Any] = {"Error": ERROR}
+    """Return the OpenAPI document.
+
+    Args:
+        version: of the package.
+    """
+    wanted: dict[tuple[type[BaseModel], JsonSchemaMode], None] = dict.fromkeys(
+        [(model, "serialization") for model in (Failure, InputFailure, ApiFailure)]
+    )
+    for one in ENDPOINTS:
+        wanted |= dict.fromkeys([(one.params, "validation"), (one.given, "validation")])
+        if not issubclass(one.answer, FileAnswer):
+            wanted[one.answer, "serialization"] = None
+    _references, schemas = models_json_schema(
+        list(wanted), ref_template=REFERENCE, schema_generator=_Untitled
+    )
     paths: dict[str, Any] = {}
-    for endpoint in ENDPOINTS:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, schemas)
+    for one in ENDPOINTS:
+        operation = _operation(one)
+        paths.setdefault(PREFIX + one.path, {})[one.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,71 +79,56 @@ def document(version: str) -> dict[str, Any]:
             "description": "What ComfyUI's page asks of Kling Once. Each path is also served under /api.",
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas["$defs"], "responses": _refusals()},
     }
 
 
 def text(version: str) -> str:
-    """Return the description as it lies in `docs/openapi.json`."""
+    """Return the document as it lies in `docs/openapi.json`."""
     return json.dumps(document(version), indent=1, sort_keys=True) + "\n"
 
 
-def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(one: AnyEndpoint) -> dict[str, Any]:
     operation: dict[str, Any] = {
-        "operationId": endpoint.name,
-        "summary": endpoint.summary,
-        "parameters": [*_path_parameters(endpoint), *_query_parameters(endpoint.query)],
-        "responses": _responses(endpoint),
+        "operationId": one.name,
+        "summary": one.summary,
+        "parameters": _parameters(one.params, "path"),
+        "responses": _responses(one),
     }
-    if endpoint.is_trusted:
+    if one.who is Who.LOCAL:
         operation["description"] = "From this machine alone, or with a code of `kling-once keys allow`."
-    if endpoint.body:
-        name = endpoint.body
-        schemas[name] = _schema(model_of(name))
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}},
-        }
+    if one.method == "GET":
+        operation["parameters"] += _parameters(one.given, "query")
+    else:
+        operation["requestBody"] = {"required": True, "content": _json_of(one.given)}
     return operation
 
 
-def _responses(endpoint: Endpoint) -> dict[str, Any]:
-    schema = {"type": "object"} if endpoint.answers == "application/json" else {"type": "string"}
-    done = {"description": "Done.", "content": {endpoint.answers: {"schema": schema}}}
-    refusals = {
-        status: {
-            "description": meaning,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-        }
+def _responses(one: AnyEndpoint) -> dict[str, Any]:
+    if issubclass(one.answer, FileAnswer):
+        content = {one.answer.media_type: {"schema": {"type": "string"}}}
+    else:
+        content = _json_of(one.answer)
+    possible = [status for status in REFUSALS if one.method == "POST" or status not in OF_A_BODY]
+    refusals = {str(status.value): {"$ref": f"#/components/responses/{status.name}"} for status in possible}
+    return {str(one.status.value): {"description": "Done.", "content": content}} | refusals
+
+
+def _refusals() -> dict[str, Any]:
+    return {
+        status.name: {"description": meaning, "content": _json_of(*FAILURES.get(status, (Failure,)))}
         for status, meaning in REFUSALS.items()
-        if endpoint.method == "POST" or status in OF_GET
     }
-    return {"200": done, "202": done, **refusals}
 
 
-def _path_parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
-    if not endpoint.is_of_a_job:
-        return []
-    schema = {"type": "string", "pattern": JOB_KEY}
-    return [{"name": "job_key", "in": "path", "required": True, "schema": schema}]
+def _json_of(*models: type[BaseModel]) -> dict[str, Any]:
+    references = [{"$ref": REFERENCE.format(model=model.__name__)} for model in models]
+    return {"application/json": {"schema": references[0] if len(references) == 1 else {"anyOf": references}}}
 
 
-def _query_parameters(name: str) -> list[dict[str, Any]]:
-    properties = _schema(model_of(name))["properties"] if name else {}
-    return [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
-
-
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    """Return a model's schema with everything that it refers to written in place."""
-    schema = model.model_json_schema()
-    parts = schema.pop("$defs", {})
-
-    def whole(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "$ref" in value:
-                named = parts[value["$ref"].rsplit("/", 1)[1]]
-                return whole(named | {key: one for key, one in value.items() if key != "$ref"})
-            return {key: whole(one) for key, one in value.items() if key != "title"}
-        return [whole(one) for one in value] if isinstance(value, list) else value
-
-    return {"properties": {}} | whole(schema)
+def _parameters(model: type[BaseModel], place: str) -> list[dict[str, Any]]:
+    schema = model.model_json_schema(ref_template=REFERENCE, schema_generator=_Untitled)
+    return [
+        {"name": name, "in": place, "required": name in schema.get("required", ()), "schema": of_field}
+        for name, of_field in schema.get("properties", {}).items()
+    ]

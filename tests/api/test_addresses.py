@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kling_once.api.transport import is_proxied, is_refused
+from kling_once.api.download import is_proxied, is_refused
 
 PRIVATE = [
     "0.0.0.0",

@@ -269,3 +269,32 @@ async def test_the_debug_log_of_a_call_has_no_key_and_no_body(
     assert "POST /v1/videos/motion-control: HTTP 200" in caplog.text
     assert "api-key-of-the-tests" not in caplog.text
     assert "clips.example" not in caplog.text
+
+
+def answered_with(*statuses: str) -> bytes:
+    tasks = [{"task_id": str(number), "task_status": status} for number, status in enumerate(statuses)]
+    return json.dumps({"code": 0, "data": tasks}).encode()
+
+
+async def test_a_client_warns_about_an_unknown_status_once(
+    connect: Any, serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await serve(body=answered_with("reviewing", "succeed", "paused", "reviewing"))
+    client = await connect(server.origin)
+    with caplog.at_level(logging.WARNING):
+        await client.list()
+        listed = await client.list()
+    assert [task.status for task in listed.value] == [None, TaskStatus.SUCCEED, None, None]
+    assert [record.args for record in caplog.records] == [("reviewing",), ("paused",)]
+
+
+async def test_a_stream_of_unknown_statuses_neither_floods_the_log_nor_the_memory(
+    connect: Any, serve: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = await serve(body=answered_with(*(f"odd-{number}" for number in range(500))))
+    client = await connect(server.origin)
+    with caplog.at_level(logging.WARNING):
+        listed = await client.list()
+    assert [task.status for task in listed.value] == [None] * 500
+    assert len(caplog.records) == 100
+    assert len(client._unknown_statuses) == 100

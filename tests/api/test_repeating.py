@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kling_once.api.models import Answer, Task
-from kling_once.api.retry import may_read_again, read_again
+from kling_once.api.retry import backoff_seconds, may_read_again, read_again
 from kling_once.api.service_codes import SERVICE_CODES, api_error
 from kling_once.errors import (
     AnswerLost,
@@ -16,7 +16,7 @@ from kling_once.errors import (
     NeverSent,
     UnreadableAnswer,
 )
-from kling_once.jobs.polling import wait_for_end
+from kling_once.jobs.wait import wait_for_end
 
 
 class Told:
@@ -66,6 +66,19 @@ async def test_a_read_that_was_really_answered_is_not_repeated(clock: Any, numbe
     with pytest.raises(ApiError):
         await read_again(told.get_task, clock, pause_seconds=1)
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("first", "longest", "pauses"),
+    [(1, 20, [1, 2, 4, 8, 16, 20, 20]), (10, 30, [10, 20, 30, 30]), (0.01, 20, [0.01, 0.02, 0.04])],
+)
+def test_a_backoff_doubles_up_to_a_bound(first: float, longest: float, pauses: list[float]) -> None:
+    failures = range(1, len(pauses) + 1)
+    assert [backoff_seconds(first, n, longest_seconds=longest) for n in failures] == pytest.approx(pauses)
+
+
+def test_a_backoff_stays_at_its_bound_however_long_the_failures_go_on() -> None:
+    assert backoff_seconds(5.0, 5000, longest_seconds=20) == 20
 
 
 async def watched(clock: Any, *answers: Any) -> tuple[list[str], list[int], Any]:

@@ -8,34 +8,35 @@ from typing import Any
 import pytest
 
 from kling_once import errors
+from kling_once.api.retry import may_read_again
 from kling_once.api.service_codes import SERVICE_CODES, api_error
-from kling_once.errors import ApiError, Repeat
+from kling_once.errors import ApiError
 
-NEVER, ONCE, LATER, SETTLE = Repeat.NEVER, Repeat.ONCE_RESIGNED, Repeat.LATER, Repeat.AFTER_SETTLING
+NEVER, LATER = False, True
 
 TABLE = [
-    # HTTP, code, error, may a read be repeated, may a create
-    (401, 1000, "AuthenticationError", NEVER, NEVER),
-    (401, 1001, "AuthenticationError", NEVER, NEVER),
-    (401, 1002, "AuthenticationError", NEVER, NEVER),
-    (401, 1003, "TokenTimingError", ONCE, ONCE),
-    (401, 1004, "TokenTimingError", ONCE, ONCE),
-    (429, 1100, "AccountError", NEVER, NEVER),
-    (429, 1101, "AccountError", NEVER, NEVER),
-    (429, 1102, "AccountError", NEVER, NEVER),
-    (403, 1103, "AccountError", NEVER, NEVER),
-    (400, 1200, "InvalidRequest", NEVER, NEVER),
-    (400, 1201, "InvalidValue", NEVER, NEVER),
-    (404, 1202, "InvalidRequest", NEVER, NEVER),
-    (404, 1203, "ResourceMissing", NEVER, NEVER),
-    (400, 1300, "ModerationRefusal", NEVER, NEVER),
-    (400, 1301, "ModerationRefusal", NEVER, NEVER),
-    (429, 1302, "Busy", LATER, LATER),
-    (429, 1303, "Busy", LATER, LATER),
-    (429, 1304, "AccountError", NEVER, NEVER),
-    (500, 5000, "ServerFault", LATER, SETTLE),
-    (503, 5001, "ServerFault", LATER, SETTLE),
-    (504, 5002, "ServerFault", LATER, SETTLE),
+    # HTTP, code, error, may a read be repeated later
+    (401, 1000, "AuthenticationError", NEVER),
+    (401, 1001, "AuthenticationError", NEVER),
+    (401, 1002, "AuthenticationError", NEVER),
+    (401, 1003, "TokenTimingError", NEVER),
+    (401, 1004, "TokenTimingError", NEVER),
+    (429, 1100, "AccountError", NEVER),
+    (429, 1101, "AccountError", NEVER),
+    (429, 1102, "AccountError", NEVER),
+    (403, 1103, "AccountError", NEVER),
+    (400, 1200, "InvalidRequest", NEVER),
+    (400, 1201, "InvalidValue", NEVER),
+    (404, 1202, "InvalidRequest", NEVER),
+    (404, 1203, "ResourceMissing", NEVER),
+    (400, 1300, "ModerationRefusal", NEVER),
+    (400, 1301, "ModerationRefusal", NEVER),
+    (429, 1302, "Busy", LATER),
+    (429, 1303, "Busy", LATER),
+    (429, 1304, "AccountError", NEVER),
+    (500, 5000, "ServerFault", LATER),
+    (503, 5001, "ServerFault", LATER),
+    (504, 5002, "ServerFault", LATER),
 ]
 
 
@@ -53,13 +54,13 @@ async def refused(connect: Any, serve: Any, code: int, status: int, **more: Any)
     return caught.value
 
 
-@pytest.mark.parametrize(("status", "code", "name", "read", "create"), TABLE)
+@pytest.mark.parametrize(("status", "code", "name", "read"), TABLE)
 async def test_every_documented_code_becomes_its_typed_error(
-    connect: Any, serve: Any, status: int, code: int, name: str, read: Repeat, create: Repeat
+    connect: Any, serve: Any, status: int, code: int, name: str, read: bool
 ) -> None:
     error = await refused(connect, serve, code, status)
     assert type(error) is getattr(errors, name)
-    assert (error.repeat_read, error.repeat_create) == (read, create)
+    assert may_read_again(error) is read
     assert (error.code, error.http_status, error.request_id) == (code, status, "req-1")
     assert str(code) in error.message
     assert "as the vendor says it" in error.message
@@ -82,13 +83,13 @@ async def test_429_is_not_taken_for_passing_when_the_account_is_the_reason(
     connect: Any, serve: Any, code: int
 ) -> None:
     error = await refused(connect, serve, code, 429)
-    assert error.repeat_read is Repeat.NEVER
-    assert error.repeat_create is Repeat.NEVER
+    assert type(error) is errors.AccountError
+    assert not may_read_again(error)
 
 
 @pytest.mark.parametrize("code", [1302, 1303])
 async def test_429_waits_its_turn_when_too_much_is_going_on(connect: Any, serve: Any, code: int) -> None:
-    assert (await refused(connect, serve, code, 429)).repeat_create is Repeat.LATER
+    assert type(await refused(connect, serve, code, 429)) is errors.Busy
 
 
 @pytest.mark.parametrize("code", [1, -1, 1305, 9999, 2**40])
@@ -97,7 +98,6 @@ async def test_a_code_nobody_documents_is_settled_before_anything_is_sent_again(
 ) -> None:
     error = await refused(connect, serve, code, 200)
     assert type(error) is errors.ServerFault
-    assert error.repeat_create is Repeat.AFTER_SETTLING
 
 
 async def test_an_error_without_data_message_or_request_id_is_understood(connect: Any, serve: Any) -> None:
@@ -116,6 +116,8 @@ async def test_a_vendor_text_is_one_line_and_at_most_500_characters(connect: Any
     assert len(error.message) < 700
 
 
-def test_a_refused_create_may_be_repeated_only_where_the_table_says_so() -> None:
-    allowed = {code for code in SERVICE_CODES if api_error(code, 0, "").repeat_create is Repeat.LATER}
-    assert allowed == {1302, 1303}
+def test_a_refused_create_waits_its_turn_only_where_the_table_says_so() -> None:
+    waits = {code for code in SERVICE_CODES if isinstance(api_error(code, 0, ""), errors.Busy)}
+    settled = {code for code in SERVICE_CODES if isinstance(api_error(code, 0, ""), errors.ServerFault)}
+    assert waits == {1302, 1303}
+    assert settled == {5000, 5001, 5002}

@@ -111,7 +111,7 @@ def test_an_unreachable_host(kling: Any, run_at: Any, unused_tcp_port: int) -> N
 
 
 def test_a_host_that_no_dns_knows(kling: Any, run_at: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kling_once.jobs.remember.read_again", lambda read, *_, **__: read())
+    monkeypatch.setattr("kling_once.jobs.recovery.read_again", lambda read, *_, **__: read())
     refused(kling(*run_at("https://kling.invalid")), "https://kling.invalid cannot be reached")
 
 

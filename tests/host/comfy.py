@@ -36,8 +36,6 @@ START_SECONDS = 120.0
 class Host:
     folder: Path
     python: Path
-    version: tuple[int, ...]
-    """Of its Python."""
 
 
 def find_host() -> Host | str:
@@ -54,14 +52,11 @@ def find_host() -> Host | str:
     python = next((path for path in pythons if path.exists()), None)
     if python is None:
         return f"no interpreter for {folder}: {named}"
-    needed = (
-        "import torch, av, aiohttp, httpx, jwt, imageio, obstore, platformdirs, tenacity, standardwebhooks;"
-        "import sys; print(*sys.version_info[:2])"
-    )
-    tried = subprocess.run([python, "-c", needed], capture_output=True, text=True, check=False)
+    needed = "torch, av, aiohttp, httpx, jwt, imageio, obstore, platformdirs, tenacity, standardwebhooks"
+    tried = subprocess.run([python, "-c", f"import {needed}"], capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"{python}: {tried.stderr.strip().splitlines()[-1]}"
-    return Host(folder, python, tuple(map(int, tried.stdout.split()[-2:])))
+    return Host(folder, python)
 
 
 def require_host(lane: str) -> Host:
@@ -80,8 +75,6 @@ class Ended:
 
     prompt_id: str
     entry: dict[str, Any]
-    python: tuple[int, ...]
-    """The version that ComfyUI ran under."""
 
     @property
     def ok(self) -> bool:
@@ -204,7 +197,7 @@ class Comfy:
         entry = eventually(
             lambda: self.get(f"/history/{prompt_id}").get(prompt_id), "the prompt ends", seconds
         )
-        return Ended(prompt_id, entry, self.host.version)
+        return Ended(prompt_id, entry)
 
     def run(self, prompt: Prompt, seconds: float = 120.0, workflow: Any = None) -> Ended:
         return self.ended(self.queue(prompt, workflow=workflow), seconds)

@@ -37,11 +37,8 @@ def assert_plain(ended: Any, *, wanted: str, task: bool) -> str:
     assert "Traceback" not in message
     assert error["exception_type"] == "kling_once.KlingOnceFailure"
     ours = [line for line in error["traceback"] if "kling-once" in line]
-    if ended.python >= (3, 12):
-        assert ours == []
-    else:  # Python adds a line for each coroutine
-        assert len(ours) <= 1, "nothing but the line that raises"
-        assert not any("kling_once/" in line for line in ours)
+    assert len(ours) <= 1, "nothing but the line that raises"
+    assert not any("kling_once/" in line for line in ours)
     if task:
         assert "Task " in message or "task " in message
     assert message.endswith((".", ")"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from PIL import Image
 
 from kling_once.clock import SystemClock
 from kling_once.ledger.ledger import Ledger
-from kling_once.ledger.notes import hold, release
 from kling_once.sandbox import DEFAULT_API_KEY
 
 
@@ -29,10 +29,10 @@ def test_a_kept_video_is_handed_over_on_hold_and_with_api_nodes_off(
     before = len(sandbox.creates())
     assert comfy.succeed(kept).seen("units")[0] > 0
     ledger = Ledger(Path(comfy.environment["KLING_ONCE_HOME"]), SystemClock())
-    hold(ledger.database, ledger.clock.now())
+    asyncio.run(ledger.hold())
     assert "on hold since" in comfy.run(other).error["exception_message"]
     comfy.succeed(kept)
-    release(ledger.database)
+    asyncio.run(ledger.release_hold())
     ledger.close()
     comfy.stop()
     off = own_comfy("--disable-api-nodes", **live).start()

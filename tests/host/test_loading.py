@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = ("httpx", "jwt", "imageio", "obstore", "tenacity", "standardwebhooks")
 LIGHT = {
     "kling_once",
+    "kling_once.api",
+    "kling_once.api.limits",
+    "kling_once.api.motion_control",
     "kling_once.errors",
     "kling_once.jobs",
     "kling_once.jobs.progress",
-    "kling_once.pages",
-    "kling_once.web.endpoints",
+    "kling_once.media",
+    "kling_once.media.types",
+    "kling_once.order",
+    "kling_once.origins",
+    "kling_once.web",
 }
 NODES = [
     "MotionControl",
@@ -48,6 +57,64 @@ def test_loading_is_quick_and_brings_nothing_heavy(own_comfy: Any) -> None:
     assert product <= LIGHT, (
         "sqlalchemy and alembic come with ComfyUI: what counts is that ours are not loaded"
     )
+
+
+OLDER_PACK = """
+class Theirs:
+    INPUT_TYPES = classmethod(lambda cls: {"required": {}})
+    RETURN_TYPES, FUNCTION, CATEGORY = ("INT",), "run", "acme"
+
+    def run(self):
+        return (1,)
+
+NODE_CLASS_MAPPINGS = {"KlingOnce_FetchTask": Theirs}
+"""
+NEWER_PACK = """
+from comfy_api.latest import ComfyExtension, io
+
+class Theirs(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="KlingOnce_ListTasks", inputs=[], outputs=[io.Int.Output()])
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(1)
+
+class Acme(ComfyExtension):
+    async def get_node_list(self):
+        return [Theirs]
+
+async def comfy_entrypoint():
+    return Acme()
+"""
+PLACES = """
+earlier: {{base_path: {folder}, is_default: true, custom_nodes: earlier}}
+later: {{base_path: {folder}, custom_nodes: later}}
+"""
+
+
+def test_a_pack_with_one_of_our_node_ids_is_named_whoever_loads_last(own_comfy: Any, tmp_path: Path) -> None:
+    packs = {"earlier/acme-older": OLDER_PACK, "later/acme.newer": NEWER_PACK}
+    for place, text in packs.items():
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "__init__.py").write_text(text)
+    places = tmp_path / "places.yaml"
+    places.write_text(PLACES.format(folder=tmp_path))
+    comfy = own_comfy("--extra-model-paths-config", str(places)).start()
+    info = comfy.get("/object_info")
+    assert info["KlingOnce_FetchTask"]["python_module"] == "custom_nodes.kling-once"
+    assert info["KlingOnce_ListTasks"]["python_module"] == "custom_nodes.acme.newer"
+    warnings = [line for line in comfy.log.splitlines() if "register the same node ids" in line]
+    assert len(warnings) == 2
+    for other, node_id, used in (
+        ("acme-older", "KlingOnce_FetchTask", "kling-once"),
+        ("acme.newer", "KlingOnce_ListTasks", "acme.newer"),
+    ):
+        (line,) = (line for line in warnings if node_id in line)
+        assert "WARNING" in line
+        assert f"custom_nodes/kling-once and custom_nodes/{other} " in line
+        assert f"uses those of custom_nodes/{used}." in line
 
 
 def test_a_prompt_of_image_and_motion_source_alone_is_accepted(comfy: Any, graphs: Any) -> None:

@@ -75,6 +75,24 @@ def test_equal_items_of_a_list_share_one_job(comfy: Any, sandbox: Any, graphs: A
     assert len(sandbox.creates()) == before + 1
 
 
+def test_an_item_that_is_skipped_is_missing_from_the_next_node_and_nothing_else_is(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    sandbox.set(quick_results=False)
+    sandbox.script("create", "code-1301")
+    before = len(sandbox.creates())
+    prompt = graphs.motion(image=["many", 0], on_failure="skip")
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 2, "seed": graphs.new_take()}}
+    source = {"motion_source": "video", "motion_source.video": ["motion", 0]}
+    own_id = f"host-lane-{graphs.new_take()}"
+    prompt["next"] = graphs.motion(external_task_id=own_id, **source)["motion"]
+    prompt["save_next"] = graphs.save("next")
+    ended = comfy.succeed(prompt)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 1
+    assert len(ended.entry["outputs"]["save_next"]["images"]) == 1, "one item is left, so it may have the id"
+    assert len(sandbox.creates()) == before + 3
+
+
 def test_max_units_holds_over_all_items_of_a_list(comfy: Any, sandbox: Any, graphs: Any) -> None:
     before = len(sandbox.creates())
     prompt = graphs.motion(image=["many", 0], max_units=5.0, on_failure="skip")

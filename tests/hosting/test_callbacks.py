@@ -1,4 +1,4 @@
-"""Callbacks: a genuine one is a hint, and everything else changes nothing."""
+"""Callbacks: a genuine one ends a wait early, and everything else changes nothing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import standardwebhooks.webhooks
 from pydantic import SecretStr
 
 from kling_once.errors import HostingError
+from kling_once.hosting.callbacks import CallbackCheck, named_task
 from kling_once.hosting.gateway import Gateway
-from kling_once.hosting.gateway_files import HINTS_KEPT, FileTable
-from kling_once.hosting.signed_path import CallbackCheck, named_task
+from kling_once.hosting.gateway_files import CALLBACKS_KEPT, GatewayTable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -39,7 +39,6 @@ HEADERS = {
     "webhook-timestamp": str(MOMENT),
     "webhook-signature": "v1,UsKlJP00XoQyOn410NM9xv34sP+Gl0jnOO9Lcpr7NJ4=",
 }
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -83,23 +82,29 @@ async def post(gateway: Gateway, body: Any, headers: dict[str, str] | None = Non
         return answer.status, await answer.read()
 
 
-def hints(gateway: Gateway) -> set[str]:
-    return gateway.hints_since(LONG_AGO)
+def believed(gateway: Gateway) -> set[str]:
+    """Return every task that a callback named and that was written down."""
+    return noted(gateway._table)
 
 
-async def test_the_official_vector_is_a_hint(
+def noted(table: GatewayTable) -> set[str]:
+    with table._connection() as connection:
+        return {task_id for (task_id,) in connection.execute("SELECT task_id FROM callbacks")}
+
+
+async def test_the_official_vector_is_believed(
     gateway: Gateway, at_the_vectors_time: Callable[[int], None]
 ) -> None:
     at_the_vectors_time(0)
     assert await post(gateway, BODY, HEADERS) == (200, b"{}")
-    assert hints(gateway) == {"1234567890"}
+    assert believed(gateway) == {"1234567890"}
 
 
 async def test_a_replay_is_harmless(gateway: Gateway, at_the_vectors_time: Callable[[int], None]) -> None:
     at_the_vectors_time(200)
     for _ in range(3):
         assert await post(gateway, BODY, HEADERS) == (200, b"{}")
-    assert hints(gateway) == {"1234567890"}
+    assert believed(gateway) == {"1234567890"}
 
 
 async def test_one_good_signature_among_several_is_enough(
@@ -117,7 +122,7 @@ async def test_a_callback_outside_five_minutes_is_refused(
 ) -> None:
     at_the_vectors_time(late)
     assert (await post(gateway, BODY, HEADERS))[0] == 401
-    assert hints(gateway) == set()
+    assert believed(gateway) == set()
 
 
 @pytest.mark.parametrize(
@@ -150,14 +155,14 @@ async def test_a_forged_callback_is_401_and_changes_nothing(
     at_the_vectors_time(0)
     headers = {name: value for name, value in {**HEADERS, **changed}.items() if value is not None}
     assert await post(gateway, body, headers) == (401, b"")
-    assert hints(gateway) == set()
+    assert believed(gateway) == set()
 
 
 async def test_both_bodies_are_understood_without_a_secret(open_gateway: Gateway) -> None:
     legacy = {"task_id": "legacy-1", "task_status": "succeed", "task_info": {}, "task_result": {"videos": []}}
     assert await post(open_gateway, json.dumps(legacy)) == (200, b"{}")
     assert await post(open_gateway, json.dumps({"id": "new:1", "status": "processing"})) == (200, b"{}")
-    assert hints(open_gateway) == {"legacy-1", "new:1"}
+    assert believed(open_gateway) == {"legacy-1", "new:1"}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +186,7 @@ async def test_both_bodies_are_understood_without_a_secret(open_gateway: Gateway
 )
 async def test_a_malformed_callback_changes_nothing(open_gateway: Gateway, body: bytes, status: int) -> None:
     assert (await post(open_gateway, body))[0] == status
-    assert hints(open_gateway) == set()
+    assert believed(open_gateway) == set()
 
 
 async def test_a_body_over_64_kb_is_413_however_it_is_announced(open_gateway: Gateway) -> None:
@@ -196,15 +201,15 @@ async def test_a_body_over_64_kb_is_413_however_it_is_announced(open_gateway: Ga
 
     assert (await post(open_gateway, padded(64 * 1024 + 1)))[0] == 413
     assert (await post(open_gateway, in_pieces()))[0] == 413
-    assert hints(open_gateway) == set()
+    assert believed(open_gateway) == set()
     assert (await post(open_gateway, padded(64 * 1024)))[0] == 200
-    assert hints(open_gateway) == {"big"}
+    assert believed(open_gateway) == {"big"}
 
 
 async def test_a_packed_body_is_not_unpacked(open_gateway: Gateway) -> None:
     packed = gzip.compress(b'{"id": "packed"}')
     assert (await post(open_gateway, packed, {"Content-Encoding": "gzip"}))[0] == 400
-    assert hints(open_gateway) == set()
+    assert believed(open_gateway) == set()
 
 
 async def test_a_body_that_never_ends_is_given_up(
@@ -235,7 +240,7 @@ async def test_a_guessed_callback_path_is_nothing(open_gateway: Gateway) -> None
         for url in (guess, other):
             async with session.post(url, data=b'{"id": "x"}') as answer:
                 assert answer.status == 404
-    assert hints(open_gateway) == set()
+    assert believed(open_gateway) == set()
 
 
 async def test_a_refused_callback_is_logged_without_its_path(
@@ -262,28 +267,32 @@ def test_the_legacy_id_counts_where_both_are_there() -> None:
     assert named_task(b'{"task_id": "a", "id": "b"}') == "a"
 
 
-def test_hints_are_read_from_a_moment_on(tmp_path: Path) -> None:
-    table = FileTable(tmp_path / "table.sqlite")
+def test_callbacks_are_read_from_a_moment_on(tmp_path: Path) -> None:
+    table = GatewayTable(tmp_path / "table.sqlite")
     start = datetime(2026, 1, 1, tzinfo=UTC)
     for minutes, task in enumerate(["a", "b", "c", "a"]):
-        table.add_hint(task, lambda minutes=minutes: start + timedelta(minutes=minutes))
-    assert table.hints_since(start) == {"a", "b", "c"}
-    assert table.hints_since(start + timedelta(minutes=2)) == {"a", "c"}
-    assert table.hints_since(start + timedelta(minutes=3, seconds=1)) == set()
+        table.add_callback(task, lambda minutes=minutes: start + timedelta(minutes=minutes))
+
+    def since(**later: float) -> set[str]:
+        return {task for task in "abcd" if table.was_called_back(task, start + timedelta(**later))}
+
+    assert since() == {"a", "b", "c"}
+    assert since(minutes=2) == {"a", "c"}
+    assert since(minutes=3, seconds=1) == set()
 
 
-def test_hints_are_dropped_after_a_day_and_above_ten_thousand(tmp_path: Path) -> None:
-    table = FileTable(tmp_path / "table.sqlite")
+def test_callbacks_are_dropped_after_a_day_and_above_ten_thousand(tmp_path: Path) -> None:
+    table = GatewayTable(tmp_path / "table.sqlite")
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    table.add_hint("old", lambda: start)
+    table.add_callback("old", lambda: start)
     with table._connection() as connection:
         connection.executemany(
-            "INSERT INTO hints VALUES (?, ?)",
-            [(f"t{n}", (start + timedelta(hours=1, seconds=n)).timestamp()) for n in range(HINTS_KEPT)],
+            "INSERT INTO callbacks VALUES (?, ?)",
+            [(f"t{n}", (start + timedelta(hours=1, seconds=n)).timestamp()) for n in range(CALLBACKS_KEPT)],
         )
-    table.add_hint("new", lambda: start + timedelta(hours=24, seconds=1))
-    found = table.hints_since(LONG_AGO)
-    assert len(found) == HINTS_KEPT
+    table.add_callback("new", lambda: start + timedelta(hours=24, seconds=1))
+    found = noted(table)
+    assert len(found) == CALLBACKS_KEPT
     assert {"old", "t0"}.isdisjoint(found)
     assert {"new", "t1"} <= found
 
@@ -291,4 +300,126 @@ def test_hints_are_dropped_after_a_day_and_above_ten_thousand(tmp_path: Path) ->
 def test_a_table_that_cannot_be_used_is_a_hosting_error(tmp_path: Path) -> None:
     (tmp_path / "table.sqlite").write_bytes(b"not a database, only text" * 10)
     with pytest.raises(HostingError, match=r"table\.sqlite cannot be used"):
-        FileTable(tmp_path / "table.sqlite")
+        GatewayTable(tmp_path / "table.sqlite")
+
+
+async def named(gateway: Gateway, task_id: str) -> None:
+    assert await post(gateway, json.dumps({"id": task_id, "status": "processing"})) == (200, b"{}")
+
+
+async def in_wait(gateway: Gateway, task_id: str) -> asyncio.Task[None]:
+    """Start to wait, and return when nothing is left to do but to wait for the callback."""
+    waiting = asyncio.create_task(gateway.wait_for_callback(task_id))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    return waiting
+
+
+@pytest.fixture
+async def waiting_gateway(
+    make_settings: Callable[..., Settings], free_port: int, clock: Any
+) -> AsyncIterator[Gateway]:
+    """Listen without a webhook secret, by a clock on which a sleep is short."""
+    gateway = Gateway(make_settings(public_url=f"http://127.0.0.1:{free_port}"), clock)
+    await gateway.ensure_running()
+    yield gateway
+    await gateway.stop()
+
+
+async def test_a_callback_ends_the_wait_for_its_task_alone(waiting_gateway: Gateway) -> None:
+    waiting = await in_wait(waiting_gateway, "mine")
+    other = await in_wait(waiting_gateway, "other")
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting, 5)
+    assert not other.done()
+    other.cancel()
+
+
+async def test_everybody_who_waits_for_a_task_hears_of_its_callback(waiting_gateway: Gateway) -> None:
+    waiting = [await in_wait(waiting_gateway, "mine") for _ in range(3)]
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+
+
+async def test_one_who_gives_up_takes_nothing_from_the_others(waiting_gateway: Gateway) -> None:
+    gone, waiting = await in_wait(waiting_gateway, "mine"), await in_wait(waiting_gateway, "mine")
+    gone.cancel()
+    await asyncio.wait({gone})
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting, 5)
+    assert not waiting_gateway._callbacks._waiting
+
+
+async def test_the_process_that_serves_does_not_read_the_table_while_it_waits(
+    waiting_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = await in_wait(waiting_gateway, "mine")
+
+    def never(*_: object) -> bool:
+        raise AssertionError("the table was read")
+
+    monkeypatch.setattr(GatewayTable, "was_called_back", never)
+    await asyncio.sleep(0.1)
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_callback_of_the_last_second_ends_a_wait_and_an_older_one_does_not(
+    waiting_gateway: Gateway, clock: Any
+) -> None:
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting_gateway.wait_for_callback("mine"), 5)
+    clock.ahead += timedelta(seconds=2)
+    waiting = await in_wait(waiting_gateway, "mine")
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_wait_lasts_a_second_even_in_a_flood(waiting_gateway: Gateway, clock: Any) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    clock.sleep = sleep
+    await named(waiting_gateway, "mine")
+    for _ in range(3):
+        await waiting_gateway.wait_for_callback("mine")
+    assert slept == [1.0, 1.0, 1.0]
+
+
+async def test_a_callback_that_another_process_takes_ends_the_wait_too(
+    waiting_gateway: Gateway, settings: Settings, clock: Any
+) -> None:
+    beside = Gateway(settings, clock)
+    await beside.ensure_running()
+    assert not beside.serving
+    waiting = await in_wait(beside, "mine")
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_wait_goes_on_when_its_process_takes_over(
+    waiting_gateway: Gateway, settings: Settings, clock: Any
+) -> None:
+    beside = Gateway(settings, clock)
+    waiting = await in_wait(beside, "mine")
+    await waiting_gateway.stop()
+    await beside.ensure_running()
+    assert beside.serving
+    await named(beside, "mine")
+    await asyncio.wait_for(waiting, 5)
+    await beside.stop()
+
+
+async def test_a_table_that_cannot_be_read_ends_no_wait(
+    waiting_gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bool:
+        raise HostingError("The gateway's table cannot be used.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(GatewayTable, "was_called_back", broken)
+        waiting = await in_wait(waiting_gateway, "mine")
+    await named(waiting_gateway, "mine")
+    await asyncio.wait_for(waiting, 5)

@@ -6,14 +6,14 @@ import asyncio
 import json
 import signal
 import socket
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from kling_once.errors import HostingError
 from kling_once.hosting.gateway import Gateway
-from kling_once.hosting.signed_path import SignedPaths
+from kling_once.hosting.gateway_server import SignedPaths
 
 if TYPE_CHECKING:
     import subprocess
@@ -70,7 +70,8 @@ async def test_two_processes_share_one_gateway_and_the_second_takes_over_after_a
 
     task = json.dumps({"id": "task-1", "status": "succeeded"}).encode()
     assert (await fetch(gateway.callback_url(), "POST", task))[:2] == (200, b"{}")
-    assert gateway.hints_since(clock.now() - timedelta(minutes=1)) == {"task-1"}
+    async with asyncio.timeout(5):
+        await gateway.wait_for_callback("task-1")
 
     serving.kill()
     await asyncio.to_thread(serving.wait)
@@ -112,13 +113,13 @@ async def test_the_program_of_its_own_ends_cleanly_on_sigterm(
 
 
 async def test_a_foreign_program_on_the_port_is_named_with_the_setting(settings: Settings) -> None:
-    async def parrot(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonce = (await reader.readuntil(b"\r\n\r\n")).split()[1].rpartition(b"/")[2]
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 32\r\nConnection: close\r\n\r\n" + nonce)
+    async def yes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
         await writer.drain()
         writer.close()
 
-    foreign = await asyncio.start_server(parrot, "127.0.0.1", settings.gateway_port)
+    foreign = await asyncio.start_server(yes, "127.0.0.1", settings.gateway_port)
     with pytest.raises(HostingError, match=rf"Port {settings.gateway_port} .* KLING_ONCE_GATEWAY_PORT"):
         await Gateway(settings).ensure_running()
     foreign.close()
@@ -133,16 +134,58 @@ async def test_a_gateway_of_another_home_is_foreign(
         await other.ensure_running()
 
 
-async def test_a_proof_is_good_for_one_port_only(settings: Settings) -> None:
-    paths = SignedPaths.of_folder(settings.home / "gateway")
-    assert paths.proof("0" * 32, 8189) != paths.proof("0" * 32, 8190)
-    assert "***" in repr(paths)
+async def test_a_port_that_a_foreign_program_gave_back_is_served(settings: Settings) -> None:
+    gateway = Gateway(settings)
+    with (
+        socket.create_server(("127.0.0.1", settings.gateway_port)),
+        pytest.raises(HostingError, match="used by another program"),
+    ):
+        await gateway.ensure_running()
+    await gateway.ensure_running()
+    assert gateway.serving
+    await gateway.stop()
 
 
-async def test_a_program_that_accepts_and_is_silent_does_not_hang_us(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+async def test_two_ports_of_one_home_are_two_gateways(
+    settings: Settings, gateway: Gateway, unused_tcp_port: int, make_settings: Callable[..., Settings]
 ) -> None:
-    monkeypatch.setattr("kling_once.hosting.gateway.PROOF_SECONDS", 0.05)
+    other = Gateway(make_settings(public_url=settings.public_url, gateway_port=unused_tcp_port))
+    await other.ensure_running()
+    assert (gateway.serving, other.serving) == (True, True)
+    await other.stop()
+
+
+async def test_a_gateway_folder_without_locks_is_said_in_words(settings: Settings) -> None:
+    gateway = Gateway(settings)
+    (settings.home / "gateway" / f"port-{settings.gateway_port}.lock").mkdir()
+    with pytest.raises(HostingError, match="cannot be locked"):
+        await gateway.ensure_running()
+
+
+async def test_an_answer_under_way_does_not_keep_the_port(
+    settings: Settings, make_clip: Callable[..., HostedFile]
+) -> None:
+    first, second = Gateway(settings), Gateway(settings)
+    url = await first.sign(await first.publish(make_clip(30_000_000)), 60)
+    reader, writer = await asyncio.open_connection("127.0.0.1", settings.gateway_port)
+    writer.write(f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert b"200" in await reader.readline()
+    stopping = asyncio.create_task(first.stop())
+    async with asyncio.timeout(1):
+        while not second.serving:
+            await asyncio.sleep(0)
+            await second.ensure_running()
+    assert not stopping.done()
+    writer.close()
+    await stopping
+    await second.stop()
+
+
+def test_no_representation_shows_the_secret(settings: Settings) -> None:
+    assert "***" in repr(SignedPaths.of_folder(settings.home / "gateway"))
+
+
+async def test_a_program_that_accepts_and_is_silent_does_not_hang_us(settings: Settings) -> None:
     with (
         socket.create_server(("127.0.0.1", settings.gateway_port)),
         pytest.raises(HostingError, match="used by another program"),

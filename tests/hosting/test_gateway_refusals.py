@@ -11,7 +11,7 @@ import pytest
 
 from kling_once.errors import HostingError
 from kling_once.hosting.gateway import Gateway, clean_public_url
-from kling_once.hosting.signed_path import Grant, SignedPaths
+from kling_once.hosting.gateway_server import Grant, SignedPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -276,7 +276,7 @@ async def test_a_silent_store_is_given_up_soon_by_everything_but_an_upload(
     make_clip: Callable[..., HostedFile],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kling_once.hosting.object_store.LOOK_SECONDS", 1)
+    monkeypatch.setattr("kling_once.hosting.object_store.REQUEST_SECONDS", 1)
     clip = make_clip()
     async with asyncio.timeout(30):
         for doing in (store.withdraw(store.location(clip)), store.leftovers(), store.publish(clip)):

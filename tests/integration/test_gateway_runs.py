@@ -221,20 +221,20 @@ def test_a_callback_ends_the_pause_between_two_looks(
 
 
 @dataclass
-class Hints:
+class Callbacks:
     """Callbacks that were believed, as the home's table keeps them."""
 
     path: Path
 
     def of(self, task_id: str) -> float | None:
         with closing(sqlite3.connect(self.path)) as table:
-            row = table.execute("SELECT at FROM hints WHERE task_id = ?", (task_id,)).fetchone()
+            row = table.execute("SELECT at FROM callbacks WHERE task_id = ?", (task_id,)).fetchone()
         return row[0] if row else None
 
 
 @pytest.fixture
-def hints(home: Path) -> Hints:
-    return Hints(home / "gateway" / "table.sqlite")
+def callbacks(home: Path) -> Callbacks:
+    return Callbacks(home / "gateway" / "table.sqlite")
 
 
 def test_a_forged_or_malformed_callback_changes_nothing_and_a_genuine_one_is_a_look(
@@ -244,15 +244,15 @@ def test_a_forged_or_malformed_callback_changes_nothing_and_a_genuine_one_is_a_l
     live_order: Callable[..., Any],
     eventually: Callable[..., Any],
     ask: Callable[..., Any],
-    hints: Hints,
+    callbacks: Callbacks,
 ) -> None:
     vendor.move(policy="seconds", seconds=600)
     engine = engines(poll_seconds=SLOW_POLLS, webhook_secret=vendor.callback_secret)
     run = engine.run(live_order())
     task_id = eventually(vendor.task_id, "the create")
     path = urlsplit(vendor.creates()[0]["body"]["callback_url"]).path
-    eventually(lambda: hints.of(task_id), "the vendor's own callback")
-    before = hints.of(task_id)
+    eventually(lambda: callbacks.of(task_id), "the vendor's own callback")
+    before = callbacks.of(task_id)
 
     body = json.dumps({"task_id": task_id, "task_status": "succeed"}).encode()
     signed = signed_headers(vendor.callback_secret, body)
@@ -268,11 +268,11 @@ def test_a_forged_or_malformed_callback_changes_nothing_and_a_genuine_one_is_a_l
         (404, path[:-1] + ("0" if path[-1] != "0" else "1"), body, signed),
     ):
         assert ask(at, "POST", content, headers)[0] == status
-    assert hints.of(task_id) == before
+    assert callbacks.of(task_id) == before
 
     seen = vendor.looks(task_id)
     assert ask(path, "POST", body, signed)[0] == 200
-    assert hints.of(task_id) != before
+    assert callbacks.of(task_id) != before
     eventually(lambda: vendor.looks(task_id) > seen, "the look after a genuine callback")
     assert not run.done()
 

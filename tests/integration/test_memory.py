@@ -19,12 +19,12 @@ pytestmark = [
 ]
 
 PREPARE = """
-import json, sys, tempfile
+import asyncio, json, sys, tempfile
 from pathlib import Path
 import av, numpy, PIL.Image
-from kling_once.jobs.job import Order, VideoFile
-from kling_once.jobs.prepare import prepare
-from kling_once.jobs.work_places import WorkPlace
+from kling_once.jobs.media_threads import MediaThreads
+from kling_once.jobs.staging import StagingArea, stage
+from kling_once.order import Order, VideoFile
 
 def highest_mb():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -32,8 +32,16 @@ def highest_mb():
 
 order = Order(image=Path(sys.argv[1]), video=VideoFile(Path(sys.argv[2])))
 before = highest_mb()
+
+async def prepare(folder):
+    media, area = MediaThreads(), StagingArea(Path(folder))
+    staged = await stage(order, "embedded", area, media)
+    await staged.fit(media, china=False)
+    media.close()
+    return staged
+
 with tempfile.TemporaryDirectory() as folder:
-    prepared = prepare(order, WorkPlace(Path(folder), None))
+    prepared = asyncio.run(prepare(folder))
 print(json.dumps({
     "added_mb": highest_mb() - before,
     "report": prepared.report,

@@ -10,8 +10,7 @@ import pytest
 
 from kling_once.errors import HostingError, StillRunning
 from kling_once.hosting.object_store import install_id
-from kling_once.jobs import tidying
-from kling_once.ledger import uploads
+from kling_once.jobs import uploads
 from kling_once.order import VideoFile
 
 boto_auth = pytest.importorskip("botocore.auth")
@@ -309,7 +308,7 @@ def test_a_clip_goes_when_its_link_ends_and_no_other_job_comes(
     eventually: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tidying, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(uploads, "LOOK_SECONDS", 0.05)
     engines(clock).run(live_order()).result()
     assert len(bucket.objects()) == 1
     clock.ahead = AFTER_THE_LINK

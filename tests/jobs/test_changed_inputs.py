@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +15,8 @@ from PIL import Image
 
 from kling_once.errors import InputChanged
 from kling_once.jobs.progress import Stage
+from kling_once.media import picture as pictures
+from kling_once.media import source
 from kling_once.media.frame_folder import FrameFolder
 from kling_once.media.types import Frames
 from kling_once.order import VideoFile, VideoFrames
@@ -46,8 +51,27 @@ def write_again(path: Path) -> None:
         path.write_bytes(path.read_bytes() + EMPTY_BOX)
 
 
-def refused(engine: Engine, order: Order, path: Path, stage: Stage) -> str:
-    """Run an order whose file is written the first time that it comes to a stage."""
+@pytest.fixture
+def written_while_staged(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Let a file be written after its first bytes were read, once."""
+
+    def arm(path: Path) -> None:
+        read = source.read_pieces
+        left = [path]
+
+        def pieces(file: Path, **options: Any) -> Any:
+            for piece in read(file, **options):
+                yield piece
+                if file == path and left:
+                    write_again(left.pop())
+
+        monkeypatch.setattr(source, "read_pieces", pieces)
+
+    return arm
+
+
+def written_at(engine: Engine, order: Order, path: Path, stage: Stage) -> Any:
+    """Return the outcome of an order whose file is written the first time that it comes to a stage."""
     stages: list[Stage] = []
 
     def listen(progress: Progress) -> None:
@@ -55,87 +79,116 @@ def refused(engine: Engine, order: Order, path: Path, stage: Stage) -> str:
             write_again(path)
         stages.append(progress.stage)
 
-    with pytest.raises(InputChanged) as caught:
-        engine.run(order, listen).result(30)
-    return str(caught.value)
+    return engine.run(order, listen).result(30)
 
 
-def test_a_file_that_changes_while_it_is_measured_leaves_no_trace(
+def test_a_clip_that_is_written_while_it_is_staged_is_not_sent(
     engine: Engine,
     order: Callable[..., Order],
     sandbox: SandboxControl,
     ledger_file: LedgerFile,
     clip: Path,
-    picture: Path,
+    written_while_staged: Callable[[Path], None],
 ) -> None:
-    wanted = order(image=picture, video=VideoFile(clip))
+    written_while_staged(clip)
 
-    assert "walk.mp4 changed while it was read" in refused(engine, wanted, clip, Stage.CONFORM)
-    assert "figure.png changed while it was read" in refused(engine, wanted, picture, Stage.CONFORM)
+    with pytest.raises(InputChanged, match=r"walk\.mp4 changed while it was read") as caught:
+        engine.run(order(video=VideoFile(clip))).result(30)
 
+    assert "Nothing was submitted" in str(caught.value)
     assert sandbox.creates() == []
     assert ledger_file.rows() == []
 
 
-def test_each_of_two_clips_of_one_name_is_bought_as_itself(
+def test_a_picture_that_is_written_while_it_is_staged_is_not_sent(
+    engine: Engine,
+    order: Callable[..., Order],
+    sandbox: SandboxControl,
+    picture: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    identify = pictures._identified
+
+    def write_meanwhile(*values: Any) -> Any:
+        found = identify(*values)
+        write_again(picture)
+        return found
+
+    monkeypatch.setattr(pictures, "_identified", write_meanwhile)
+
+    with pytest.raises(InputChanged, match=r"figure\.png changed while it was read"):
+        engine.run(order(image=picture)).result(30)
+
+    assert sandbox.creates() == []
+
+
+@pytest.mark.parametrize("stage", [Stage.CONFORM, Stage.QUEUE, Stage.UPLOAD])
+def test_a_clip_that_is_written_after_it_was_staged_goes_on_as_it_was(
     engine: Engine,
     order: Callable[..., Order],
     sandbox: SandboxControl,
     http: Any,
     clip: Path,
+    stage: Stage,
 ) -> None:
-    refused(engine, order(video=VideoFile(clip)), clip, Stage.CONFORM)
+    staged = clip.read_bytes()
 
-    kept = engine.run(order(video=VideoFile(clip))).result(30)
+    written_at(engine, order(video=VideoFile(clip)), clip, stage)
 
     (create,) = sandbox.creates()
-    assert http.get(create["body"]["video_url"]).content == clip.read_bytes()
-    clip.write_bytes(clip.read_bytes()[: -len(EMPTY_BOX)])
-    other = engine.run(order(video=VideoFile(clip))).result(30)
-    assert (kept.reused, other.reused) == (False, False)
+    assert http.get(create["body"]["video_url"]).content == staged
+    assert clip.read_bytes() != staged
+
+
+def test_a_picture_that_is_written_after_it_was_staged_goes_on_as_it_was(
+    engine: Engine, order: Callable[..., Order], sandbox: SandboxControl, picture: Path
+) -> None:
+    staged = picture.read_bytes()
+
+    written_at(engine, order(image=picture), picture, Stage.CONFORM)
+
+    (create,) = sandbox.creates()
+    assert hashlib.sha256(base64.b64encode(staged)).hexdigest()[:16] in create["body"]["image_url"]
+
+
+def test_each_of_two_clips_of_one_name_is_bought_as_itself(
+    engine: Engine, order: Callable[..., Order], sandbox: SandboxControl, http: Any, clip: Path
+) -> None:
+    first = engine.run(order(video=VideoFile(clip))).result(30)
+    write_again(clip)
+    second = engine.run(order(video=VideoFile(clip))).result(30)
+
+    assert (first.reused, second.reused) == (False, False)
+    assert http.get(sandbox.creates()[1]["body"]["video_url"]).content == clip.read_bytes()
     assert len(sandbox.tasks()) == 2
 
 
-@pytest.mark.parametrize("stage", [Stage.QUEUE, Stage.UPLOAD])
-def test_a_clip_that_changes_on_its_way_to_the_host_is_not_sent(
-    engine: Engine,
-    order: Callable[..., Order],
-    sandbox: SandboxControl,
-    clip: Path,
-    stage: Stage,
+def test_a_clip_that_fits_is_opened_once_and_hashed_once_before_its_create(
+    engine: Engine, order: Callable[..., Order], sandbox: SandboxControl, clip: Path
 ) -> None:
-    wanted = order(video=VideoFile(clip))
+    opened: list[str] = []
+    watching = True
 
-    assert "Nothing was submitted" in refused(engine, wanted, clip, stage)
+    def watch(event: str, values: tuple[Any, ...]) -> None:
+        if watching and event == "open" and str(values[0]) == str(clip):
+            opened.append(str(values[0]))
 
-    assert sandbox.creates() == []
-
-
-def test_a_clip_that_changes_while_it_is_uploaded_is_not_sent(
-    engine: Engine,
-    order: Callable[..., Order],
-    sandbox: SandboxControl,
-    clip: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    from kling_once.hosting.sandbox import SandboxHost  # noqa: PLC0415 - the only use
-
-    verify = SandboxHost.verify
-
-    async def write_first(self: SandboxHost, url: str, file: Any) -> None:
-        await verify(self, url, file)
-        write_again(clip)
-
-    monkeypatch.setattr(SandboxHost, "verify", write_first)
-
-    with pytest.raises(InputChanged, match=r"walk\.mp4"):
+    sys.addaudithook(watch)
+    try:
         engine.run(order(video=VideoFile(clip))).result(30)
-
-    assert sandbox.creates() == []
+    finally:
+        watching = False
+    assert len(opened) == 1
+    assert len(sandbox.creates()) == 1
 
 
 def test_a_folder_of_frames_in_which_one_changes_is_not_sent(
-    engine: Engine, order: Callable[..., Order], sandbox: SandboxControl, tmp_path: Path, small_picture: Path
+    engine: Engine,
+    order: Callable[..., Order],
+    sandbox: SandboxControl,
+    tmp_path: Path,
+    small_picture: Path,
+    written_while_staged: Callable[[Path], None],
 ) -> None:
     folder = tmp_path / "dance"
     folder.mkdir()
@@ -143,23 +196,9 @@ def test_a_folder_of_frames_in_which_one_changes_is_not_sent(
         shutil.copy(small_picture, folder / f"{number}.png")
     frames = VideoFrames(Frames(FrameFolder.open(folder), Fraction(10)))
 
-    assert "dance changed" in refused(engine, order(video=frames), folder / "30.png", Stage.CONFORM)
+    written_while_staged(folder / "30.png")
+
+    with pytest.raises(InputChanged, match="dance changed"):
+        engine.run(order(video=frames)).result(30)
 
     assert sandbox.creates() == []
-
-
-def test_an_equal_order_of_another_file_is_not_refused_with_the_first(
-    engine: Engine, order: Callable[..., Order], sandbox: SandboxControl, small_clip: Path, clip: Path
-) -> None:
-    second: list[Any] = []
-
-    def listen(progress: Progress) -> None:
-        if progress.stage is Stage.CONFORM and not second:
-            second.append(engine.run(order(video=VideoFile(small_clip))))
-            write_again(clip)
-
-    with pytest.raises(InputChanged):
-        engine.run(order(video=VideoFile(clip)), listen).result(30)
-
-    assert second[0].result(30).path.is_file()
-    assert len(sandbox.tasks()) == 1

@@ -17,14 +17,14 @@ pytestmark = pytest.mark.process
 ENDS_WITH_A_CREATE_ON_THE_WIRE = """
 import sys, threading
 from pathlib import Path
-from kling_once.jobs.job import Order, Spender, VideoFile
+from kling_once.order import Order, Spender, VideoFile
 from kling_once.jobs.progress import Stage
-from kling_once.jobs.shared_engine import shared_engine
+from kling_once.client import shared_client
 
 picture, clip, results = map(Path, sys.argv[1:])
 sent = threading.Event()
 order = Order(picture, VideoFile(clip), spender=Spender("prompt", "node"))
-shared_engine(results=results).run(order, lambda progress: progress.stage is Stage.SUBMIT and sent.set())
+shared_client(results=results).run(order, lambda progress: progress.stage is Stage.SUBMIT and sent.set())
 sent.wait(30)
 """
 

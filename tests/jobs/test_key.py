@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kling_once.demo import CHARACTER, MOTION
-from kling_once.jobs.reading import read_job
+from kling_once.jobs.services import MediaThreads
+from kling_once.jobs.staging import StagingArea, stage
 from kling_once.ledger.job import job_key
-from kling_once.order import MotionControl, Order, Service, VideoFile, VideoUrl
-from kling_once.settings import CHINA_ORIGIN, GLOBAL_ORIGIN
+from kling_once.order import (
+    MotionControl,
+    Order,
+    Service,
+    VideoFile,
+    VideoUrl,
+)
+from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 
 PICTURE, CLIP = "a" * 64, "b" * 64
 EVERYTHING = MotionControl(
@@ -27,9 +37,14 @@ EVERYTHING = MotionControl(
 
 
 def key_of(order: Order, origin: str = "embedded") -> str:
-    job, violations = read_job(order, origin)
-    assert job is not None, violations
-    return job.key
+    area, media = StagingArea(Path(tempfile.gettempdir()) / "kling-once-key-tests"), MediaThreads()
+    try:
+        staged = asyncio.run(stage(order, origin, area, media))
+    finally:
+        media.close()
+        area.close()
+    assert staged.job is not None, staged.unreadable
+    return staged.job.key
 
 
 def test_the_key_of_defaults() -> None:

@@ -1,146 +1,18 @@
-"""Who may act on an attempt."""
+"""A lease that somebody else holds."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.errors import LeaseLost, LedgerNotWritable, TaskFailed
-from kling_once.ledger.leases import (
-    LEASE,
-    RENEW_SECONDS,
-    Owner,
-    renewed,
-)
-
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
-
-
-class QuickClock:
-    """Every sleep is over at once."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        assert seconds == RENEW_SECONDS
-        await asyncio.sleep(0.001)
-
-
-def test_a_lease_is_renewed_several_times_before_it_ends() -> None:
-    assert timedelta(seconds=3 * RENEW_SECONDS) <= LEASE
-
-
-async def test_a_lease_is_renewed_for_as_long_as_the_work_goes_on() -> None:
-    loop, seen = asyncio.get_running_loop(), asyncio.Event()
-    renewals: list[int] = []
-
-    def renew() -> bool:
-        renewals.append(1)
-        if len(renewals) == 5:
-            loop.call_soon_threadsafe(seen.set)
-        return True
-
-    async with asyncio.timeout(5), renewed(renew, QuickClock()):
-        await seen.wait()
-    assert len(renewals) >= 5
-
-
-async def test_work_stops_when_its_lease_is_lost() -> None:
-    async with asyncio.timeout(5):
-        with pytest.raises(LeaseLost):
-            async with renewed(lambda: False, QuickClock()):
-                await asyncio.sleep(60)
-        await asyncio.sleep(0)
-
-
-@pytest.mark.parametrize("trouble", [LedgerNotWritable("busy"), RuntimeError("nobody thought of this")])
-async def test_a_ledger_that_fails_for_a_while_loses_no_lease(trouble: Exception) -> None:
-    answers = iter([trouble, trouble, True])
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-    def renew() -> bool:
-        answer = next(answers, None)
-        if isinstance(answer, Exception):
-            raise answer
-        if answer is None:
-            loop.call_soon_threadsafe(done.set)
-        return True
-
-    async with asyncio.timeout(5), renewed(renew, QuickClock()):
-        await done.wait()
-
-
-async def test_a_renewal_that_fails_does_not_hide_the_outcome() -> None:
-    loop, seen = asyncio.get_running_loop(), asyncio.Event()
-
-    def renew() -> bool:
-        loop.call_soon_threadsafe(seen.set)
-        raise RuntimeError("nobody thought of this")
-
-    async def fail() -> None:
-        async with asyncio.timeout(5), renewed(renew, QuickClock()):
-            await seen.wait()
-            await asyncio.sleep(0.01)
-            raise TaskFailed("the vendor's reason")
-
-    with pytest.raises(TaskFailed):
-        await fail()
-
-
-def test_a_living_owner_is_not_dead_and_a_closed_one_is(tmp_path: Path) -> None:
-    one, two = Owner(tmp_path), Owner(tmp_path)
-    assert not two.is_dead(one.name)
-    assert not two.is_dead(two.name)
-
-    one.close()
-
-    assert two.is_dead(one.name)
-    two.close()
-
-
-def test_a_killed_owner_is_dead_to_everybody_who_asks(
-    python: Callable[..., Process], tmp_path: Path, eventually: Callable[..., Any]
-) -> None:
-    process = python(
-        "-c",
-        "import sys, time; from pathlib import Path; from kling_once.ledger.leases import Owner;"
-        "o = Owner(Path(sys.argv[1])); Path(sys.argv[2]).write_text(o.name); time.sleep(60)",
-        str(tmp_path / "owners"),
-        str(tmp_path / "name"),
-    )
-    name = eventually(lambda: (tmp_path / "name").exists() and (tmp_path / "name").read_text(), "a name")
-    one, two = Owner(tmp_path / "owners"), Owner(tmp_path / "owners")
-    assert not one.is_dead(name)
-
-    process.kill()
-
-    assert [owner.is_dead(name) for owner in (one, one, two, two)] == [True] * 4
-    one.close()
-    two.close()
-
-
-def test_an_owner_on_another_machine_is_never_called_dead(tmp_path: Path) -> None:
-    """Locks do not reach from one machine to another on every shared folder."""
-    owner = Owner(tmp_path)
-    other = f"elsewhere{owner.name}"
-    (tmp_path / f"{other}.lock").touch()
-
-    assert not owner.is_dead(other)
-    assert not owner.is_dead("gone-1-00000000")
-    owner.close()
 
 
 @pytest.mark.parametrize("expired", [False, True])

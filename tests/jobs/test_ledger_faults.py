@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import LedgerNotWritable
+from tests.open_ledger import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,13 +21,13 @@ def ledger_fails_when(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[
     """Let the ledger refuse the changes that a condition names, until `monkeypatch.undo`."""
 
     def fail(is_refused: Callable[[Any, dict[str, Any]], bool]) -> None:
-        ledger = engine.ledger()
+        ledger = open_ledger(engine)
         change = ledger.change
 
-        def full_disk(attempt: Any, **changes: Any) -> Any:
+        async def full_disk(attempt: Any, **changes: Any) -> Any:
             if is_refused(attempt, changes):
                 raise LedgerNotWritable("The ledger cannot be written: database or disk is full.")
-            return change(attempt, **changes)
+            return await change(attempt, **changes)
 
         monkeypatch.setattr(ledger, "change", full_disk)
 

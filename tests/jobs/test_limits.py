@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import AccountError, BudgetReached
-from kling_once.jobs.adopting import Wanted
+from kling_once.jobs.recovery import Wanted
 from kling_once.order import Service, Spender
+from tests.open_ledger import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ import json, sys
 from pathlib import Path
 from kling_once.errors import KlingOnceError
 from kling_once.jobs.engine import Engine
-from kling_once.jobs.job import MotionControl, Order, Spender, VideoFile
+from kling_once.order import MotionControl, Order, Spender, VideoFile
 from kling_once.settings import load_settings
 
 picture, clip, first, count, prompt_id = sys.argv[1:]
@@ -119,7 +120,7 @@ def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
 def _jobs(engine: Any) -> list[Any]:
     from kling_once.ledger.tables import jobs  # noqa: PLC0415
 
-    with engine.ledger().database.read() as connection:
+    with open_ledger(engine).database.read() as connection:
         return list(connection.execute(jobs.select()))
 
 

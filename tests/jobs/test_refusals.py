@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import KlingOnceError
-from kling_once.ledger.notes import hold
 from kling_once.order import SERVICES_OFF, Service, VideoUrl
+from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_a_missing_key(checked: Any) -> None:
 @pytest.mark.usefixtures("with_key")
 def test_a_switch_that_holds_live_submissions(checked: Any, engine: Engine) -> None:
     assert checked(service=Service.KLING, video=CLIP).ok
-    hold(engine.ledger().database, engine.clock.now())
+    ask_ledger(engine, lambda ledger: ledger.hold())
     found = checked(service=Service.KLING, video=CLIP)
     assert not found.ok
     assert "on hold" in found.refusals[0]

@@ -14,6 +14,7 @@ from kling_once.errors import (
     TaskFailed,
 )
 from kling_once.jobs.results import file_digest
+from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,7 +132,7 @@ def test_the_failure_stays_in_the_ledger_beside_the_result_of_another(
     kept = two.run(order())
     again = one.run(order())
 
-    attempts = one.engine.ledger().attempts_of(again.attempt.job_key)
+    attempts = ask_ledger(one.engine, lambda ledger: ledger.attempts_of(again.attempt.job_key))
 
     assert [(attempt.number, attempt.state) for attempt in attempts] == [(1, "failed"), (2, "kept")]
     assert [attempt.task_id for attempt in attempts] == [failed.value.task_id, kept.attempt.task_id]

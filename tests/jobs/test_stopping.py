@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from kling_once.errors import MediaStopped
-from kling_once.jobs.prepare import contents_digest
 from kling_once.jobs.progress import Stage
-from kling_once.jobs.reading import read_job, require_unchanged
+from kling_once.media.digest import copy_and_digest
+from kling_once.media.picture import read_picture
 from kling_once.media.types import Frames
-from kling_once.order import VideoFrames, VideoUrl
+from kling_once.order import VideoFrames
 from tests.host.relay import Relay
 
 if TYPE_CHECKING:
@@ -107,13 +107,11 @@ def test_an_upload_that_nobody_waits_for_is_called_off(
     assert len(sandbox.creates()) == 1
 
 
-def test_hashing_what_is_sent_stops_when_asked(small_clip: Path) -> None:
+def test_reading_a_clip_stops_when_asked(small_clip: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaStopped):
-        contents_digest(small_clip, lambda: True)
+        copy_and_digest(small_clip, tmp_path / "copy.mp4", stop=lambda: True)
 
 
-def test_reading_the_picture_again_stops_when_asked(order: Callable[..., Any]) -> None:
-    job, _broken = read_job(order(video=VideoUrl("https://example.com/walk.mp4")), "embedded")
-    assert job is not None
+def test_reading_a_picture_stops_when_asked(small_picture: Path) -> None:
     with pytest.raises(MediaStopped):
-        require_unchanged(job, stop=lambda: True)
+        read_picture(small_picture, stop=lambda: True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kling_once.hosting.media_host import Leftover
-from kling_once.ledger.uploads import clean, note_upload, sweep
+from kling_once.jobs.uploads import clean, sweep
+from tests.open_ledger import open_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from kling_once.ledger.database import Database
+    from kling_once.ledger.ledger import Ledger
+
 
 FIRST, SECOND = "s3://clips/first.mp4", "s3://clips/second.mp4"
 
@@ -23,13 +26,13 @@ class Host:
 
     kind = "object_store"
 
-    def __init__(self, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, meanwhile: Callable[[], Awaitable[object]]) -> None:
         self.gone: list[str] = []
         self._meanwhile = meanwhile
 
     async def withdraw(self, location: str) -> None:
         self.gone.append(location)
-        self._meanwhile()
+        await self._meanwhile()
 
     async def leftovers(self) -> list[Leftover]:
         long_ago = datetime(2020, 1, 1, tzinfo=UTC)
@@ -37,35 +40,32 @@ class Host:
 
 
 @pytest.fixture
-def database(engine: Any, order: Callable[..., Any]) -> Database:
+def ledger(engine: Any, order: Callable[..., Any]) -> Ledger:
     """A ledger with one attempt, and two clips at a host whose links ended an hour ago."""
     engine.run(order()).result()
-    database = engine.ledger().database
+    ledger = open_ledger(engine)
     ended = datetime.now(UTC) - timedelta(hours=1)
     for location in (FIRST, SECOND):
-        note_upload(database, location, Host.kind, ended, ended)
-    return database
+        asyncio.run(ledger.note_upload(location, Host.kind, ended))
+    return ledger
 
 
-async def test_a_clip_with_a_new_link_made_during_a_sweep_stays(database: Database) -> None:
-    now = datetime.now(UTC)
-    later = now + timedelta(hours=1)
-    host: Any = Host(lambda: note_upload(database, SECOND, Host.kind, now, later))
-    assert await sweep(database, host, now) == 1
+async def test_a_clip_with_a_new_link_made_during_a_sweep_stays(ledger: Ledger) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    host: Any = Host(lambda: ledger.note_upload(SECOND, Host.kind, later))
+    assert await sweep(ledger, host) == 1
     assert host.gone == [FIRST]
 
 
-async def test_a_clip_that_an_attempt_takes_up_during_a_sweep_stays(
-    database: Database, ledger_file: Any
-) -> None:
-    host: Any = Host(lambda: ledger_file.change(state="submitted", location=SECOND))
-    assert await sweep(database, host, datetime.now(UTC)) == 1
+async def test_a_clip_that_an_attempt_takes_up_during_a_sweep_stays(ledger: Ledger, ledger_file: Any) -> None:
+    host: Any = Host(lambda: asyncio.to_thread(ledger_file.change, state="submitted", location=SECOND))
+    assert await sweep(ledger, host) == 1
     assert host.gone == [FIRST]
 
 
 async def test_a_clip_that_an_attempt_takes_up_during_a_cleaning_stays(
-    database: Database, ledger_file: Any
+    ledger: Ledger, ledger_file: Any
 ) -> None:
-    host: Any = Host(lambda: ledger_file.change(state="submitted", location=SECOND))
-    assert await clean(database, host, datetime.now(UTC)) == (1, 1)
+    host: Any = Host(lambda: asyncio.to_thread(ledger_file.change, state="submitted", location=SECOND))
+    assert await clean(ledger, host, datetime.now(UTC)) == (1, 1)
     assert host.gone == [FIRST]

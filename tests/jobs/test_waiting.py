@@ -15,6 +15,7 @@ from kling_once.errors import (
     ResultGone,
     StillRunning,
 )
+from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def test_a_job_is_collected_by_each_of_its_names(
     first.close()
     sandbox.move(policy="at once")
     engine = engines()
-    attempt = engine.ledger().attempt(1)
+    attempt = ask_ledger(engine, lambda ledger: ledger.attempt(1))
 
     assert engine.collect(getattr(attempt, name)).result(30).path.is_file()
     assert len(sandbox.creates()) == 1
@@ -240,7 +241,7 @@ def test_collecting_an_intent_pays_nothing(
     with pytest.raises(Exception, match="did not answer"):
         engine.run(order()).result(30)
     sandbox.script("get")
-    attempt = engine.ledger().attempt(1)
+    attempt = ask_ledger(engine, lambda ledger: ledger.attempt(1))
 
     with pytest.raises(OutcomeUnknown, match="nothing was ever submitted"):
         engine.collect(attempt.job_key).result(30)

@@ -12,7 +12,8 @@ from PIL import Image, ImageCms
 
 from kling_once.errors import MediaStopped, UnreadableMedia
 from kling_once.media.conform import conform_clip
-from kling_once.media.probe import probe_clip, probe_picture
+from kling_once.media.picture import probe_picture
+from kling_once.media.probe import probe_clip
 from kling_once.media.types import ConformMode
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 import pytest
 
 from kling_once.api.limits import Mode, Model
+from kling_once.api.motion_control import MOTION_SETTINGS
 from kling_once.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
+from kling_once.order import ORDER_SETTINGS
 from kling_once.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,18 +20,11 @@ RATES = {key: f"{(units * USD_PER_UNIT).normalize():f}" for key, units in UNITS_
 PRICED = ("MotionControl", "SubmitMotionControl", "CheckMotionControl")
 
 
-def tooltips() -> dict[str, str]:
-    """Return the constants of nodes/inputs.py: the module itself needs ComfyUI."""
-    tree = ast.parse((ROOT / "nodes" / "inputs.py").read_text(encoding="utf-8"))
-    return {
-        ast.unparse(item.targets[0]): ast.literal_eval(item.value)
-        for item in tree.body
-        if isinstance(item, ast.Assign) and ast.unparse(item.targets[0]).endswith("_TIP")
-    }
+TIPS = {item.name: item.tip for item in (*MOTION_SETTINGS, *ORDER_SETTINGS)}
 
 
 def mode_tips() -> list[str]:
-    texts = [tooltips()["MODE_TIP"]]
+    texts = [TIPS["mode"]]
     for language in ("en", "zh"):
         path = ROOT / "locales" / language / "nodeDefs.json"
         defs = json.loads(path.read_text(encoding="utf-8"))
@@ -63,6 +57,6 @@ def test_the_unit_and_the_servers_limits_are_told(monkeypatch: Any, tmp_path: Pa
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KLING_ONCE_HOME", str(tmp_path))
     settings = load_settings()
-    tip = tooltips()["MAX_UNITS_TIP"]
+    tip = TIPS["max_units"]
     assert f"1 unit is {USD_PER_UNIT} USD" in tip
     assert f"({settings.max_units_per_prompt} in a prompt, {settings.max_units_per_day} in a day" in tip

@@ -13,10 +13,12 @@ from aiohttp import web
 from standardwebhooks import Webhook
 
 from kling_once.sandbox import SandboxOptions, Transitions
-from kling_once.sandbox.backend import Callbacks
+from kling_once.sandbox.callbacks import Callbacks
+from kling_once.sandbox.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of some thirty-two bytes").decode()
 
@@ -138,9 +140,11 @@ async def test_embedded_only_named_origins_are_called(start: Any) -> None:
         ("any", "https://example.org/x", True),
     ],
 )
-async def test_alone_only_loopback_is_called_unless_any(callbacks: Any, url: str, allowed: bool) -> None:
+async def test_alone_only_loopback_is_called_unless_any(
+    callbacks: Any, url: str, allowed: bool, tmp_path: Path
+) -> None:
     options = SandboxOptions(callbacks=callbacks)
-    assert Callbacks(options, lambda _task, _name: "").allows(url) is allowed
+    assert Callbacks(options, Store(tmp_path), lambda: "").allows(url) is allowed
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_not base64!", "c2VjcmV0"])

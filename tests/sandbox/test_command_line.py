@@ -80,9 +80,9 @@ def test_options_show_no_key() -> None:
 async def test_a_temporary_state_is_gone_after_stop() -> None:
     sandbox = Sandbox(SandboxOptions())
     await sandbox.start()
-    backend = sandbox._backend
-    assert backend is not None
-    folder = backend.folder
+    store = sandbox._store
+    assert store is not None
+    folder = store.path.parent
     assert folder.is_dir()
     await sandbox.stop()
     assert not folder.exists()

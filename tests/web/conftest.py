@@ -17,6 +17,8 @@ import httpx
 import pytest
 from aiohttp import web
 
+from tests.open_ledger import ask_ledger
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -38,14 +40,43 @@ def part(name: str) -> Any:
     return importlib.import_module(f"{PACK}.{name}")
 
 
+class PageHost:
+    """What the routes ask of the server around them."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+
+    def engine(self) -> Any:
+        return self.served.engine
+
+    def output_folder(self) -> Path:
+        return self.served.folders["output"]
+
+    def input_file(self, name: str) -> Path | None:
+        root = self.served.folders["input"].resolve()
+        path = (root / name).resolve()
+        return path if path.is_relative_to(root) and path.is_file() else None
+
+    def signature(self, prompt: dict[str, Any], node_id: str) -> str:
+        return part("nodes.graph").signature(prompt, node_id, self._moment)
+
+    def is_off(self, service: str) -> bool:
+        return self.served.is_off and service == "kling"
+
+    def _moment(self, name: str) -> float | None:
+        path = self.input_file(name) if name and "\0" not in name and len(name) < 500 else None
+        return path.stat().st_mtime if path else None
+
+
 class Served:
     """A running server, its engine, and a client that looks like a page on this machine."""
 
     def __init__(self, engine: Any, folders: dict[str, Path]) -> None:
         self.engine = engine
         self.folders = folders
-        self.off_text = ""
-        """Of the live service, as with --disable-api-nodes."""
+        self.host = PageHost(self)
+        self.is_off = False
+        """The live service, as with --disable-api-nodes."""
         self.events: list[tuple[str, str]] = []
         engine.watchers.add(lambda key, state: self.events.append((key, state)))
         self._loop = asyncio.new_event_loop()
@@ -59,33 +90,17 @@ class Served:
 
     async def _start(self) -> int:
         routes = web.RouteTableDef()
-        part("kling_once.web.app").register(routes, self.place())
+        part("kling_once.web").mount(routes, self.host)
         app = web.Application(client_max_size=200 * 1024 * 1024)
         app.add_routes(routes)
+        for route in routes:  # as ComfyUI does
+            assert isinstance(route, web.RouteDef)
+            app.router.add_route(route.method, f"/api{route.path}", route.handler)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         return self._runner.addresses[0][1]
-
-    def place(self) -> Any:
-        graph = part("nodes.graph")
-        return part("kling_once.web.app").Place(
-            engine=lambda: self.engine,
-            output_folder=lambda: self.folders["output"],
-            input_file=self._input_file,
-            signature=lambda prompt, node_id: graph.signature(prompt, node_id, self._moment),
-            off_text=lambda service: self.off_text if service == "kling" else "",
-        )
-
-    def _input_file(self, name: str) -> Path | None:
-        root = self.folders["input"].resolve()
-        path = (root / name).resolve()
-        return path if path.is_relative_to(root) and path.is_file() else None
-
-    def _moment(self, name: str) -> float | None:
-        path = self._input_file(name) if name and "\0" not in name and len(name) < 500 else None
-        return path.stat().st_mtime if path else None
 
     def stop(self) -> None:
         self.http.close()
@@ -155,8 +170,7 @@ def served(serve: Callable[..., Served], sandbox: Any) -> Served:
 @pytest.fixture
 def code_of() -> Callable[[Served], str]:
     """Return what `kling-once keys allow` would print."""
-    allow = part("kling_once.ledger.notes").allow_once
-    return lambda served: allow(served.engine.ledger().database, served.engine.clock.now())
+    return lambda served: ask_ledger(served.engine, lambda ledger: ledger.allow_once())
 
 
 def graph_of(**inputs: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kling_once.order import SERVICES_OFF
+
 
 def forget_ledger(served: Any, serve: Any, folder: Any) -> Any:
     """Return a second server with a home of its own: another machine on the same account."""
@@ -89,8 +91,8 @@ def test_where_paid_services_are_off_nobody_is_asked(
     monkeypatch.setenv("KLINGAI_BASE_URL", sandbox.origin)
     monkeypatch.setenv("KLINGAI_API_KEY", "a-key-of-an-account")
     served = serve()
-    served.off_text = "Started with --disable-api-nodes."
+    served.is_off = True
     answer = served.get(path, **values) if method == "GET" else served.post(path, values)
-    assert (answer.status_code, answer.json()["message"]) == (409, served.off_text)
+    assert (answer.status_code, answer.json()["message"]) == (409, SERVICES_OFF)
     assert sandbox.calls() == []
     assert served.get("/account").status_code == 200

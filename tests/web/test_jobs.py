@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kling_once.order import SERVICES_OFF
 from kling_once.sandbox import DEFAULT_API_KEY
+from tests.open_ledger import ask_ledger, open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOOKS_BEFORE_CREATE = 3
 """An order of an empty ledger asks for the ids of all three attempts first."""
+
+
+def first_attempt(served: Any, key: str) -> Any:
+    return ask_ledger(served.engine, lambda ledger: ledger.attempts_of(key))[0]
 
 
 def test_a_made_job_is_listed_with_where_its_file_lies(served: Any) -> None:
@@ -73,7 +79,7 @@ def test_a_result_outside_of_the_results_folder_is_not_served(served: Any, tmp_p
     key = served.run()
     secret = tmp_path / "secret.mp4"
     secret.write_bytes(b"secret")
-    video = served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path)
+    video = served.engine.store.path(first_attempt(served, key).result_path)
     video.unlink()
     video.symlink_to(secret)
     assert served.get(f"/jobs/{key}/video").status_code == 404
@@ -106,7 +112,7 @@ def test_a_forgotten_job_that_is_made_again_is_shown_again(served: Any) -> None:
 
 def test_collect_now_fetches_a_result_that_is_not_here(served: Any, eventually: Callable[..., Any]) -> None:
     key = served.run()
-    video = served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path)
+    video = served.engine.store.path(first_attempt(served, key).result_path)
     video.unlink()
     served.events.clear()
     assert served.post(f"/jobs/{key}/collect").status_code == 202
@@ -116,7 +122,7 @@ def test_collect_now_fetches_a_result_that_is_not_here(served: Any, eventually: 
 
 def test_a_collect_that_fails_says_why_in_the_list(served: Any, sandbox: Any, eventually: Any) -> None:
     key = served.run()
-    served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path).unlink()
+    served.engine.store.path(first_attempt(served, key).result_path).unlink()
     sandbox.reset()
     served.post(f"/jobs/{key}/collect")
     trouble = eventually(lambda: served.get("/jobs").json()["jobs"][0]["trouble"], "the reason is shown")
@@ -127,7 +133,7 @@ def test_an_old_trouble_is_not_told_of_a_job_that_is_done_since(
     served: Any, sandbox: Any, eventually: Any
 ) -> None:
     key = served.run()
-    served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path).unlink()
+    served.engine.store.path(first_attempt(served, key).result_path).unlink()
     sandbox.script("get", "status-401")
     served.post(f"/jobs/{key}/collect")
     eventually(lambda: served.get("/jobs").json()["jobs"][0]["trouble"], "the reason is shown")
@@ -161,16 +167,15 @@ def test_a_job_that_was_never_sent_costs_nothing_and_can_be_forgotten(
 def change_attempt(served: Any, part: Any, **columns: Any) -> None:
     """Write what a process leaves behind that works on the only attempt, or was killed."""
     attempts = part("kling_once.ledger.tables").attempts
-    with served.engine.ledger().database.write() as connection:
+    with open_ledger(served.engine).database.write() as connection:
         connection.execute(attempts.update().values(columns))
 
 
 def test_a_job_that_somebody_works_on_cannot_be_forgotten(served: Any, unsent: str, part: Any) -> None:
-    milliseconds = part("kling_once.ledger.attempts").milliseconds
     now = served.engine.clock.now()
-    change_attempt(served, part, owner="another", lease_until=milliseconds(now + timedelta(seconds=30)))
+    change_attempt(served, part, owner="another", lease_until=now + timedelta(seconds=30))
     assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 409
-    change_attempt(served, part, lease_until=milliseconds(now - timedelta(seconds=1)), units_reserved="1.5")
+    change_attempt(served, part, lease_until=now - timedelta(seconds=1), units_reserved="1.5")
     assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 200
     assert served.get("/totals").json()["rows"][0]["month"]["units_open"] == 0.0
 
@@ -178,7 +183,7 @@ def test_a_job_that_somebody_works_on_cannot_be_forgotten(served: Any, unsent: s
 def test_a_create_that_was_cut_off_is_unknown_and_cannot_be_forgotten(
     served: Any, unsent: str, part: Any
 ) -> None:
-    change_attempt(served, part, posted_at=1, posts=1)
+    change_attempt(served, part, posted_at=datetime.fromtimestamp(0, UTC), posts=1)
     (job,) = served.get("/jobs").json()["jobs"]
     assert (job["state"], job["units_estimated"]) == ("unknown", 1.5)
     assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 409
@@ -191,14 +196,14 @@ def test_where_paid_services_are_off_only_what_is_here_is_collected(
     monkeypatch.setenv("KLINGAI_API_KEY", DEFAULT_API_KEY)
     served, job = serve(), part("kling_once.order")
     key = served.run(service=job.Service.KLING, video=job.VideoUrl(sandbox.upload(small_clip)))
-    served.off_text = "Started with --disable-api-nodes."
+    served.is_off = True
     asked = len(sandbox.calls())
     served.events.clear()
     assert served.post(f"/jobs/{key}/collect").status_code == 202
     eventually(lambda: (key, "ended") in served.events, "the end of collecting is told")
-    served.engine.store.path(served.engine.ledger().attempts_of(key)[0].result_path).unlink()
+    served.engine.store.path(first_attempt(served, key).result_path).unlink()
     answer = served.post(f"/jobs/{key}/collect")
-    assert (answer.status_code, answer.json()["message"]) == (409, served.off_text)
+    assert (answer.status_code, answer.json()["message"]) == (409, SERVICES_OFF)
     assert len(sandbox.calls()) == asked
 
 
@@ -226,7 +231,7 @@ def test_the_workflow_that_made_a_job_is_given_alone(served: Any, part: Callable
 
 def stored_workflows(served: Any) -> list[Any]:
     """Return every workflow in the ledger, whether something leads to it or not."""
-    with served.engine.ledger().database.read() as connection:
+    with open_ledger(served.engine).database.read() as connection:
         return [json.loads(text) for (text,) in connection.exec_driver_sql("SELECT text FROM workflows")]
 
 

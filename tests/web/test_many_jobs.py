@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Engine, event
 
+from tests.open_ledger import open_ledger
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,7 +36,7 @@ def test_a_page_of_the_list_is_found_without_sorting_every_job(
     pages = [asked for asked in statements if "has_workflow" in asked[0] and "count(" not in asked[0]]
     assert len(pages) == 1
     statement, values = pages[0]
-    with served.engine.ledger().database.read() as connection:
+    with open_ledger(served.engine).database.read() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
     assert not [step for *_numbers, step in plan if "TEMP B-TREE" in step]
 

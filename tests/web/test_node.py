@@ -69,7 +69,7 @@ def test_the_price_of_a_china_profile_is_in_its_own_money(served: Any, price_of:
 
 def test_paid_is_said_only_of_a_graph_that_the_ledger_knows(served: Any, graph_of: Any, part: Any) -> None:
     graph = graph_of(service="sandbox")
-    signature = served.place().signature(graph, "3")
+    signature = served.host.signature(graph, "3")
     ask = {"node_id": "3", "prompt": graph}
     assert served.post("/node", ask).json()["paid"] is False
     key = served.run(graph=part("kling_once.order").Graph(signature))
@@ -82,7 +82,7 @@ def test_paid_is_said_only_of_a_graph_that_the_ledger_knows(served: Any, graph_o
 
 def graph_that_ordered(served: Any, part: Any, graph: dict[str, Any]) -> Any:
     """Return the pack's own Graph of an API prompt's node 3."""
-    return part("kling_once.order").Graph(served.place().signature(graph, "3"))
+    return part("kling_once.order").Graph(served.host.signature(graph, "3"))
 
 
 def test_a_list_is_not_paid_while_one_of_its_jobs_has_failed(
@@ -137,14 +137,14 @@ def counted_checks(served: Any, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def test_equal_questions_at_once_measure_the_media_once(
     served: Any, graph_of: Any, part: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
-    prepare = part("kling_once.jobs.check").prepare
+    fit_image = part("kling_once.jobs.staging")._fitted_image
     asked, sign = [], part("nodes.graph").signature
 
     def held(*values: Any, **named: Any) -> Any:
         eventually(lambda: len(asked) == 2, "both have asked")
-        return prepare(*values, **named)
+        return fit_image(*values, **named)
 
-    monkeypatch.setattr(part("kling_once.jobs.check"), "prepare", held)
+    monkeypatch.setattr(part("kling_once.jobs.staging"), "_fitted_image", held)
     monkeypatch.setattr(part("nodes.graph"), "signature", lambda *of: (asked.append(of), sign(*of))[1])
     made = counted_checks(served, monkeypatch)
     body = {"node_id": "3", "prompt": graph_of()}
@@ -201,6 +201,11 @@ def test_limits_of_the_settings_are_told_wherever_the_media_come_from(
     assert [one["rule"] for one in price_of(**source, **widgets)["violations"]] == [rule]
 
 
+def test_a_widget_that_cannot_be_read_counts_as_its_default(price_of: Any) -> None:
+    odd = {"take": "many", "max_units": {}, "wait_minutes": 10**400, "cuts": "maybe", "conform": 7}
+    assert price_of(**odd) == price_of()
+
+
 def test_an_address_that_cannot_be_one_is_told(price_of: Any) -> None:
     found = price_of(**URL | {"motion_source.url": "http://example.org/clip.mp4"})
     assert [one["field"] for one in found["violations"]] == ["video"]
@@ -250,6 +255,6 @@ def test_a_widget_that_is_wired_makes_the_price_unknown_until_the_run(price_of: 
 
 def test_a_number_that_comfyui_makes_a_float_of_is_the_same_graph(served: Any, graph_of: Any) -> None:
     of_the_page, of_the_run = graph_of(max_units=0, take=1), graph_of(max_units=0.0, take=1)
-    sign = served.place().signature
+    sign = served.host.signature
     assert sign(of_the_page, "3") == sign(of_the_run, "3")
     assert sign(of_the_page, "3") != sign(graph_of(max_units=0.5, take=1), "3")

@@ -1,4 +1,4 @@
-"""The description in docs/ is that of the routes, and no request that it allows or forbids ends in a 500."""
+"""The description in docs/ is that of the routes: every answer is of its schema, and none is a 500."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
 CASES = int(os.environ.get("KLING_ONCE_SCHEMATHESIS_CASES", "80"))
 """For each route; there are 21, so that the default makes more than 1,000."""
+CONFORMANCE = [status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 def test_the_description_in_docs_is_up_to_date(part: Any) -> None:
@@ -22,17 +28,18 @@ def test_the_description_in_docs_is_up_to_date(part: Any) -> None:
 
 
 def test_every_endpoint_is_described_and_handled(part: Any) -> None:
-    endpoints = part("kling_once.web.endpoints").ENDPOINTS
-    assert {one.name for one in endpoints} == set(part("kling_once.web.handlers").HANDLERS)
+    endpoints = part("kling_once.web.app").ENDPOINTS
+    assert len({one.name for one in endpoints}) == len(endpoints) == 21
+    assert all(one.summary for one in endpoints)
     described = json.loads(DESCRIPTION.read_text(encoding="utf-8"))["paths"]
-    assert {(one.path, one.method.lower()) for one in endpoints} == {
+    assert {(f"/kling_once{one.path}", one.method.lower()) for one in endpoints} == {
         (path, method) for path, methods in described.items() for method in methods
     }
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
-def test_no_case_that_schemathesis_makes_ends_in_a_500(served: Any) -> None:
+def test_every_answer_to_a_case_that_schemathesis_makes_is_of_its_schema(served: Any) -> None:
     served.run()
     schema = schemathesis.openapi.from_path(str(DESCRIPTION))
     schema.config.base_url = served.origin
@@ -44,9 +51,8 @@ def test_no_case_that_schemathesis_makes_ends_in_a_500(served: Any) -> None:
         answer = case.call(session=None, headers={"Origin": served.origin})
         assert answer.status_code != 500, (case.method, case.path, answer.content)
         assert answer.status_code < 500 or answer.status_code in {502, 503}, answer.content
-        kind = answer.headers.get("content-type", [""])[0]
-        if answer.status_code >= 400 and answer.status_code not in {404, 405}:
-            assert kind.startswith("application/json"), (case.method, case.path, answer.status_code, kind)
+        if answer.status_code != 400 or case.method == "POST":  # else aiohttp's own, of a line too long
+            case.validate_response(answer, checks=CONFORMANCE)
 
     for result in schema.get_all_operations():
         operation: Any = result.ok()  # pyright: ignore[reportAttributeAccessIssue] - raises for a bad schema

@@ -41,6 +41,5 @@ def test_what_the_page_reads_is_answered(served: Any, graph_of: Any) -> None:
 
 
 def test_what_the_page_sends_is_taken(part: Any) -> None:
-    requests = part("kling_once.web.requests")
-    assert fields("NewKey") == set(requests.SaveKeyBody.model_fields)
-    assert fields("JobsQuery") == set(requests.JobsQuery.model_fields)
+    assert fields("NewKey") == set(part("kling_once.web.account").SaveKeyBody.model_fields)
+    assert fields("JobsQuery") == set(part("kling_once.web.jobs").JobsQuery.model_fields)

@@ -1,0 +1,79 @@
+# What is run by hand while working on Kling Once. `just` lists it; each line also works when typed in a shell
+# with the virtual environment active.
+
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+python := env("PYTHON", "python3")
+
+_list:
+    @{{ just_executable() }} --list --unsorted
+
+# Make .venv with all that tests and checks need; torch: what pip is told to install as torch
+setup torch="torch":
+    {{ python }} -m venv .venv
+    python -m pip install {{ torch }}
+    python -m pip install --requirement requirements.lock
+    python -m pip install --no-deps --editable .
+    pre-commit install
+
+# Fast lane, further arguments go to pytest: just test -x tests/jobs
+test *arguments:
+    pytest -m "not media and not process and not host and not browser" {{ arguments }}
+
+# Process lane: kills real processes, waits in real time
+test-process *arguments:
+    pytest -m process {{ arguments }}
+
+# Media lane: needs ffmpeg and ffprobe
+test-media *arguments:
+    pytest -m media {{ arguments }}
+
+# Host lane: needs ComfyUI
+test-host *arguments:
+    REQUIRE_COMFYUI=1 pytest -m host {{ arguments }}
+
+# Browser lane: needs ComfyUI and Chromium
+test-browser *arguments:
+    REQUIRE_COMFYUI=1 REQUIRE_BROWSER=1 pytest -m browser {{ arguments }}
+
+# Every lane that this machine can run
+test-all *arguments:
+    pytest {{ arguments }}
+
+# Format and lint Python, and mend what can be mended
+lint:
+    ruff format .
+    ruff check --fix .
+
+# Check types of Python
+types:
+    pyright --pythonpath "$(command -v python)"
+
+# Check types of the page's scripts
+js:
+    npm ci
+    npx tsc --noEmit
+
+# Make docs/openapi.json from the routes
+docs:
+    python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
+
+# Make the ledger's first migration from its tables; after the first release migrations only add
+migration:
+    python -m tests.ledger.first_migration
+    ruff format kling_once/ledger/migrations
+
+# Media benchmarks against ComfyUI's own code; close everything else first
+bench:
+    python benchmarks/decode.py
+    python benchmarks/encode.py
+    python benchmarks/conform.py
+
+# Figures of the structure: modules, lines, importers, circles
+structure:
+    python benchmarks/structure.py
+
+# Make requirements.lock anew; torch stays out, since its build depends on the machine
+lock:
+    echo torch | uv pip compile --quiet --universal --python-version 3.11 --all-extras --excludes /dev/stdin --upgrade \
+        --no-emit-index-url --no-annotate --custom-compile-command 'just lock' --output-file requirements.lock pyproject.toml

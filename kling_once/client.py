@@ -1,0 +1,86 @@
+"""The front door: one client for Python programs, the nodes, the page and the command line."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+from .jobs.engine import Engine
+from .jobs.progress import SHARED
+from .settings import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from .clock import Clock
+    from .jobs.progress import Watchers
+    from .settings import Settings
+
+
+class Client(Engine):
+    """Order, check, collect and list videos. Every method returns a `Pending`: `.result()` it, or await it.
+
+    Use it in a `with` block, or `close` it. Several clients of one home, in any number of processes, share
+    one ledger: what one has bought the others hand over.
+
+    Args:
+        settings: everything that is configured; by default the environment and `settings.json`.
+        clock: time, for tests.
+        watchers: hear where every job stands.
+        **overrides: single settings that win over the environment, such as `home` or `results`.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        watchers: Watchers | None = None,
+        **overrides: Any,
+    ) -> None:
+        super().__init__(settings or load_settings(**overrides), clock, watchers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_opening: Final = threading.Lock()
+_at_exit: Final = getattr(threading, "_register_atexit", atexit.register)
+"""`atexit` runs after the interpreter has ended every thread pool: no answer could be written down then."""
+_shared: Final[list[Client]] = []
+
+
+def shared_client(*, results: Path, account_browse: Literal["own", "all"] = "all") -> Client:
+    """Return the one client of this process, made on the first call.
+
+    Args:
+        results: the results folder, where the operator set none.
+        account_browse: which tasks of the account are listed and fetched, where the operator set nothing.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    with _opening:
+        if not _shared:
+            settings = load_settings()
+            ours = {"results": results, "account_browse": account_browse}
+            if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
+                settings = settings.model_copy(update=unset)
+            _shared.append(Client(settings, watchers=SHARED))
+            _at_exit(_close_shared)
+        return _shared[0]
+
+
+def _close_shared() -> None:
+    with contextlib.suppress(Exception):  # the process ends: the ledger knows everything that counts
+        _shared[0].close()

@@ -1,0 +1,226 @@
+"""What all runs of a process share: settings, clock, ledger, results, accounts, connections, media threads.
+
+It belongs to one event loop, the engine's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from ..api.client import KlingClient
+from ..hosting.choice import choose_host, no_place_error
+from ..hosting.sandbox import SandboxHost
+from ..order import EMBEDDED_ORIGIN, Service
+from .results import ComingFrames
+from .tickets import TicketQueue
+from .uploads import Sweeper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..accounts.accounts import Account, Accounts
+    from ..clock import Clock
+    from ..hosting.gateway import Gateway
+    from ..hosting.media_host import MediaHost
+    from ..ledger.attempts import Attempt
+    from ..ledger.ledger import Ledger
+    from ..sandbox import Sandbox
+    from ..settings import Settings
+    from .progress import Watchers
+    from .results import ResultStore
+
+
+def has_host(settings: Settings, service: Service) -> bool:
+    """Tell whether local clips can be put somewhere for this service."""
+    return service is Service.SANDBOX or bool(settings.store_url or settings.public_url)
+
+
+class Services:
+    """Shared by every run; what talks to the network is opened when it is first needed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        ledger: Ledger,
+        results: ResultStore,
+        accounts: Accounts,
+        media: MediaThreads,
+        watchers: Watchers,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.ledger = ledger
+        self.results = results
+        self.accounts = accounts
+        self.media = media
+        self.watchers = watchers
+        self.coming_frames = ComingFrames()
+        self.slots = asyncio.Semaphore(settings.max_parallel)
+        """One for each task that this process runs at once."""
+        self.sweeper = Sweeper(ledger, self.public_host, clock)
+        self._stack = AsyncExitStack()
+        self._clients: dict[tuple[str, str, str], KlingClient] = {}
+        self._queues: dict[tuple[str, str], TicketQueue] = {}
+        self._public: list[MediaHost | None] = []
+        self._sandbox: Sandbox | None = None
+        self._opening = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close everything that was opened here."""
+        await self._stack.aclose()
+
+    async def within(self, event: asyncio.Event, seconds: float) -> bool:
+        """Tell whether an event comes within `seconds` of the clock."""
+        if event.is_set():
+            return True
+        waits = {
+            asyncio.ensure_future(event.wait()),
+            asyncio.ensure_future(self.clock.sleep(max(seconds, 0))),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return event.is_set()
+
+    async def account(self, service: Service, profile: str) -> Account:
+        """Return the account of a new order.
+
+        Raises:
+            CredentialsError: no usable key; the message says where to put one.
+        """
+        key = await self.ledger.fingerprint_key()
+        return await asyncio.to_thread(self.accounts.account, service, profile, key)
+
+    async def account_of(self, attempt: Attempt) -> Account:
+        """Return the account that an attempt was made with, and no other.
+
+        Raises:
+            CredentialsChanged: it is not configured now; nothing was sent.
+        """
+        key = await self.ledger.fingerprint_key()
+        return await asyncio.to_thread(self.accounts.account_of, attempt, key)
+
+    async def client(self, account: Account) -> KlingClient:
+        """Return the API client of an account."""
+        name = (account.origin, account.profile, account.fingerprint)
+        origin = await self.origin(account.origin)
+        async with self._opening:
+            if name not in self._clients:
+                seconds = self.settings.pace(origin).create_seconds
+                opened = KlingClient.connect(origin, account.credential, self.clock, create_seconds=seconds)
+                self._clients[name] = await self._stack.enter_async_context(opened)
+            return self._clients[name]
+
+    def queue(self, account: Account) -> TicketQueue:
+        """Return the queue before an account."""
+        return self._queues.setdefault((account.origin, account.fingerprint), TicketQueue(self.clock))
+
+    async def host(self, service: Service, origin: str) -> MediaHost | None:
+        """Return where local clips are put for this service, None when nothing is configured.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
+        if service is Service.KLING:
+            return await self.public_host()
+        real = await self.origin(origin)
+        if origin == EMBEDDED_ORIGIN and self._sandbox is not None:
+            return SandboxHost(real, self._sandbox.token)
+        token = self.settings.sandbox_token
+        return SandboxHost(real, token.get_secret_value() if token else None)
+
+    async def gateway(self, service: Service) -> Gateway | None:
+        """Return our gateway, running, where it is what hosts this service's clips."""
+        host = await self.public_host() if service is Service.KLING else None
+        return cast("Gateway", host) if host is not None and host.kind == "gateway" else None
+
+    async def public_host(self) -> MediaHost | None:
+        """Return the host that is configured for Kling, opened; a gateway runs from here on.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
+        async with self._opening:
+            if not self._public:
+                host = await asyncio.to_thread(choose_host, self.settings, self.clock)
+                if host is not None and host.kind == "gateway":
+                    gateway = cast("Gateway", host)
+                    self._stack.push_async_callback(gateway.stop)
+                    await gateway.start()
+                self._public.append(host)
+            return self._public[0]
+
+    async def required_host(self) -> MediaHost:
+        """Return the host that is configured for Kling.
+
+        Raises:
+            HostingError: there is none, or it cannot be used.
+        """
+        host = await self.public_host()
+        if host is None:
+            raise no_place_error()
+        return host
+
+    async def origin(self, origin: str) -> str:
+        """Return an origin that requests can be sent to; starts the embedded sandbox for its name."""
+        if origin != EMBEDDED_ORIGIN:
+            return origin
+        async with self._opening:
+            if self._sandbox is None:
+                from ..sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - only for those who use it
+
+                folder = self.settings.home / "sandbox"
+                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True))
+                await sandbox.start()
+                self._stack.push_async_callback(sandbox.stop)
+                self._sandbox = sandbox
+            return self._sandbox.origin
+
+    async def sweep(self, service: Service) -> None:
+        """Remove reference videos that nobody needs any more from the host that this process uses."""
+        if service is Service.KLING:
+            await self.sweeper.sweep_now()
+
+
+MOST_AT_ONCE: Final = 4
+
+Value = TypeVar("Value")
+
+
+class MediaThreads:
+    """A pool for reading, measuring and conforming. A call whose caller is cancelled is told to stop."""
+
+    def __init__(self) -> None:
+        workers = max(2, min(MOST_AT_ONCE, os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="kling-once-media")
+        self._closed = threading.Event()
+
+    async def run(self, work: Callable[..., Value], *args: Any) -> Value:
+        """Return what `work(*args, stop=...)` returns, from one of the threads.
+
+        `stop()` turns true when the caller is cancelled or the pool is closed.
+        """
+        cancelled = threading.Event()
+
+        def stop() -> bool:
+            return cancelled.is_set() or self._closed.is_set()
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._pool, lambda: work(*args, stop=stop)
+            )
+        finally:
+            cancelled.set()
+
+    def close(self) -> None:
+        """Begin nothing more; what runs is told to stop and not waited for."""
+        self._closed.set()
+        self._pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,433 @@
+"""Stage an order's inputs: read once into a private folder, digested, made to fit, measured and priced.
+
+From here on nothing reads the user's files again, so nothing can change under an order that is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ..api.limits import (
+    VIDEO_MAX_SECONDS,
+    Mode,
+    Model,
+    Orientation,
+)
+from ..api.prices import Price, price
+from ..concurrency import SingleFlight
+from ..errors import (
+    InputChanged,
+    MediaError,
+    MediaStopped,
+    Violation,
+)
+from ..files import digest_of
+from ..hosting.media_host import HostedFile
+from ..ledger.job import Job, job_key
+from ..ledger.leases import Owner
+from ..media.bounds import unreadable_violation
+from ..media.conform import conform_clip
+from ..media.conform_picture import conform_picture
+from ..media.cuts import find_cuts
+from ..media.digest import (
+    ClipCopy,
+    copy_and_digest,
+    frames_digest,
+    picture_digest,
+    url_digest,
+)
+from ..media.frame_folder import FrameFolder
+from ..media.picture import read_picture
+from ..media.source import check_stop
+from ..order import (
+    Cuts,
+    Order,
+    VideoFile,
+    VideoFrames,
+    VideoUrl,
+    billed_seconds,
+    realm_of,
+)
+from .violations import clip_bounds, order_notes, picture_bounds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..media.types import ConformedClip, Stop
+    from .services import MediaThreads
+
+SHOWN_CUTS: Final = 5
+LONGEST_NAME_BYTES: Final = 255
+REMEMBERED_CLIPS: Final = 64
+ClipKey: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedClip:
+    """A reference video as it would be sent, or why it cannot be."""
+
+    conformed: ConformedClip | None
+    violations: tuple[Violation, ...]
+    hosted: HostedFile | None = None
+
+
+@dataclass(eq=False)
+class StagedClip:
+    """A folder with a staged reference video; orders that need the same one made to fit alike share it."""
+
+    folder: Path
+    key: ClipKey | None
+    users: int = 0
+    fitted: FittedClip | None = None
+
+
+class StagingArea:
+    """The staged clips of one process, under `<home>/work`.
+
+    The clip that was used last stays until another takes its place: a check and the run after it make it fit
+    once. What a killed process left is removed when the next one stages its first input.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._lock = threading.Lock()
+        self._owner: Owner | None = None
+        self._root: Path | None = None
+        self._clips: dict[ClipKey, StagedClip] = {}
+        self._count = 0
+        self._known_cuts: OrderedDict[str, tuple[float, ...]] = OrderedDict()
+        self.fitting = SingleFlight()
+
+    def new_folder(self) -> Path:
+        """Return a new private folder; blocking."""
+        with self._lock:
+            root = self._root = self._root or self._opened()
+            self._count += 1
+            folder = root / str(self._count)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def share(self, key: ClipKey | None, folder: Path) -> StagedClip:
+        """Return the clip staged under this key, made of `folder` where there is none; blocking.
+
+        Every call needs its `leave`. A folder that is not needed is removed.
+        """
+        with self._lock:
+            clip = self._clips.get(key) if key is not None else None
+            if clip is None:
+                clip = StagedClip(folder, key)
+                if key is not None:
+                    self._clips[key] = clip
+            clip.users += 1
+        if clip.folder != folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        return clip
+
+    def leave(self, clip: StagedClip) -> None:
+        """Let go of a clip; blocking. Its files go, unless others use it or it is the one used last."""
+        with self._lock:
+            clip.users -= 1
+            if clip.users:
+                return
+            gone = [clip]
+            if clip.key is not None and clip.fitted is not None and clip.fitted.conformed is not None:
+                gone = [other for other in self._clips.values() if not other.users and other is not clip]
+            for other in gone:
+                if other.key is not None:
+                    self._clips.pop(other.key, None)
+                shutil.rmtree(other.folder, ignore_errors=True)
+
+    def cuts_of(self, clip: HostedFile, stop: Stop | None) -> tuple[float, ...]:
+        """Return the seconds at which a clip's shot changes, looked for once for each content; blocking."""
+        cuts = self._known_cuts.get(clip.digest)
+        if cuts is None:
+            cuts = self._known_cuts[clip.digest] = find_cuts(clip.path, stop=stop)
+            while len(self._known_cuts) > REMEMBERED_CLIPS:
+                self._known_cuts.popitem(last=False)
+        return cuts
+
+    def close(self) -> None:
+        """Remove everything; blocking."""
+        with self._lock:
+            if self._root is not None:
+                shutil.rmtree(self._root, ignore_errors=True)
+            if self._owner is not None:
+                self._owner.close()
+            self._owner = self._root = None
+            self._clips.clear()
+
+    def _opened(self) -> Path:
+        work = self._home / "work"
+        try:
+            self._owner = Owner(work)
+            for folder in work.iterdir():
+                if folder.is_dir() and self._owner.is_dead(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
+            root = work / self._owner.name
+            root.mkdir(mode=0o700)
+        except (OSError, NotImplementedError):  # the ledger says what is wrong with the home
+            return Path(tempfile.mkdtemp(prefix="kling-once-"))
+        return root
+
+
+@dataclass(eq=False)
+class StagedInputs:
+    """An order's picture and clip as they will be sent, with digests, price and violations."""
+
+    order: Order = field(repr=False)
+    """With the staged copies in place of the user's files."""
+    origin: str
+    """Where the order is sent."""
+    job: Job | None
+    """None where an input cannot be read."""
+    unreadable: tuple[Violation, ...]
+    original: Path | None
+    """The user's own clip file, for those who want to show it; never read again."""
+    clip: StagedClip | None
+    copied: ClipCopy | None
+    area: StagingArea = field(repr=False)
+    is_fitted: bool = False
+    image_data: bytes = field(default=b"", repr=False)
+    """The reference image's file as it is sent."""
+    hosted: HostedFile | None = None
+    """The reference video's file as it is sent; None for a URL, or when there are violations."""
+    price: Price | None = None
+    """None while the length is not known."""
+    report: tuple[str, ...] = ()
+    """One sentence for each thing that was done to an input."""
+    notes: tuple[str, ...] = ()
+    violations: tuple[Violation, ...] = ()
+
+    @property
+    def is_sent_as_it_is(self) -> bool:
+        """Tell whether the reference video is the user's file, byte for byte."""
+        return self.copied is not None and self.hosted is not None and self.hosted.path == self.copied.path
+
+    async def fit(
+        self, media: MediaThreads, *, china: bool, on_progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Make the inputs fit the documented limits, look for cuts, and price the order; once.
+
+        An unknown orientation is measured as `video`; its own violation is found by `order_violations`.
+
+        Raises:
+            DiskFull: the folder cannot take what has to be written.
+        """
+        if self.is_fitted:
+            return
+        order, motion = self.order, self.order.motion
+        broken = {violation.field for violation in self.unreadable}
+        orientation = _known(Orientation, motion.character_orientation) or Orientation.VIDEO
+        image_report: tuple[str, ...] = ()
+        violations: list[Violation] = list(self.unreadable)
+        if "image" not in broken:
+            self.image_data, image_report, found = await media.run(_fitted_image, order)
+            violations += found
+        seconds: Any = VIDEO_MAX_SECONDS[orientation]
+        video_report: tuple[str, ...] = ()
+        if not isinstance(order.video, VideoUrl):
+            seconds = None
+            if "video" not in broken and self.clip is not None:
+                fitted = await self._fitted_clip(self.clip, media, orientation, on_progress)
+                violations += fitted.violations
+                self.hosted = fitted.hosted
+                if fitted.conformed is not None:
+                    seconds = billed_seconds(fitted.conformed.facts.duration_seconds)
+                    video_report = fitted.conformed.report if fitted.hosted else ()
+        model, mode = _known(Model, motion.model), _known(Mode, motion.mode)
+        if model and mode and seconds is not None:
+            self.price = price(model, mode, seconds, china=china)
+        self.report, self.violations = (*image_report, *video_report), tuple(violations)
+        self.notes = order_notes(order)
+        self.is_fitted = True
+        self._let_go_of_frames()
+
+    def _let_go_of_frames(self) -> None:
+        """Name the file in place of the frames that lie in it: they are large, and a task takes minutes."""
+        if self.hosted is None or self.job is None or not isinstance(self.order.video, VideoFrames):
+            return
+        video_name = self.order.shown_video_name
+        self.order = replace(self.order, video=VideoFile(self.hosted.path), video_name=video_name)
+        self.job = replace(self.job, order=self.order)
+
+    async def leave(self) -> None:
+        """Let go of the staged files; safe to call more than once."""
+        clip, self.clip = self.clip, None
+        if clip is not None:
+            await asyncio.shield(asyncio.to_thread(self.area.leave, clip))
+
+    async def _fitted_clip(
+        self,
+        clip: StagedClip,
+        media: MediaThreads,
+        orientation: Orientation,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> FittedClip:
+        async def make() -> None:
+            clip.fitted = await media.run(
+                _fitted_clip, self.order, clip.folder, self.copied, orientation, self.area, on_progress
+            )
+
+        while clip.fitted is None:
+            await self.area.fitting.run(clip.folder.name, make)
+        return clip.fitted
+
+
+async def stage(order: Order, origin: str, area: StagingArea, media: MediaThreads) -> StagedInputs:
+    """Read an order's inputs once; the result needs its `leave`.
+
+    Raises:
+        InputChanged: a file was written while it was read.
+        DiskFull: the private folder cannot take the copies.
+    """
+
+    def read(*, stop: Stop) -> StagedInputs:
+        staged = _read(order, origin, area, stop)
+        if stop() and staged.clip is not None:
+            area.leave(staged.clip)  # nobody is left to do it
+        return staged
+
+    return await media.run(read)
+
+
+def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> StagedInputs:
+    unreadable: list[Violation] = []
+    image, image_digest, video_digest = order.image, "", ""
+    try:
+        image = read_picture(image, stop=stop) if isinstance(image, Path) else image
+        image_digest = picture_digest(image, stop=stop)
+    except (MediaStopped, InputChanged):
+        raise
+    except MediaError as error:
+        unreadable.append(unreadable_violation("image", error))
+    folder = area.new_folder()
+    video, copied, clip = order.video, None, None
+    try:
+        video, video_digest, copied = _staged_video(video, folder, stop)
+    except (MediaStopped, InputChanged):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except MediaError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        unreadable.append(unreadable_violation("video", error))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    else:
+        clip = area.share(_clip_key(order, video_digest), folder)
+        copied = copied and replace(copied, path=clip.folder / copied.path.name)
+        if copied and isinstance(video, VideoFile):
+            video = VideoFile(copied.path, video.window)
+    names = {"image_name": order.shown_image_name, "video_name": order.shown_video_name}
+    original = order.video.path if isinstance(order.video, VideoFile) else None
+    order = replace(order, image=image, video=video, **names)
+    job = None
+    if not unreadable:
+        realm = realm_of(order.service, origin)
+        key = job_key(realm, order.motion, image_digest, video_digest)
+        job = Job(key, realm, origin, image_digest, video_digest, order)
+    return StagedInputs(order, origin, job, tuple(unreadable), original, clip, copied, area)
+
+
+def _staged_video(
+    video: VideoFile | VideoFrames | VideoUrl, folder: Path, stop: Stop | None
+) -> tuple[VideoFile | VideoFrames | VideoUrl, str, ClipCopy | None]:
+    """Return what stands for a reference video from here on, its digest, and the copy of a file."""
+    if isinstance(video, VideoUrl):
+        return video, url_digest(video.url), None
+    if isinstance(video, VideoFile):
+        copied = copy_and_digest(video.path, folder / _file_name(video.path), video.window, stop=stop)
+        return VideoFile(copied.path, video.window), copied.clip_digest, copied
+    frames = video.frames
+    if isinstance(frames.frames, FrameFolder):
+        frames = replace(frames, frames=frames.frames.copy_to(folder, stop=stop))
+    return VideoFrames(frames), frames_digest(frames, stop=stop), None
+
+
+def _file_name(path: Path) -> str:
+    """Return what a copy is called: as its source, which messages name; no system has a longer name."""
+    return path.name if len(os.fsencode(path.name)) <= LONGEST_NAME_BYTES else f"clip{path.suffix[:8]}"
+
+
+def _clip_key(order: Order, video_digest: str) -> ClipKey:
+    """Return all that decides what a clip is made into."""
+    return (video_digest, order.motion.character_orientation, order.conform.value, order.cuts.value)
+
+
+def _fitted_image(order: Order, *, stop: Stop | None) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]:
+    try:
+        conformed = conform_picture(order.image, picture_bounds(), mode=order.conform, stop=stop)
+    except MediaStopped:
+        raise
+    except MediaError as error:
+        return b"", (), (unreadable_violation("image", error),)
+    return conformed.data, conformed.report, conformed.violations
+
+
+def _fitted_clip(
+    order: Order,
+    folder: Path,
+    copied: ClipCopy | None,
+    orientation: Orientation,
+    area: StagingArea,
+    on_progress: Callable[[int, int], None] | None,
+    *,
+    stop: Stop | None,
+) -> FittedClip:
+    video = order.video
+    is_file = isinstance(video, VideoFile)
+    try:
+        conformed = conform_clip(
+            video.path if is_file else video.frames,  # type: ignore[union-attr]
+            folder,
+            clip_bounds(orientation),
+            mode=order.conform,
+            window=video.window if is_file else None,
+            stop=stop,
+            on_progress=on_progress,
+        )
+        if conformed.violations:
+            return FittedClip(conformed, conformed.violations)
+        hosted = _hosted(conformed, copied, stop)
+        violations = () if order.cuts is Cuts.SEND else _cuts(area.cuts_of(hosted, stop))
+        if copied is not None and hosted.path != copied.path:
+            copied.path.unlink(missing_ok=True)  # last: a cancelled fit is begun again from it
+        return FittedClip(conformed, violations, None if violations else hosted)
+    except MediaStopped:
+        raise
+    except MediaError as error:
+        return FittedClip(None, (unreadable_violation("video", error),))
+
+
+def _hosted(conformed: ConformedClip, copied: ClipCopy | None, stop: Stop | None) -> HostedFile:
+    facts = conformed.facts
+    content_type = "video/quicktime" if facts.container == "mov" else "video/mp4"
+    if copied is not None and conformed.path == copied.path:
+        return HostedFile(copied.path, copied.file_digest, copied.size_bytes, content_type)
+    with conformed.path.open("rb") as file:
+        digest = digest_of(file, lambda _chunk: check_stop(stop))
+    return HostedFile(conformed.path, digest, facts.size_bytes, content_type)
+
+
+def _cuts(moments: tuple[float, ...]) -> tuple[Violation, ...]:
+    if not moments:
+        return ()
+    shown = ", ".join(f"{int(moment // 60)}:{moment % 60:04.1f}" for moment in moments[:SHOWN_CUTS])
+    more = f" and {len(moments) - SHOWN_CUTS} more" if len(moments) > SHOWN_CUTS else ""
+    message = (
+        f"Reference video changes its shot at {shown}{more}. Kling takes one continuous shot: it stops there"
+        " and does not refund the rest. Trim the clip to one shot, or set cuts to 'send'."
+    )
+    return (Violation("video", "video.cuts", message),)
+
+
+def _known(kind: Any, text: str) -> Any:
+    return kind(text) if text in {item.value for item in kind} else None

@@ -1,0 +1,167 @@
+"""Wait for a submitted task to end: the one polling loop, its rhythm, and callbacks that shorten a pause."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from ..api.models import TaskStatus
+from ..api.retry import may_read_again
+from ..errors import (
+    ApiError,
+    HostingError,
+    InvalidValue,
+    ResourceMissing,
+    StillRunning,
+    TransportError,
+    vendor_text,
+)
+from ..ledger.attempts import AttemptState
+from .progress import Stage
+from .tasks import charge_columns, failure_columns, is_absent, is_past_lifetime, link_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ..api.client import KlingClient
+    from ..api.models import Answer, Task
+    from .run import Run
+
+logger = logging.getLogger(__name__)
+
+TERMINAL: Final = frozenset({TaskStatus.SUCCEED, TaskStatus.FAILED})
+LONGEST_PAUSE_FACTOR: Final = 6
+"""While the vendor gives no answer, pauses grow up to so many times the usual one."""
+UNWATCHED: Final = timedelta(hours=24)
+
+
+class _Gone(Exception):
+    """The vendor has cleared the task."""
+
+
+async def wait(run: Run) -> None:
+    """Bring a submitted attempt to succeeded, failed or expired.
+
+    Raises:
+        ApiError: looking again cannot help, such as a key that is refused; the task goes on.
+        LeaseLost: another process took over.
+    """
+
+    async def on_answer(answer: Answer[Task]) -> None:
+        _require_interest(run)
+        task = answer.value
+        run.say(Stage.WAIT, f"Kling says: {vendor_text(task.task_status)}")
+        if task.task_status != run.attempt.task_status:
+            await run.note(task_status=task.task_status, vendor_created_at=task.created_at)
+
+    async def on_trouble(error: ApiError | TransportError, times: int) -> None:
+        _require_interest(run)
+        logger.info(
+            "Task %s could not be looked at (%d in a row): %s", run.attempt.task_id, times, error.message
+        )
+        run.say(Stage.WAIT, f"no answer from Kling, looking again ({times})")
+        gone = (
+            isinstance(error, ApiError)
+            and is_absent(error)
+            and is_past_lifetime(run.attempt.vendor_created_at, error.server_time)
+        )
+        if gone:
+            raise _Gone
+
+    try:
+        answer = await wait_for_end(
+            run.client,
+            run.task_id,
+            pause=lambda seconds: _pause(run, seconds),
+            poll_seconds=run.pace.poll_seconds,
+            on_answer=on_answer,
+            on_trouble=on_trouble,
+        )
+    except _Gone:
+        ended_at = run.services.clock.now()
+        await run.note(state=AttemptState.EXPIRED, ended_at=ended_at, reason="Kling no longer has it.")
+        return
+    await _end(run, answer)
+
+
+def _require_interest(run: Run) -> None:
+    """A task that never ends does not hold one of this server's slots for ever."""
+    since = run.attempt.submitted_at
+    if not run.is_wanted and since is not None and run.services.clock.now() - since > UNWATCHED:
+        raise StillRunning(
+            "The task has not ended within a day, and nobody waits for it.", hint="Queue it again to look."
+        )
+
+
+async def _pause(run: Run, seconds: float) -> None:
+    """Wait `seconds`, or less when a callback names the task.
+
+    A gateway that cannot run must not keep a paid result away: then nothing shortens the pause.
+    """
+    services = run.services
+    try:
+        gateway = await services.gateway(run.label.service)
+    except HostingError as error:
+        logger.info("Callbacks are not heard: %s", error.message)
+        gateway = None
+    if gateway is None:
+        await services.clock.sleep(seconds)
+        return
+    waits = {
+        asyncio.ensure_future(services.clock.sleep(seconds)),
+        asyncio.ensure_future(gateway.wait_for_callback(run.task_id)),
+    }
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiting in waits:
+            waiting.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _end(run: Run, answer: Answer[Task]) -> None:
+    task = answer.value
+    changes: dict[str, Any] = charge_columns(task, run.attempt.realm) | {
+        "task_status": task.task_status,
+        "vendor_created_at": task.created_at,
+    }
+    if task.status is TaskStatus.FAILED:
+        await run.note(**changes, **failure_columns(task, run.services.clock.now()))
+        return
+    await run.note(state=AttemptState.SUCCEEDED, **changes, **link_columns(task))
+
+
+async def wait_for_end(
+    client: KlingClient,
+    task_id: str,
+    *,
+    pause: Callable[[float], Awaitable[object]],
+    poll_seconds: float,
+    on_answer: Callable[[Answer[Task]], Awaitable[None]],
+    on_trouble: Callable[[ApiError | TransportError, int], Awaitable[None]],
+) -> Answer[Task]:
+    """Look at a task until it has ended, however long that takes; cancel to stop.
+
+    Passing failures, an undocumented status and "no such task" for an id that is known to exist do
+    not end the wait: `on_trouble` hears of each with the number in a row and may raise.
+
+    Raises:
+        ApiError: an answer that looking again cannot mend, such as a refused key.
+    """
+    troubles = 0
+    while True:
+        try:
+            answer = await client.get_task(task_id)
+        except (ApiError, TransportError) as error:
+            if not (may_read_again(error) or isinstance(error, (InvalidValue, ResourceMissing))):
+                raise
+            troubles += 1
+            await on_trouble(error, troubles)
+        else:
+            troubles = 0
+            await on_answer(answer)
+            if answer.value.status in TERMINAL:
+                return answer
+        await pause(poll_seconds * min(2**troubles, LONGEST_PAUSE_FACTOR) if troubles else poll_seconds)

@@ -1,0 +1,246 @@
+"""What is answered as JSON, to the page and by the command line's `--json`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+
+from ..errors import ApiError, InputRefused, KlingOnceError
+from ..ledger.attempts import AttemptState
+from ..order import Service
+
+if TYPE_CHECKING:
+    from ..api.models import Task
+    from ..jobs.check import Checked
+    from ..jobs.outcome import Outcome
+
+Moment = Annotated[
+    datetime,
+    PlainSerializer(lambda moment: moment.isoformat(timespec="seconds"), str),
+    WithJsonSchema({"type": "string", "format": "date-time"}, mode="serialization"),
+]
+"""ISO 8601 with the offset, to the second."""
+
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """Return a value for a CSV file; text that a spreadsheet would run as a formula is quoted."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+class Answer(BaseModel):
+    """A JSON object. It is validated from keyword arguments, from a row of the ledger or from attributes.
+
+    Amounts are numbers in JSON, whatever exact type they have in the product.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        from_attributes=True,
+        use_attribute_docstrings=True,
+        json_schema_serialization_defaults_required=True,
+        json_schema_extra={"additionalProperties": False},
+    )
+
+
+class BrokenRule(Answer):
+    """One documented limit that an input breaks."""
+
+    field: str
+    """The input in the user's words."""
+    rule: str
+    """A stable name of the limit, such as `video.duration.max`."""
+    message: str
+    """What is wrong, the value, the limit, and what to do."""
+
+
+class Failure(Answer):
+    """Why a request was refused, or a job ended without a video."""
+
+    error: str
+    """The kind of the error; of a refused request the phrase of its HTTP status."""
+    message: str
+    hint: str | None
+    """What to do next."""
+    task_id: str | None = None
+
+
+class InputFailure(Failure):
+    """Inputs break documented limits."""
+
+    violations: list[BrokenRule]
+
+
+class ApiFailure(Failure):
+    """Kling's API refused."""
+
+    code: int
+    """Kling's service code."""
+    http_status: int
+    request_id: str | None
+
+
+AnyFailure = ApiFailure | InputFailure | Failure
+
+
+def failure_of(error: KlingOnceError) -> AnyFailure:
+    """Return what went wrong."""
+    told: dict[str, Any] = {
+        "error": type(error).__name__,
+        "message": error.message,
+        "hint": error.hint or None,
+        "task_id": error.task_id,
+    }
+    if isinstance(error, InputRefused):
+        return InputFailure(**told, violations=error.violations)  # pyright: ignore[reportArgumentType]
+    if isinstance(error, ApiError):
+        request_id = error.request_id or None
+        return ApiFailure(**told, code=error.code, http_status=error.http_status, request_id=request_id)
+    return Failure(**told)
+
+
+class OutcomeAnswer(Answer):
+    """A kept video. Its links are in it because the person asked for this very video."""
+
+    job_key: str
+    task_id: str | None
+    external_task_id: str
+    status: AttemptState
+    path: Path
+    video_url: str | None
+    watermark_url: str | None
+    duration_seconds: float | None
+    units: float | None
+    """As charged; null where Kling stated none."""
+    units_estimated: float | None
+    cash: float | None
+    currency: str | None
+    reused: bool
+    """Nothing was submitted for this order."""
+    report: str
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Self:
+        """Return the answer for an outcome."""
+        attempt = outcome.attempt
+        return cls.model_validate(
+            {
+                "job_key": attempt.job_key,
+                "task_id": attempt.task_id,
+                "external_task_id": attempt.external_id,
+                "status": attempt.state,
+                "path": outcome.path,
+                "video_url": attempt.video_url,
+                "watermark_url": attempt.watermark_url,
+                "duration_seconds": attempt.result_seconds,
+                "units": attempt.units_charged,
+                "units_estimated": attempt.units_estimated,
+                "cash": attempt.cash_charged,
+                "currency": attempt.currency,
+                "reused": outcome.reused,
+                "report": outcome.report(),
+            }
+        )
+
+
+class CheckAnswer(Answer):
+    """What a check found; units and money are what running the order would cost at the most."""
+
+    ok: bool
+    violations: list[BrokenRule]
+    refusals: list[str]
+    notes: list[str]
+    report: list[str]
+    seconds: float | None
+    units: float | None
+    usd: float | None
+    cny: float | None
+    job_key: str | None
+    is_kept: bool
+    written: list[Path]
+
+    @classmethod
+    def of(cls, checked: Checked) -> Self:
+        """Return the answer for a check."""
+        price = checked.price
+        cash = {price.currency: price.cash} if price else {}
+        return cls.model_validate(
+            {
+                "ok": checked.ok,
+                "violations": checked.violations,
+                "refusals": checked.refusals,
+                "notes": checked.notes,
+                "report": checked.report,
+                "seconds": price.seconds if price else None,
+                "units": price.units if price else None,
+                "usd": cash.get("USD"),
+                "cny": cash.get("CNY"),
+                "job_key": checked.job_key,
+                "is_kept": checked.is_kept,
+                "written": checked.written,
+            }
+        )
+
+
+class AttemptAnswer(Answer):
+    """One attempt of the ledger with its job's names; never a link or a prompt."""
+
+    started_at: Moment
+    job_key: str
+    service: Service
+    realm: str
+    project: str
+    model: str
+    mode: str
+    take: int
+    image_name: str
+    video_name: str
+    number: int
+    state: AttemptState
+    task_id: str | None
+    external_id: str
+    seconds: float | None
+    units_estimated: float | None
+    units_charged: float | None
+    cash_charged: float | None
+    currency: str | None
+    result_path: str | None
+    reason: str | None
+
+
+ATTEMPT_COLUMNS: Final = tuple(AttemptAnswer.model_fields)
+"""Of a CSV file."""
+
+
+class TaskAnswer(Answer):
+    """One of the account's tasks, without its links."""
+
+    task_id: str
+    external_task_id: str | None
+    status: str
+    """As Kling says it."""
+    reason: str | None
+    created_at: Moment | None
+    duration_seconds: float | None
+    units: float | None
+
+    @classmethod
+    def of(cls, task: Task, **more: Any) -> Self:
+        """Return the answer for a task; `more` are the fields of a subclass."""
+        return cls.model_validate(
+            {
+                "task_id": task.task_id,
+                "external_task_id": task.task_info.external_task_id or None,
+                "status": task.task_status,
+                "reason": task.task_status_msg or None,
+                "created_at": task.created_at,
+                "duration_seconds": task.video.duration if task.video else None,
+                "units": task.final_unit_deduction,
+            }
+            | more
+        )

@@ -1,0 +1,125 @@
+"""A run that nobody wants any more gives its place back at once, wherever it waits, and sends nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kling_once.jobs.progress import Stage
+from tests.host.relay import Relay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kling_once.jobs.engine import Engine
+    from kling_once.order import Order
+    from tests.jobs.conftest import LedgerFile
+    from tests.sandbox_control import SandboxControl
+
+AT_ONCE_SECONDS = 0.1
+
+
+@pytest.fixture
+def let_go(eventually: Callable[..., Any]) -> Callable[..., None]:
+    """Let go of a job once it waits where it should; its end is timed beside an idle round trip."""
+
+    async def nothing() -> None:
+        return
+
+    def let_go(engine: Engine, future: Any, text: str) -> None:
+        def waiting() -> list[str]:
+            return [key for key, news in engine.under_way().items() if text in news.text]
+
+        (key,) = eventually(waiting, text)
+        began = time.monotonic()
+        for _ in range(5):
+            engine.ask(nothing()).result(10)
+        round_trip = (time.monotonic() - began) / 5
+        future.cancel()
+        began = time.monotonic()
+        eventually(lambda: key not in engine.under_way(), "the end of the run")
+        assert time.monotonic() - began <= AT_ONCE_SECONDS + 20 * round_trip
+
+    return let_go
+
+
+def test_while_it_waits_for_a_slot(
+    sandbox: SandboxControl,
+    engines: Callable[..., Engine],
+    order: Callable[..., Order],
+    ledger_file: LedgerFile,
+    let_go: Callable[..., None],
+) -> None:
+    sandbox.move(policy="polls", polls=100_000)
+    engine = engines(max_parallel=1)
+    engine.submit(order(take=1)).result(30)
+
+    let_go(engine, engine.run(order(take=2)), "waiting for one of this server's places")
+
+    assert len(sandbox.creates()) == 1
+    assert [row["units_reserved"] is None for row in ledger_file.rows()] == [False, True]
+    assert ledger_file.rows()[1]["owner"] is None
+
+
+def test_while_another_process_holds_the_lease(
+    sandbox: SandboxControl,
+    engines: Callable[..., Engine],
+    order: Callable[..., Order],
+    let_go: Callable[..., None],
+) -> None:
+    sandbox.move(policy="polls", polls=100_000)
+    holder, other = engines(), engines()
+    holder.submit(order()).result(30)
+
+    let_go(other, other.run(order()), "another process works on it")
+
+    assert len(sandbox.creates()) == 1
+    assert holder.under_way()
+
+
+def test_while_its_clip_is_uploaded(
+    sandbox: SandboxControl,
+    engines: Callable[..., Engine],
+    order: Callable[..., Order],
+    ledger_file: LedgerFile,
+    let_go: Callable[..., None],
+) -> None:
+    with Relay(sandbox.origin, b"POST /sandbox/files ") as relay:
+        relay.hold()
+        engine = engines(sandbox_url=relay.origin)
+        let_go(engine, engine.run(order()), "handing the clip over")
+        relay.let_through()
+    assert sandbox.creates() == []
+    assert ledger_file.rows()[0]["units_reserved"] is None
+
+
+def test_while_the_account_is_full(
+    sandbox: SandboxControl,
+    engine: Engine,
+    order: Callable[..., Order],
+    ledger_file: LedgerFile,
+    let_go: Callable[..., None],
+) -> None:
+    sandbox.script("create", *["code-1303"] * 1000)
+
+    let_go(engine, engine.run(order()), "the account is full (1303)")
+
+    assert sandbox.tasks() == []
+    assert ledger_file.rows()[0]["units_reserved"] is None
+    sandbox.script("create")
+    assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.tasks()) == 1
+
+
+def test_one_of_two_who_wait_lets_go_and_the_other_gets_the_video(
+    sandbox: SandboxControl, engine: Engine, order: Callable[..., Order], eventually: Callable[..., Any]
+) -> None:
+    sandbox.script("create", *["code-1303"] * 3)
+    first, second = engine.run(order()), engine.run(order())
+    eventually(lambda: [one.stage for one in engine.under_way().values()] == [Stage.QUEUE], "the queue")
+    first.cancel()
+
+    assert second.result(30).path.is_file()
+    assert len(sandbox.tasks()) == 1

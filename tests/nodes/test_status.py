@@ -1,0 +1,87 @@
+"""The items of a node, counted before and while they run."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Told(Exception):
+    """One message for people."""
+
+
+@pytest.fixture
+def items(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a node's items, of nodes/status.py alone: the host beside it needs ComfyUI."""
+    package, host = ModuleType("bare_nodes"), ModuleType("bare_nodes.host")
+    package.__path__ = [str(ROOT / "nodes")]
+    host.__dict__["KlingOnceFailure"] = Told
+    for module in (package, host):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    spec = importlib.util.spec_from_file_location("bare_nodes.status", ROOT / "nodes" / "status.py")
+    assert spec is not None
+    assert spec.loader is not None
+    status = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(status)
+    return status.NodeItems()
+
+
+def test_items_that_are_announced_count_before_they_begin(items: Any) -> None:
+    for index in (0, 1, 3):
+        items.announce(index)
+    items.begin(0).has_ended = True
+    assert len(items) == 3
+    assert items.text().startswith("3 items: 1 done")
+    assert items.begin(1) is items[1]
+    assert len(items) == 3
+
+
+def test_a_node_that_runs_again_in_its_prompt_counts_anew(items: Any) -> None:
+    for index in (0, 1):
+        items.announce(index)
+    for index in (0, 1):
+        items.begin(index).has_ended = True
+    items.stopped_by = "Task 1 failed."
+    items.announce(0)
+    assert len(items) == 1
+    items.require_going_on()
+
+
+def test_what_an_interrupted_execution_announced_does_not_count(items: Any) -> None:
+    for index in (0, 1, 2):
+        items.announce(index)
+    for index in (0, 1):
+        items.announce(index)
+    assert len(items) == 2
+
+
+def test_an_item_that_nobody_announced_is_counted_when_it_begins(items: Any) -> None:
+    assert items.begin(0) is items[0]
+    assert items.text() == "Kling Once: starting"
+
+
+def test_after_a_failure_that_stops_every_item_says_what_failed(items: Any) -> None:
+    items.announce(0)
+    items.stopped_by = "Task 1 failed."
+    assert items.text() == "Task 1 failed."
+    with pytest.raises(Told, match=r"Task 1 failed\."):
+        items.require_going_on()
+
+
+def test_failed_items_are_listed_after_those_under_way(items: Any) -> None:
+    for index in range(4):
+        items.announce(index)
+    items.begin(0).failure = "Refused by moderation."
+    items[0].has_ended = True
+    items.begin(1).has_ended = True
+    lines = items.text().splitlines()
+    assert lines[0] == "4 items: 1 done, 1 failed"
+    assert lines[1:] == ["3: Kling Once: starting", "4: Kling Once: starting", "1: Refused by moderation."]
+    assert items.fraction() == 0.5
