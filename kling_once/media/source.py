@@ -140,6 +140,7 @@ def read_pieces(path: Path, *, stop: Stop | None = None) -> Generator[bytes, Non
         InputChanged: After the last piece, when the file was written meanwhile.
         MediaStopped: `stop` returned True.
     """
+    file_status(path)  # what the system refuses is said in words
     try:
         with open_unchanging(path) as file:
             while piece := file.read(PIECE_BYTES):
