@@ -30,7 +30,7 @@ export function canCollect(job) {
  * @param {Job} job
  * @returns {boolean} whether a video was kept, but its file is missing
  */
-export function isFileGone(job) {
+function isFileGone(job) {
   return job.state === "kept" && !job.has_file;
 }
 
