@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UnreadableMedia
 from .bounds import clip_violations
-from .conform_picture import conform_picture
 from .encode import checked_shape, encode_frames
 from .plan import (
     CROPPED,
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from .plan import ClipPlan
     from .types import ClipBounds, OnProgress, Stop
 
-
-__all__ = ["conform_clip", "conform_picture"]
 
 _MOST_TRIES = 3  # at a lower bitrate each, in case the encoder overshoots
 _LESS = 0.95  # of the bitrate that would just fit

@@ -13,8 +13,7 @@ from PIL import Image
 
 from kling_once.errors import UnreadableMedia
 from kling_once.media.bounds import encoded_bytes
-from kling_once.media.conform import conform_picture
-from kling_once.media.conform_picture import encode_pixels
+from kling_once.media.conform_picture import conform_picture, encode_pixels
 from kling_once.media.digest import picture_digest
 from kling_once.media.types import ConformMode, PictureBounds
 

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from kling_once.errors import MediaStopped
-from kling_once.media.conform import conform_clip, conform_picture
+from kling_once.media.conform import conform_clip
+from kling_once.media.conform_picture import conform_picture
 from kling_once.media.cuts import find_cuts
 from kling_once.media.decode import decode_clip, decode_sound
 from kling_once.media.digest import clip_digest, frames_digest, picture_digest
