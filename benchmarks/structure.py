@@ -24,13 +24,22 @@ PACKAGE = "kling_once"
 PACK = "pack"
 """What the root's `__init__.py` is called here and in the floors."""
 
-STEPS = tuple(f"{PACKAGE}.jobs.{step}" for step in ("submit", "settle", "wait", "collect"))
+STEPS = tuple(f"{PACKAGE}.jobs.{step}" for step in ("fulfil", "submit", "settle", "wait", "collect"))
 """Called from one place on purpose: the run."""
 
 PUBLIC_FACES = {
     PACK: "ComfyUI's entry",
     "*.__main__": "`python -m`",
     f"{PACKAGE}.cli.app": "the command `kling-once`",
+    f"{PACKAGE}.cli.doctor": "the command `kling-once doctor`",
+    f"{PACKAGE}.hosting.gateway_server": "what a tunnel leads to",
+    f"{PACKAGE}.hosting.object_store": "a media host, chosen by configuration",
+    f"{PACKAGE}.hosting.sandbox": "likewise",
+    f"{PACKAGE}.media.conform": "what media does for an order",
+    f"{PACKAGE}.media.cuts": "likewise",
+    f"{PACKAGE}.media.digest": "likewise",
+    f"{PACKAGE}.sandbox.endpoints": "the sandbox's routes",
+    f"{PACKAGE}.sandbox.results": "likewise",
     f"{PACKAGE}.ledger.migrations.*": "Alembic reads these by path",
     "nodes.extension": "the list of nodes",
     "nodes.motion_control": "node classes",
