@@ -117,8 +117,11 @@ async def test_a_kill_at_any_moment_loses_no_answered_task(start: Any, state: Pa
     answered: list[str] = []
     for round_number in range(3):
         async with process(state) as (origin, child), aiohttp.ClientSession() as session:
+            first_answer = asyncio.Event()
 
-            async def burst(origin: str = origin, number: int = round_number) -> None:
+            async def burst(
+                origin: str = origin, number: int = round_number, first: asyncio.Event = first_answer
+            ) -> None:
                 for count in range(50):
                     identifier = f"{number}-{count}"
                     answer = await create(session, origin, bench.fields, identifier)
@@ -126,9 +129,11 @@ async def test_a_kill_at_any_moment_loses_no_answered_task(start: Any, state: Pa
                         return
                     assert answer["code"] == 0
                     answered.append(identifier)
+                    first.set()
 
             running = asyncio.gather(burst())
-            await asyncio.sleep(rng.uniform(0.1, 0.3))
+            await asyncio.wait_for(first_answer.wait(), 60)  # however slow the machine is
+            await asyncio.sleep(rng.uniform(0.0, 0.2))
             os.kill(child.pid, signal.SIGKILL)
             await running
     assert answered
