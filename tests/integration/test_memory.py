@@ -22,7 +22,7 @@ PREPARE = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
 import av, numpy, PIL.Image
-from kling_once.jobs.media_threads import MediaThreads
+from kling_once.jobs.services import MediaThreads
 from kling_once.jobs.staging import StagingArea, stage
 from kling_once.order import Order, VideoFile
 
