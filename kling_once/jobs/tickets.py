@@ -7,6 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from ..api.retry import backoff_seconds
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -37,7 +39,7 @@ class Ticket:
         """
         self._queue.is_full = True
         self._refusals += 1
-        pause = min(pause_seconds * 2 ** (self._refusals - 1), LONGEST_PAUSE_SECONDS)
+        pause = backoff_seconds(pause_seconds, self._refusals, longest_seconds=LONGEST_PAUSE_SECONDS)
         await self._queue.clock.sleep(pause)
 
     def call(self) -> None:

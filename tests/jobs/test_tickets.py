@@ -73,3 +73,11 @@ async def test_pauses_grow_up_to_a_limit() -> None:
         for _ in range(8):
             await ticket.refused(1.0)
     assert clock.slept == [1, 2, 4, 8, 16, *[LONGEST_PAUSE_SECONDS] * 3]
+
+
+async def test_an_account_that_stays_full_for_a_day_is_still_waited_for() -> None:
+    clock = FakeClock()
+    with TicketQueue(clock).ticket() as ticket:
+        for _ in range(5000):
+            await ticket.refused(1.0)
+    assert clock.slept[-1] == LONGEST_PAUSE_SECONDS
