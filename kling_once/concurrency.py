@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -19,6 +19,17 @@ Value = TypeVar("Value")
 class _Flight(Generic[Value]):
     task: asyncio.Task[Value]
     waiting: int = 0
+
+
+async def first_of(*waits: Awaitable[object]) -> None:
+    """Return when one of several waits has ended, in whatever way; the others are cancelled."""
+    running = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in running:
+            wait.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 class SingleFlight(Generic[Value]):

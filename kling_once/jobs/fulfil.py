@@ -120,6 +120,7 @@ async def carry(run: Run) -> None:
         claimed = await ledger.claim(run.attempt)
         run.is_held_elsewhere = claimed is None
         if claimed is None:
+            run.end_if_unwanted()
             run.say(Stage.WAIT, "another process works on it")
             await run.services.clock.sleep(min(WATCH_SECONDS, run.services.settings.poll_seconds))
             run.attempt = await ledger.attempt(run.attempt.attempt_id)

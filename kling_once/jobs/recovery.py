@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from blake3 import blake3
-
 from ..api.limits import is_path_id
 from ..api.retry import read_again
 from ..errors import (
@@ -26,6 +24,7 @@ from ..errors import (
     Violation,
 )
 from ..ledger.attempts import MAX_ATTEMPTS, AttemptState
+from ..ledger.job import adopted_key
 from ..media.probe import probe_clip
 from ..order import (
     Sender,
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TASK_KEY_VERSION: Final = "t1"
-"""Begins the key of a job that is known by its task alone."""
 VIDEO_EXISTED: Final = frozenset({AttemptState.SUCCEEDED, AttemptState.KEPT, AttemptState.EXPIRED})
 
 
@@ -196,7 +193,7 @@ async def wanted_attempt(services: Services, wanted: Wanted) -> Attempt:
     if known is not None:
         return known
     return await ledger.adopt_task(
-        task_key(realm, task.task_id),
+        adopted_key(realm, task.task_id),
         realm,
         origin,
         wanted.service,
@@ -204,11 +201,6 @@ async def wanted_attempt(services: Services, wanted: Wanted) -> Attempt:
         account.sender,
         task_columns(task, realm, services.clock.now()),
     )
-
-
-def task_key(realm: str, task_id: str) -> str:
-    """Return the job key of a task that was adopted: `t1` and 64 hex digits."""
-    return TASK_KEY_VERSION + blake3(f"{realm} {task_id}".encode()).hexdigest()
 
 
 async def _task(services: Services, wanted: Wanted, account: Account) -> Task:

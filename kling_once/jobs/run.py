@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from ..concurrency import first_of
 from ..errors import (
     ApiError,
     JobError,
@@ -96,6 +97,7 @@ class Run:
         if attempt.task_id is not None and not self.accepted.is_set():
             self._accepted_at = self.services.clock.monotonic()
             self.accepted.set()
+        self.end_if_unwanted()
 
     @property
     def account(self) -> Account:
@@ -157,6 +159,7 @@ class Run:
                 yield
         finally:
             self.not_sending.set()
+            self.end_if_unwanted()
 
     @property
     def may_be_abandoned(self) -> bool:
@@ -167,6 +170,11 @@ class Run:
         if attempt is None or self.is_held_elsewhere:
             return True
         return attempt.state is AttemptState.INTENT and attempt.posted_at is None
+
+    def end_if_unwanted(self) -> None:
+        """Cancel the run when nobody waits for it and nothing is lost; called when either may change."""
+        if not self.is_wanted and self.may_be_abandoned and not self.done.is_set():
+            self.scope.cancel()
 
     @contextmanager
     def waiting(self, listener: Listener | None) -> Iterator[None]:
@@ -181,8 +189,7 @@ class Run:
             self._waiting -= 1
             if listener:
                 self._listeners.remove(listener)
-            if not self.is_wanted and self.may_be_abandoned and not self.done.is_set():
-                self.scope.cancel()
+            self.end_if_unwanted()
 
     async def outcome(self, wait_minutes: float, listener: Listener | None) -> Outcome:
         """Wait for the outcome; the minutes count from the vendor's acceptance.
@@ -194,10 +201,11 @@ class Run:
         clock = self.services.clock
         began = clock.monotonic()
         with self.waiting(listener):
-            await _first(self.done, self.accepted)
+            await first_of(self.done.wait(), self.accepted.wait())
             if not self.done.is_set():
                 left = max(began, self._accepted_at) + wait_minutes * 60 - clock.monotonic()
-                if not await self.services.within(self.done, left):
+                await first_of(self.done.wait(), clock.sleep(max(left, 0)))
+                if not self.done.is_set():
                     raise self._still_running(wait_minutes)
         return self._ended()
 
@@ -208,7 +216,7 @@ class Run:
             KlingOnceError: it ended before.
         """
         with self.waiting(listener):
-            await _first(self.done, self.accepted)
+            await first_of(self.done.wait(), self.accepted.wait())
         return self.attempt if self.accepted.is_set() else self._ended().attempt
 
     def end(self, result: Outcome | BaseException) -> None:
@@ -302,13 +310,3 @@ class Run:
             ended_at=self.services.clock.now(),
             units_reserved=None,
         )
-
-
-async def _first(*events: asyncio.Event) -> None:
-    """Wait until one of the events is set."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

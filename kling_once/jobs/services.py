@@ -75,21 +75,6 @@ class Services:
         """Close everything that was opened here."""
         await self._stack.aclose()
 
-    async def within(self, event: asyncio.Event, seconds: float) -> bool:
-        """Tell whether an event comes within `seconds` of the clock."""
-        if event.is_set():
-            return True
-        waits = {
-            asyncio.ensure_future(event.wait()),
-            asyncio.ensure_future(self.clock.sleep(max(seconds, 0))),
-        }
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        return event.is_set()
-
     async def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.models import TaskStatus
-from ..api.retry import may_read_again
+from ..api.retry import backoff_seconds, may_read_again
+from ..concurrency import first_of
 from ..errors import (
     ApiError,
     HostingError,
@@ -109,16 +109,7 @@ async def _pause(run: Run, seconds: float) -> None:
     if gateway is None:
         await services.clock.sleep(seconds)
         return
-    waits = {
-        asyncio.ensure_future(services.clock.sleep(seconds)),
-        asyncio.ensure_future(gateway.wait_for_callback(run.task_id)),
-    }
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for waiting in waits:
-            waiting.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+    await first_of(services.clock.sleep(seconds), gateway.wait_for_callback(run.task_id))
 
 
 async def _end(run: Run, answer: Answer[Task]) -> None:
@@ -164,4 +155,6 @@ async def wait_for_end(
             await on_answer(answer)
             if answer.value.status in TERMINAL:
                 return answer
-        await pause(poll_seconds * min(2**troubles, LONGEST_PAUSE_FACTOR) if troubles else poll_seconds)
+        longest = LONGEST_PAUSE_FACTOR * poll_seconds
+        backoff = backoff_seconds(2 * poll_seconds, troubles, longest_seconds=longest) if troubles else None
+        await pause(poll_seconds if backoff is None else backoff)

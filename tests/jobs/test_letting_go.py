@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kling_once.api.client import KlingClient
 from kling_once.jobs.progress import Stage
 from tests.host.relay import Relay
 
@@ -123,3 +126,32 @@ def test_one_of_two_who_wait_lets_go_and_the_other_gets_the_video(
 
     assert second.result(30).path.is_file()
     assert len(sandbox.tasks()) == 1
+
+
+def test_while_its_create_is_on_the_wire_of_an_account_that_is_full(
+    sandbox: SandboxControl,
+    engine: Engine,
+    order: Callable[..., Order],
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The refused create waits behind one that came first: nobody would call it to its turn."""
+    create, answered = KlingClient.create, threading.Event()
+
+    async def held(client: KlingClient, request: Any) -> Any:
+        await asyncio.to_thread(answered.wait, 60)
+        return await create(client, request)
+
+    monkeypatch.setattr(KlingClient, "create", held)
+    sandbox.script("create", *["code-1303"] * 1000)
+    first = engine.run(order(take=1))
+    eventually(lambda: [one.stage for one in engine.under_way().values()] == [Stage.SUBMIT], "the first")
+    second = engine.run(order(take=2))
+    eventually(lambda: [one.stage for one in engine.under_way().values()] == [Stage.SUBMIT] * 2, "both")
+    second.cancel()
+    answered.set()
+    eventually(lambda: len(engine.under_way()) == 1, "the end of the second", seconds=10)
+    first.cancel()
+    assert sandbox.tasks() == []
+    assert ledger_file.rows()[1]["units_reserved"] is None
