@@ -17,26 +17,14 @@ from ..settings import is_loopback, url_parts
 from .callbacks import Callbacks
 from .fetch_check import Hop, check_fetch
 from .gateway_files import GatewayFiles, GatewayTable
-from .gateway_server import (
-    LOOPBACK,
-    GatewayServer,
-    Grant,
-    SignedPaths,
-)
-from .media_host import (
-    HostedFile,
-    Leftover,
-    MediaHost,
-    checked_digest,
-    checked_lifetime,
-)
+from .gateway_server import LOOPBACK, GatewayServer, Grant, SignedPaths
+from .media_host import HostedFile, Leftover, MediaHost, checked_digest, checked_lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ..settings import Settings
-
 
 logger = logging.getLogger(__name__)
 LONGEST_LIFETIME = timedelta(days=30)

@@ -25,20 +25,13 @@ from ..errors import HostingError
 from ..files import digest_of, kept_value
 from ..settings import url_parts
 from .fetch_check import Hop, check_fetch
-from .media_host import (
-    HostedFile,
-    Leftover,
-    MediaHost,
-    checked_digest,
-    checked_lifetime,
-)
+from .media_host import HostedFile, Leftover, MediaHost, checked_digest, checked_lifetime
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..settings import Settings
     from .media_host import HostedFile
-
 
 FOLDER = "kling-once"
 INSTALL_ID = re.compile(r"[0-9a-f]{16}")

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..api.models import CreateRequest
 from ..errors import InputRefused, OutcomeUnknown
-from ..hosting.choice import no_host_error
 from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
-from ..hosting.media_host import ClipNotThere
+from ..hosting.media_host import ClipNotThere, no_host_error
 from ..order import VideoUrl, realm_of
 from .progress import Stage
 from .services import has_host

@@ -13,8 +13,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
-from ..hosting.choice import choose_host, no_place_error
-from ..hosting.sandbox import SandboxHost
+from ..hosting.media_host import SandboxHost, choose_host, no_place_error
 from ..order import EMBEDDED_ORIGIN, Service
 from .results import ComingFrames
 from .tickets import TicketQueue

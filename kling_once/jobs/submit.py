@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ..api.retry import read_again
+from ..api.transport import read_again
 from ..errors import (
     AnswerLost,
     ApiError,

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from ..api.retry import backoff_seconds
+from ..api.transport import backoff_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
+    UNITS_PER_SECOND,
     VIDEO_MAX_SECONDS,
     Mode,
     Model,
     Orientation,
+    cash_of,
+    price,
 )
 from ..api.motion_control import MOTION_SETTINGS
-from ..api.prices import UNITS_PER_SECOND, cash_of, price
 from ..errors import InputRefused, KlingOnceError
 from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
