@@ -8,14 +8,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
-from ..errors import InputRefused, TokenTimingError, UnreadableAnswer, Violation, vendor_text
-from .limits import is_path_id
+from ..errors import (
+    InputRefused,
+    InvalidValue,
+    ResourceMissing,
+    TokenTimingError,
+    UnreadableAnswer,
+    Violation,
+    vendor_text,
+)
+from .limits import Generation, is_path_id
 from .models import Answer, CreateRequest, ResourcePack, Task, Value
 from .service_codes import api_error
 from .transport import CONNECT_SECONDS, open_client, private_traffic, translate
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..clock import Clock
+    from ..errors import ApiError
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +63,15 @@ class Credential(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """One request to the API."""
+
     method: str
     path: str
-    params: dict[str, int] | None = None
-    body: CreateRequest | None = field(default=None, repr=False)
+    params: dict[str, int] | dict[str, str] | None = None
+    content: bytes | None = field(default=None, repr=False)
+    is_create: bool = False
+    """It may make a task, and is waited for as long as the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +101,29 @@ def _envelope(content: bytes) -> _Envelope | None:
     return _Envelope(code, str(answer.get("message") or ""), request_id, answer.get("data"))
 
 
+def require_path_id(text: str) -> None:
+    """Pass when a text can be an id that is asked for.
+
+    Raises:
+        InputRefused: it cannot; nothing is sent.
+    """
+    if not is_path_id(text):
+        message = f"{vendor_text(text)!r} is not a task id: letters, digits and . _ : - only, at most 128."
+        raise InputRefused([Violation("id", "id.form", message)])
+
+
 @dataclass
 class KlingClient:
-    """The API at one origin, used with one credential on one event loop."""
+    """The API of the generation `legacy` at one origin, used with one credential on one event loop.
+
+    Attributes:
+        generation: which of the vendor's two APIs this client speaks.
+        absent: the errors by which that API says that it knows no task of an id: 1201 is what a live probe
+            saw, 1203 what the error table says.
+    """
+
+    generation: ClassVar[Generation] = Generation.LEGACY
+    absent: ClassVar[tuple[type[ApiError], ...]] = (InvalidValue, ResourceMissing)
 
     origin: str
     credential: Credential = field(repr=False)
@@ -98,20 +131,35 @@ class KlingClient:
     http: httpx.AsyncClient = field(repr=False)
     create_seconds: float = 60.0
     """How long to wait for the answer to a create."""
+    poll_seconds: float = 5.0
+    """How often each waiting task is looked at."""
     _unknown_statuses: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, origin: str, credential: Credential, clock: Clock, *, create_seconds: float = 60.0
-    ) -> AsyncIterator[KlingClient]:
+        cls,
+        origin: str,
+        credential: Credential,
+        clock: Clock,
+        *,
+        create_seconds: float = 60.0,
+        poll_seconds: float = 5.0,
+    ) -> AsyncIterator[Self]:
         """Open a client that honours the environment's proxies and certificates and follows no redirect.
 
         Raises:
             SettingsError: the environment's proxy or certificates cannot be used.
         """
         async with open_client(base_url=origin) as http:
-            yield cls(origin, credential, clock, http, create_seconds)
+            client = cls(origin, credential, clock, http, create_seconds, poll_seconds)
+            try:
+                yield client
+            finally:
+                client.close()
+
+    def close(self) -> None:
+        """Stop what this client does by itself; the connections are closed by `connect`."""
 
     async def create(self, request: CreateRequest) -> Answer[Task]:
         """Create a task with one POST.
@@ -124,7 +172,10 @@ class KlingClient:
             NeverSent: nothing left this machine.
             AnswerLost, UnreadableAnswer: it is not known whether a task was created.
         """
-        return self._read(await self._send(_Call("POST", MOTION_CONTROL, body=request)), self._task)
+        return self._read(
+            await self._send(Call("POST", MOTION_CONTROL, content=request.encode(), is_create=True)),
+            self._task,
+        )
 
     async def get(self, any_id: str) -> Answer[Task]:
         """Return one task by task id or external task id.
@@ -134,13 +185,13 @@ class KlingClient:
             ApiError: InvalidValue or ResourceMissing when the id is not known.
             TransportError: no readable answer.
         """
-        if not is_path_id(any_id):
-            message = (
-                f"{vendor_text(any_id)!r} is not a task id: letters, digits and . _ : - only, at most 128."
-            )
-            raise InputRefused([Violation("id", "id.form", message)])
-        answer = await self._send(_Call("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}"))
+        require_path_id(any_id)
+        answer = await self._send(Call("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}"))
         return self._read(answer, self._task)
+
+    async def find(self, external_id: str) -> Answer[Task]:
+        """Return the task of an external task id; as `get`, which takes both kinds here."""
+        return await self.get(external_id)
 
     async def get_task(self, task_id: str) -> Answer[Task]:
         """Return the task of this task id, and no other.
@@ -168,7 +219,7 @@ class KlingClient:
             ApiError: the API answered with a service code.
             TransportError: no readable answer.
         """
-        call = _Call("GET", MOTION_CONTROL, {"pageNum": page, "pageSize": page_size})
+        call = Call("GET", MOTION_CONTROL, {"pageNum": page, "pageSize": page_size})
         return self._read(await self._send(call), lambda data: tuple(map(self._task, data or ())))
 
     async def costs(self, start: datetime, end: datetime) -> Answer[tuple[ResourcePack, ...]]:
@@ -182,13 +233,13 @@ class KlingClient:
         """
         params = {"start_time": int(start.timestamp() * 1000), "end_time": int(end.timestamp() * 1000)}
         return self._read(
-            await self._send(_Call("GET", ACCOUNT_COSTS, params)),
+            await self._send(Call("GET", ACCOUNT_COSTS, params)),
             lambda data: tuple(
                 ResourcePack.model_validate(item) for item in data.get("resource_pack_subscribe_infos") or ()
             ),
         )
 
-    async def _send(self, call: _Call) -> Answer[Any]:
+    async def _send(self, call: Call) -> Answer[Any]:
         try:
             return await self._send_once(call, fresh=False)
         except TokenTimingError:
@@ -196,7 +247,7 @@ class KlingClient:
                 raise
             return await self._send_once(call, fresh=True)
 
-    async def _send_once(self, call: _Call, *, fresh: bool) -> Answer[Any]:
+    async def _send_once(self, call: Call, *, fresh: bool) -> Answer[Any]:
         """Send and open the answer. No local holds a key or a body: crash reporters print locals."""
         began = self.clock.monotonic()
         try:
@@ -208,8 +259,8 @@ class KlingClient:
         logger.debug("%s %s: HTTP %d in %.2f s", call.method, call.path, response.status, took)
         return self._opened(response)
 
-    def _request(self, call: _Call, *, fresh: bool) -> httpx.Request:
-        patience = self.create_seconds if call.method == "POST" else READ_SECONDS
+    def _request(self, call: Call, *, fresh: bool) -> httpx.Request:
+        patience = self.create_seconds if call.is_create else READ_SECONDS
         return self.http.build_request(
             call.method,
             call.path,
@@ -219,7 +270,7 @@ class KlingClient:
                 "Accept": "application/json",
             },
             params=call.params,
-            content=call.body.encode() if call.body else None,
+            content=call.content,
             timeout=httpx.Timeout(patience, connect=CONNECT_SECONDS),
         )
 
@@ -261,7 +312,7 @@ class KlingClient:
     def _read(self, answer: Answer[Any], read: Callable[[Any], Value]) -> Answer[Value]:
         try:
             return Answer(read(answer.value), answer.request_id, answer.server_time)
-        except (ValidationError, TypeError, AttributeError):
+        except (ValidationError, TypeError, AttributeError, LookupError):
             raise UnreadableAnswer(
                 f"{self.origin} answered without the fields that Kling's API documents.",
                 hint="Check the address; if it is Kling's, update Kling Once.",

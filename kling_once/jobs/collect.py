@@ -24,7 +24,6 @@ from ..settings import is_loopback
 from .progress import Stage
 from .results import sidecar_of
 from .tasks import (
-    is_absent,
     is_past_lifetime,
     kept_columns,
     link_columns,
@@ -130,7 +129,7 @@ async def _look(run: Run) -> Answer[Task]:
             pause_seconds=run.pace.poll_seconds,
         )
     except ApiError as error:
-        if not is_absent(error):
+        if not isinstance(error, run.client.absent):
             raise
         if is_past_lifetime(run.attempt.vendor_created_at, error.server_time):
             raise _Gone from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.limits import is_path_id
+from ..api.limits import Generation, is_path_id
 from ..api.transport import read_again
 from ..errors import (
     DownloadBroken,
@@ -36,6 +36,7 @@ from .collect import not_written
 from .results import sidecar_of
 from .tasks import (
     found_columns,
+    if_known,
     kept_columns,
     look_up,
     place_columns,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..accounts.accounts import Account
-    from ..api.client import KlingClient
     from ..api.models import Task
     from ..ledger.attempts import Attempt
     from ..ledger.job import Job, JobLabel
@@ -89,25 +89,30 @@ async def find_result(services: Services, job: Job) -> bool:
     return True
 
 
-async def find_tasks(services: Services, job: Job, account: Account, client: KlingClient) -> None:
+async def find_tasks(services: Services, job: Job, account: Account) -> None:
     """Write down the attempts that the vendor has under this job's ids, of which a lost ledger knows nothing.
+
+    Tasks of the generation `legacy` are looked for there too, in case the account has been switched since.
 
     Raises:
         ApiError, TransportError: the vendor gave no answer; nothing was submitted.
     """
     numbers = range(1, MAX_ATTEMPTS + 1)
-    pause_seconds = services.settings.pace(client.origin).poll_seconds
-    reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
-    answers = await asyncio.gather(
-        *(read_again(read, services.clock, pause_seconds=pause_seconds) for read in reads)
-    )
-    found = [
-        (number, account.sender, _at_vendor(job, number, answer.value, services.clock.now()))
-        for number, answer in zip(numbers, answers, strict=True)
-        if answer is not None
-    ]
+    found: dict[int, tuple[int, Sender, dict[str, Any]]] = {}
+    for generation in sorted({Generation.LEGACY.value, account.generation}):
+        spoken = replace(account, generation=generation)
+        client = await services.client(spoken)
+        pause_seconds = services.settings.pace(client.origin).poll_seconds
+        reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
+        answers = await asyncio.gather(
+            *(read_again(read, services.clock, pause_seconds=pause_seconds) for read in reads)
+        )
+        for number, answer in zip(numbers, answers, strict=True):
+            if answer is not None:
+                columns = _at_vendor(job, number, answer.value, services.clock.now())
+                found.setdefault(number, (number, spoken.sender, columns))
     if found:
-        await services.ledger.adopt(job, found)
+        await services.ledger.adopt(job, found.values())
 
 
 def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, Any]:
@@ -207,7 +212,9 @@ async def _task(services: Services, wanted: Wanted, account: Account) -> Task:
     client = await services.client(account)
     pause_seconds = services.settings.pace(client.origin).poll_seconds
     answer = await read_again(
-        lambda: look_up(client, wanted.name), services.clock, pause_seconds=min(1.0, pause_seconds)
+        lambda: if_known(client, client.get(wanted.name)),
+        services.clock,
+        pause_seconds=min(1.0, pause_seconds),
     )
     if answer is not None:
         task = answer.value

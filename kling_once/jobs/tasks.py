@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.limits import RESULT_LIFETIME_DAYS
 from ..api.models import TaskStatus
-from ..errors import (
-    ApiError,
-    InvalidValue,
-    KlingOnceError,
-    ResourceMissing,
-    TransportError,
-)
 from ..ledger.attempts import AttemptState
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from datetime import datetime
 
     from ..api.client import KlingClient
@@ -47,13 +41,17 @@ def failure_columns(task: Task, now: datetime) -> dict[str, Any]:
 
 
 def charge_columns(task: Task, realm: str) -> dict[str, Any]:
-    """Return what the vendor charged: units, or cash with the realm's currency."""
-    quota = task.final_balance_deduction.quota
-    currency = {"china": "CNY"}.get(realm, "USD")
+    """Return what the vendor charged: units, or cash with the answer's currency, else the realm's."""
+    cash = task.final_balance_deduction
+    currency = cash.currency or {"china": "CNY"}.get(realm, "USD")
     return {
         "units_charged": task.final_unit_deduction,
-        "cash_charged": quota,
-        "currency": currency if quota is not None else None,
+        "cash_charged": cash.quota,
+        "currency": None
+        if cash.quota is None
+        else f"{currency} of a test balance"
+        if cash.is_test
+        else currency,
     }
 
 
@@ -101,26 +99,21 @@ def is_ours(task: Task, attempt: Attempt) -> bool:
     return task.task_info.external_task_id == attempt.external_id
 
 
-def is_absent(error: KlingOnceError) -> bool:
-    """Tell whether the vendor said that it knows no task of that id.
-
-    1201 is what a live probe saw, 1203 what the error table says. Everything else is no answer.
-    """
-    return isinstance(error, (InvalidValue, ResourceMissing))
-
-
-async def look_up(client: KlingClient, external_id: str) -> Answer[Task] | None:
-    """Return the task that carries an id, or None when the vendor knows none.
+async def if_known(client: KlingClient, answer: Awaitable[Answer[Task]]) -> Answer[Task] | None:
+    """Return an answer about one task, or None when the vendor says that it knows none.
 
     Raises:
         ApiError, TransportError: no answer to the question.
     """
     try:
-        return await client.get(external_id)
-    except (ApiError, TransportError) as error:
-        if is_absent(error):
-            return None
-        raise
+        return await answer
+    except client.absent:
+        return None
+
+
+async def look_up(client: KlingClient, external_id: str) -> Answer[Task] | None:
+    """Return the task that carries an external id, or None; raises as `if_known`."""
+    return await if_known(client, client.find(external_id))
 
 
 def is_past_lifetime(created_at: datetime | None, server_time: datetime | None) -> bool:

@@ -12,8 +12,6 @@ from ..concurrency import first_of
 from ..errors import (
     ApiError,
     HostingError,
-    InvalidValue,
-    ResourceMissing,
     StillRunning,
     TransportError,
     vendor_text,
@@ -23,7 +21,6 @@ from .progress import Stage
 from .tasks import (
     charge_columns,
     failure_columns,
-    is_absent,
     is_past_lifetime,
     link_columns,
 )
@@ -70,7 +67,7 @@ async def wait(run: Run) -> None:
         run.say(Stage.WAIT, f"no answer from Kling, looking again ({times})")
         gone = (
             isinstance(error, ApiError)
-            and is_absent(error)
+            and isinstance(error, run.client.absent)
             and is_past_lifetime(run.attempt.vendor_created_at, error.server_time)
         )
         if gone:
@@ -152,7 +149,7 @@ async def wait_for_end(
         try:
             answer = await client.get_task(task_id)
         except (ApiError, TransportError) as error:
-            if not (may_read_again(error) or isinstance(error, (InvalidValue, ResourceMissing))):
+            if not (may_read_again(error) or isinstance(error, client.absent)):
                 raise
             troubles += 1
             await on_trouble(error, troubles)
