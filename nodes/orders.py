@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..kling_once.api.motion_control import MOTION_SETTINGS, Setting
-from ..kling_once.files import write_file
 from ..kling_once.media.types import Frames, TrimWindow
 from ..kling_once.order import (
     ORDER_SETTINGS,
@@ -250,6 +249,8 @@ def clip_of(video: Any) -> VideoFile | VideoFrames:
 
 def _written(source: BytesIO) -> Path:
     """Write a clip in memory to a file named by its content; it stays until ComfyUI empties its folder."""
+    from ..kling_once.files import write_file  # noqa: PLC0415 - nothing heavy before a node runs
+
     with source.getbuffer() as data:
         path = host.temp_folder() / f"clip_{hashlib.sha256(data).hexdigest()[:32]}.mp4"
         try:

@@ -93,4 +93,5 @@ def test_a_node_is_asked_who_takes_its_output() -> None:
     assert graph.takers_of(prompt(), "3", 0) == ["4"]
     assert graph.takers_of(prompt(), "3", 1) == []
     assert graph.class_of(prompt(), "4") == "SaveVideo"
-    assert graph.class_of({"4": None}, "4") is None
+    given: Any = {"4": None}
+    assert graph.class_of(given, "4") is None
