@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -39,13 +39,11 @@ UNKNOWN_STATUSES_MAX: Final = 100
 class Credential(Protocol):
     """Something that can authorize a request."""
 
+    can_resign: ClassVar[bool]
+    """Whether tokens are signed, so that `fresh` gives another one."""
+
     def bearer(self, *, fresh: bool = False) -> str:
         """Return the bearer token; `fresh` forces a newly signed one where tokens are signed."""
-        ...
-
-    @property
-    def can_resign(self) -> bool:
-        """Tell whether tokens are signed, so that `fresh` gives another one."""
         ...
 
     def fingerprint(self, key: bytes) -> str:
