@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
+    UNITS_PER_SECOND,
     VIDEO_MAX_SECONDS,
     Mode,
     Model,
     Orientation,
+    cash_of,
+    price,
 )
-from ..api.prices import UNITS_PER_SECOND, cash_of, price
 from ..errors import KlingOnceError
 from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
