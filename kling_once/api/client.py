@@ -48,13 +48,11 @@ UNKNOWN_STATUSES_MAX: Final = 100
 class Credential(Protocol):
     """Something that can authorize a request."""
 
+    can_resign: ClassVar[bool]
+    """Whether tokens are signed, so that `fresh` gives another one."""
+
     def bearer(self, *, fresh: bool = False) -> str:
         """Return the bearer token; `fresh` forces a newly signed one where tokens are signed."""
-        ...
-
-    @property
-    def can_resign(self) -> bool:
-        """Tell whether tokens are signed, so that `fresh` gives another one."""
         ...
 
     def fingerprint(self, key: bytes) -> str:

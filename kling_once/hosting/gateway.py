@@ -50,7 +50,8 @@ class Gateway(MediaHost):
         Raises:
             HostingError: the public URL, the webhook secret or the folder cannot be used.
         """
-        self._public = clean_public_url(settings.public_url)
+        self.public_url = clean_public_url(settings.public_url)
+        """The address of the tunnel or proxy, without a trailing slash."""
         self._clock = clock or SystemClock()
         folder = private_folder(settings.home)
         self._paths = SignedPaths.of_folder(folder)
@@ -59,7 +60,7 @@ class Gateway(MediaHost):
         self._callbacks = Callbacks(settings.webhook_secret, self._table, self._clock)
         self._server = GatewayServer(
             port=settings.gateway_port,
-            prefix=urlsplit(self._public).path,
+            prefix=urlsplit(self.public_url).path,
             folder=folder,
             paths=self._paths,
             table=self._table,
@@ -68,11 +69,6 @@ class Gateway(MediaHost):
         )
         self._starting = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
-
-    @property
-    def public_url(self) -> str:
-        """Return the address of the tunnel or proxy, without a trailing slash."""
-        return self._public
 
     @property
     def port(self) -> int:
@@ -150,17 +146,17 @@ class Gateway(MediaHost):
             )
         await self.ensure_running()
         expires_at = int((self._clock.now() + lifetime).timestamp()) + 1
-        return self._public + self._paths.file_path(Grant(digest, expires_at))
+        return self.public_url + self._paths.file_path(Grant(digest, expires_at))
 
     async def verify(self, url: str, file: HostedFile) -> None:
         """Fetch three parts on loopback, then through the public address, and compare them with the file."""
-        if not url.startswith(f"{self._public}/ko/"):
+        if not url.startswith(f"{self.public_url}/ko/"):
             raise HostingError("This link was not made by the gateway with its present public address.")
-        inside = f"http://{LOOPBACK}:{self.port}{url.removeprefix(self._public)}"
+        inside = f"http://{LOOPBACK}:{self.port}{url.removeprefix(self.public_url)}"
         again = "Run again; if it stays, look whether kling-once gateway runs and which port it has."
         name = f"the gateway on {LOOPBACK}:{self.port}"
         await check_fetch(inside, file, Hop(name, missing=again, denied=again, down=again))
-        host = urlsplit(self._public).hostname
+        host = urlsplit(self.public_url).hostname
         target = f"Let it lead to http://{LOOPBACK}:{self.port}"
         await check_fetch(
             url,
@@ -187,7 +183,7 @@ class Gateway(MediaHost):
 
     def callback_url(self) -> str:
         """Return the URL to hand to Kling as `callback_url`; keep it out of logs and messages."""
-        return self._public + self._paths.callback_path()
+        return self.public_url + self._paths.callback_path()
 
     async def wait_for_callback(self, task_id: str) -> None:
         """Return when a callback names the task, whichever process of the home receives it.
@@ -245,14 +241,8 @@ def clean_public_url(url: str | None) -> str:
             hint="Set KLING_ONCE_PUBLIC_URL to the https address of your tunnel or reverse proxy.",
         )
     parts = url_parts(url)
-    if (
-        not parts.hostname
-        or parts.port == 0
-        or parts.query
-        or parts.fragment
-        or parts.username
-        or parts.password
-    ):
+    more = parts.query or parts.fragment or parts.username or parts.password
+    if not parts.hostname or parts.port == 0 or more:
         raise HostingError(
             "KLING_ONCE_PUBLIC_URL is not an address.", hint="Example: https://clips.example.com"
         )

@@ -38,8 +38,8 @@ def many(comfy: Any, inputs: Path) -> Iterator[None]:
             ledger.execute(
                 "INSERT INTO jobs (job_key, service, realm, project, model, mode, character_orientation,"
                 " keep_original_sound, prompt, element_id, watermark, take, image_name, video_name,"
-                " image_digest, video_digest, created_at)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'figure','walk','','',?)",
+                " image_digest, video_digest, adopted, created_at)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'figure','walk','','',0,?)",
                 (key, *values, now),
             )
             outcome = ("failed", "Made up.", None, None)
@@ -49,9 +49,9 @@ def many(comfy: Any, inputs: Path) -> Iterator[None]:
                 outcome = ("kept", None, f"sandbox/many/{number}.mp4", len(clip))
             ledger.execute(
                 "INSERT INTO attempts (job_key, number, state, reason, result_path, result_size_bytes, realm,"
-                " origin, profile, fingerprint, external_id, own_external_id, prompt_id, node_id, created_at,"
+                " origin, profile, fingerprint, generation, external_id, own_external_id, prompt_id, node_id, created_at,"
                 " posts, task_id)"
-                " VALUES (?,1,?,?,?,?,'sandbox','embedded','','','many-' || ?,0,'','',?,1,?)",
+                " VALUES (?,1,?,?,?,?,'sandbox','embedded','','','legacy','many-' || ?,0,'','',?,1,?)",
                 (key, *outcome, number, now, f"9{number:017d}"),
             )
     yield
