@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick-results", action="store_true", help="small results at 10 frames a second, for tests")
     add("--charge", choices=("units", "cash"), default="units", help="how a deduction is shown")
     add("--duplicates-allowed", action="store_true", help="a repeated external id makes a second task")
+    add("--unknown-fields", choices=("refuse", "ignore"), default="refuse", help="what to do with them")
     add("--days-ahead", type=float, default=0, help="how far its clock is ahead: 31 clears today's results")
     add(
         "--transitions",

@@ -32,6 +32,7 @@ from .faults import (
     give_back,
     instead_of_answer,
     instead_of_success,
+    spoil_task,
     take_fault,
 )
 from .options import load_settings
@@ -161,9 +162,9 @@ class Endpoints:
             case "get":
                 return await self._get(call, identifier, fault)
             case "list":
-                return await self._list(call)
+                return await self._list(call, fault)
             case "costs":
-                return await self._costs(call)
+                return await self._costs(call, fault)
         known = {CREATE_PATH, COSTS_PATH}
         if call.raw_path in known or call.raw_path.startswith(CREATE_PATH + "/"):
             raise Refusal(INVALID_METHOD, f"{clip(call.method)} is not a method of this path")
@@ -179,7 +180,7 @@ class Endpoints:
         self._callbacks.announce(changes)
         if fault.kind == "stall-S-after-accept":
             await asyncio.sleep(fault.number)
-        return instead_of_success(fault, success(created_view(task)))
+        return instead_of_success(fault, success(spoil_task(fault, created_view(task))))
 
     async def _accepted(self, call: Call, body: Any, fault: Fault) -> tuple[Task, list[Change]]:
         if isinstance(body, Refusal):
@@ -187,9 +188,9 @@ class Endpoints:
         kind = (call.content_type or "application/json").partition(";")[0].strip().lower()
         if kind != "application/json":
             raise Refusal(INVALID_PARAMETERS, f"Content-Type must be application/json, got {clip(kind)}")
-        order = read_order(body)
         store, options = self._store, self._options
         settings = await store.read(load_settings, options)
+        order = read_order(body, ignore_unknown=settings.unknown_fields == "ignore")
         await store.read(check_unused, order.external_task_id, settings)
         draft = await self._fetcher.draft(order)
 
@@ -223,9 +224,9 @@ class Endpoints:
         view = query_view(task, call.origin)
         if fault.kind == "unknown-status":
             view = created_view(task) | {"task_status": "reviewing"}
-        return success(view)
+        return instead_of_success(fault, success(spoil_task(fault, view)))
 
-    async def _list(self, call: Call) -> Reply:
+    async def _list(self, call: Call, fault: Fault) -> Reply:
         numbers = _check_query(call, {"pageNum": (1, 1000), "pageSize": (1, 500)})
         page, size = numbers.get("pageNum", 1), numbers.get("pageSize", 30)
         options = self._options
@@ -236,9 +237,10 @@ class Endpoints:
 
         tasks, changes = await self._store.write(work)
         self._callbacks.announce(changes)
-        return success([query_view(task, call.origin) for task in tasks])
+        shown = [spoil_task(fault, query_view(task, call.origin)) for task in tasks]
+        return instead_of_success(fault, success(shown))
 
-    async def _costs(self, call: Call) -> Reply:
+    async def _costs(self, call: Call, fault: Fault) -> Reply:
         numbers = _check_query(
             call, {"start_time": (0, 2**63), "end_time": (0, 2**63), "resource_pack_name": None}
         )
@@ -249,7 +251,8 @@ class Endpoints:
         wanted = dict(call.query).get("resource_pack_name")
         packs = [_pack(float(spent), int(self._options.now() * 1000))]
         shown = [pack for pack in packs if wanted in {None, pack["resource_pack_name"]}]
-        return success({"code": 0, "msg": "success", "resource_pack_subscribe_infos": shown})
+        answer = {"code": 0, "msg": "success", "resource_pack_subscribe_infos": shown}
+        return instead_of_success(fault, success(answer))
 
 
 def _route(call: Call) -> tuple[str | None, str]:

@@ -132,8 +132,8 @@ class Transitions:
 class SandboxOptions:
     """How a sandbox behaves; the defaults touch nothing beyond this machine.
 
-    `parallel_limit`, `transitions`, `quick_results`, `charge` and `duplicates_allowed` are starting values:
-    what `PUT /sandbox/settings` and `PUT /sandbox/transitions` stored in the state wins.
+    `parallel_limit`, `transitions`, `quick_results`, `charge`, `duplicates_allowed` and `unknown_fields` are
+    starting values: what `PUT /sandbox/settings` and `PUT /sandbox/transitions` stored in the state wins.
 
     Attributes:
         state_dir: folder of tasks, uploads and results; None means a temporary one, removed at stop.
@@ -151,7 +151,8 @@ class SandboxOptions:
         transitions: the policy by which tasks change their status.
         quick_results: make small results with 10 frames a second, for tests.
         charge: whether a deduction is shown in units or in cash.
-        duplicates_allowed: A repeated external id makes a second task.
+        duplicates_allowed: a repeated external id makes a second task.
+        unknown_fields: whether a create with a field that the page does not have is refused.
         now: clock, in Unix seconds.
 
     Raises:
@@ -173,6 +174,7 @@ class SandboxOptions:
     quick_results: bool = False
     charge: Literal["units", "cash"] = "units"
     duplicates_allowed: bool = False
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
     now: Callable[[], float] = field(default=time.time, repr=False)
 
     def __post_init__(self) -> None:
@@ -222,7 +224,8 @@ def read_changes(body: Any) -> dict[str, Any]:
         if name not in SETTINGS:
             raise ValueError(
                 f"{name!r} is not a setting; there are duplicates-allowed (boolean), parallel-limit "
-                "(integer from 1), quick-results (boolean), charge (units or cash) and transitions"
+                "(integer from 1), quick-results (boolean), charge (units or cash), "
+                "unknown-fields (refuse or ignore) and transitions"
             )
         if name == "transitions":
             Transitions.from_json(value)
@@ -240,6 +243,7 @@ SETTINGS: Final[dict[str, Callable[[Any], bool]]] = {
     "parallel-limit": lambda value: type(value) is int and 1 <= value <= MOST_PARALLEL,
     "quick-results": _is_boolean,
     "charge": lambda value: value in ("units", "cash"),
+    "unknown-fields": lambda value: value in ("refuse", "ignore"),
     "transitions": lambda _: True,
 }
 """The options that can change while a sandbox runs, and the check of each."""

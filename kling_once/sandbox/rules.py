@@ -69,7 +69,7 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What a reference video is; its duration is the longer of container and video track."""
+    """What a reference video is; its duration is that of the picture track, whatever the sound lasts."""
 
     size_bytes: int
     width_px: int
@@ -170,18 +170,20 @@ FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
 """Every field of the page: whether it is required, and its check, which returns what is wrong or None."""
 
 
-def read_order(body: Any) -> Order:
+def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
     """Check every field of a create.
 
     Not documented and decided here: null is a wrong type; an empty `external_task_id`, `callback_url` or
-    `element_list` means none; an element is accepted with orientation `image` and with `kling-v2-6`.
+    `element_list` means none; an element is accepted with orientation `image` and with `kling-v2-6`; a
+    field that the page does not have is refused unless `ignore_unknown`.
 
     Raises:
         Refusal: code 1201; the message names every field that is wrong, up to 30.
     """
     if not isinstance(body, dict):
         raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
-    problems = [f"{clip(name)}: unknown field" for name in body if name not in FIELDS]
+    unknown = [] if ignore_unknown else [name for name in body if name not in FIELDS]
+    problems = [f"{clip(name)}: unknown field" for name in unknown]
     for name, (required, check) in FIELDS.items():
         if name in body:
             wrong = check(body[name])

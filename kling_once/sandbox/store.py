@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Part of the file's name: a version with another schema starts a file of its own."""
 
 BUSY_SECONDS: Final = 30.0
@@ -38,7 +38,6 @@ CREATE TABLE IF NOT EXISTS tasks (
     units TEXT NOT NULL,
     fate TEXT NOT NULL,
     status TEXT NOT NULL,
-    message TEXT NOT NULL,
     polls INTEGER NOT NULL DEFAULT 0,
     polled_at REAL NOT NULL,
     visible_at REAL NOT NULL,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from .faults import ODD_CHARGES
 from .options import Stage
 from .rules import FRAMES_PER_SECOND, VIDEO_MIN_SECONDS, units_for
 from .wire import (
@@ -33,10 +34,13 @@ USD_PER_UNIT: Final = Decimal("0.14")
 SHORT_OUTPUT_SHARE: Final = Fraction(3, 5)
 UNFINISHED: Final = "status IN ('submitted', 'processing')"
 
+INTERNAL_FAILURE: Final = "Task failed due to an internal error"
 FAILURES: Final = {
-    "task-failed": "Task failed due to an internal error",
-    "task-failed-charged": "Task failed due to an internal error",
+    "task-failed": INTERNAL_FAILURE,
+    "task-failed-charged": INTERNAL_FAILURE,
+    **{f"task-failed-charge-{kind}": INTERNAL_FAILURE for kind in ODD_CHARGES},
     "task-failed-input": "Image recognition failed. No complete upper body detected in the image",
+    "task-failed-odd-text": "Moved \x1b[2J\x1b[31mand \r\n half of a character \ud83d \u202e=cmd",
 }
 """What `task_status_msg` says after each scripted failure."""
 
@@ -51,7 +55,7 @@ class Task:
         frames: length of the result at 30 fps.
         charge: the deduction as the wire shows it.
         units: the deduction in units.
-        fate: how the task ends: `succeed`, or a fault of `FAILURES`.
+        fate: how the task ends: `succeed`, or the fault of its create.
         polled_at: when it was last polled, in Unix seconds.
         visible_at: from when it can be found, in Unix seconds.
         result_name: name in the result's URL, which cannot be guessed; `watermark_name` likewise.
@@ -71,7 +75,6 @@ class Task:
     units: Decimal
     fate: str
     status: str
-    message: str
     polls: int
     polled_at: float
     visible_at: float
@@ -84,6 +87,16 @@ class Task:
     def ended(self) -> bool:
         """Whether the status is final."""
         return self.status in {"succeed", "failed"}
+
+    @property
+    def message(self) -> str:
+        """Why the task failed; empty unless it has."""
+        return FAILURES[self.fate] if self.status == "failed" else ""
+
+    @property
+    def charged(self) -> bool:
+        """Whether its deduction is shown."""
+        return self.status == "succeed" or (self.status == "failed" and "-charge" in self.fate)
 
 
 Change = tuple[Task, str]
@@ -201,8 +214,7 @@ def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
 def units_spent(connection: sqlite3.Connection) -> Decimal:
     """Return the sum of the units of every task that shows a deduction."""
     rows = connection.execute(
-        "SELECT units FROM tasks WHERE status = 'succeed' "
-        "OR (status = 'failed' AND fate = 'task-failed-charged')"
+        "SELECT units FROM tasks WHERE status = 'succeed' OR (status = 'failed' AND fate LIKE '%-charge%')"
     )
     return sum((Decimal(row["units"]) for row in rows), Decimal(0))
 
@@ -231,11 +243,10 @@ def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -
         "picture": draft.picture,
         "clip": draft.clip,
         "frames": round(_output_seconds(seconds, fault) * FRAMES_PER_SECOND),
-        "charge": json.dumps(_charge(units, settings.charge)),
+        "charge": json.dumps(_charge(units, settings.charge, fault.kind)),
         "units": str(units),
         "fate": fault.kind if fault.kind in FAILURES else "succeed",
         "status": "submitted",
-        "message": "",
         "polled_at": visible_at,
         "visible_at": visible_at,
         "created_ms": now_ms,
@@ -257,7 +268,10 @@ def _output_seconds(seconds: Fraction, fault: Fault) -> Fraction:
     return max(short, Fraction(VIDEO_MIN_SECONDS)) if room else short
 
 
-def _charge(units: Decimal, kind: str) -> dict[str, Any]:
+def _charge(units: Decimal, kind: str, fault: str) -> dict[str, Any]:
+    head, _, odd = fault.rpartition("-")
+    if head.endswith("charge"):
+        return {"final_unit_deduction": ODD_CHARGES[odd]}
     if kind == "cash":
         price = f"{(units * USD_PER_UNIT).normalize():f}"
         return {"final_balance_deduction": {"quota": price, "list_price": price}}
@@ -270,13 +284,12 @@ def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) 
     path = ["submitted", "processing", end]
     changes: list[Change] = []
     for status in path[path.index(task.status) + 1 : list(Stage).index(stage) + 1]:
-        message = FAILURES.get(task.fate, "") if status == "failed" else ""
-        task = replace(task, status=status, message=message, updated_ms=int(now * 1000))
+        task = replace(task, status=status, updated_ms=int(now * 1000))
         changes.append((task, status))
     if changes:
         connection.execute(
-            "UPDATE tasks SET status = ?, message = ?, updated_ms = ? WHERE n = ?",
-            (task.status, task.message, task.updated_ms, task.n),
+            "UPDATE tasks SET status = ?, updated_ms = ? WHERE n = ?",
+            (task.status, task.updated_ms, task.n),
         )
     return task, changes
 
