@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from .connection import is_loopback
 from .options import load_settings
+from .standard import standard_view
 from .task_view import callback_view
 from .tasks import advance_due, callbacks_outstanding
 
@@ -71,6 +72,8 @@ class Callbacks:
             self._wake.set()
             if self.allows(task.callback_url):
                 body = callback_view(task, status, self.own_origin)
+                if task.standard:
+                    body = standard_view(body)
                 before = self._last_of.get(task.n)
                 job = asyncio.create_task(self._post_after(before, task.callback_url, body))
                 self._last_of[task.n] = job

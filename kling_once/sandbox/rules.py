@@ -56,6 +56,7 @@ class Order:
     element_id: int | None
     callback_url: str | None
     external_task_id: str | None
+    image_max_bytes: int = IMAGE_MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,6 @@ def _image(value: Any) -> str | None:
         return "must be raw base64 without a 'data:' prefix"
     if looks_like_url(value):
         return _url(value)
-    if len(value) > IMAGE_MAX_BYTES:
-        return f"file size must be <= 10 MB, got {len(value)} characters of base64"
     return None
 
 
@@ -170,7 +169,7 @@ FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
 """Every field of the page: whether it is required, and its check, which returns what is wrong or None."""
 
 
-def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
+def read_order(body: Any, *, ignore_unknown: bool = False, image_max_bytes: int = IMAGE_MAX_BYTES) -> Order:
     """Check every field of a create.
 
     Not documented and decided here: null is a wrong type; an empty `external_task_id`, `callback_url` or
@@ -191,6 +190,10 @@ def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
                 problems.append(f"{name}: {wrong}")
         elif required:
             problems.append(f"{name}: is required")
+    image = body.get("image_url")
+    if isinstance(image, str) and not looks_like_url(image) and len(image) > image_max_bytes:
+        limit = image_max_bytes // MEGABYTE
+        problems.append(f"image_url: file size must be <= {limit} MB, got {len(image)} characters of base64")
     if problems:
         raise Refusal(INVALID_VALUE, "; ".join(problems[:30]))
     elements = body.get("element_list", [])
@@ -206,14 +209,16 @@ def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
         element_id=elements[0]["element_id"] if elements else None,
         callback_url=body.get("callback_url") or None,
         external_task_id=body.get("external_task_id") or None,
+        image_max_bytes=image_max_bytes,
     )
 
 
-def judge_picture(facts: PictureFacts) -> list[str]:
+def judge_picture(facts: PictureFacts, max_bytes: int = IMAGE_MAX_BYTES) -> list[str]:
     """Return a message for every documented limit that a reference image breaks."""
     problems = []
-    if facts.size_bytes > IMAGE_MAX_BYTES:
-        problems.append(f"image_url: file size must be <= 10 MB, got {facts.size_bytes} bytes")
+    if facts.size_bytes > max_bytes:
+        limit = max_bytes // MEGABYTE
+        problems.append(f"image_url: file size must be <= {limit} MB, got {facts.size_bytes} bytes")
     low, high = IMAGE_SIDE_PX
     short, long = sorted((facts.width_px, facts.height_px))
     shape = f"{facts.width_px}x{facts.height_px}"

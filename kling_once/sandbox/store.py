@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS tasks (
     external_id TEXT,
     unique_external_id TEXT UNIQUE,
     callback_url TEXT,
+    standard INTEGER NOT NULL,
     watermark INTEGER NOT NULL,
     sound INTEGER NOT NULL,
     mode TEXT NOT NULL,

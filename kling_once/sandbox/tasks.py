@@ -51,6 +51,7 @@ class Task:
 
     Attributes:
         n: number in the state, from 1.
+        standard: made with the second API generation, whose form its callbacks have.
         picture: reference image, relative to the state's folder; `clip` likewise.
         frames: length of the result at 30 fps.
         charge: the deduction as the wire shows it.
@@ -65,6 +66,7 @@ class Task:
     task_id: str
     external_id: str | None
     callback_url: str | None
+    standard: bool
     watermark: bool
     sound: bool
     mode: str
@@ -117,7 +119,13 @@ def check_unused(connection: sqlite3.Connection, external_id: str | None, settin
 
 
 def accept(
-    connection: sqlite3.Connection, draft: Draft, settings: SandboxOptions, fault: Fault, now: float
+    connection: sqlite3.Connection,
+    draft: Draft,
+    settings: SandboxOptions,
+    fault: Fault,
+    now: float,
+    *,
+    standard: bool = False,
 ) -> tuple[Task, list[Change]]:
     """Make a task.
 
@@ -138,7 +146,7 @@ def accept(
     ).fetchone()
     if running >= settings.parallel_limit:
         raise Refusal(OVER_PARALLEL_LIMIT)
-    columns = _columns(draft, settings, fault, now)
+    columns = _columns(draft, settings, fault, now) | {"standard": standard}
     names = ", ".join(columns)
     marks = ", ".join(f":{name}" for name in columns)
     number = connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", columns).lastrowid  # noqa: S608 - our column names
@@ -149,19 +157,25 @@ def accept(
 
 
 def poll(
-    connection: sqlite3.Connection, identifier: str, transitions: Transitions, now: float
+    connection: sqlite3.Connection,
+    identifier: str,
+    transitions: Transitions,
+    now: float,
+    *,
+    standard: bool = False,
 ) -> tuple[Task, list[Change]] | None:
     """Find a task by task id or external id and count the poll.
 
-    Of several tasks with one external id (duplicates allowed) it is the first.
+    Of several tasks with one external id (duplicates allowed) it is the first. The second generation's query
+    finds the tasks of both, as was seen live; the first one's finds its own, which no page says.
 
     Returns:
         The task and its changes of status; None when there is no such task.
     """
     row = connection.execute(
         "SELECT * FROM tasks WHERE (task_id = :id OR external_id = :id) AND visible_at <= :now "
-        "ORDER BY task_id != :id, n LIMIT 1",
-        {"id": identifier, "now": now},
+        "AND standard <= :standard ORDER BY task_id != :id, n LIMIT 1",
+        {"id": identifier, "now": now, "standard": standard},
     ).fetchone()
     if row is None:
         return None
@@ -191,13 +205,19 @@ def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: f
 
 
 def list_tasks(
-    connection: sqlite3.Connection, page: int, size: int, transitions: Transitions, now: float
+    connection: sqlite3.Connection,
+    offset: int,
+    size: int,
+    transitions: Transitions,
+    now: float,
+    *,
+    standard: bool = False,
 ) -> tuple[list[Task], list[Change]]:
-    """Return one page of visible tasks, newest first, and the changes of status; listing is no poll."""
+    """Return some visible tasks, newest first, and the changes of status; listing is no poll."""
     changes = advance_due(connection, transitions, now)
     rows = connection.execute(
-        "SELECT * FROM tasks WHERE visible_at <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
-        (now, size, (page - 1) * size),
+        "SELECT * FROM tasks WHERE visible_at <= ? AND standard <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
+        (now, standard, size, offset),
     )
     return [_task(row) for row in rows], changes
 
@@ -302,7 +322,7 @@ def _reproducible_id(number: int | None, external_id: str | None) -> str:
 
 def _task(row: sqlite3.Row) -> Task:
     values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over its values
-    values |= {name: bool(values[name]) for name in ("watermark", "sound")}
+    values |= {name: bool(values[name]) for name in ("watermark", "sound", "standard")}
     values["charge"] = json.loads(values["charge"])
     values["units"] = Decimal(values["units"])
     return Task(**values)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 """Ids 1 to 3 in case the ledger was lost, then the intent's own."""
 ACCEPTED = (

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 AT_ONCE_SECONDS = 0.1
 
 
