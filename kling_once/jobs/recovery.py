@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.limits import Generation, is_path_id
+from ..api.limits import is_path_id
 from ..api.transport import read_again
 from ..errors import (
     DownloadBroken,
@@ -92,27 +92,25 @@ async def find_result(services: Services, job: Job) -> bool:
 async def find_tasks(services: Services, job: Job, account: Account) -> None:
     """Write down the attempts that the vendor has under this job's ids, of which a lost ledger knows nothing.
 
-    Tasks of the generation `legacy` are looked for there too, in case the account has been switched since.
+    The generation `standard` shows the tasks of both generations, `legacy` those of its own.
 
     Raises:
         ApiError, TransportError: the vendor gave no answer; nothing was submitted.
     """
+    client = await services.client(account)
     numbers = range(1, MAX_ATTEMPTS + 1)
-    found: dict[int, tuple[int, Sender, dict[str, Any]]] = {}
-    for generation in sorted({Generation.LEGACY.value, account.generation}):
-        spoken = replace(account, generation=generation)
-        client = await services.client(spoken)
-        pause_seconds = services.settings.pace(client.origin).poll_seconds
-        reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
-        answers = await asyncio.gather(
-            *(read_again(read, services.clock, pause_seconds=pause_seconds) for read in reads)
-        )
-        for number, answer in zip(numbers, answers, strict=True):
-            if answer is not None:
-                columns = _at_vendor(job, number, answer.value, services.clock.now())
-                found.setdefault(number, (number, spoken.sender, columns))
+    pause_seconds = services.settings.pace(client.origin).poll_seconds
+    reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
+    answers = await asyncio.gather(
+        *(read_again(read, services.clock, pause_seconds=pause_seconds) for read in reads)
+    )
+    found = [
+        (number, account.sender, _at_vendor(job, number, answer.value, services.clock.now()))
+        for number, answer in zip(numbers, answers, strict=True)
+        if answer is not None
+    ]
     if found:
-        await services.ledger.adopt(job, found.values())
+        await services.ledger.adopt(job, found)
 
 
 def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, Any]:
