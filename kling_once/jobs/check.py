@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from ..errors import (
+    BudgetReached,
     DiskFull,
     KlingOnceError,
     LedgerError,
@@ -21,6 +24,7 @@ from ..ledger.decision import (
     CarryOn,
     Open,
     Refuse,
+    Reopen,
     Serve,
 )
 from ..order import SERVICES_OFF
@@ -29,7 +33,7 @@ from .services import has_host
 from .violations import order_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from ..api.limits import Price
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .services import Services
     from .staging import StagedInputs
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ async def _require_budget(services: Services, order: Order, price: Price | None)
     await services.ledger.require_released(order.service)
     if price is not None and order.max_units.is_finite():
         spent = await services.ledger.spent(order.service, order.spender)
-        budget_of(services.settings, order.service, order.max_units).check(spent, price.units_at_most)
+        budget_of(services.settings, order.service, order.max_units).check(spent, price.units)
 
 
 async def _require_free_id(ledger: Ledger, job: Job | None, step: Step | None) -> None:
@@ -168,6 +174,59 @@ async def _require_free_id(ledger: Ledger, job: Job | None, step: Step | None) -
     if job is not None:
         number = step.number if isinstance(step, Open) else 1
         await ledger.require_free_id(job, job.order.profile, number)
+
+
+class PricedItems:
+    """Orders of one node that were made to fit for their price, before the first of them is run.
+
+    Their clips stay in the staging area until the runs take them over, so that each is made to fit once.
+    """
+
+    def __init__(self, fitted: Callable[[Order], Awaitable[StagedInputs]]) -> None:
+        self._fitted = fitted
+        self._items: dict[str, StagedInputs] = {}
+
+    async def require_budget(self, services: Services, orders: Sequence[Order]) -> None:
+        """Pass when what the orders will cost together fits under the caps; equal orders are paid once.
+
+        Raises:
+            BudgetReached: their sum would pass a limit; nothing was submitted for any of them.
+        """
+        await self.forget()
+        wanted: dict[str, Decimal] = {}
+        for order in orders:
+            try:
+                staged = await self._fitted(order)
+            except KlingOnceError as error:
+                logger.debug("The price of an item is not known: %s", error)
+                continue
+            key = staged.job.key if staged.job else ""
+            if staged.job is None or staged.price is None or key in self._items:
+                await staged.leave()
+                continue
+            self._items[key] = staged
+            if isinstance(await services.ledger.step(staged.job), (Open, Reopen)):
+                wanted[key] = staged.price.units
+        if not wanted:
+            return
+        first = orders[0]
+        spent = await services.ledger.spent(first.service, first.spender)
+        budget = budget_of(services.settings, first.service, first.max_units)
+        try:
+            budget.check(spent, sum(wanted.values(), Decimal(0)), items=len(wanted))
+        except BudgetReached:
+            await self.forget()
+            raise
+
+    async def hand_over(self, job_key: str) -> None:
+        """Let go of an item whose run has staged the same inputs."""
+        if item := self._items.pop(job_key, None):
+            await item.leave()
+
+    async def forget(self) -> None:
+        """Let go of every item that no run has taken over."""
+        while self._items:
+            await self._items.popitem()[1].leave()
 
 
 def _write(staged: StagedInputs, folder: Path, *, by_content: bool) -> tuple[Path, ...]:

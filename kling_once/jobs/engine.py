@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
@@ -26,7 +27,7 @@ from ..errors import (
 from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
-from .check import describe
+from .check import PricedItems, describe
 from .fulfil import collect_only, fulfil
 from .outcome import Outcome, TaskPage
 from .progress import Watchers
@@ -44,7 +45,7 @@ from .uploads import clean
 from .violations import order_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
@@ -95,6 +96,9 @@ class Engine:
         self._ledger: Ledger | None = None
         self._services: Services | None = None
         self._is_closing = False
+        self._uncollected: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        """What was done to the inputs of jobs that a submit bought here, until they are collected."""
+        self._priced = PricedItems(self._fitted)
 
     # --- for other threads and loops: each gives a `Pending`, which raises KlingOnceError ---
 
@@ -110,6 +114,15 @@ class Engine:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
         given = [order]
         return self.ask(self._submit(given, listener))
+
+    def require_budget(self, orders: Sequence[Order]) -> Pending[None]:
+        """Pass when everything that is known of a node's items fits under the caps together.
+
+        For all orders of one node in one prompt, before the first of them is run: raises `BudgetReached`
+        where their sum would pass a limit that each alone does not. An item whose price is not known yet,
+        or that breaks a limit, counts nothing here; its own run says so.
+        """
+        return self.ask(self._require_budget(list(orders)))
 
     def fetch(self, wanted: Wanted, listener: Listener | None = None) -> Pending[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
@@ -223,12 +236,33 @@ class Engine:
         return await self._share(run, fulfil, lambda shared: shared.outcome(wait_minutes, listener))
 
     async def _submit(self, given: list[Order], listener: Listener | None) -> Attempt:
-        run = await self._staged_run(given.pop())
-        return await self._share(run, fulfil, lambda shared: shared.acceptance(listener))
+        async def accepted(shared: Run) -> Attempt:
+            attempt = await shared.acceptance(listener)
+            if shared.posted and shared.staged is not None:
+                self._uncollected[attempt.job_key] = (shared.staged.report, shared.staged.notes)
+            return attempt
+
+        return await self._share(await self._staged_run(given.pop()), fulfil, accepted)
 
     async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
         services = await self.services()
-        return await self._carry(await named_attempt(services, name), listener, wait_minutes)
+        outcome = await self._carry(await named_attempt(services, name), listener, wait_minutes)
+        bought = self._uncollected.pop(outcome.label.key, None)
+        return outcome if bought is None else replace(outcome, reused=False, did=bought[0], notes=bought[1])
+
+    async def _require_budget(self, orders: list[Order]) -> None:
+        await self._priced.require_budget(await self.services(), orders)
+
+    async def _fitted(self, order: Order) -> StagedInputs:
+        """Return an order's inputs, staged, made to fit and priced; the result needs its `leave`."""
+        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
+        staged = await stage(order, origin, self._staging, self._media)
+        try:
+            await staged.fit(self._media, china=realm_of(order.service, origin) == "china")
+        except BaseException:
+            await staged.leave()
+            raise
+        return staged
 
     async def _fetch(self, wanted: Wanted, listener: Listener | None) -> Outcome:
         services = await self.services()
@@ -301,6 +335,7 @@ class Engine:
                 raise InputRefused(list(checked.violations))
         if staged.job is None:
             raise InputRefused(list(staged.unreadable))
+        await self._priced.hand_over(staged.job.key)
         if order.graph is not None:
             await services.ledger.remember_graph(staged.job.key, order.graph)
         return Run(services, staged.job.label, staged)

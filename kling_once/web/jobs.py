@@ -18,10 +18,10 @@ from ..jobs.recovery import forget as forget_job
 from ..jobs.results import picture_path, poster_of
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import (
-    RETRY_HINT,
     Serve,
-    is_input_failure,
+    input_advice,
     next_step,
+    retry_hint,
 )
 from ..ledger.queries import Page, Shown, usual_seconds
 from ..order import Service, service_of
@@ -342,8 +342,8 @@ def _advice(row: Row) -> str | None:
     if row["state"] == "rejected" and row["reason_code"] in SERVICE_CODES:
         return SERVICE_CODES[row["reason_code"]].hint
     if row["state"] == "failed":
-        charged = row["units_charged"] or row["cash_charged"]
-        return RETRY_HINT if is_input_failure(row["reason"]) or charged else "Run it again."
+        charged = row["units_charged"] or row["cash_charged"] or row["unread_charge"]
+        return retry_hint(row["reason"]) if input_advice(row["reason"]) or charged else "Run it again."
     return GONE_HINT if row["state"] == "expired" else None
 
 
