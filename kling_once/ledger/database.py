@@ -9,7 +9,6 @@ import logging
 import shutil
 import sqlite3
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import LedgerError, LedgerNotWritable
+from ..version import package_version
 from .tables import HEAD, metadata, notes
 
 if TYPE_CHECKING:
@@ -31,14 +31,6 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph"}
 )
 LOGGING_NAME: Final = "kling_once"
-
-
-def package_version() -> str:
-    """Return this package's version; inside ComfyUI the pack is not an installed distribution."""
-    try:
-        return version("kling-once")
-    except PackageNotFoundError:
-        return "0.1.0"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from kling_once.cli.app import app
+from kling_once.cli.commands import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
