@@ -349,24 +349,27 @@ def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) 
     from ..jobs.progress import Stage  # noqa: PLC0415 - keeps --help quick
 
     last: list[Progress] = []
-    with progress_display(quiet=as_json) as show:
+    try:
+        with progress_display(quiet=as_json) as show:
 
-        def listen(progress: Progress) -> None:
-            last[:] = [progress]
-            show(progress)
+            def listen(progress: Progress) -> None:
+                last[:] = [progress]
+                show(progress)
 
-        future = start(listen)
-        try:
-            return future.result()
-        except Interrupted as stop:
-            future.cancel()
-            task_id = last[0].task_id if last else None
-            if task_id:
-                line = f"Stopped waiting. Task {task_id} goes on at Kling; run the same again to collect it."
-                stop.say(line, task_id)
-            elif last and last[0].stage is Stage.SUBMIT:
-                stop.say("Stopped while a create was on its way. Run the same again: it is looked for first.")
-            raise
+            future = start(listen)
+            try:
+                return future.result()
+            except Interrupted:
+                future.cancel()
+                raise
+    except Interrupted as stop:  # the display is closed, which would wipe the line away
+        task_id = last[0].task_id if last else None
+        if task_id:
+            line = f"Stopped waiting. Task {task_id} goes on at Kling; run the same again to collect it."
+            stop.say(line, task_id)
+        elif last and last[0].stage is Stage.SUBMIT:
+            stop.say("Stopped while a create was on its way. Run the same again: it is looked for first.")
+        raise
 
 
 def _deliver(outcome: Outcome, copy: Copy | None, *, as_json: bool) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+SHOW_CURSOR: Final = "\x1b[?25h"
+"""A progress display that was cut off has hidden it."""
+
 STOPPED: Final = "Stopped. Run the same again to go on."
 
 
@@ -113,13 +116,15 @@ class Ending:
     def leave(self, code: int) -> NoReturn:
         """End the process without waiting for threads; what must not be lost is on disk."""
         self.say(STOPPED)
+        if os.isatty(2):
+            self._write(2, SHOW_CURSOR, end="")
         os._exit(code)
 
     @staticmethod
-    def _write(number: int, line: str) -> None:
+    def _write(number: int, text: str, end: str = "\n") -> None:
         """Write past Python's buffers, whose locks the interrupted code may hold."""
         try:
-            os.write(number, f"{line}\n".encode(errors="backslashreplace"))
+            os.write(number, f"{text}{end}".encode(errors="backslashreplace"))
         except OSError:
             return
 
