@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .options import (
+    CHARGES,
     DEFAULT_ACCESS_KEY,
     DEFAULT_API_KEY,
     DEFAULT_SECRET_KEY,
@@ -90,7 +91,7 @@ def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--parallel-limit", type=int, default=TRIAL_PARALLEL_LIMIT, help="tasks at a time before 1303")
     add("--token", help="value that the header X-Sandbox-Token must have under /sandbox/")
     add("--quick-results", action="store_true", help="small results at 10 frames a second, for tests")
-    add("--charge", choices=("units", "cash"), default="units", help="how a deduction is shown")
+    add("--charge", choices=CHARGES, default="units", help="how a deduction is shown")
     add("--duplicates-allowed", action="store_true", help="a repeated external id makes a second task")
     add("--unknown-fields", choices=("refuse", "ignore"), default="refuse", help="what to do with them")
     add("--days-ahead", type=float, default=0, help="how far its clock is ahead: 31 clears today's results")

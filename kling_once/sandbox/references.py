@@ -14,7 +14,6 @@ import aiohttp
 from .connection import CHUNK_BYTES, is_loopback
 from .files import TooLarge
 from .rules import (
-    IMAGE_MAX_BYTES,
     VIDEO_MAX_BYTES,
     ClipFacts,
     Order,
@@ -90,7 +89,7 @@ class Fetcher:
     async def _picture(self, order: Order, problems: list[str]) -> Path | None:
         try:
             if looks_like_url(order.image_url):
-                path = await self._get(order.image_url, IMAGE_MAX_BYTES)
+                path = await self._get(order.image_url, order.image_max_bytes)
                 size_bytes = path.stat().st_size
             else:
                 path = await self._decode(order.image_url)
@@ -99,7 +98,7 @@ class Fetcher:
         except Unusable as error:
             problems.append(f"image_url: {error}")
             return None
-        problems += judge_picture(facts)
+        problems += judge_picture(facts, order.image_max_bytes)
         return path
 
     async def _clip(self, order: Order, problems: list[str]) -> tuple[Path | None, ClipFacts | None]:

@@ -27,6 +27,7 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS tasks (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id TEXT UNIQUE,
+    generation TEXT NOT NULL,
     external_id TEXT,
     unique_external_id TEXT UNIQUE,
     callback_url TEXT,
