@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 import threading
 import time
 from contextlib import ExitStack
@@ -261,3 +263,18 @@ def order(small_picture: Path, small_clip: Path) -> Callable[..., Order]:
         return Order(**(known | changes))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ffmpeg() -> Callable[..., None]:
+    """Return FFmpeg, called with arguments."""
+    program = shutil.which("ffmpeg")
+    if program is None or shutil.which("ffprobe") is None:
+        pytest.skip("ffmpeg and ffprobe are not on PATH")
+
+    def run(*arguments: Any) -> None:
+        command = [program, "-v", "error", "-nostdin", *(str(argument) for argument in arguments)]
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+
+    return run

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +19,6 @@ import typer
 
 from ..api.motion_control import MOTION_SETTINGS, MotionControl
 from ..errors import InputRefused, SettingsError, Violation
-from ..media.frame_folder import FrameFolder
 from ..media.types import Frames
 from ..order import (
     ORDER_SETTINGS,
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
     from ..api.motion_control import Setting
 
-HIGHEST_FPS = 240
+HIGHEST_FPS: Final = 240
+FPS_FORM: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6}|/[0-9]{1,7})?")
+"""24, 29.97 or 30000/1001, in ASCII digits."""
 
 ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
 VideoArgument = Annotated[
@@ -65,7 +68,8 @@ ProfileOption = Annotated[str, typer.Option(help=SETTINGS["profile"].help)]
 WaitOption = Annotated[float, typer.Option(help=SETTINGS["wait_minutes"].help)]
 FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
 OutOption = Annotated[
-    Path | None, typer.Option("-o", "--out", help="Copy the video here: a file or a folder.")
+    str,
+    typer.Option("-o", "--out", help="Copy the video here: a file, or a folder (new ones end with a slash)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -120,23 +124,32 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     """Return the reference video that VIDEO names: a URL, a file, or a folder of frames.
 
     Raises:
-        InputRefused: a folder without a usable `--fps`.
+        InputRefused: a folder without a usable `--fps`, or something else with one.
         UnreadableMedia: a folder without pictures.
     """
-    if "://" in text:
-        return VideoUrl(text)
     path = Path(text)
-    if not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file
-        return VideoFile(path)
-    try:
-        rate = Fraction(fps)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    is_url = "://" in text
+    if is_url or not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file
+        if fps:
+            what = "a URL" if is_url else f"{path.name}, which is no folder of frames"
+            raise _fps_refused(
+                f"--fps is {fps[:20]!r} for {what}: a clip has a rate of its own. Leave it out."
+            )
+        return VideoUrl(text) if is_url else VideoFile(path)
+    rate = Fraction(0)
+    if FPS_FORM.fullmatch(fps):
+        with contextlib.suppress(ZeroDivisionError):
+            rate = Fraction(fps)
     if not 1 <= rate <= HIGHEST_FPS:
         given = f" (it is {fps[:20]!r})" if fps else ""
-        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS}{given}."
-        raise InputRefused([Violation("video", "video.fps", message)])
+        raise _fps_refused(f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS}{given}.")
+    from ..media.frame_folder import FrameFolder  # noqa: PLC0415 - keeps --help quick
+
     return VideoFrames(Frames(FrameFolder.open(path), rate))
+
+
+def _fps_refused(message: str) -> InputRefused:
+    return InputRefused([Violation("video", "video.fps", message)])
 
 
 def this_invocation() -> Spender:

@@ -12,7 +12,6 @@ import re
 import shutil
 import sqlite3
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import MultipleResultsFound, NoResultFound, SQLAlchemyError
 
 from ..errors import LedgerDamaged, LedgerError, LedgerLocked, LedgerNotWritable, LedgerTooNew
+from ..version import package_version
 from .tables import HEAD, metadata, notes
 
 if TYPE_CHECKING:
@@ -40,14 +40,6 @@ DAMAGED: Final = re.compile(
     r"not a database|malformed|no such (table|column)|has no column named|already exists|datatype mismatch"
 )
 """What SQLite says of a file that is no database of ours; it has no codes for the last four."""
-
-
-def package_version() -> str:
-    """Return this package's version; inside ComfyUI the pack is not an installed distribution."""
-    try:
-        return version("kling-once")
-    except PackageNotFoundError:
-        return "0.1.0"
 
 
 @contextmanager

@@ -70,7 +70,7 @@ class Backdrop:
             return self._canvas
         height, width = inset.shape[0] * 2 // 3, inset.shape[1]
         left = self.area.left + int((self.area.width - width) * sway) // 2 * 2
-        top = self.area.top + (self.area.height - height) // 2 * 2
+        top = self.area.top + self.area.height - height
         for plane, piece, half in zip(self._planes, planes(inset, width, height), (1, 2, 2), strict=True):
             rows, columns = piece.shape
             plane[top // half : top // half + rows, left // half : left // half + columns] = piece
@@ -78,7 +78,9 @@ class Backdrop:
 
 
 def draw_backdrop(picture: Path, mode: str, title: str, *, watermark: bool, quick: bool) -> Backdrop:
-    """Draw the reference image in the result's size with the word SANDBOX and a title on it.
+    """Draw the reference image in the result's size with the word SANDBOX and a title at its foot.
+
+    The upper third stays free: a character's head is there.
 
     Args:
         picture: the reference image.
@@ -91,16 +93,16 @@ def draw_backdrop(picture: Path, mode: str, title: str, *, watermark: bool, quic
     width, height = image.size
     band = max(24, height // 9) // 2 * 2
     draw = ImageDraw.Draw(image)
-    draw.rectangle((0, 0, width, band), fill=BAND)
-    _write(draw, "SANDBOX", (0, 0, width, band * 6 // 10))
-    _write(draw, title, (0, band * 6 // 10, width, band))
-    foot = band // 2 * 2
+    foot = height - band
+    draw.rectangle((0, foot, width, height), fill=BAND)
+    _write(draw, "SANDBOX", (0, foot, width, foot + band * 6 // 10))
+    _write(draw, title, (0, foot + band * 6 // 10, width, height))
     if watermark:
-        box = (width // 2, height - foot, width, height)
+        box = (width // 2, foot - band, width, foot)
         draw.rectangle(box, fill=WATERMARK_BAND)
         _write(draw, "SANDBOX WATERMARK", box)
     margin = max(4, width // 40) // 2 * 2
-    area = Area(margin, band + margin, width - 2 * margin, (height - band - foot - 2 * margin) // 2 * 2)
+    area = Area(margin, margin, width - 2 * margin, (foot - band - 2 * margin) // 2 * 2)
     return Backdrop(np.asarray(image), area)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import json
 import socket
 import struct
 from ipaddress import ip_address
@@ -12,6 +14,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from .wire import Reply
 
 CHUNK_BYTES: Final = 1 << 16
@@ -77,9 +81,19 @@ def respond(request: web.Request, reply: Reply) -> web.Response:
     """Turn a reply into an HTTP response, or reset the connection where the reply says so."""
     if reply.status is None:
         return reset(request)
-    if isinstance(reply.body, dict):
-        return web.json_response(reply.body, status=reply.status)
-    return web.Response(status=reply.status, body=reply.body, content_type=reply.content_type)
+    body = json.dumps(reply.body).encode() if isinstance(reply.body, dict) else reply.body
+    return web.Response(
+        status=reply.status,
+        body=slowly(body, reply.byte_seconds) if reply.byte_seconds else body,
+        content_type=reply.content_type,
+    )
+
+
+async def slowly(body: bytes, byte_seconds: float) -> AsyncIterator[bytes]:
+    """Yield a body byte by byte, with a pause after each."""
+    for number in range(len(body)):
+        yield body[number : number + 1]
+        await asyncio.sleep(byte_seconds)
 
 
 def reset(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""The vendor's four endpoints as documented, with the effects of scripted faults."""
+"""The vendor's endpoints of both generations as documented, with the effects of scripted faults."""
 
 from __future__ import annotations
 
@@ -32,15 +32,27 @@ from .faults import (
     give_back,
     instead_of_answer,
     instead_of_success,
+    spoil_task,
     take_fault,
 )
 from .options import load_settings
 from .rules import DAY_SECONDS, read_order
+from .standard import (
+    MODELS,
+    TASKS_PATH,
+    read_ids,
+    read_standard_order,
+    read_window,
+    standard_created_view,
+    standard_strangers_view,
+    standard_view,
+)
 from .task_view import created_view, query_view, strangers_view
 from .tasks import (
     accept,
     check_unused,
     list_tasks,
+    list_window,
     poll,
     units_spent,
 )
@@ -154,17 +166,24 @@ class Endpoints:
             await asyncio.sleep(fault.number)
             if endpoint == "create":
                 return failure(INTERNAL_TIMEOUT)
-        check_authorization(call.authorization, self._options)
-        match endpoint:
-            case "create":
-                return await self._create(call, body, fault)
-            case "get":
-                return await self._get(call, identifier, fault)
-            case "list":
-                return await self._list(call)
-            case "costs":
-                return await self._costs(call)
-        known = {CREATE_PATH, COSTS_PATH}
+        is_standard = call.raw_path in MODELS or call.raw_path == TASKS_PATH
+        check_authorization(call.authorization, self._options, api_key_alone=is_standard)
+        if is_standard:
+            answers = {
+                "create": lambda: self._create(call, body, fault),
+                "get": lambda: self._get_several(call, fault),
+                "list": lambda: self._list_window(call, body, fault),
+            }
+        else:
+            answers = {
+                "create": lambda: self._create(call, body, fault),
+                "get": lambda: self._get(call, identifier, fault),
+                "list": lambda: self._list(call, fault),
+                "costs": lambda: self._costs(call, fault),
+            }
+        if endpoint is not None:
+            return await answers[endpoint]()
+        known = {CREATE_PATH, COSTS_PATH, TASKS_PATH, *MODELS}
         if call.raw_path in known or call.raw_path.startswith(CREATE_PATH + "/"):
             raise Refusal(INVALID_METHOD, f"{clip(call.method)} is not a method of this path")
         raise Refusal(NO_SUCH_RESOURCE, f"there is no {clip(call.raw_path)}")
@@ -179,17 +198,20 @@ class Endpoints:
         self._callbacks.announce(changes)
         if fault.kind == "stall-S-after-accept":
             await asyncio.sleep(fault.number)
-        return instead_of_success(fault, success(created_view(task)))
+        view = standard_created_view(task) if task.generation == "standard" else created_view(task)
+        return instead_of_success(fault, success(spoil_task(fault, view)))
 
     async def _accepted(self, call: Call, body: Any, fault: Fault) -> tuple[Task, list[Change]]:
-        if isinstance(body, Refusal):
-            raise body
-        kind = (call.content_type or "application/json").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refusal(INVALID_PARAMETERS, f"Content-Type must be application/json, got {clip(kind)}")
-        order = read_order(body)
+        _check_body(call, body)
         store, options = self._store, self._options
         settings = await store.read(load_settings, options)
+        ignore = settings.unknown_fields == "ignore"
+        model = MODELS.get(call.raw_path)
+        order = (
+            read_standard_order(model, body, ignore_unknown=ignore)
+            if model
+            else read_order(body, ignore_unknown=ignore)
+        )
         await store.read(check_unused, order.external_task_id, settings)
         draft = await self._fetcher.draft(order)
 
@@ -223,9 +245,52 @@ class Endpoints:
         view = query_view(task, call.origin)
         if fault.kind == "unknown-status":
             view = created_view(task) | {"task_status": "reviewing"}
-        return success(view)
+        return instead_of_success(fault, success(spoil_task(fault, view)))
 
-    async def _list(self, call: Call) -> Reply:
+    async def _get_several(self, call: Call, fault: Fault) -> Reply:
+        column, ids = read_ids(call.query)
+        options = self._options
+        if fault.kind == "wrong-owner":
+            stranger = standard_strangers_view(int(options.now() * 1000))
+            return success([stranger])
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
+            transitions = load_settings(connection, options).transitions
+            found = [poll(connection, name, transitions, options.now(), column) for name in ids]
+            there = [item for item in found if item is not None]
+            if not there and fault.kind in ON_A_TASK:
+                give_back(connection, fault)
+            return [task for task, _ in there], [change for _, changes in there for change in changes]
+
+        tasks, changes = await self._store.write(work)
+        self._callbacks.announce(changes)
+        if fault.kind == "not-found-once":
+            tasks = []
+        views = [standard_view(task, call.origin) for task in tasks]
+        if fault.kind == "unknown-status":
+            views = [view | {"status": "reviewing", "outputs": [], "billing": []} for view in views]
+        return instead_of_success(fault, success([spoil_task(fault, view) for view in views]))
+
+    async def _list_window(self, call: Call, body: Any, fault: Fault) -> Reply:
+        _check_body(call, body)
+        window = read_window(body)
+        options = self._options
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Task], bool, list[Change]]:
+            settings = load_settings(connection, options)
+            return list_window(connection, window, settings.transitions, options.now())
+
+        tasks, has_more, changes = await self._store.write(work)
+        self._callbacks.announce(changes)
+        data = {
+            "result": [spoil_task(fault, standard_view(task, call.origin)) for task in tasks],
+            "count": len(tasks),
+            "next_cursor": str(tasks[-1].n) if has_more else "",
+            "has_more": has_more,
+        }
+        return instead_of_success(fault, success(data))
+
+    async def _list(self, call: Call, fault: Fault) -> Reply:
         numbers = _check_query(call, {"pageNum": (1, 1000), "pageSize": (1, 500)})
         page, size = numbers.get("pageNum", 1), numbers.get("pageSize", 30)
         options = self._options
@@ -236,9 +301,10 @@ class Endpoints:
 
         tasks, changes = await self._store.write(work)
         self._callbacks.announce(changes)
-        return success([query_view(task, call.origin) for task in tasks])
+        shown = [spoil_task(fault, query_view(task, call.origin)) for task in tasks]
+        return instead_of_success(fault, success(shown))
 
-    async def _costs(self, call: Call) -> Reply:
+    async def _costs(self, call: Call, fault: Fault) -> Reply:
         numbers = _check_query(
             call, {"start_time": (0, 2**63), "end_time": (0, 2**63), "resource_pack_name": None}
         )
@@ -249,7 +315,8 @@ class Endpoints:
         wanted = dict(call.query).get("resource_pack_name")
         packs = [_pack(float(spent), int(self._options.now() * 1000))]
         shown = [pack for pack in packs if wanted in {None, pack["resource_pack_name"]}]
-        return success({"code": 0, "msg": "success", "resource_pack_subscribe_infos": shown})
+        answer = {"code": 0, "msg": "success", "resource_pack_subscribe_infos": shown}
+        return instead_of_success(fault, success(answer))
 
 
 def _route(call: Call) -> tuple[str | None, str]:
@@ -258,10 +325,23 @@ def _route(call: Call) -> tuple[str | None, str]:
         return {"POST": "create", "GET": "list"}.get(call.method), ""
     if call.raw_path == COSTS_PATH:
         return ("costs" if call.method == "GET" else None), ""
+    if call.raw_path in MODELS:
+        return ("create" if call.method == "POST" else None), ""
+    if call.raw_path == TASKS_PATH:
+        return {"GET": "get", "POST": "list"}.get(call.method), ""
     identifier = call.raw_path.removeprefix(CREATE_PATH + "/")
     if identifier and identifier != call.raw_path and "/" not in identifier and call.method == "GET":
         return "get", unquote(identifier).encode("utf-8", "replace").decode()
     return None, ""
+
+
+def _check_body(call: Call, body: Any) -> None:
+    """Raise the refusal of a body that is not JSON or does not say so."""
+    if isinstance(body, Refusal):
+        raise body
+    kind = (call.content_type or "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(INVALID_PARAMETERS, f"Content-Type must be application/json, got {clip(kind)}")
 
 
 def _begin(

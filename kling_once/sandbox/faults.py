@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .wire import (
@@ -18,9 +18,28 @@ if TYPE_CHECKING:
 
 ENDPOINTS: Final = ("create", "get", "list", "costs", "result")
 
-ANYWHERE: Final = ("ok", "status-N", "stall-S", "html")
+ANYWHERE: Final = ("ok", "status-N", "stall-S", "html", "trickle-S")
 API: Final = ("code-N", "garbage-json")
 READS: Final = ("reset",)
+ODD_IDS: Final[dict[str, Any]] = {
+    "task-id-slash": "8001/../../account/costs",
+    "task-id-plus": "8001+8002=",
+    "task-id-space": "80 01",
+    "task-id-control": "8001\x1b[31m\n",
+    "task-id-long": "8" * 200,
+    "task-id-dots": "..",
+    "task-id-empty": "",
+    "task-id-number": 8001,
+    "task-id-missing": None,
+    "task-id-unknown": "899999999999999998",
+}
+"""What each of these faults answers in place of the new task's id; None leaves the field out."""
+
+STRANGE_NAME: Final = "somebody-elses-name"
+
+ODD_CHARGES: Final[dict[str, Any]] = {"text": "2 units", "list": ["2"], "object": {"amount": "2"}}
+"""What a deduction is in place of a number, by the end of the fault's name."""
+
 KNOWN: Final = {
     "create": (
         *ANYWHERE,
@@ -35,10 +54,25 @@ KNOWN: Final = {
         "task-failed",
         "task-failed-input",
         "task-failed-charged",
+        "task-failed-odd-text",
+        *(f"task-failed-charge-{kind}" for kind in ODD_CHARGES),
+        *(f"charge-{kind}" for kind in ODD_CHARGES),
+        *ODD_IDS,
+        "another-external-id",
+        "created-in-seconds",
         "short-output",
     ),
-    "get": (*ANYWHERE, *API, *READS, "not-found-once", "unknown-status", "wrong-owner"),
-    "list": (*ANYWHERE, *API, *READS),
+    "get": (
+        *ANYWHERE,
+        *API,
+        *READS,
+        "not-found-once",
+        "unknown-status",
+        "wrong-owner",
+        "another-external-id",
+        "created-in-seconds",
+    ),
+    "list": (*ANYWHERE, *API, *READS, "created-in-seconds"),
     "costs": (*ANYWHERE, *API, *READS),
     "result": (
         *ANYWHERE,
@@ -53,29 +87,26 @@ KNOWN: Final = {
 """Names of the faults of each endpoint; N stands for a whole number, S for seconds such as 2 or 0.5."""
 
 NUMBERED: Final = re.compile(
-    r"(status|code|stall|accept-late|broken-stream-after)-([0-9]{1,9}(?:\.[0-9]{1,6})?)(-after-accept)?"
+    r"(status|code|stall|trickle|accept-late|broken-stream-after)-([0-9]{1,9}(?:\.[0-9]{1,6})?)(-after-accept)?"
 )
 LOWEST_STATUS: Final = 400
 HIGHEST_STATUS: Final = 599
 LONGEST_STALL: Final = 3600.0
 
-AFTER_ACCEPT: Final = frozenset(
-    {
-        "status-N-after-accept",
-        "stall-S-after-accept",
-        "reset-after-accept",
-        "html-after-accept",
-        "accept-late-S",
-        "garbage-json",
-        "task-failed",
-        "task-failed-input",
-        "task-failed-charged",
-        "short-output",
-    }
-)
+AFTER_ACCEPT: Final = frozenset(KNOWN["create"]) - {
+    "ok",
+    "status-N",
+    "stall-S",
+    "html",
+    "code-N",
+    "reset-before-accept",
+    "garbage-json-before-accept",
+}
 """Faults of a create that need an accepted task; they stay pending when the create itself is refused."""
 
-ON_A_TASK: Final = frozenset({"not-found-once", "unknown-status"})
+ON_A_TASK: Final = frozenset(
+    {"not-found-once", "unknown-status", "another-external-id", "created-in-seconds"}
+)
 """Faults of a get that need a task; they stay pending when there is none."""
 
 HTML: Final = Reply(
@@ -112,7 +143,7 @@ def parse_fault(text: str, endpoint: str) -> Fault:
     match = NUMBERED.fullmatch(text)
     if match:
         name, number, after = match.groups()
-        letter = "S" if name in {"stall", "accept-late"} else "N"
+        letter = "S" if name in {"stall", "trickle", "accept-late"} else "N"
         if letter == "S" or "." not in number:
             fault = Fault(f"{name}-{letter}{after or ''}", float(number))
     if fault.kind not in KNOWN[endpoint] or (fault.kind == text and re.search(r"-[NS](-|$)", text)):
@@ -154,8 +185,29 @@ def instead_of_success(fault: Fault, reply: Reply) -> Reply:
             return HTML
         case "garbage-json":
             return GARBAGE
+        case "trickle-S":
+            return replace(reply, byte_seconds=fault.number)
         case _:
             return reply
+
+
+def spoil_task(fault: Fault, task: dict[str, Any]) -> dict[str, Any]:
+    """Return a task as the wire shows it, with the one field changed that the fault names."""
+    is_legacy = "task_id" in task
+    match fault.kind:
+        case "another-external-id" if is_legacy:
+            return task | {"task_info": {"external_task_id": STRANGE_NAME}}
+        case "another-external-id":
+            return task | {"external_id": STRANGE_NAME}
+        case "created-in-seconds":
+            times = ("created_at", "updated_at") if is_legacy else ("create_time", "update_time")
+            return task | {name: task[name] // 1000 for name in times}
+        case kind if kind in ODD_IDS:
+            field = "task_id" if is_legacy else "id"
+            without = {name: value for name, value in task.items() if name != field}
+            return without if ODD_IDS[kind] is None else {field: ODD_IDS[kind]} | without
+        case _:
+            return task
 
 
 def status_reply(status: int) -> Reply:

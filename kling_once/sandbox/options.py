@@ -27,6 +27,9 @@ DEFAULT_API_KEY: Final = "sandbox-api-key-0123456789abcdefghij"
 TRIAL_PARALLEL_LIMIT: Final = 5
 """Tasks at a time that a trial pack allows (a user's report; the page names no number)."""
 
+CHARGES: Final = ("units", "cash", "cash-cny", "test-balance", "none")
+"""How a deduction is shown: units of a pack, US dollars, yuan, dollars of a test balance, or not at all."""
+
 MOST_PARALLEL: Final = 1_000_000
 MOST_POLLS: Final = 1_000_000
 MOST_SECONDS: Final = 10_000_000.0
@@ -132,8 +135,8 @@ class Transitions:
 class SandboxOptions:
     """How a sandbox behaves; the defaults touch nothing beyond this machine.
 
-    `parallel_limit`, `transitions`, `quick_results`, `charge` and `duplicates_allowed` are starting values:
-    what `PUT /sandbox/settings` and `PUT /sandbox/transitions` stored in the state wins.
+    `parallel_limit`, `transitions`, `quick_results`, `charge`, `duplicates_allowed` and `unknown_fields` are
+    starting values: what `PUT /sandbox/settings` and `PUT /sandbox/transitions` stored in the state wins.
 
     Attributes:
         state_dir: folder of tasks, uploads and results; None means a temporary one, removed at stop.
@@ -150,8 +153,9 @@ class SandboxOptions:
         parallel_limit: unfinished tasks at a time; a create above it is answered with 1303.
         transitions: the policy by which tasks change their status.
         quick_results: make small results with 10 frames a second, for tests.
-        charge: whether a deduction is shown in units or in cash.
-        duplicates_allowed: A repeated external id makes a second task.
+        charge: how a deduction is shown: one of `CHARGES`.
+        duplicates_allowed: a repeated external id makes a second task.
+        unknown_fields: whether a create with a field that the page does not have is refused.
         now: clock, in Unix seconds.
 
     Raises:
@@ -171,8 +175,9 @@ class SandboxOptions:
     parallel_limit: int = TRIAL_PARALLEL_LIMIT
     transitions: Transitions = field(default_factory=lambda: Transitions.after_polls(2))
     quick_results: bool = False
-    charge: Literal["units", "cash"] = "units"
+    charge: Literal["units", "cash", "cash-cny", "test-balance", "none"] = "units"
     duplicates_allowed: bool = False
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
     now: Callable[[], float] = field(default=time.time, repr=False)
 
     def __post_init__(self) -> None:
@@ -222,7 +227,8 @@ def read_changes(body: Any) -> dict[str, Any]:
         if name not in SETTINGS:
             raise ValueError(
                 f"{name!r} is not a setting; there are duplicates-allowed (boolean), parallel-limit "
-                "(integer from 1), quick-results (boolean), charge (units or cash) and transitions"
+                "(integer from 1), quick-results (boolean), charge (one of " + ", ".join(CHARGES) + "), "
+                "unknown-fields (refuse or ignore) and transitions"
             )
         if name == "transitions":
             Transitions.from_json(value)
@@ -239,7 +245,8 @@ SETTINGS: Final[dict[str, Callable[[Any], bool]]] = {
     "duplicates-allowed": _is_boolean,
     "parallel-limit": lambda value: type(value) is int and 1 <= value <= MOST_PARALLEL,
     "quick-results": _is_boolean,
-    "charge": lambda value: value in ("units", "cash"),
+    "charge": lambda value: value in CHARGES,
+    "unknown-fields": lambda value: value in ("refuse", "ignore"),
     "transitions": lambda _: True,
 }
 """The options that can change while a sandbox runs, and the check of each."""

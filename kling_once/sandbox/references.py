@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -15,7 +14,6 @@ import aiohttp
 from .connection import CHUNK_BYTES, is_loopback
 from .files import TooLarge
 from .rules import (
-    IMAGE_MAX_BYTES,
     VIDEO_MAX_BYTES,
     ClipFacts,
     Order,
@@ -28,6 +26,7 @@ from .wire import INVALID_VALUE, Refusal, clip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from fractions import Fraction
     from pathlib import Path
 
     from .files import Files
@@ -90,7 +89,7 @@ class Fetcher:
     async def _picture(self, order: Order, problems: list[str]) -> Path | None:
         try:
             if looks_like_url(order.image_url):
-                path = await self._get(order.image_url, IMAGE_MAX_BYTES)
+                path = await self._get(order.image_url, order.image_max_bytes)
                 size_bytes = path.stat().st_size
             else:
                 path = await self._decode(order.image_url)
@@ -99,7 +98,7 @@ class Fetcher:
         except Unusable as error:
             problems.append(f"image_url: {error}")
             return None
-        problems += judge_picture(facts)
+        problems += judge_picture(facts, order.image_max_bytes)
         return path
 
     async def _clip(self, order: Order, problems: list[str]) -> tuple[Path | None, ClipFacts | None]:
@@ -217,16 +216,12 @@ def probe_clip(path: Path) -> ClipFacts:
             stream = container.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 raise Unusable("Video format is invalid: no picture track")
-            end = _walk(container, stream)
-            lengths = [Fraction(container.duration or 0, av.time_base)]
-            if stream.duration and stream.time_base:
-                lengths.append(stream.duration * stream.time_base)
+            seconds = _walk(container, stream)
             width, height = stream.width, stream.height
             has_sound = bool(container.streams.audio)
     except (av.error.FFmpegError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Unusable(f"Video format is invalid ({reason})") from None
-    seconds = max(lengths) if max(lengths) > 0 else end
     return ClipFacts(path.stat().st_size, width, height, seconds, has_sound)
 
 
@@ -243,18 +238,29 @@ def _check_container(path: Path) -> None:
 
 
 def _walk(container: Any, stream: Any) -> Fraction:
-    """Read every packet of the video track and decode the first; return the end of the last, in seconds."""
-    packets, end, decoded = 0, Fraction(0), False
+    """Read every packet of the video track and decode the first.
+
+    Returns:
+        The seconds from where the first picture is shown to where the last one ends. What an edit list
+        leaves out is not shown; sound that begins earlier or ends later does not count.
+    """
+    packets, decoded = 0, False
+    shown: list[tuple[int, int]] = []
     for packet in container.demux(stream):
         if packet.size == 0:
             continue
         packets += 1
         decoded = decoded or bool(packet.decode())
-        if packet.pts is not None:
-            end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.pts is not None and not packet.is_discard:
+            shown.append((packet.pts, packet.duration or 0))
     decoded = decoded or bool(stream.codec_context.decode(None))
     if not decoded:
         raise Unusable("Video format is invalid: no picture can be decoded")
     if packets < stream.frames * (1 - MISSING_SHARE):
         raise Unusable(f"the video is cut off: {packets} of {stream.frames} frames are there")
-    return end
+    if not shown:
+        raise Unusable("Video format is invalid: no picture has a time")
+    last, lasts = max(shown)
+    rate = stream.average_rate
+    seconds = (last - min(shown)[0] + lasts) * stream.time_base
+    return seconds if lasts or not rate else seconds + 1 / rate

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from .connection import CHUNK_BYTES, respond
+from .connection import CHUNK_BYTES, respond, slowly
 from .faults import OK, instead_of_answer, take_fault
 from .options import load_settings
 from .rules import STORED_SECONDS
@@ -67,11 +67,7 @@ class Results:
         if self._options.now() - task.created_ms / 1000 > STORED_SECONDS:
             return web.Response(status=404, text="This result was cleared after 30 days.")
         path = await self.path_of(task, watermark=name == task.watermark_name)
-        if fault.kind == "broken-stream-after-N":
-            return await _cut(request, path, int(fault.number))
-        if fault.kind == "endless-stream":
-            return await _endless(request, path)
-        return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
+        return await _send(request, path, fault)
 
     async def path_of(self, task: Task, *, watermark: bool) -> Path:
         """Return the file of a result, rendered first where it does not exist; single flight by name."""
@@ -128,6 +124,19 @@ class Results:
                 text = b"This is a text that says it is a video.\n" * 100
                 return web.Response(body=text, content_type="video/mp4")
         return None
+
+
+async def _send(request: web.Request, path: Path, fault: Fault) -> web.StreamResponse:
+    match fault.kind:
+        case "broken-stream-after-N":
+            return await _cut(request, path, int(fault.number))
+        case "endless-stream":
+            return await _endless(request, path)
+        case "trickle-S":
+            content = await asyncio.to_thread(path.read_bytes)
+            return web.Response(body=slowly(content, fault.number), content_type="video/mp4")
+        case _:
+            return web.FileResponse(path, headers={"Content-Type": "video/mp4"})
 
 
 async def _endless(request: web.Request, path: Path) -> web.StreamResponse:

@@ -56,6 +56,8 @@ class Order:
     element_id: int | None
     callback_url: str | None
     external_task_id: str | None
+    generation: str = "legacy"
+    image_max_bytes: int = IMAGE_MAX_BYTES
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What a reference video is; its duration is the longer of container and video track."""
+    """What a reference video is; its duration is that of the picture track, whatever the sound lasts."""
 
     size_bytes: int
     width_px: int
@@ -78,7 +80,8 @@ class ClipFacts:
     has_sound: bool
 
 
-def _text(value: Any) -> str | None:
+def check_text(value: Any) -> str | None:
+    """Check a text; return what is wrong, or None, as every check does."""
     if not isinstance(value, str):
         return f"must be a string, got {kind_of(value)}"
     try:
@@ -88,7 +91,9 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def _one_of(*allowed: str) -> Callable[[Any], str | None]:
+def one_of(*allowed: str) -> Callable[[Any], str | None]:
+    """Return the check of a text that must be one of several."""
+
     def check(value: Any) -> str | None:
         if isinstance(value, str) and value in allowed:
             return None
@@ -98,22 +103,25 @@ def _one_of(*allowed: str) -> Callable[[Any], str | None]:
     return check
 
 
-def _prompt(value: Any) -> str | None:
-    wrong = _text(value)
+def check_prompt(value: Any) -> str | None:
+    """Check a prompt and its length."""
+    wrong = check_text(value)
     if wrong is None and len(value) > PROMPT_MAX_CHARACTERS:
         return f"cannot exceed {PROMPT_MAX_CHARACTERS} characters, got {len(value)}"
     return wrong
 
 
-def _url(value: Any) -> str | None:
-    wrong = _text(value)
+def check_url(value: Any) -> str | None:
+    """Check an http or https URL."""
+    wrong = check_text(value)
     if wrong is not None:
         return wrong
     return None if is_url(value) else f"must be an http or https URL, got {clip(value)}"
 
 
-def _image(value: Any) -> str | None:
-    wrong = _text(value)
+def check_image(value: Any, max_bytes: int = IMAGE_MAX_BYTES) -> str | None:
+    """Check an image's field: a URL or base64 of at most `max_bytes` characters."""
+    wrong = check_text(value)
     if wrong is not None:
         return wrong
     if not value:
@@ -121,15 +129,15 @@ def _image(value: Any) -> str | None:
     if value[:5].lower() == "data:":
         return "must be raw base64 without a 'data:' prefix"
     if looks_like_url(value):
-        return _url(value)
-    if len(value) > IMAGE_MAX_BYTES:
-        return f"file size must be <= 10 MB, got {len(value)} characters of base64"
+        return check_url(value)
+    if len(value) > max_bytes:
+        return f"file size must be <= {max_bytes // MEGABYTE} MB, got {len(value)} characters of base64"
     return None
 
 
-def _callback(value: Any) -> str | None:
+def check_callback(value: Any) -> str | None:
     """Check a callback URL; empty means none, as in the page's example."""
-    return None if value == "" else _url(value)
+    return None if value == "" else check_url(value)
 
 
 def _elements(value: Any) -> str | None:
@@ -155,33 +163,35 @@ def _watermark(value: Any) -> str | None:
 
 
 FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
-    "model_name": (False, _one_of("kling-v2-6", "kling-v3")),
-    "prompt": (False, _prompt),
-    "image_url": (True, _image),
-    "video_url": (True, _url),
+    "model_name": (False, one_of("kling-v2-6", "kling-v3")),
+    "prompt": (False, check_prompt),
+    "image_url": (True, check_image),
+    "video_url": (True, check_url),
     "element_list": (False, _elements),
-    "keep_original_sound": (False, _one_of("yes", "no")),
-    "character_orientation": (True, _one_of("image", "video")),
-    "mode": (True, _one_of("std", "pro")),
+    "keep_original_sound": (False, one_of("yes", "no")),
+    "character_orientation": (True, one_of("image", "video")),
+    "mode": (True, one_of("std", "pro")),
     "watermark_info": (False, _watermark),
-    "callback_url": (False, _callback),
-    "external_task_id": (False, _text),
+    "callback_url": (False, check_callback),
+    "external_task_id": (False, check_text),
 }
 """Every field of the page: whether it is required, and its check, which returns what is wrong or None."""
 
 
-def read_order(body: Any) -> Order:
+def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
     """Check every field of a create.
 
     Not documented and decided here: null is a wrong type; an empty `external_task_id`, `callback_url` or
-    `element_list` means none; an element is accepted with orientation `image` and with `kling-v2-6`.
+    `element_list` means none; an element is accepted with orientation `image` and with `kling-v2-6`; a
+    field that the page does not have is refused unless `ignore_unknown`.
 
     Raises:
         Refusal: code 1201; the message names every field that is wrong, up to 30.
     """
     if not isinstance(body, dict):
         raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
-    problems = [f"{clip(name)}: unknown field" for name in body if name not in FIELDS]
+    unknown = [] if ignore_unknown else [name for name in body if name not in FIELDS]
+    problems = [f"{clip(name)}: unknown field" for name in unknown]
     for name, (required, check) in FIELDS.items():
         if name in body:
             wrong = check(body[name])
@@ -207,11 +217,13 @@ def read_order(body: Any) -> Order:
     )
 
 
-def judge_picture(facts: PictureFacts) -> list[str]:
+def judge_picture(facts: PictureFacts, max_bytes: int = IMAGE_MAX_BYTES) -> list[str]:
     """Return a message for every documented limit that a reference image breaks."""
     problems = []
-    if facts.size_bytes > IMAGE_MAX_BYTES:
-        problems.append(f"image_url: file size must be <= 10 MB, got {facts.size_bytes} bytes")
+    if facts.size_bytes > max_bytes:
+        problems.append(
+            f"image_url: file size must be <= {max_bytes // MEGABYTE} MB, got {facts.size_bytes} bytes"
+        )
     low, high = IMAGE_SIDE_PX
     short, long = sorted((facts.width_px, facts.height_px))
     shape = f"{facts.width_px}x{facts.height_px}"

@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .files import private_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Part of the file's name: a version with another schema starts a file of its own."""
 
 BUSY_SECONDS: Final = 30.0
@@ -25,6 +27,7 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS tasks (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id TEXT UNIQUE,
+    generation TEXT NOT NULL,
     external_id TEXT,
     unique_external_id TEXT UNIQUE,
     callback_url TEXT,
@@ -38,7 +41,6 @@ CREATE TABLE IF NOT EXISTS tasks (
     units TEXT NOT NULL,
     fate TEXT NOT NULL,
     status TEXT NOT NULL,
-    message TEXT NOT NULL,
     polls INTEGER NOT NULL DEFAULT 0,
     polled_at REAL NOT NULL,
     visible_at REAL NOT NULL,
@@ -118,6 +120,7 @@ class Store:
         return value
 
     def _open(self) -> str:
+        private_file(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         connection.row_factory = sqlite3.Row
         _prefer_wal(connection)

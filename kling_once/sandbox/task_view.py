@@ -52,7 +52,7 @@ def callback_view(task: Task, status: str, origin: str) -> dict[str, Any]:
     view: dict[str, Any] = {
         "task_id": task.task_id,
         "task_status": status,
-        "task_status_msg": task.message,
+        "task_status_msg": shown.message,
         "created_at": task.created_ms,
         "updated_at": task.updated_ms,
         "task_info": _info(task),
@@ -91,6 +91,8 @@ def _info(task: Task) -> dict[str, Any]:
 
 
 def _deduction(task: Task) -> dict[str, Any]:
-    if task.status == "succeed" or (task.status == "failed" and task.fate == "task-failed-charged"):
-        return task.charge
-    return {}
+    if not task.charged or task.charge == "none":
+        return {}
+    if task.is_charged_in_cash:
+        return {"final_balance_deduction": {"quota": task.amount, "list_price": task.amount}}
+    return {"final_unit_deduction": task.amount}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from .faults import ODD_CHARGES
 from .options import Stage
 from .rules import FRAMES_PER_SECOND, VIDEO_MIN_SECONDS, units_for
 from .wire import (
@@ -25,18 +25,24 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .options import SandboxOptions, Transitions
     from .references import Draft
+    from .standard import Window
 
 FORGOTTEN_SECONDS: Final = 60.0
 """A task that nobody polled for this long does not count for the parallel limit."""
 
 USD_PER_UNIT: Final = Decimal("0.14")
+CNY_PER_UNIT: Final = Decimal(1)
 SHORT_OUTPUT_SHARE: Final = Fraction(3, 5)
+LAST: Final = 2**63 - 1
 UNFINISHED: Final = "status IN ('submitted', 'processing')"
 
+INTERNAL_FAILURE: Final = "Task failed due to an internal error"
 FAILURES: Final = {
-    "task-failed": "Task failed due to an internal error",
-    "task-failed-charged": "Task failed due to an internal error",
+    "task-failed": INTERNAL_FAILURE,
+    "task-failed-charged": INTERNAL_FAILURE,
+    **{f"task-failed-charge-{kind}": INTERNAL_FAILURE for kind in ODD_CHARGES},
     "task-failed-input": "Image recognition failed. No complete upper body detected in the image",
+    "task-failed-odd-text": "Moved \x1b[2J\x1b[31mand \r\n half of a character \ud83d \u202e=cmd",
 }
 """What `task_status_msg` says after each scripted failure."""
 
@@ -49,9 +55,10 @@ class Task:
         n: number in the state, from 1.
         picture: reference image, relative to the state's folder; `clip` likewise.
         frames: length of the result at 30 fps.
-        charge: the deduction as the wire shows it.
+        generation: which of the vendor's two APIs made it.
+        charge: how the deduction is shown: a value of the setting, or a kind of `ODD_CHARGES`.
         units: the deduction in units.
-        fate: how the task ends: `succeed`, or a fault of `FAILURES`.
+        fate: how the task ends: `succeed`, or the fault of its create.
         polled_at: when it was last polled, in Unix seconds.
         visible_at: from when it can be found, in Unix seconds.
         result_name: name in the result's URL, which cannot be guessed; `watermark_name` likewise.
@@ -59,6 +66,7 @@ class Task:
 
     n: int
     task_id: str
+    generation: str
     external_id: str | None
     callback_url: str | None
     watermark: bool
@@ -67,11 +75,10 @@ class Task:
     picture: str
     clip: str
     frames: int
-    charge: dict[str, Any]
+    charge: str
     units: Decimal
     fate: str
     status: str
-    message: str
     polls: int
     polled_at: float
     visible_at: float
@@ -84,6 +91,29 @@ class Task:
     def ended(self) -> bool:
         """Whether the status is final."""
         return self.status in {"succeed", "failed"}
+
+    @property
+    def message(self) -> str:
+        """Why the task failed; empty unless it has."""
+        return FAILURES[self.fate] if self.status == "failed" else ""
+
+    @property
+    def is_charged_in_cash(self) -> bool:
+        """Whether the deduction is money and not units."""
+        return self.charge in {"cash", "cash-cny", "test-balance"}
+
+    @property
+    def amount(self) -> Any:
+        """The deduction as the wire shows it."""
+        if self.charge in ODD_CHARGES:
+            return ODD_CHARGES[self.charge]
+        price = CNY_PER_UNIT if self.charge == "cash-cny" else USD_PER_UNIT
+        return f"{(self.units * (price if self.is_charged_in_cash else 1)).normalize():f}"
+
+    @property
+    def charged(self) -> bool:
+        """Whether its deduction is shown."""
+        return self.status == "succeed" or (self.status == "failed" and "-charge" in self.fate)
 
 
 Change = tuple[Task, str]
@@ -136,18 +166,25 @@ def accept(
 
 
 def poll(
-    connection: sqlite3.Connection, identifier: str, transitions: Transitions, now: float
+    connection: sqlite3.Connection,
+    identifier: str,
+    transitions: Transitions,
+    now: float,
+    column: str | None = None,
 ) -> tuple[Task, list[Change]] | None:
     """Find a task by task id or external id and count the poll.
+
+    Without a `column` it is a legacy query, which takes either id and finds legacy tasks alone; with one it
+    is of the standard generation, which finds every task.
 
     Of several tasks with one external id (duplicates allowed) it is the first.
 
     Returns:
         The task and its changes of status; None when there is no such task.
     """
+    named = f"{column} = :id" if column else "(task_id = :id OR external_id = :id) AND generation = 'legacy'"
     row = connection.execute(
-        "SELECT * FROM tasks WHERE (task_id = :id OR external_id = :id) AND visible_at <= :now "
-        "ORDER BY task_id != :id, n LIMIT 1",
+        f"SELECT * FROM tasks WHERE {named} AND visible_at <= :now ORDER BY task_id != :id, n LIMIT 1",  # noqa: S608 - our names
         {"id": identifier, "now": now},
     ).fetchone()
     if row is None:
@@ -183,10 +220,28 @@ def list_tasks(
     """Return one page of visible tasks, newest first, and the changes of status; listing is no poll."""
     changes = advance_due(connection, transitions, now)
     rows = connection.execute(
-        "SELECT * FROM tasks WHERE visible_at <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
+        "SELECT * FROM tasks WHERE visible_at <= ? AND generation = 'legacy' "
+        "ORDER BY n DESC LIMIT ? OFFSET ?",
         (now, size, (page - 1) * size),
     )
     return [_task(row) for row in rows], changes
+
+
+def list_window(
+    connection: sqlite3.Connection, window: Window, transitions: Transitions, now: float
+) -> tuple[list[Task], bool, list[Change]]:
+    """Return one page of a window's tasks, whether more follow, and the changes of status."""
+    changes = advance_due(connection, transitions, now)
+    marks = ", ".join("?" * len(window.statuses))
+    rows = connection.execute(
+        f"SELECT * FROM tasks WHERE visible_at <= ? AND created_ms BETWEEN ? AND ? AND n < ? "  # noqa: S608 - marks
+        f"AND status IN ({marks}) AND ? ORDER BY n DESC LIMIT ?",
+        (
+            *(now, window.start_ms, window.end_ms, LAST if window.before is None else window.before),
+            *(*window.statuses, window.is_video, window.limit + 1),
+        ),
+    ).fetchall()
+    return [_task(row) for row in rows[: window.limit]], len(rows) > window.limit, changes
 
 
 def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
@@ -201,8 +256,7 @@ def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
 def units_spent(connection: sqlite3.Connection) -> Decimal:
     """Return the sum of the units of every task that shows a deduction."""
     rows = connection.execute(
-        "SELECT units FROM tasks WHERE status = 'succeed' "
-        "OR (status = 'failed' AND fate = 'task-failed-charged')"
+        "SELECT units FROM tasks WHERE status = 'succeed' OR (status = 'failed' AND fate LIKE '%-charge%')"
     )
     return sum((Decimal(row["units"]) for row in rows), Decimal(0))
 
@@ -221,7 +275,9 @@ def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -
     seconds = facts.duration_seconds
     units = units_for(order.model_name, order.mode, seconds)
     now_ms = int(now * 1000)
+    odd = fault.kind.rpartition("-")[2]
     return {
+        "generation": order.generation,
         "external_id": order.external_task_id,
         "unique_external_id": None if settings.duplicates_allowed else order.external_task_id,
         "callback_url": order.callback_url,
@@ -231,11 +287,10 @@ def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -
         "picture": draft.picture,
         "clip": draft.clip,
         "frames": round(_output_seconds(seconds, fault) * FRAMES_PER_SECOND),
-        "charge": json.dumps(_charge(units, settings.charge)),
+        "charge": odd if "charge-" in fault.kind and odd in ODD_CHARGES else settings.charge,
         "units": str(units),
         "fate": fault.kind if fault.kind in FAILURES else "succeed",
         "status": "submitted",
-        "message": "",
         "polled_at": visible_at,
         "visible_at": visible_at,
         "created_ms": now_ms,
@@ -257,26 +312,18 @@ def _output_seconds(seconds: Fraction, fault: Fault) -> Fraction:
     return max(short, Fraction(VIDEO_MIN_SECONDS)) if room else short
 
 
-def _charge(units: Decimal, kind: str) -> dict[str, Any]:
-    if kind == "cash":
-        price = f"{(units * USD_PER_UNIT).normalize():f}"
-        return {"final_balance_deduction": {"quota": price, "list_price": price}}
-    return {"final_unit_deduction": f"{units.normalize():f}"}
-
-
 def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) -> tuple[Task, list[Change]]:
     """Advance a task to a stage through every status in between, never backwards."""
     end = "failed" if task.fate in FAILURES else "succeed"
     path = ["submitted", "processing", end]
     changes: list[Change] = []
     for status in path[path.index(task.status) + 1 : list(Stage).index(stage) + 1]:
-        message = FAILURES.get(task.fate, "") if status == "failed" else ""
-        task = replace(task, status=status, message=message, updated_ms=int(now * 1000))
+        task = replace(task, status=status, updated_ms=int(now * 1000))
         changes.append((task, status))
     if changes:
         connection.execute(
-            "UPDATE tasks SET status = ?, message = ?, updated_ms = ? WHERE n = ?",
-            (task.status, task.message, task.updated_ms, task.n),
+            "UPDATE tasks SET status = ?, updated_ms = ? WHERE n = ?",
+            (task.status, task.updated_ms, task.n),
         )
     return task, changes
 
@@ -290,6 +337,5 @@ def _reproducible_id(number: int | None, external_id: str | None) -> str:
 def _task(row: sqlite3.Row) -> Task:
     values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over its values
     values |= {name: bool(values[name]) for name in ("watermark", "sound")}
-    values["charge"] = json.loads(values["charge"])
     values["units"] = Decimal(values["units"])
     return Task(**values)

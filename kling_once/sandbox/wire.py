@@ -78,11 +78,19 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer before it is sent; with status None the connection is reset instead."""
+    """An answer before it is sent; with status None the connection is reset instead.
+
+    Attributes:
+        status: HTTP status.
+        body: a JSON object, or bytes.
+        content_type: media type of the body.
+        byte_seconds: pause after each byte of the body.
+    """
 
     status: int | None
     body: dict[str, Any] | bytes = b""
     content_type: str = "application/json"
+    byte_seconds: float = 0.0
 
 
 RESET: Final = Reply(None)
@@ -139,11 +147,13 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def check_authorization(header: str | None, options: SandboxOptions) -> None:
+def check_authorization(header: str | None, options: SandboxOptions, *, api_key_alone: bool = False) -> None:
     """Check the Authorization header of a call.
 
-    Documented: `Bearer`, one space, the token; a JWT is signed with HS256 and holds `iss`, `exp` and
-    `nbf`. The page names no maximum of `exp` and no leeway, so there is neither.
+    Documented: `Bearer` (in any case), one space, the token; a JWT is signed with HS256 and holds `iss`,
+    `exp` and `nbf`. The page names no maximum of `exp` and no leeway, so there is neither.
+
+    The standard generation takes the API key alone.
 
     Raises:
         Refusal: Code 1000 to 1004, unless the header holds a key or a token of this account.
@@ -151,10 +161,17 @@ def check_authorization(header: str | None, options: SandboxOptions) -> None:
     if header is None or not header.strip():
         raise Refusal(AUTHORIZATION_EMPTY)
     scheme, _, token = header.partition(" ")
-    if scheme != "Bearer" or not token or token != token.strip() or " " in token:
+    is_bearer = scheme.lower() == "bearer"  # RFC 9110: the name of a scheme is case-insensitive
+    if is_bearer and not token.strip():
+        raise Refusal(AUTHORIZATION_EMPTY)
+    if not is_bearer or token != token.strip() or " " in token:
         raise Refusal(AUTHENTICATION, "Authorization must be 'Bearer', one space and the token")
     if same(token, options.api_key):
         return
+    if api_key_alone and token.count(".") == 2:  # noqa: PLR2004 - header.payload.signature
+        raise Refusal(
+            AUTHORIZATION_INVALID, "The current API does not support AK/SK; please create an API key"
+        )
     _check_times(_claims(token, options), options.now())
 
 

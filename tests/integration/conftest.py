@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -188,21 +187,6 @@ def command(tmp_path: Path, hermetic: None) -> Iterator[Callable[..., Command]]:
         if process.popen.poll() is None:
             process.popen.kill()
         process.popen.communicate()
-
-
-@pytest.fixture(scope="session")
-def ffmpeg() -> Callable[..., None]:
-    """Return FFmpeg, called with arguments."""
-    program = shutil.which("ffmpeg")
-    if program is None or shutil.which("ffprobe") is None:
-        pytest.skip("ffmpeg and ffprobe are not on PATH")
-
-    def run(*arguments: Any) -> None:
-        command = [program, "-v", "error", "-nostdin", *(str(argument) for argument in arguments)]
-        done = subprocess.run(command, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode(errors="replace")
-
-    return run
 
 
 @contextlib.contextmanager

@@ -9,7 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from kling_once.sandbox.faults import ENDPOINTS, KNOWN, parse_fault
+from kling_once.sandbox.faults import (
+    ENDPOINTS,
+    KNOWN,
+    ODD_CHARGES,
+    ODD_IDS,
+    parse_fault,
+)
 
 CREATE = "/v1/videos/motion-control"
 
@@ -113,6 +119,79 @@ async def test_accept_late_shows_the_task_only_later_also_after_a_restart(bench:
     bench.clock.seconds += 0.1
     assert (await again.get("mine")).code == 0
     assert len(await again.tasks()) == 1
+
+
+@pytest.mark.parametrize(("fault", "task_id"), ODD_IDS.items())
+async def test_an_odd_task_id_is_in_the_answer_alone(bench: Any, fault: str, task_id: Any) -> None:
+    await bench.script("create", fault)
+    created = await bench.create(external_task_id="mine")
+    assert created.code == 0
+    assert created.data.get("task_id") == task_id
+    found = await bench.get("mine")
+    assert found.data["task_id"].isdigit()
+    assert found.data["task_id"] != task_id
+
+
+async def test_another_external_id_is_answered_to_a_create_and_to_a_query(bench: Any) -> None:
+    await bench.script("create", "another-external-id")
+    await bench.script("get", "another-external-id")
+    created = await bench.create(external_task_id="mine")
+    assert created.data["task_info"]["external_task_id"] != "mine"
+    assert (await bench.get("mine")).data["task_info"] == created.data["task_info"]
+    assert (await bench.get("mine")).data["task_info"]["external_task_id"] == "mine"
+
+
+async def test_times_in_seconds_are_those_of_1970_for_who_takes_them_for_milliseconds(bench: Any) -> None:
+    for endpoint in ("create", "get", "list"):
+        await bench.script(endpoint, "created-in-seconds")
+    created = await bench.create(external_task_id="mine")
+    shown = [created.data, (await bench.get("mine")).data, *(await bench.tasks())]
+    assert [task["created_at"] for task in shown] == [int(bench.clock.seconds)] * 3
+    assert (await bench.get("mine")).data["created_at"] == int(bench.clock.seconds) * 1000
+
+
+@pytest.mark.parametrize("head", ["charge", "task-failed-charge"])
+@pytest.mark.parametrize(("kind", "value"), ODD_CHARGES.items())
+async def test_a_deduction_that_is_no_number(bench: Any, head: str, kind: str, value: Any) -> None:
+    await bench.script("create", f"{head}-{kind}")
+    data = await bench.finished()
+    assert data["task_status"] == ("failed" if head.startswith("task") else "succeed")
+    assert data["final_unit_deduction"] == value
+
+
+async def test_a_failed_tasks_reason_is_in_its_status_message_alone(bench: Any) -> None:
+    await bench.script("create", "task-failed-input")
+    created = await bench.create()
+    answer = await bench.get(created.data["task_id"])
+    assert (answer.status, answer.code, answer.message) == (200, 0, "SUCCEED")
+    assert answer.data["task_status"] == "failed"
+    assert "No complete upper body" in answer.data["task_status_msg"]
+
+
+async def test_an_odd_reason_holds_what_no_terminal_and_no_database_should_see(bench: Any) -> None:
+    await bench.script("create", "task-failed-odd-text")
+    reason = (await bench.finished())["task_status_msg"]
+    assert "\x1b[2J" in reason
+    with pytest.raises(UnicodeEncodeError):
+        reason.encode()
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+async def test_a_trickle_is_the_true_answer_byte_by_byte(bench: Any, endpoint: str) -> None:
+    task = await bench.finished(external_task_id="first")
+    paths = {"get": f"{CREATE}/first", "list": CREATE, "costs": "/account/costs?start_time=0&end_time=1"}
+    paths["result"] = task["task_result"]["videos"][0]["url"]
+    await bench.script(endpoint, "trickle-0.0001")
+    if endpoint == "create":
+        assert (await bench.create(external_task_id="mine")).code == 0
+        assert (await bench.get("mine")).code == 0
+        await bench.script(endpoint, "trickle-2")
+        await lost(bench.call("POST", CREATE, json=bench.fields, timeout=aiohttp.ClientTimeout(total=0.5)))
+        return
+    if endpoint != "result":  # a video is long
+        assert (await bench.call("GET", paths[endpoint])).code == 0
+        await bench.script(endpoint, "trickle-2")
+    await lost(bench.call("GET", paths[endpoint], timeout=aiohttp.ClientTimeout(total=0.3)))
 
 
 async def test_faults_of_get_act_on_a_task_that_exists(bench: Any) -> None:

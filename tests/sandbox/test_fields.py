@@ -154,3 +154,15 @@ async def test_base64_is_counted_as_sent(bench: Any, image_text: str) -> None:
     answer = await bench.create(image_url=text + "AAAA" * 4)
     assert answer.code == 1201
     assert "10 MB" in answer.message
+
+
+async def test_fields_that_the_page_does_not_have_are_ignored_when_asked_for(start: Any) -> None:
+    bench = await start(unknown_fields="ignore")
+    invented = {"cfg_scale": 0.5, "duration": "5"}
+    assert (await bench.create(**invented)).code == 0
+    assert (await bench.create(mode="best", **invented)).code == 1201
+    await bench.control("PUT", "settings", {"unknown-fields": "refuse"})
+    answer = await bench.create(**invented)
+    assert (answer.code, answer.message.count("unknown field")) == (1201, 2)
+    refused = await bench.control("PUT", "settings", {"unknown-fields": "perhaps"})
+    assert refused.status == 400

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from kling_once.sandbox.references import probe_clip
 from kling_once.sandbox.rules import (
     ClipFacts,
     PictureFacts,
@@ -95,6 +96,62 @@ async def test_sides_at_the_limits(bench: Any, draw_clip: Any) -> None:
     assert (await clip(bench, draw_clip, width=338, height=340)).code == 1201
     assert (await clip(bench, draw_clip, width=3850, height=340)).code == 0
     assert (await clip(bench, draw_clip, width=3852, height=340)).code == 1201
+
+
+@pytest.mark.media
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-movflags", "+faststart"],
+        ["-movflags", "frag_keyframe+empty_moov"],
+        ["-movflags", "frag_keyframe+empty_moov+default_base_moof"],
+        ["-bf", "3"],
+        ["-bf", "3", "-movflags", "frag_keyframe+empty_moov"],
+        ["-f", "mov"],
+    ],
+)
+@pytest.mark.parametrize(
+    "sound", [["-t", "9"], ["-itsoffset", "1.5", "-t", "2"], ["-itsoffset", "-0.1", "-t", "3"]]
+)
+async def test_the_seconds_are_those_of_the_picture_track(
+    bench: Any, ffmpeg: Any, tmp_path: Path, options: list[str], sound: list[str]
+) -> None:
+    path = tmp_path / "clip.mp4"
+    ffmpeg(
+        *("-f", "lavfi", "-t", "3.2", "-i", "testsrc2=s=352x352:r=25"),
+        *("-f", "lavfi", *sound, "-i", "sine"),
+        *("-pix_fmt", "yuv420p", "-preset", "ultrafast", *options),
+        path,
+    )
+    # without an edit list FFmpeg makes the first picture wait for the sound that was encoded before it
+    waits = {"-0.1": 0.13, "1.5": 0.0}.get(sound[1], 0.025) if "empty_moov" in options[-1] else 0.0
+    assert 0 <= float(probe_clip(path).duration_seconds) - 3.2 <= waits
+    data = await bench.finished(video_url=await bench.upload(path), keep_original_sound="yes")
+    assert data["final_unit_deduction"] == "1.5"
+    assert float(data["task_result"]["videos"][0]["duration"]) == pytest.approx(3.2, abs=0.14)
+
+
+@pytest.mark.media
+async def test_what_an_edit_list_leaves_out_does_not_count(ffmpeg: Any, tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.mp4", tmp_path / "cut.mp4"
+    source = ("-f", "lavfi", "-t", "6", "-i", "testsrc2=s=352x352:r=25")
+    ffmpeg(*source, "-pix_fmt", "yuv420p", "-preset", "ultrafast", "-g", "100", whole)
+    ffmpeg("-ss", "1", "-i", whole, "-c", "copy", cut)
+    assert probe_clip(cut).duration_seconds == pytest.approx(5, abs=0.001)
+
+
+async def test_a_picture_track_that_is_too_short_is_refused_however_long_the_sound(
+    bench: Any, ffmpeg: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    ffmpeg(
+        *("-f", "lavfi", "-t", "2.9", "-i", "testsrc2=s=352x352:r=10"),
+        *("-f", "lavfi", "-t", "9", "-i", "sine"),
+        *("-pix_fmt", "yuv420p", "-preset", "ultrafast"),
+        path,
+    )
+    answer = await bench.create(video_url=await bench.upload(path))
+    assert "3 to 30 s, got 2.900 s" in answer.message
 
 
 async def test_mov_is_accepted_and_other_containers_are_not(bench: Any, draw_clip: Any) -> None:

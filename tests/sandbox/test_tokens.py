@@ -47,14 +47,20 @@ async def test_the_api_key_and_a_signed_token_are_accepted(bench: Any) -> None:
     assert await code(bench, f"Bearer {token()}") == 0
 
 
-@pytest.mark.parametrize("header", [None, "", "  "])
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+async def test_the_schemes_name_may_be_in_any_case(bench: Any, scheme: str) -> None:
+    assert await code(bench, f"{scheme} {DEFAULT_API_KEY}") == 0
+    assert await code(bench, f"{scheme} {token()}") == 0
+
+
+@pytest.mark.parametrize("header", [None, "", "  ", "Bearer", "Bearer ", "bearer   "])
 async def test_an_empty_authorization_is_1001(bench: Any, header: str | None) -> None:
     assert await code(bench, header) == 1001
 
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer", "Basic eDp5", f"Bearer  {DEFAULT_API_KEY}", DEFAULT_API_KEY, f"bearer {DEFAULT_API_KEY}"],
+    ["Basic eDp5", "Basic", f"Bearer  {DEFAULT_API_KEY}", DEFAULT_API_KEY, f"Bearer {DEFAULT_API_KEY} x"],
 )
 async def test_a_malformed_authorization_is_1000(bench: Any, header: str | None) -> None:
     assert await code(bench, header) == 1000
