@@ -14,6 +14,7 @@ from ..errors import UnreadableMedia
 from .bounds import clip_violations
 from .encode import checked_shape, encode_frames
 from .plan import CROPPED, ClipPlan, Work, plan_clip
+from .private_boxes import left_out
 from .probe import probe_clip
 from .sound import sound_part
 from .transcode import reencode, remux
@@ -40,9 +41,9 @@ def conform_clip(
 ) -> ConformedClip:
     """Return a clip that fits `bounds`, or the violations that `mode` does not allow to correct.
 
-    A file that fits is returned as the same path, unchanged; where only the container is wrong, its packets
-    are copied into an MP4; everything else is one streaming re-encode. No file is left on failure or with
-    violations.
+    A file that fits is returned as the same path, unchanged; where only the container is wrong, or the file
+    holds private data (in every mode), its packets are copied into an MP4; everything else is one streaming
+    re-encode. No file is left on failure or with violations.
 
     Args:
         source: A clip, or frames to be written as one.
@@ -76,7 +77,8 @@ def conform_clip(
     if violations:
         target.unlink(missing_ok=True)
         return ConformedClip(source, facts, (), plan.used_range, violations, True)
-    return ConformedClip(target, written, plan.report, plan.used_range, (), False)
+    report = (*plan.report, *left_out(facts.private))
+    return ConformedClip(target, written, report, plan.used_range, (), False)
 
 
 def _conform_frames(
