@@ -127,7 +127,10 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     Raises:
         InputRefused: a folder without a usable `--fps`.
         UnreadableMedia: a folder without pictures.
+        BadParameter: VIDEO is empty.
     """
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give a file, a URL or a folder of frames.", param_hint="VIDEO")
     if "://" in text:
         return VideoUrl(text)
     path = Path(text)

@@ -23,8 +23,8 @@ _TRANSFERS = (
     "bt1361e iec61966-2-1 bt2020-10 bt2020-12 smpte2084 smpte428 arib-std-b67"
 )
 _SPACES = (
-    "gbr bt709 unknown unknown fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c unknown unknown unknown "
-    "ictcp"
+    "gbr bt709 unknown unknown fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c unknown unknown "
+    "unknown ictcp"
 )
 PRIMARIES = dict(enumerate(_PRIMARIES.split())) | {22: "ebu3213"}
 TRANSFERS = dict(enumerate(_TRANSFERS.split()))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import UnreadableMedia
 from .bounds import clip_violations
 from .encode import checked_shape, encode_frames
+from .frame_folder import FrameFolder
+from .picture import ON_WHITE, has_holes
 from .plan import CROPPED, ClipPlan, Work, plan_clip
 from .private_boxes import left_out
 from .probe import probe_clip
@@ -115,7 +117,11 @@ def _conform_frames(
         raise
     count = f"{plan.frame_count} of {len(source.frames)} frames"
     cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
-    report = (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)
+    pixels = source.frames.report if isinstance(source.frames, FrameFolder) else ()
+    if not isinstance(source.frames, FrameFolder) and has_holes(source.frames):
+        pixels = (ON_WHITE,)
+    encoded = f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4."
+    report = (encoded, *plan.report, *cropped, *pixels)
     return replace(written, report=report, used_range=plan.used_range, is_original=False)
 
 

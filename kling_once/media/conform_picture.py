@@ -11,6 +11,7 @@ from PIL import Image
 
 from .bounds import encoded_bytes, enlarging_violations, picture_violations
 from .picture import (
+    ON_WHITE,
     PictureSource,
     StoppableFile,
     has_holes,
@@ -58,7 +59,7 @@ def conform_picture(
     """
     mode = ConformMode(mode)
     if not is_file(source):
-        report = ["Transparency laid on white."] if has_holes(source) else []
+        report = [ON_WHITE] if has_holes(source) else []
         return _conform_pixels(rgb_pixels(source), bounds, mode, report, stop)
     picture = read_picture(source, stop=stop)
     facts = probe_picture(picture, stop=stop)
@@ -90,7 +91,7 @@ def _peculiarities(facts: PictureFacts) -> list[str]:
     if facts.exif_orientation != 1:
         report.append(f"Turned upright (EXIF orientation {facts.exif_orientation}).")
     if facts.has_alpha:
-        report.append("Transparency laid on white.")
+        report.append(ON_WHITE)
     elif facts.mode not in _PLAIN_MODES and facts.bit_depth <= _EIGHT_BITS:
         report.append(f"Converted from {facts.mode} to RGB.")
     if facts.bit_depth > _EIGHT_BITS:

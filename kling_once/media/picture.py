@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PictureSource: TypeAlias = Path | PictureFile | bytes | Any
 """A file, its bytes, or a picture as (H, W, C) or (1, H, W, C) float32 in 0..1, tensor or array."""
 
+ON_WHITE = "Transparency laid on white."
 BATCH_AXES = 4
 _PICTURE_AXES = 3
 _RGBA_CHANNELS = 4
