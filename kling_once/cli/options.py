@@ -126,7 +126,10 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
     Raises:
         InputRefused: a folder without a usable `--fps`, or something else with one.
         UnreadableMedia: a folder without pictures.
+        BadParameter: VIDEO is empty.
     """
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give a file, a URL or a folder of frames.", param_hint="VIDEO")
     path = Path(text)
     is_url = "://" in text
     if is_url or not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputChanged, UnreadableMedia
-from .picture import rgb_pixels
+from .picture import ON_WHITE, open_picture, rgb_of, rgb_pixels
+from .profile import conversion_of
 from .source import changed, copy_file
 
 if TYPE_CHECKING:
@@ -22,19 +23,29 @@ ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", "
 class FrameFolder:
     """Frames of shape (T, H, W, 3), float32 in 0..1, in the natural order of their file names."""
 
-    def __init__(self, paths: tuple[Path, ...], shape: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, paths: tuple[Path, ...], shape: tuple[int, int, int, int], report: tuple[str, ...] = ()
+    ) -> None:
         self._paths = paths
         self.shape = shape
+        self.report = report
+        """One sentence for each thing that is done to the colours of the first picture, and so of all."""
 
     @classmethod
     def open(cls, folder: Path) -> FrameFolder:
-        """Return the pictures of a folder as frames; only the first is read, for the size.
+        """Return the pictures of a folder as frames; only the first is read, for the size and the colours.
+
+        What macOS writes beside a picture (`._name`) is none.
 
         Raises:
             UnreadableMedia: No folder, no pictures in it, or the first cannot be read.
         """
         try:
-            found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
+            found = [
+                path
+                for path in folder.iterdir()
+                if path.suffix.lower() in ENDINGS and not path.name.startswith("._")
+            ]
         except OSError as error:
             raise UnreadableMedia(f"The folder {folder.name} cannot be read: {error.strerror}.") from None
         if not found:
@@ -43,8 +54,13 @@ class FrameFolder:
                 hint="Give a folder of PNG or JPEG frames, named in order.",
             )
         paths = tuple(sorted(found, key=_natural))
-        height, width = rgb_pixels(paths[0]).shape[:2]
-        return cls(paths, (len(paths), height, width, 3))
+        with open_picture(paths[0]) as image:
+            conversion = conversion_of(image)
+            report = [] if conversion is None else [conversion.sentence]
+            if image.has_transparency_data:
+                report.append(ON_WHITE)
+            height, width = rgb_of(image, conversion).shape[:2]
+        return cls(paths, (len(paths), height, width, 3), tuple(report))
 
     @property
     def folder(self) -> Path:
@@ -70,7 +86,7 @@ class FrameFolder:
                 copy_file(path, copy, stop=stop)
             except InputChanged as error:
                 raise changed(self.folder.name) from error
-        return FrameFolder(copies, self.shape)
+        return FrameFolder(copies, self.shape, self.report)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -78,7 +94,7 @@ class FrameFolder:
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             part = self._paths[index]
-            return FrameFolder(part, (len(part), *self.shape[1:]))
+            return FrameFolder(part, (len(part), *self.shape[1:]), self.report)
         pixels = rgb_pixels(self._paths[index])
         if pixels.shape != self.shape[1:]:
             raise UnreadableMedia(

@@ -8,7 +8,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .bounds import MEGABYTE, clip_violations, clock, duration_violations
+from .bounds import MEGABYTE, clip_violations, clock, duration_violations, enlarging_violations
+from .color import is_wide, leaves_matrix_open
 from .types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ PLAIN_SOUND = frozenset({"aac", "mp3"})
 _BLOCK_PX = 16  # an encoder's block: 3840 rather than 3850 px when a clip is scaled down
 _MOST_VARIABLE_RATE = Fraction(60)
 _CODEC_NAMES = {"hevc": "HEVC", "prores": "ProRes", "vp9": "VP9", "av1": "AV1", "mjpeg": "MJPEG"}
+_PRIMARY_NAMES = {"smpte432": "Display P3", "bt2020": "BT.2020"}
 _TRANSFER_NAMES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
@@ -134,6 +136,8 @@ def plan_clip(
     seconds, report = _trimmed(part, bounds, mode)
     reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
     canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
+    factor = canvas.content_width_px / facts.width_px
+    violations += enlarging_violations("video", (facts.width_px, facts.height_px), factor, bounds.min_side_px)
     if canvas.is_scaled:
         size = f"{canvas.content_width_px} x {canvas.content_height_px}"
         reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {size} px.")
@@ -221,6 +225,8 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
         found.append(f"Tone mapped from HDR ({name}) to ordinary BT.709 colours.")
     elif facts.pixel_format not in _PLAIN_FORMATS:
         found.append(f"Converted from {facts.bit_depth}-bit {facts.pixel_format} to 8-bit 4:2:0.")
+    if is_wide(facts.color_primaries) and not facts.is_hdr:
+        found.append(f"Converted from {_PRIMARY_NAMES[facts.color_primaries]} to BT.709 colours.")
     if facts.rotation_degrees or facts.is_mirrored:
         mirrored = "Mirrored and turned" if facts.is_mirrored else "Turned"
         found.append(f"{mirrored} upright ({facts.rotation_degrees} degrees).")
@@ -240,10 +246,12 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
 
 def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple[Work, list[str]]:
     if mode is ConformMode.OFF:
-        return Work.NOTHING, []
+        return Work.REMUX if facts.private else Work.NOTHING, []
     report = []
+    if leaves_matrix_open(facts):
+        report.append("Marked as BT.709, which the file left open; the pictures are untouched.")
     if facts.container not in bounds.containers:
         report.append(f"Repacked from {facts.container} to MP4; the pictures are untouched.")
     if facts.sound is not None and facts.sound.codec not in PLAIN_SOUND:
         report.append(f"Sound re-encoded from {facts.sound.codec} to AAC; the pictures are untouched.")
-    return (Work.REMUX if report else Work.NOTHING), report
+    return (Work.REMUX if report or facts.private else Work.NOTHING), report

@@ -109,6 +109,8 @@ class ClipFacts:
     size_bytes: int
     peak_frame_rate: Fraction | None = None
     """Frames per second where they are densest; None for an even rate."""
+    private: tuple[str, ...] = ()
+    """What lies in the file beside pictures, sound and their colours, in words; it is never sent."""
 
     @property
     def picture_start(self) -> Fraction:
