@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from .jobs.recovery import Wanted
     from .ledger.attempts import Attempt
     from .media.types import ConformMode, Frames, TrimWindow
-    from .order import Cuts, Order, Service, VideoFile, VideoFrames, VideoUrl
+    from .order import (
+        Cuts,
+        Order,
+        Service,
+        VideoFile,
+        VideoFrames,
+        VideoUrl,
+    )
 
 __all__ = [
     "Attempt",

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     from ..api.motion_control import Setting
 
 HIGHEST_FPS = 240
+
+
+class Gaps(StrEnum):
+    """What to do with a folder of frames that has missing numbers."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+
 
 ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
 VideoArgument = Annotated[
@@ -63,6 +72,9 @@ SoundOption = Annotated[bool, typer.Option("--keep-sound/--no-keep-sound", help=
 ServiceOption = Annotated[Service, typer.Option(help=_help("service"))]
 ProfileOption = Annotated[str, typer.Option(help=_help("profile"))]
 WaitOption = Annotated[float, typer.Option(help=_help("wait_minutes"))]
+GapsOption = Annotated[
+    Gaps, typer.Option(help="A folder of frames with missing numbers: refuse it, or keep the gaps.")
+]
 FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
 OutOption = Annotated[
     Path | None, typer.Option("-o", "--out", help="Copy the video here: a file or a folder.")
@@ -77,6 +89,7 @@ class OrderOptions:
     given: dict[str, Any]
     """Values by the name of their setting."""
     fps: str
+    gaps: Gaps
 
     def order(self, image: Path, video: str, *, again: bool = False) -> Order:
         """Return the order that the options make of these inputs.
@@ -88,7 +101,7 @@ class OrderOptions:
         given: dict[str, Any] = self.given | {"max_units": units_of(self.given["max_units"])}
         return Order(
             image=image,
-            video=video_of(video, self.fps),
+            video=video_of(video, self.fps, self.gaps),
             again=again,
             spender=this_invocation(),
             motion=MotionControl(**{item.name: given[item.name] for item in MOTION_SETTINGS}),
@@ -106,12 +119,12 @@ def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
     single = [option(item.name, _default(item), _annotation(item)) for item in SETTINGS.values()]
-    single.append(option("fps", "", FpsOption))
+    single += [option("fps", "", FpsOption), option("gaps", Gaps.REFUSE, GapsOption)]
 
     @functools.wraps(command)
     def with_single_options(**given: Any) -> None:
         taken = {parameter.name: given.pop(parameter.name) for parameter in single}
-        command(**given, options=OrderOptions(fps=taken.pop("fps"), given=taken))
+        command(**given, options=OrderOptions(fps=taken.pop("fps"), gaps=taken.pop("gaps"), given=taken))
 
     parameters = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
@@ -121,13 +134,16 @@ def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_single_options
 
 
-def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
+def video_of(text: str, fps: str, gaps: Gaps = Gaps.REFUSE) -> VideoFile | VideoFrames | VideoUrl:
     """Return the reference video that VIDEO names: a URL, a file, or a folder of frames.
 
     Raises:
         InputRefused: a folder without a usable `--fps`.
-        UnreadableMedia: a folder without pictures.
+        UnreadableMedia: a folder without pictures, or with missing numbers.
+        BadParameter: VIDEO is empty.
     """
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give a file, a URL or a folder of frames.", param_hint="VIDEO")
     if "://" in text:
         return VideoUrl(text)
     path = Path(text)
@@ -141,7 +157,7 @@ def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
         given = f" (it is {fps[:20]!r})" if fps else ""
         message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS}{given}."
         raise InputRefused([Violation("video", "video.fps", message)])
-    return VideoFrames(Frames(FrameFolder.open(path), rate))
+    return VideoFrames(Frames(FrameFolder.open(path, may_have_gaps=gaps is Gaps.KEEP), rate))
 
 
 def this_invocation() -> Spender:

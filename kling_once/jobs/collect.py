@@ -23,7 +23,12 @@ from ..order import EMBEDDED_ORIGIN
 from ..settings import is_loopback
 from .progress import Stage
 from .results import sidecar_of
-from .tasks import is_absent, is_past_lifetime, kept_columns, link_columns
+from .tasks import (
+    is_absent,
+    is_past_lifetime,
+    kept_columns,
+    link_columns,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -92,6 +92,7 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = threading.Lock()
         self._portal: BlockingPortal | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: AbstractContextManager[BlockingPortal] | None = None
         self._opening = threading.Lock()
         self._ledger: Ledger | None = None
@@ -160,16 +161,13 @@ class Engine:
         return self.ask(self._keep_file(name, path))
 
     def ask(self, work: Coroutine[Any, Any, Value]) -> Pending[Value]:
-        """Run a coroutine on the engine's loop, for callers without one of their own."""
-
-        async def run() -> Value:
-            return await work
-
+        """Run a coroutine on the engine's loop, for callers on any thread, also the engine's own."""
         with self._starting:
-            if self._portal is None:
+            if self._portal is None or self._loop is None:
                 self._thread = start_blocking_portal("asyncio", name="kling-once-engine")
                 self._portal = self._thread.__enter__()
-            return Pending(self._portal.start_task_soon(run))
+                self._loop = self._portal.call(asyncio.get_running_loop)
+            return Pending(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def use(self, settings: Settings) -> None:
         """Work under other spending limits from here on; jobs under way keep theirs."""

@@ -29,9 +29,7 @@ from ..ledger.decision import (
 from ..ledger.leases import renewed
 from ..order import VideoUrl, services_off
 from .collect import collect
-from .create import fit
 from .outcome import Outcome
-from .pictures import keep_picture
 from .progress import Stage
 from .recovery import (
     find_result,
@@ -39,8 +37,9 @@ from .recovery import (
     kept_attempt,
     servable,
 )
+from .results import keep_picture
 from .settle import settle
-from .submit import submit
+from .submit import fit, submit
 from .wait import wait
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
-"""Kept results: their names and sidecars, moving them into place, and whether a coming one will fit."""
+"""Kept results: names, sidecars, moving into place, small pictures, and whether a coming one will fit."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import re
@@ -11,23 +12,33 @@ import tempfile
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
+import av
+import av.error
+import numpy as np
+from PIL import Image
 from pydantic import AwareDatetime, BaseModel
 
 from ..api.limits import Mode
-from ..errors import DiskFull, ResultGone
-from ..files import file_digest
+from ..errors import DiskFull, MediaError, ResultGone, UnreadableMedia
+from ..files import file_digest, write_file
 from ..ledger.attempts import AttemptState
 from ..ledger.job import JobLabel, short_key
 from ..media.memory import require_memory
+from ..media.picture import rgb_pixels
 from ..order import Service
 
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..ledger.attempts import Attempt
+    from ..media.picture import PictureSource
     from ..order import Spender
+
+logger = logging.getLogger(__name__)
+
 
 NAME_MAX_CHARACTERS: Final = 80
 PART_CHARACTERS: Final = 24
@@ -181,9 +192,7 @@ class ResultStore:
         target = self._free_target(label, sidecar.task_id)
         kept = KeptFile(target.relative_to(self.root).as_posix(), part.stat().st_size, file_digest(part))
         sidecar = sidecar.model_copy(update={"digest": kept.digest, "size_bytes": kept.size_bytes})
-        temporary = target.with_suffix(f".json.{os.getpid()}.tmp")
-        temporary.write_text(sidecar.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(target.with_suffix(".json"))
+        write_file(target.with_suffix(".json"), sidecar.model_dump_json(indent=1) + "\n")
         return kept
 
     def find_kept(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
@@ -300,3 +309,52 @@ def _read_sidecar(path: Path) -> Sidecar | None:
 
 def _literal(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
+
+
+SIDE_PX: Final = 192
+
+
+def picture_path(home: Path, job_key: str) -> Path:
+    """Return where the small picture of a job's reference image lies."""
+    return home / "pictures" / f"{job_key}.jpg"
+
+
+def keep_picture(image: PictureSource, job_key: str, home: Path) -> None:
+    """Keep the small picture of a job; a failure is logged and never stops the job; blocking."""
+    path = picture_path(home, job_key)
+    try:
+        if path.exists():
+            return
+        picture = Image.fromarray(rgb_pixels(image))
+        picture.thumbnail((SIDE_PX, SIDE_PX))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_file(path, lambda file: picture.save(file, "JPEG", quality=82), durable=False)
+    except (MediaError, OSError, ValueError) as error:
+        logger.warning("The small picture of job %s could not be kept: %s", short_key(job_key), error)
+
+
+def poster_of(video: Path) -> bytes:
+    """Return the first frame of a video as a small JPEG; blocking.
+
+    Raises:
+        UnreadableMedia: it shows no frame.
+    """
+    return _poster(video, video.stat().st_mtime_ns) if video.is_file() else _no_poster(video)
+
+
+@lru_cache(maxsize=256)
+def _poster(video: Path, _changed_ns: int) -> bytes:
+    import imageio.v3 as iio  # noqa: PLC0415 - for lists with pictures alone
+
+    # not with imageio: its reader collects garbage as it closes, which stops all of ComfyUI for a second
+    try:
+        with av.open(str(video)) as container:
+            picture = next(container.decode(video=0)).to_image()
+    except (OSError, ValueError, IndexError, StopIteration, av.error.FFmpegError):
+        return _no_poster(video)
+    picture.thumbnail((SIDE_PX, SIDE_PX))
+    return iio.imwrite("<bytes>", np.asarray(picture), extension=".jpg", quality=82)
+
+
+def _no_poster(video: Path) -> NoReturn:
+    raise UnreadableMedia(f"{video.name} shows no frame.")

@@ -247,7 +247,7 @@ class Run:
         try:
             listener(progress)
         except Exception as error:  # noqa: BLE001 - foreign code at an edge
-            logger.debug("A listener failed: %r", error)
+            logger.warning("What shows the progress of a job failed: %r", error)
 
     def _ended(self) -> Outcome:
         if isinstance(self._result, Outcome):

@@ -8,20 +8,21 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
+from ..api.retry import backoff_seconds
 from ..hosting.choice import choose_host, no_place_error
 from ..hosting.sandbox import SandboxHost
 from ..order import EMBEDDED_ORIGIN, Service
 from .results import ComingFrames
-from .tickets import TicketQueue
 from .uploads import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ..accounts.accounts import Account, Accounts
     from ..clock import Clock
@@ -209,3 +210,63 @@ class MediaThreads:
         """Begin nothing more; what runs is told to stop and not waited for."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+LONGEST_PAUSE_SECONDS: Final = 20.0
+
+
+class Ticket:
+    """One submit that wants to be sent."""
+
+    def __init__(self, queue: TicketQueue) -> None:
+        self._queue = queue
+        self._refusals = 0
+        self._called = asyncio.Event()
+
+    async def turn(self) -> None:
+        """Return when this submit may be sent: at once while the account has room, else when it is first."""
+        while not self._queue.lets_pass(self):
+            self._called.clear()
+            await self._called.wait()
+
+    async def refused(self, pause_seconds: float) -> None:
+        """Note that the account is full, and back off before the next try: twice as long each time.
+
+        Args:
+            pause_seconds: the first pause; none is longer than `LONGEST_PAUSE_SECONDS`.
+        """
+        self._queue.is_full = True
+        self._refusals += 1
+        pause = backoff_seconds(pause_seconds, self._refusals, longest_seconds=LONGEST_PAUSE_SECONDS)
+        await self._queue.clock.sleep(pause)
+
+    def call(self) -> None:
+        """Let `turn` look again."""
+        self._called.set()
+
+
+class TicketQueue:
+    """The submits of one account, in the order in which they came."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.is_full = False
+        self._tickets: deque[Ticket] = deque()
+
+    def lets_pass(self, ticket: Ticket) -> bool:
+        """Tell whether a ticket's submit may be sent now."""
+        return not self.is_full or self._tickets[0] is ticket
+
+    @contextmanager
+    def ticket(self) -> Iterator[Ticket]:
+        """Hold a ticket for as long as the block runs."""
+        ticket = Ticket(self)
+        self._tickets.append(ticket)
+        try:
+            yield ticket
+        finally:
+            self._tickets.remove(ticket)
+            if not self._tickets:
+                self.is_full = False
+            for waiting in self._tickets:
+                waiting.call()

@@ -20,7 +20,13 @@ from ..errors import (
 )
 from ..ledger.attempts import AttemptState
 from .progress import Stage
-from .tasks import charge_columns, failure_columns, is_absent, is_past_lifetime, link_columns
+from .tasks import (
+    charge_columns,
+    failure_columns,
+    is_absent,
+    is_past_lifetime,
+    link_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -18,9 +18,7 @@ from . import (
     queries,
     uploads,
 )
-from . import (
-    graphs as forgetting,
-)
+from . import graphs as forgetting
 from .attempts import attempt_row, attempt_rows
 from .database import Database, translated
 from .decision import next_step

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ..errors import MediaError
     from .types import ClipBounds, ClipFacts, PictureBounds, PictureFacts
 
+MOST_ENLARGED = 2
+"""Times: larger, a picture has no details that Kling could keep."""
 MEGABYTE = 1_000_000
 """Bytes. The vendor's pages do not say whether a megabyte is 1000 or 1024 squared; the smaller is safe."""
 
@@ -118,6 +120,20 @@ def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Vi
         f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. {way_out}"
     )
     return (Violation("video", f"video.duration.{rule}", message),)
+
+
+def enlarging_violations(
+    field: str, size_px: tuple[int, int], factor: float, min_side_px: int
+) -> tuple[Violation, ...]:
+    """Return the violation of an "image" or "video" that only a scale of more than 2 would make fit."""
+    if factor <= MOST_ENLARGED:
+        return ()
+    message = (
+        f"Reference {field} is {size_px[0]} x {size_px[1]} px; each side must have at least {min_side_px} "
+        f"px, and conform makes nothing more than {MOST_ENLARGED} times as large. Use a larger one, or "
+        "enlarge it yourself."
+    )
+    return (Violation(field, f"{field}.side.min", message),)
 
 
 def unreadable_violation(field: str, error: MediaError) -> Violation:

@@ -14,7 +14,10 @@ from ..errors import UnreadableMedia
 from .bounds import clip_violations
 from .damage import Damage
 from .encode import checked_shape, encode_frames
+from .frame_folder import FrameFolder
+from .picture import ON_WHITE, has_holes
 from .plan import CROPPED, ClipPlan, Work, plan_clip
+from .private_boxes import left_out
 from .probe import probe_clip
 from .sound import sound_part
 from .transcode import reencode, remux
@@ -42,9 +45,9 @@ def conform_clip(
 ) -> ConformedClip:
     """Return a clip that fits `bounds`, or the violations that `mode` does not allow to correct.
 
-    A file that fits is returned as the same path, unchanged; where only the container is wrong, its packets
-    are copied into an MP4; everything else is one streaming re-encode. No file is left on failure or with
-    violations.
+    A file that fits is returned as the same path, unchanged; where only the container is wrong, or the file
+    holds private data (in every mode), its packets are copied into an MP4; everything else is one streaming
+    re-encode. No file is left on failure or with violations.
 
     Args:
         source: A clip, or frames to be written as one.
@@ -79,7 +82,8 @@ def conform_clip(
     if violations:
         target.unlink(missing_ok=True)
         return ConformedClip(source, facts, (), plan.used_range, violations, True)
-    report = (*plan.report, damage.sentence(source.name)) if damage.lost else plan.report
+    lost = (damage.sentence(source.name),) if damage.lost else ()
+    report = (*plan.report, *left_out(facts.private), *lost)
     return ConformedClip(target, written, report, plan.used_range, (), False)
 
 
@@ -117,7 +121,11 @@ def _conform_frames(
         raise
     count = f"{plan.frame_count} of {len(source.frames)} frames"
     cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
-    report = (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)
+    pixels = source.frames.report if isinstance(source.frames, FrameFolder) else ()
+    if not isinstance(source.frames, FrameFolder) and has_holes(source.frames):
+        pixels = (ON_WHITE,)
+    encoded = f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4."
+    report = (encoded, *plan.report, *cropped, *pixels)
     return replace(written, report=report, used_range=plan.used_range, is_original=False)
 
 

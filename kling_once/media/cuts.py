@@ -79,7 +79,7 @@ class _Scenes:
 
     def fades(self) -> Iterator[tuple[float, float]]:
         """Yield the first frame after each run of blank ones that shows another scene than before."""
-        seen = np.flatnonzero(self._spread > _SEEN)
+        seen = np.flatnonzero(self._spread > _SEEN).tolist()
         for last, first in pairwise(seen):
             between = self._spread[last + 1 : first]
             if between.size and between.min() < _BLANK and self._differ(last, first):

@@ -175,6 +175,7 @@ class _Decoding:
         self.path, self.facts, self.wanted = path, facts, wanted
         self.begin = facts.picture_start + wanted.start
         self.turn = Turn(facts.rotation_degrees, facts.is_mirrored)
+        self.colorspace = sws.ITU_709 if sws.matrix_of(facts) == "bt709" else None
         self.sound = SoundReader.of(
             container, facts, SoundFormat.as_is, origin=self.begin, seconds=sound_seconds
         )
@@ -249,6 +250,7 @@ class _Decoding:
             width=width_px,
             height=height_px,
             format="gbrp14le",
+            src_colorspace=self.colorspace,  # FFmpeg takes BT.601 where the stream is silent
             interpolation=_SMOOTH if same_size else _SMALLER,
         )
         planes = []

@@ -8,7 +8,8 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .bounds import MEGABYTE, clip_violations, clock, duration_violations
+from .bounds import MEGABYTE, clip_violations, clock, duration_violations, enlarging_violations
+from .color import is_wide, leaves_matrix_open
 from .types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _MOST_LATE_SECONDS = 0.04
 _BLOCK_PX = 16  # an encoder's block: 3840 rather than 3850 px when a clip is scaled down
 _MOST_VARIABLE_RATE = Fraction(60)
 _CODEC_NAMES = {"hevc": "HEVC", "prores": "ProRes", "vp9": "VP9", "av1": "AV1", "mjpeg": "MJPEG"}
+_PRIMARY_NAMES = {"smpte432": "Display P3", "bt2020": "BT.2020"}
 _TRANSFER_NAMES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
@@ -131,6 +133,8 @@ def plan_clip(
     seconds, report = _trimmed(part, bounds, mode)
     reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
     canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
+    factor = canvas.content_width_px / facts.width_px
+    violations += enlarging_violations("video", (facts.width_px, facts.height_px), factor, bounds.min_side_px)
     if canvas.is_scaled:
         size = f"{canvas.content_width_px} x {canvas.content_height_px}"
         reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {size} px.")
@@ -214,6 +218,8 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
     if facts.is_hdr:
         name = _TRANSFER_NAMES[facts.color_transfer]
         found.append(f"Tone mapped from HDR ({name}) to ordinary BT.709 colours.")
+    elif is_wide(facts.color_primaries):
+        found.append(f"Converted from {_PRIMARY_NAMES[facts.color_primaries]} to BT.709 colours.")
     elif facts.pixel_format not in _PLAIN_FORMATS:
         found.append(f"Converted from {facts.bit_depth}-bit {facts.pixel_format} to 8-bit 4:2:0.")
     if facts.rotation_degrees or facts.is_mirrored:
@@ -223,14 +229,7 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
         found.append(
             f"Stretched from {facts.stored_width_px} x {facts.stored_height_px} stored pixels to square ones."
         )
-    if facts.is_interlaced:
-        found.append("Deinterlaced, so that no picture is combed.")
-    if not facts.has_presentation_times and facts.video_codec == "h264":
-        found.append(
-            f"Re-encoded frame by frame, since {facts.container} does not say when a picture is shown."
-        )
-    if facts.is_variable_rate:
-        found.append(f"Changed from a variable frame rate to {float(_constant_rate(facts)):.5g} fps.")
+    found += _timing_reasons(facts)
     if facts.size_bytes > bounds.max_size_bytes:
         found.append(
             f"Re-encoded to get from {facts.size_bytes / MEGABYTE:.0f} MB under "
@@ -239,12 +238,26 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
     return found
 
 
+def _timing_reasons(facts: ClipFacts) -> list[str]:
+    """Return a sentence for what is wrong with when the pictures are shown."""
+    found: list[str] = []
+    if facts.is_interlaced:
+        found.append("Deinterlaced, so that no picture is combed.")
+    if not facts.has_presentation_times and facts.video_codec == "h264":
+        found.append(
+            f"Re-encoded frame by frame, since {facts.container} does not say when a picture is shown."
+        )
+    if facts.is_variable_rate:
+        found.append(f"Changed from a variable frame rate to {float(_constant_rate(facts)):.5g} fps.")
+    return found
+
+
 def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple[Work, list[str]]:
     if mode is ConformMode.OFF:
-        combed = (
-            ["It is interlaced and sent as it is: its pictures are combed."] if facts.is_interlaced else []
-        )
-        return Work.NOTHING, combed
+        combed = ["It is interlaced and its pictures are combed."] if facts.is_interlaced else []
+        if not facts.private:
+            return Work.NOTHING, combed
+        return Work.REMUX, [*combed, *_idle_sound(facts)]
     report = _idle_sound(facts)
     sound_end_seconds = facts.duration_seconds + facts.idle_sound_seconds
     if not report and sound_end_seconds > bounds.max_duration_seconds >= facts.duration_seconds:
@@ -253,8 +266,10 @@ def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple
         report.append(f"Of its {facts.picture_tracks} picture tracks only the one that players show is sent.")
     if facts.picture_start_seconds > _MOST_LATE_SECONDS:
         report.append(f"Its first picture came after {facts.picture_start_seconds:.2f} s; now it comes at 0.")
+    if leaves_matrix_open(facts):
+        report.append("Marked as BT.709, which the file left open; the pictures are untouched.")
     if facts.container not in bounds.containers:
         report.append(f"Repacked from {facts.container} to MP4; the pictures are untouched.")
     if facts.sound is not None and facts.sound.codec not in PLAIN_SOUND:
         report.append(f"Sound re-encoded from {facts.sound.codec} to AAC; the pictures are untouched.")
-    return (Work.REMUX if report else Work.NOTHING), report
+    return (Work.REMUX if report or facts.private else Work.NOTHING), report

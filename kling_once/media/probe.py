@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
 from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
+from .private_boxes import container_colors, private_parts
 from .reader import decoded, demuxed
 from .source import (
     has_presentation_times,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
+_UNSPECIFIED = 2  # ITU-T H.273
 _MAY_END_EARLY_SECONDS = 1.0
 _MATRIX = struct.Struct("=9i")  # AV_PKT_DATA_DISPLAYMATRIX (libavutil/display.h)
 _NAMED_PROFILES = frozenset({"png", "apng"})
@@ -154,14 +156,18 @@ def _clip_facts(
     width_px, height_px = _displayed_size(frame, video.sample_aspect_ratio, turn)
     container_seconds = _container_seconds(container, reading)
     components = frame.format.components
+    is_mp4 = container.format.name.startswith("mov,mp4")
+    colors = (int(context.color_primaries), int(context.color_trc), int(context.colorspace))
+    if is_mp4 and colors == (_UNSPECIFIED,) * 3:
+        colors = container_colors(path) or colors
     return ClipFacts(
         container=_container_name(path, container),
         video_codec=codec,
         pixel_format=frame.format.name,
         bit_depth=max((part.bits for part in components), default=8),
-        color_primaries=PRIMARIES.get(int(context.color_primaries), UNKNOWN),
-        color_transfer=TRANSFERS.get(int(context.color_trc), UNKNOWN),
-        color_space=SPACES.get(int(context.colorspace), UNKNOWN),
+        color_primaries=PRIMARIES.get(colors[0], UNKNOWN),
+        color_transfer=TRANSFERS.get(colors[1], UNKNOWN),
+        color_space=SPACES.get(colors[2], UNKNOWN),
         color_range=RANGES.get(int(frame.color_range), RANGES.get(int(context.color_range), UNKNOWN)),
         rotation_degrees=turn.degrees,
         is_mirrored=turn.mirrored,
@@ -181,6 +187,7 @@ def _clip_facts(
         has_presentation_times=has_presentation_times(container),
         size_bytes=path.stat().st_size,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
+        private=private_parts(path, container.metadata, is_mp4=is_mp4),
     )
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
+from .color import tag_open_colors
 from .encode import SoundTrack, most_bits_per_second, open_mp4, writing_clip
 from .filters import PictureChain
 from .plan import PLAIN_SOUND
@@ -172,7 +173,9 @@ class _Repacking:
         self.origin = facts.picture_start
         self.seconds = Fraction(facts.duration_seconds)
         self.streams: list[Stream] = [self.video]
-        self.copies: dict[int, Stream] = {self.video.index: output.add_stream_from_template(self.video)}
+        copy = output.add_stream_from_template(self.video)
+        self.copies: dict[int, Stream] = {self.video.index: copy}
+        tag_open_colors(copy.codec_context, facts)
         self.reader: SoundReader | None = None
         self.track: SoundTrack | None = None
         self.step = max(1, round(1 / facts.frame_rate / tick(self.video)))

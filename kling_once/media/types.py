@@ -113,6 +113,8 @@ class ClipFacts:
     """Tracks of moving pictures; the facts are those of the one that players show."""
     has_presentation_times: bool = True
     """Packets say when their frames are shown; in AVI and raw streams they do not."""
+    private: tuple[str, ...] = ()
+    """What lies in the file beside pictures, sound and their colours, in words; it is never sent."""
 
     @property
     def picture_start(self) -> Fraction:

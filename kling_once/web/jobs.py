@@ -13,9 +13,9 @@ from pydantic import Field, create_model
 from ..api.motion_control import MOTION_SETTINGS
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
-from ..jobs.pictures import picture_path, poster_of
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
 from ..jobs.recovery import forget as forget_job
+from ..jobs.results import picture_path, poster_of
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import (
     RETRY_HINT,

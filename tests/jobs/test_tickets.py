@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from kling_once.jobs.tickets import LONGEST_PAUSE_SECONDS, TicketQueue
+from kling_once.jobs.services import LONGEST_PAUSE_SECONDS, TicketQueue
 
 
 class FakeClock:

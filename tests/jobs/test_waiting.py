@@ -15,11 +15,16 @@ from kling_once.errors import (
     ResultGone,
     StillRunning,
 )
+from kling_once.jobs.progress import Stage
 from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kling_once.jobs.engine import Engine
+    from kling_once.jobs.progress import Progress
+    from kling_once.ledger.queries import Expectation
+    from kling_once.order import Order
     from tests.jobs.conftest import LedgerFile, Process
     from tests.sandbox_control import SandboxControl
 
@@ -270,3 +275,19 @@ def test_an_order_that_joins_does_not_pay_for_the_first_ones_limit(
 
     assert engine.run(order()).result(30).path.is_file()
     assert len(sandbox.creates()) == 1
+
+
+def test_what_shows_progress_may_ask_the_engine_back(engine: Engine, order: Callable[..., Order]) -> None:
+    expected: list[Any] = []
+
+    async def expectation(job_key: str) -> Expectation:
+        return await (await engine.ledger()).expectation(job_key)
+
+    def listener(progress: Progress) -> None:
+        if progress.stage is Stage.WAIT and not expected:
+            expected.append(engine.ask(expectation(progress.job_key)))
+
+    engine.run(order(), listener).result(60)
+
+    (answer,) = expected
+    assert "would be up to" in answer.result(10).price

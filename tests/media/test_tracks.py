@@ -83,7 +83,7 @@ def test_interlaced_h264_is_deinterlaced_or_said_to_be_combed(
     assert made.report == ("Deinterlaced, so that no picture is combed.",)
     assert clips.require_fit(made, video_bounds).video.get("field_order", "progressive") == "progressive"
     untouched = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.OFF)
-    assert untouched.report == ("It is interlaced and sent as it is: its pictures are combed.",)
+    assert untouched.report == ("It is interlaced and its pictures are combed.",)
 
 
 @pytest.mark.parametrize("source", ["testsrc2=s=400x400:r=0.25:d=4", "color=red:s=400x400:r=25:d=4"])
