@@ -120,8 +120,8 @@ class FrameFolder:
 def _gaps(paths: tuple[Path, ...]) -> list[str]:
     """Return the numbers that are missing between the first and the last, such as "10 to 34".
 
-    The number is the last one in a name. Every second or fifth frame is no gap, and names whose numbers follow
-    no step, such as times, have none.
+    The number is the last one in a name. Every second or fifth frame is no gap, and names whose numbers
+    follow no step, such as times, have none.
     """
     found = [_NUMBER.fullmatch(path.stem) for path in paths]
     named = [(match["before"], int(match["number"])) for match in found if match]
