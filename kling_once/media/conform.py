@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
 from .bounds import clip_violations
+from .damage import Damage
 from .encode import checked_shape, encode_frames
 from .frame_folder import FrameFolder
 from .picture import ON_WHITE, has_holes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from .types import ClipBounds, OnProgress, Stop
 
 
+_MOST_LATE_SECONDS = 0.04
 _MOST_TRIES = 3  # at a lower bitrate each, in case the encoder overshoots
 _LESS = 0.95  # of the bitrate that would just fit
 _STEM_LENGTH = 40
@@ -68,18 +70,20 @@ def conform_clip(
     plan = plan_clip(facts, bounds, mode, window)
     if plan.violations or plan.work is Work.NOTHING:
         violations = plan.violations or clip_violations(facts, bounds)
-        return ConformedClip(source, facts, (), plan.used_range, violations, True)
+        report = () if violations else plan.report
+        return ConformedClip(source, facts, report, plan.used_range, violations, True)
     target = _new_file(target_dir, source.stem)
     try:
-        plan, written = _write(source, target, facts, plan, bounds, stop, on_progress)
-        violations = clip_violations(written, bounds)
+        plan, written, damage = _write(source, target, facts, plan, bounds, stop, on_progress)
+        violations = (*clip_violations(written, bounds), *damage.violations(source.name))
     except BaseException:
         target.unlink(missing_ok=True)
         raise
     if violations:
         target.unlink(missing_ok=True)
         return ConformedClip(source, facts, (), plan.used_range, violations, True)
-    report = (*plan.report, *left_out(facts.private))
+    lost = (damage.sentence(source.name),) if damage.lost else ()
+    report = (*plan.report, *left_out(facts.private), *lost)
     return ConformedClip(target, written, report, plan.used_range, (), False)
 
 
@@ -133,24 +137,35 @@ def _write(
     bounds: ClipBounds,
     stop: Stop | None,
     on_progress: OnProgress | None,
-) -> tuple[ClipPlan, ClipFacts]:
-    """Write the planned file; return the plan that was carried out and the facts of the file."""
+) -> tuple[ClipPlan, ClipFacts, Damage]:
+    """Write the planned file; return the plan that was carried out, the file's facts, the source's damage."""
     if plan.work is Work.REMUX:
         with suppress(UnreadableMedia):  # an MP4 cannot hold every codec; then the clip is re-encoded
             remux(source, target, facts, stop=stop)
             written = probe_clip(target, stop=stop)
-            if not clip_violations(written, bounds):
-                return plan, written
+            if not clip_violations(written, bounds) and _is_in_step(facts, written):
+                return plan, written, Damage(facts.frame_count)
         plan = replace(plan, work=Work.REENCODE, report=("Re-encoded as H.264 MP4.",))
     limit = bounds.max_size_bytes
     tries = 0
     while True:
-        reencode(source, target, facts, plan, max_size_bytes=limit, stop=stop, on_progress=on_progress)
+        damage = reencode(
+            source, target, facts, plan, max_size_bytes=limit, stop=stop, on_progress=on_progress
+        )
         written = probe_clip(target, stop=stop)
         tries += 1
         if written.size_bytes <= bounds.max_size_bytes or tries == _MOST_TRIES:
-            return plan, written
+            return plan, written, damage
         limit = int(limit * bounds.max_size_bytes / written.size_bytes * _LESS)
+
+
+def _is_in_step(facts: ClipFacts, written: ClipFacts) -> bool:
+    """Tell whether a copy of a clip's packets has the same frames, each within 40 ms of its time."""
+    return (
+        written.frame_count == facts.frame_count
+        and written.picture_start_seconds <= _MOST_LATE_SECONDS
+        and abs(written.duration_seconds - facts.duration_seconds) <= _MOST_LATE_SECONDS
+    )
 
 
 def _new_file(folder: Path, stem: str) -> Path:
@@ -191,7 +206,6 @@ def facts_of_frames(frames: Frames) -> ClipFacts:
         is_variable_rate=False,
         duration_seconds=seconds,
         container_duration_seconds=seconds,
-        picture_duration_seconds=seconds,
         picture_start_seconds=0.0,
         frame_count=count,
         sound=None,

@@ -16,7 +16,14 @@ from ..errors import UnreadableMedia
 from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
 from .private_boxes import container_colors, private_parts
 from .reader import decoded, demuxed
-from .source import open_clip, picture_stream, sound_stream, tick
+from .source import (
+    has_presentation_times,
+    moving_streams,
+    open_clip,
+    picture_stream,
+    sound_stream,
+    tick,
+)
 from .timeline import Timeline
 from .types import ClipFacts, SoundFacts
 
@@ -80,7 +87,8 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
 def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
-    reading = _Reading(Timeline(tick(video)), Timeline(tick(audio)) if audio else None)
+    is_dated = has_presentation_times(container)
+    reading = _Reading(Timeline(tick(video), is_dated), Timeline(tick(audio)) if audio else None)
     for packet in demuxed(container, stop=stop):
         if not packet.size:
             if packet.stream is video and reading.frame is None:
@@ -110,9 +118,10 @@ def _decode_first(packet: Packet, reading: _Reading) -> None:
 
 def _note_end(packet: Packet, reading: _Reading) -> None:
     reading.last_is_partial = packet.is_corrupt
-    if packet.pts is None or not packet.time_base:
+    time = packet.pts if packet.pts is not None else packet.dts
+    if time is None or not packet.time_base:
         return
-    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    end = float((time + (packet.duration or 0)) * packet.time_base)
     reading.ends_seconds = max(reading.ends_seconds, end)
 
 
@@ -169,12 +178,13 @@ def _clip_facts(
         stored_height_px=frame.height,
         frame_rate=pictures.rate(video),
         is_variable_rate=pictures.is_variable,
-        duration_seconds=max(container_seconds, float(pictures.span(video))),
+        duration_seconds=float(pictures.seconds(video)),
         container_duration_seconds=container_seconds,
-        picture_duration_seconds=float(pictures.span(video)),
         picture_start_seconds=float(pictures.start),
         frame_count=pictures.count,
         sound=_sound_facts(audio, reading),
+        picture_tracks=len(moving_streams(container)),
+        has_presentation_times=has_presentation_times(container),
         size_bytes=path.stat().st_size,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
         private=private_parts(path, container.metadata, is_mp4=is_mp4),
@@ -267,6 +277,7 @@ def _sound_facts(audio: AudioStream | None, reading: _Reading) -> SoundFacts | N
         sample_rate_hz=context.sample_rate,
         channels=context.layout.nb_channels,
         duration_seconds=float(reading.sound.span(audio)),
+        end_seconds=float(reading.sound.start + reading.sound.span(audio) - reading.pictures.start),
     )
 
 

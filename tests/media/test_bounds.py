@@ -37,7 +37,6 @@ CLIP = ClipFacts(
     is_variable_rate=False,
     duration_seconds=9.0,
     container_duration_seconds=9.0,
-    picture_duration_seconds=9.0,
     picture_start_seconds=0.0,
     frame_count=270,
     sound=None,
