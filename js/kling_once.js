@@ -1,15 +1,16 @@
 // @ts-check
-/** Kling Once in ComfyUI's page: commands, the sidebar tab, keys in the settings, badges on nodes. */
+/** Kling Once in ComfyUI's page: commands, the sidebar tab, keys in the settings, strips on nodes. */
 
 /**
  * @import { Settings } from "@comfyorg/comfyui-frontend-types"
  * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
  */
 
-import { NodeBadges } from "./node/badges.mjs";
-import { check, isOrdering, orderingNodes } from "./node/check.mjs";
-import { isActive } from "./node/graph.mjs";
+import { check, isOrdering, orderingNodes, reports } from "./node/check.mjs";
+import { allNodes, isActive } from "./node/graph.mjs";
+import { Remedies } from "./node/remedies.mjs";
 import { watchPlayers, watchRuns } from "./node/run.mjs";
+import { NodeStrips } from "./node/strips.mjs";
 import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
@@ -22,8 +23,8 @@ const TAB_ID = "kling-once";
 
 /** @type {Sidebar | null} null while the tab is closed */
 let sidebar = null;
-/** @type {NodeBadges | null} null until the page is set up */
-let badges = null;
+/** @type {NodeStrips | null} null until the page is set up */
+let strips = null;
 /** @type {((sidebar: Sidebar) => void) | null} what to show as soon as the tab is open */
 let pending = null;
 
@@ -69,9 +70,15 @@ app.registerExtension({
   async setup() {
     addStyleSheet();
     await loadTranslations();
-    badges = new NodeBadges(registerTab());
-    for (const node of new Set(orderingNodes().map((placed) => placed.node))) badges.add(node);
-    watchGraph(badges);
+    const open = {
+      keys: () => showInTab((tab) => tab.showKeys()),
+      totals: () => showInTab((tab) => tab.showView("totals")),
+      help: () => showInTab((tab) => tab.showView("help")),
+    };
+    const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
+    strips = made;
+    for (const { node } of allNodes().filter(({ node }) => hasStrip(node))) made.add(node);
+    watchGraph(made);
     watchPlayers();
     watchRuns();
     acceptDroppedTasks();
@@ -79,13 +86,18 @@ app.registerExtension({
 
   /** @param {LGraphNode} node */
   nodeCreated(node) {
-    if (isOrdering(node)) badges?.add(node);
+    if (hasStrip(node)) strips?.add(node);
   },
 
   afterConfigureGraph() {
-    badges?.schedule();
+    strips?.schedule();
   },
 });
+
+/** @param {LGraphNode} node */
+function hasStrip(node) {
+  return isOrdering(node) || reports(node);
+}
 
 /**
  * Register the sidebar tab.
@@ -142,10 +154,10 @@ async function checkChosenNode() {
 
 /**
  * Check nodes again when a widget, a link or a node may have changed: the graph has no event for all of them.
- * @param {NodeBadges} badges
+ * @param {NodeStrips} strips
  */
-function watchGraph(badges) {
-  const changed = () => badges.schedule();
+function watchGraph(strips) {
+  const changed = () => strips.schedule();
   app.canvas.canvas.addEventListener("litegraph:set-graph", changed);
   for (const type of ["change", "pointerup", "keyup"])
     document.addEventListener(type, changed, { passive: true });

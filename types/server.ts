@@ -162,17 +162,33 @@ export type Price = { units: number; cash: number; currency: string };
 /** The part of a clip that is sent, in seconds; `of` is the length of the whole clip. */
 export type UsedPart = { start: number; end: number; of: number };
 
+/** A documented limit that is broken, and a sentence about it. */
+export type BrokenRule = { rule: string; message: string };
+
+/** The newest video of a graph. */
+export interface KeptResult {
+  task_id: string | null;
+  units: number | null;
+  cash: number | null;
+  currency: string | null;
+  ended_at: string | null;
+  path: string;
+}
+
 /** What running a node would cost, and what would keep it from running. */
 export interface CheckedNode {
   known: true;
   service: Service;
   /** Whether every result of this graph is kept already. */
   paid: boolean;
+  kept: KeptResult | null;
   price: Price | null;
   /** The price of a second, where the length is known at run only. */
   rate: Price | null;
   used: UsedPart | null;
-  violations: { message: string }[];
+  violations: BrokenRule[];
+  /** What else keeps it from running: `key`, `hold`, `limit` or `ledger`. */
+  obstacles: BrokenRule[];
   notes: string[];
   report: string[];
   /** Why the check could not be finished. */

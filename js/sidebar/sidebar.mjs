@@ -3,6 +3,7 @@
 
 /** @import { CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
 
+import { KeysPanel } from "../settings/keys_panel.mjs";
 import { withErrorToast } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
 import { t } from "../shared/i18n.mjs";
@@ -136,6 +137,15 @@ export class Sidebar {
     const page = new CheckPage(title, found, () => this.showView("tasks"));
     setChildren(this.content, page.element);
     page.back.focus();
+  }
+
+  /** Show the keys, as the settings dialog does. */
+  showKeys() {
+    this.leavePage();
+    const back = button(t("action.back"), () => this.showView("tasks"), { class: "kling-once-back" });
+    const page = h("div", { class: "kling-once-page" }, new KeysPanel().element);
+    setChildren(this.content, h("section", { class: "kling-once-task" }, back, page));
+    back.focus();
   }
 
   /**

@@ -27,7 +27,7 @@ from ..errors import (
 from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
-from .check import describe
+from .check import describe, obstacles, require_affordable
 from .fulfil import collect_only, fulfil
 from .outcome import Outcome, TaskPage
 from .progress import Watchers
@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from ..api.models import ResourcePack
+    from ..api.prices import Price
     from ..clock import Clock
+    from ..errors import KlingOnceError
     from ..hosting.media_host import Leftover
     from ..ledger.attempts import Attempt
     from ..order import Order, Service
@@ -135,7 +137,15 @@ class Engine:
             by_content: name what is written after its content, each once; a clip that is sent as it is stays
                 where the user has it.
         """
-        return self.ask(self._check(order, write_to, by_content))
+        return self.ask(self._check(order, write_to, by_content=by_content))
+
+    def require_affordable(self, orders: list[Order]) -> Pending[None]:
+        """Hold what the items of a list will cost together against the limits, before the first is sent."""
+        return self.ask(self._require_affordable(orders))
+
+    def obstacles(self, order: Order, price: Price | None) -> Pending[tuple[KlingOnceError, ...]]:
+        """Find what keeps any new order from being sent, whatever its inputs: key, hold switch, limits."""
+        return self.ask(self._obstacles(order, price))
 
     def list_tasks(self, service: Service, profile: str, page: int, page_size: int) -> Pending[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
@@ -317,10 +327,18 @@ class Engine:
             await staged.leave()
         raise error
 
-    async def _check(self, order: Order, write_to: Path | None, by_content: bool) -> Checked:
+    async def _check(self, order: Order, write_to: Path | None, *, by_content: bool) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         staged = await stage(order, origin, self._staging, self._media)
         return await self._described(staged, origin, write_to, by_content=by_content)
+
+    async def _require_affordable(self, orders: list[Order]) -> None:
+        await require_affordable(
+            await self.services(), orders, lambda order: self._check(order, None, by_content=False)
+        )
+
+    async def _obstacles(self, order: Order, price: Price | None) -> tuple[KlingOnceError, ...]:
+        return await obstacles(await self.services(), order, price)
 
     async def _described(
         self, staged: StagedInputs, origin: str, write_to: Path | None = None, *, by_content: bool = False
