@@ -6,8 +6,8 @@
  * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
  */
 
-import { check, isOrdering, orderingNodes, reports } from "./node/check.mjs";
-import { allNodes, isActive } from "./node/graph.mjs";
+import { check, orderingNodes } from "./node/check.mjs";
+import { allNodes, isActive, isOurs } from "./node/graph.mjs";
 import { Remedies } from "./node/remedies.mjs";
 import { watchPlayers, watchRuns } from "./node/run.mjs";
 import { NodeStrips } from "./node/strips.mjs";
@@ -77,7 +77,7 @@ app.registerExtension({
     };
     const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
     strips = made;
-    for (const { node } of allNodes().filter(({ node }) => hasStrip(node))) made.add(node);
+    for (const { node } of allNodes().filter(({ node }) => isOurs(node))) made.add(node);
     watchGraph(made);
     watchPlayers();
     watchRuns();
@@ -86,18 +86,13 @@ app.registerExtension({
 
   /** @param {LGraphNode} node */
   nodeCreated(node) {
-    if (hasStrip(node)) strips?.add(node);
+    if (isOurs(node)) strips?.add(node);
   },
 
   afterConfigureGraph() {
     strips?.schedule();
   },
 });
-
-/** @param {LGraphNode} node */
-function hasStrip(node) {
-  return isOrdering(node) || reports(node);
-}
 
 /**
  * Register the sidebar tab.

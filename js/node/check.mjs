@@ -52,7 +52,7 @@ export function check(placed, prompt = apiPrompt(placed), signal = undefined) {
  * @type {(found: CheckedNode) => BrokenRule[]}
  */
 export const problems = ({ trouble, violations, obstacles }) => [
-  ...(trouble ? [{ rule: "trouble", message: trouble }] : []),
+  ...(trouble ? [{ rule: "trouble", message: trouble, values: [] }] : []),
   ...violations,
   ...obstacles,
 ];

@@ -13,7 +13,7 @@
 
 import { button, h, setChildren } from "../shared/dom.mjs";
 import { addStrip, api } from "../shared/host.mjs";
-import { formatAmount, t } from "../shared/i18n.mjs";
+import { formatAmount, t, tRule } from "../shared/i18n.mjs";
 import { onJobEvent, onKeysChanged } from "../shared/server.mjs";
 import { check, keptText, orderingNodes, priceText, problems, reports, usedText } from "./check.mjs";
 import { allNodes, apiPrompt, executionId, isActive } from "./graph.mjs";
@@ -35,6 +35,7 @@ const BADGE = { fgColor: "#ffffff", bgColor: "#1f4fb2" };
  * @property {NodeCheck | "checking" | null} found the newest answer
  * @property {Question | null} asked the newest question
  * @property {string} report what the last run of a node that reports has found
+ * @property {string} failure why the last run failed, until the next one begins
  */
 
 export class NodeStrips {
@@ -55,6 +56,10 @@ export class NodeStrips {
     onJobEvent(({ state }) => ENDINGS.includes(state) && this.expire());
     onKeysChanged(() => this.expire());
     api.addEventListener("executed", ({ detail: { node, output } }) => this.report(String(node), output));
+    api.addEventListener("execution_start", () => this.forgetFailures());
+    api.addEventListener("execution_error", ({ detail: { node_id, exception_message } }) =>
+      this.fail(String(node_id), exception_message.trim()),
+    );
   }
 
   /** Ask again even if the graph has not changed: a key, a file or the ledger has. */
@@ -73,7 +78,7 @@ export class NodeStrips {
   add(node) {
     if (this.strips.has(node)) return;
     const element = h("div", { class: "kling-once-strip", role: "status" });
-    this.strips.set(node, { element, fit: addStrip(node, element), found: null, asked: null, report: "" });
+    this.strips.set(node, { element, fit: addStrip(node, element), found: null, asked: null, report: "", failure: "" });
     this.schedule();
   }
 
@@ -132,11 +137,38 @@ export class NodeStrips {
    * @param {object | null} output of the node
    */
   report(id, output) {
-    const [text] = /** @type {{ text?: string[] }} */ (output ?? {}).text ?? [];
-    const placed = text && allNodes().find((one) => reports(one.node) && executionId(one) === id);
+    const [report] = /** @type {{ text?: string[] }} */ (output ?? {}).text ?? [];
+    if (report) this.note(id, ({ node }) => reports(node) && { report });
+  }
+
+  /**
+   * Say on a node why it failed.
+   * @param {string} id of execution
+   * @param {string} failure
+   */
+  fail(id, failure) {
+    this.note(id, () => ({ failure }));
+  }
+
+  forgetFailures() {
+    for (const placed of allNodes()) {
+      const strip = this.strips.get(placed.node);
+      if (!strip?.failure) continue;
+      strip.failure = "";
+      this.show(placed, strip, strip.found);
+    }
+  }
+
+  /**
+   * @param {string} id of execution
+   * @param {(placed: PlacedNode) => Partial<Strip> | false} change
+   */
+  note(id, change) {
+    const placed = allNodes().find((one) => executionId(one) === id);
     const strip = placed && this.strips.get(placed.node);
-    if (!strip) return;
-    strip.report = text;
+    const changed = strip && change(placed);
+    if (!changed) return;
+    Object.assign(strip, changed);
     this.show(placed, strip, strip.found);
   }
 
@@ -158,19 +190,20 @@ export class NodeStrips {
    * @param {Strip} strip
    * @returns {HTMLElement[]}
    */
-  lines({ node }, { found, report }) {
+  lines({ node }, { found, report, failure }) {
     const reported = report ? [h("pre", { class: "kling-once-report", tabIndex: 0 }, report)] : [];
-    if (found === "checking") return [line("wait", t("badge.checking"))];
-    if (!found?.known) return reported;
+    const failed = failure ? [line("trouble", failure)] : [];
+    if (found === "checking") return [...failed, line("wait", t("badge.checking"))];
+    if (!found?.known) return [...failed, ...reported];
     const { kind, text, live } = priceText(found);
-    const lines = [line(kind, text)];
+    const lines = [...failed, line(kind, text)];
     if (live) lines.push(line("note", live));
     if (found.used) lines.push(line("note", usedText(found.used)));
     if (found.kept) lines.push(line("note", keptText(found.kept)));
     for (const problem of problems(found)) {
       const remedy = this.remedies.of(problem.rule, node);
       const control = remedy && button(remedy.label, remedy.act, { class: "kling-once-small" });
-      lines.push(line("trouble", problem.message, control));
+      lines.push(line("trouble", tRule(problem), control, problem.message));
     }
     return [...lines, ...found.notes.map((note) => line("note", note)), ...reported];
   }
@@ -214,7 +247,9 @@ export class NodeStrips {
  * @param {"price" | "free" | "trouble" | "note" | "wait"} kind
  * @param {string} text
  * @param {HTMLElement | null} [control]
+ * @param {string} [title] what the server says, where that is more
  */
-function line(kind, text, control) {
-  return h("div", { class: `kling-once-strip-line kling-once-${kind}` }, h("span", {}, text), control);
+function line(kind, text, control, title) {
+  const said = h("span", { title: title === text ? undefined : title }, text);
+  return h("div", { class: `kling-once-strip-line kling-once-${kind}` }, said, control);
 }

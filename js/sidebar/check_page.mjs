@@ -5,7 +5,7 @@
 
 import { priceText, problems, usedText } from "../node/check.mjs";
 import { button, h } from "../shared/dom.mjs";
-import { t } from "../shared/i18n.mjs";
+import { t, tRule } from "../shared/i18n.mjs";
 
 export class CheckPage {
   /**
@@ -16,7 +16,7 @@ export class CheckPage {
   constructor(title, found, close) {
     this.back = button(t("action.back"), close, { class: "kling-once-back" });
     const facts = [priceText(found).text, ...(found.used ? [usedText(found.used)] : [])];
-    const wrong = problems(found).map(({ message }) => message);
+    const wrong = problems(found).map(tRule);
     this.element = h(
       "section",
       { class: "kling-once-task", "aria-label": title },

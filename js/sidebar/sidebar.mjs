@@ -6,7 +6,8 @@
 import { KeysPanel } from "../settings/keys_panel.mjs";
 import { withErrorToast } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
-import { t } from "../shared/i18n.mjs";
+import { formatMoment, t } from "../shared/i18n.mjs";
+import { app } from "../shared/host.mjs";
 import { getStatus, onJobEvent, onReconnect, setHold } from "../shared/server.mjs";
 import { AccountPage } from "./account_page.mjs";
 import { CheckPage } from "./check_page.mjs";
@@ -39,7 +40,11 @@ export class Sidebar {
     this.hold = h("div", { class: "kling-once-hold" });
     this.tabs = new Map(VIEWS.map((view) => [view, this.tab(view)]));
     this.content = h("div", { class: "kling-once-content", role: "tabpanel", id: "kling-once-panel" });
-    this.list = new TaskList((job, plays) => this.openTask(job, plays), this.closing.signal);
+    const start = [
+      button(t("action.template"), () => app.extensionManager.command.execute("Comfy.BrowseTemplates")),
+      button(t("remedy.key"), () => this.showKeys()),
+    ];
+    this.list = new TaskList((job, plays) => this.openTask(job, plays), start, this.closing.signal);
     this.tasks = h("div", { class: "kling-once-tasks-view" }, this.searchBar(), this.list.element);
     const tabs = h(
       "div",
@@ -192,7 +197,7 @@ export class Sidebar {
     this.mayChange = may_change;
     const held = held_since !== null;
     this.hold.dataset.held = String(held);
-    const text = held ? t("hold.on", { since: new Date(held_since).toLocaleString() }) : t("hold.off");
+    const text = held ? t("hold.on", { since: formatMoment(held_since) }) : t("hold.off");
     const toggle = async () => {
       const status = await withErrorToast(() => setHold(!held));
       if (status) this.showStatus(status);
