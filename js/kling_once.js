@@ -4,9 +4,10 @@
 /**
  * @import { Settings } from "@comfyorg/comfyui-frontend-types"
  * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
+ * @import { PlacedNode } from "./node/graph.mjs"
  */
 
-import { check, orderingNodes } from "./node/check.mjs";
+import { check, isOrdering, orderingNodes } from "./node/check.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
 import { Remedies } from "./node/remedies.mjs";
 import { watchPlayers, watchRuns } from "./node/run.mjs";
@@ -16,7 +17,7 @@ import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
 import { loadTranslations, t } from "./shared/i18n.mjs";
-import { acceptDroppedTasks } from "./sidebar/job_actions.mjs";
+import { acceptDroppedTasks, copyTaskId } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
 const TAB_ID = "kling-once";
@@ -89,6 +90,20 @@ app.registerExtension({
     if (isOurs(node)) strips?.add(node);
   },
 
+  /** @param {LGraphNode} node */
+  getNodeMenuItems(node) {
+    if (!isOurs(node)) return [];
+    const taskId = strips?.taskOf(node);
+    const show = () => void openTab();
+    const check = () => void checkNode(node);
+    const copy = taskId && { content: t("menu.copy"), callback: () => void copyTaskId(taskId) };
+    return [
+      ...(isOrdering(node) ? [{ content: t("menu.check"), callback: check }] : []),
+      ...(copy ? [copy] : []),
+      { content: t("menu.tasks"), callback: show },
+    ];
+  },
+
   afterConfigureGraph() {
     strips?.schedule();
   },
@@ -141,6 +156,18 @@ async function checkChosenNode() {
   const [placed] = candidates.filter(isActive);
   if (!placed) return showToast("info", t(candidates.length ? "check.muted" : "check.none"));
   if (!selected.length && candidates.length > 1) return showToast("info", t("check.none"));
+  return checkPlaced(placed);
+}
+
+/** @param {LGraphNode} node */
+async function checkNode(node) {
+  const placed = orderingNodes().find((one) => one.node === node);
+  if (!placed || !isActive(placed)) return showToast("info", t("check.muted"));
+  return checkPlaced(placed);
+}
+
+/** @param {PlacedNode} placed */
+async function checkPlaced(placed) {
   const found = await withErrorToast(() => check(placed));
   if (!found) return undefined;
   if (!found.known) return showToast("warn", t("check.unknown"));

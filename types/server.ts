@@ -123,6 +123,8 @@ export interface Keys {
   may_change: boolean;
   /** Names of the environment variables that hold a key, in a sentence. */
   variables: string;
+  /** Whether the server names an address of its own, at which a key without a region is used. */
+  has_address: boolean;
 }
 
 /** Empty texts are left as they are. */

@@ -209,6 +209,15 @@ export class NodeStrips {
   }
 
   /**
+   * @param {LGraphNode} node
+   * @returns {string | null} the task of its kept video
+   */
+  taskOf(node) {
+    const found = this.strips.get(node)?.found;
+    return found && found !== "checking" && found.known ? (found.kept?.task_id ?? null) : null;
+  }
+
+  /**
    * Give a subgraph node that holds nodes of ours a badge with the sum.
    * @param {PlacedNode} placed
    */
