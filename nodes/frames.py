@@ -13,7 +13,6 @@ from .node_run import NodeRun, as_run
 from .orders import CATEGORY, clip_of, setting_inputs, values_of
 
 if TYPE_CHECKING:
-    from ..kling_once.media.picked import Picked
     from ..kling_once.media.types import Frames, Stop
 
 CHOICE = (
@@ -70,22 +69,20 @@ class VideoFrames(io.ComfyNode):
     @as_run
     async def execute(cls, _run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        from ..kling_once.media.picked import Picked  # noqa: PLC0415 - nothing heavy before a node runs
-
         if inputs.get("video") is None:
             refuse("video", "Nothing came over video.")
         values = values_of(CHOICE, inputs)
         if values["every_nth"] < 1:
             refuse("every_nth", f"every_nth is {values['every_nth']}; 1 takes every frame.")
-        picked = Picked(longest_side_px=values.pop("longest_side"), **values)
-        decoded = await host.decoding(_picked, inputs["video"], picked)
+        choice = {"longest_side_px": values.pop("longest_side"), **values}
+        decoded = await host.decoding(_picked, inputs["video"], choice)
         return io.NodeOutput(decoded.frames, decoded.audio, float(decoded.fps))
 
 
-def _picked(video: Any, picked: Picked, *, stop: Stop) -> Frames:
-    from ..kling_once.media.picked import picked_of_file, picked_of_frames  # noqa: PLC0415 - likewise
+def _picked(video: Any, choice: dict[str, Any], *, stop: Stop) -> Frames:
+    from ..kling_once.media.decode import decode_clip, pick_frames  # noqa: PLC0415 - nothing heavy before a node runs
 
     clip = clip_of(video)
     if isinstance(clip, order.VideoFrames):
-        return picked_of_frames(clip.frames, picked)
-    return picked_of_file(clip.path, clip.window, picked, stop=stop)
+        return pick_frames(clip.frames, **choice)
+    return decode_clip(clip.path, window=clip.window, stop=stop, **choice)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from ..api.limits import VIDEO_MAX_SECONDS
-from ..api.prices import UNITS_PER_SECOND
+from ..api.limits import UNITS_PER_SECOND, VIDEO_MAX_SECONDS
 from ..errors import (
     BudgetReached,
     DiskFull,
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from ..api.prices import Price
+    from ..api.limits import Price
     from ..ledger.decision import Step
     from ..ledger.job import Job
     from ..ledger.ledger import Ledger

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
+    from ..api.limits import Price
     from ..api.models import ResourcePack
-    from ..api.prices import Price
     from ..clock import Clock
     from ..errors import KlingOnceError
     from ..hosting.media_host import Leftover

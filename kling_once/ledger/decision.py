@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..api.prices import amount_text
+from ..api.limits import amount_text
 from ..errors import JobError, ResultGone, TaskFailed
 from .attempts import MAX_ATTEMPTS, Attempt
 from .tables import AttemptState

@@ -10,12 +10,7 @@ from ..errors import Violation
 
 if TYPE_CHECKING:
     from ..errors import MediaError
-    from .types import (
-        ClipBounds,
-        ClipFacts,
-        PictureBounds,
-        PictureFacts,
-    )
+    from .types import ClipBounds, ClipFacts, PictureBounds, PictureFacts
 
 MEGABYTE = 1_000_000
 """Bytes. The vendor's pages do not say whether a megabyte is 1000 or 1024 squared; the smaller is safe."""
@@ -111,26 +106,21 @@ def clip_violations(facts: ClipFacts, bounds: ClipBounds) -> tuple[Violation, ..
 def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Violation, ...]:
     """Return the violation of a duration outside the limits of the orientation, or none."""
     shortest, longest = bounds.min_duration_seconds, bounds.max_duration_seconds
+    if shortest <= duration_seconds <= longest:
+        return ()
     if duration_seconds < shortest:
-        return (
-            Violation(
-                "video",
-                "video.duration.min",
-                f"Reference video is {spoken_seconds(duration_seconds, shortest)} long; orientation "
-                f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. Use a longer clip.",
-            ),
+        rule, limit, way_out = "min", shortest, "Use a longer clip."
+    else:
+        rule, limit = "max", longest
+        way_out = (
+            "Trim it, or use conform 'auto, trim to limit', "
+            f"which takes its first {float(longest - SPARE_SECONDS):g} s."
         )
-    if duration_seconds > longest:
-        return (
-            Violation(
-                "video",
-                "video.duration.max",
-                f"Reference video is {spoken_seconds(duration_seconds, longest)} long; orientation "
-                f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. Trim it, or use conform "
-                f"'auto, trim to limit', which takes its first {float(longest - SPARE_SECONDS):g} s.",
-            ),
-        )
-    return ()
+    message = (
+        f"Reference video is {spoken_seconds(duration_seconds, limit)} long; orientation "
+        f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. {way_out}"
+    )
+    return (Violation("video", f"video.duration.{rule}", message),)
 
 
 def unreadable_violation(field: str, error: MediaError) -> Violation:

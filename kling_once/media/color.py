@@ -11,47 +11,15 @@ import numpy as np
 
 UNKNOWN = "unknown"
 
-PRIMARIES = {
-    1: "bt709",
-    4: "bt470m",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "film",
-    9: "bt2020",
-    10: "smpte428",
-    11: "smpte431",
-    12: "smpte432",
-    22: "ebu3213",
-}
-TRANSFERS = {
-    1: "bt709",
-    4: "gamma22",
-    5: "gamma28",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "linear",
-    11: "iec61966-2-4",
-    12: "bt1361e",
-    13: "iec61966-2-1",
-    14: "bt2020-10",
-    15: "bt2020-12",
-    16: "smpte2084",
-    17: "smpte428",
-    18: "arib-std-b67",
-}
-SPACES = {
-    0: "gbr",
-    1: "bt709",
-    4: "fcc",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "ycgco",
-    9: "bt2020nc",
-    10: "bt2020c",
-    14: "ictcp",
-}
+_PRIMARIES = "- bt709 unknown - bt470m bt470bg smpte170m smpte240m film bt2020 smpte428 smpte431 smpte432"
+_TRANSFERS = (
+    "- bt709 unknown - gamma22 gamma28 smpte170m smpte240m linear - - iec61966-2-4 bt1361e iec61966-2-1 "
+    "bt2020-10 bt2020-12 smpte2084 smpte428 arib-std-b67"
+)
+_SPACES = "gbr bt709 unknown - fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c - - - ictcp"
+PRIMARIES = dict(enumerate(_PRIMARIES.split())) | {22: "ebu3213"}
+TRANSFERS = dict(enumerate(_TRANSFERS.split()))
+SPACES = dict(enumerate(_SPACES.split()))
 RANGES = {1: "tv", 2: "pc"}
 
 BT709 = 1

@@ -8,29 +8,18 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
 from .bounds import clip_violations
 from .encode import checked_shape, encode_frames
-from .plan import (
-    CROPPED,
-    ClipPlan,
-    Work,
-    plan_clip,
-)
+from .plan import CROPPED, ClipPlan, Work, plan_clip
 from .probe import probe_clip
+from .sound import sound_part
 from .transcode import reencode, remux
-from .types import (
-    ClipFacts,
-    ConformedClip,
-    ConformMode,
-    Frames,
-    TrimWindow,
-)
+from .types import ClipFacts, ConformedClip, ConformMode, Frames, TrimWindow
 
 if TYPE_CHECKING:
-    from .plan import ClipPlan
     from .types import ClipBounds, OnProgress, Stop
 
 
@@ -67,7 +56,6 @@ def conform_clip(
     Raises:
         UnreadableMedia: The clip cannot be read, or the frames cannot be written.
         DiskFull: There is no room for the new file.
-        MediaStopped: `stop` returned True.
     """
     mode = ConformMode(mode)
     if isinstance(source, Frames):
@@ -106,7 +94,15 @@ def _conform_frames(
         return ConformedClip(Path(), facts, (), plan.used_range, plan.violations, False)
     target = _new_file(target_dir, "frames")
     try:
-        _write_frames(source, target, plan, bounds, stop=stop, on_progress=on_progress)
+        size_px = (plan.canvas.content_width_px, plan.canvas.content_height_px)
+        encode_frames(
+            _part(source, plan),
+            target,
+            stop=stop,
+            on_progress=on_progress,
+            size_px=size_px if plan.canvas.is_scaled else None,
+            max_size_bytes=bounds.max_size_bytes,
+        )
         written = conform_clip(target, target_dir, bounds, mode=mode, stop=stop)  # for the bars
         if not written.is_original or written.violations:
             target.unlink()
@@ -115,7 +111,9 @@ def _conform_frames(
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-    report = _frames_report(source, plan)
+    count = f"{plan.frame_count} of {len(source.frames)} frames"
+    cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
+    report = (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)
     return replace(written, report=report, used_range=plan.used_range, is_original=False)
 
 
@@ -193,42 +191,8 @@ def facts_of_frames(frames: Frames) -> ClipFacts:
     )
 
 
-def _write_frames(
-    frames: Frames,
-    target: Path,
-    plan: ClipPlan,
-    bounds: ClipBounds,
-    *,
-    stop: Stop | None = None,
-    on_progress: OnProgress | None = None,
-) -> None:
-    """Write the planned part of the frames in the planned size, without bars."""
+def _part(frames: Frames, plan: ClipPlan) -> Frames:
+    """Return the planned part of the frames, and their sound from there on."""
     first = round(plan.start_seconds * plan.rate)
-    part = Frames(
-        frames.frames[first : first + plan.frame_count],
-        plan.rate,
-        _sound_from(frames.audio, plan.start_seconds),
-    )
-    size_px = (plan.canvas.content_width_px, plan.canvas.content_height_px)
-    encode_frames(
-        part,
-        target,
-        stop=stop,
-        on_progress=on_progress,
-        size_px=size_px if plan.canvas.is_scaled else None,
-        max_size_bytes=bounds.max_size_bytes,
-    )
-
-
-def _frames_report(frames: Frames, plan: ClipPlan) -> tuple[str, ...]:
-    """Return a sentence for each thing that was done to write frames as a clip."""
-    count = f"{plan.frame_count} of {len(frames.frames)} frames"
-    cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
-    return (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)
-
-
-def _sound_from(audio: dict[str, Any] | None, start: Fraction) -> dict[str, Any] | None:
-    if audio is None or not start:
-        return audio
-    skipped = round(start * int(audio["sample_rate"]))
-    return {**audio, "waveform": audio["waveform"][..., skipped:]}
+    audio = sound_part(frames.audio, plan.start_seconds, None)
+    return Frames(frames.frames[first : first + plan.frame_count], plan.rate, audio)

@@ -21,7 +21,7 @@ from .picture import (
     rgb_pixels,
 )
 from .source import check_stop
-from .types import ConformedPicture, ConformMode, EncodedPicture
+from .types import ConformedPicture, ConformMode
 
 if TYPE_CHECKING:
     from .types import PictureBounds, PictureFacts, Stop
@@ -51,7 +51,6 @@ def conform_picture(
     Raises:
         UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
         InputChanged: The file was written while it was read.
-        MediaStopped: `stop` returned True.
     """
     if not is_file(source):
         return _conform_pixels(rgb_pixels(source), bounds, ConformMode(mode), [], stop)
@@ -100,11 +99,9 @@ def _conform_pixels(
         check_stop(stop)
         pixels = _fitted(pixels, bounds, report)
     limit = bounds.max_encoded_bytes
-    encoded = encode_pixels(pixels, max_encoded_bytes=limit, lossy=lossy, profile=profile, stop=stop)
-    facts = probe_picture(encoded.data, stop=stop)
-    return ConformedPicture(
-        encoded.data, facts, (*report, *encoded.report), picture_violations(facts, bounds)
-    )
+    data, told = encode_pixels(pixels, max_encoded_bytes=limit, lossy=lossy, profile=profile, stop=stop)
+    facts = probe_picture(data, stop=stop)
+    return ConformedPicture(data, facts, (*report, *told), picture_violations(facts, bounds))
 
 
 def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.ndarray:
@@ -157,8 +154,8 @@ def encode_pixels(
     lossy: bool = False,
     profile: bytes | None = None,
     stop: Stop | None = None,
-) -> EncodedPicture:
-    """Encode a picture as PNG, or as JPEG (4:4:4) where a PNG would be too large.
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return a picture as PNG, or JPEG (4:4:4) where that is too large, and a sentence for each change.
 
     JPEG quality goes down from 95 to 80 only as needed; if that is not enough, the picture is scaled down.
 
@@ -168,9 +165,6 @@ def encode_pixels(
         lossy: The pixels come from a lossy file, so that PNG is not tried.
         profile: The pixels' ICC profile; None is sRGB.
         stop: Asked before each piece that is written.
-
-    Raises:
-        MediaStopped: `stop` returned True.
     """
     check_stop(stop)
     image = Image.fromarray(pixels)
@@ -180,28 +174,24 @@ def encode_pixels(
     if not lossy and pixels.nbytes * _LIKELY_PNG_RATIO <= 4 * most_bytes:
         data = _saved(image, "PNG", stop, compress_level=4)
         if encoded_bytes(len(data)) <= max_encoded_bytes:
-            return EncodedPicture(data, "PNG", ())
+            return data, ()
     original = image.size
     while True:
         data = b""
         for quality in _JPEG_QUALITIES:
             data = _saved(image, "JPEG", stop, quality=quality, subsampling=0)
             if encoded_bytes(len(data)) <= max_encoded_bytes:
-                return EncodedPicture(data, "JPEG", _told_jpeg(quality, original, image.size))
+                saved = f"Saved as JPEG of quality {quality}."
+                if image.size == original:
+                    return data, (saved,)
+                sizes = "{} x {} to {} x {} px".format(*original, *image.size)
+                return data, (f"Scaled from {sizes} to stay under the size limit.", saved)
             if len(data) > 4 * most_bytes:
                 break  # lower quality cannot make up for that
         scale = min(_SHRINK, (most_bytes / len(data)) ** 0.5)
         width, height = (max(1, round(side * scale)) for side in image.size)
         check_stop(stop)
         image = image.resize((width, height), Image.Resampling.LANCZOS)  # keeps its ICC profile
-
-
-def _told_jpeg(quality: int, before: tuple[int, int], after: tuple[int, int]) -> tuple[str, ...]:
-    saved = f"Saved as JPEG of quality {quality}."
-    if before == after:
-        return (saved,)
-    sizes = f"{before[0]} x {before[1]} to {after[0]} x {after[1]} px"
-    return (f"Scaled from {sizes} to stay under the size limit.", saved)
 
 
 def _saved(image: Image.Image, form: str, stop: Stop | None, **options: int) -> bytes:

@@ -18,9 +18,9 @@ from . import color as sws
 from .memory import populate, require_memory
 from .probe import Turn, probe_clip
 from .reader import ClipReader, SoundReader, demuxed
-from .sound import SoundFormat, longest_sound, sound_memory_bytes
+from .sound import SoundFormat, longest_sound, sound_memory_bytes, sound_part
 from .source import check_stop, open_clip
-from .types import ClipFacts, Frames
+from .types import ClipFacts, Frames, TrimWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,8 @@ _SMALLER = sws.AREA | sws.ACCURATE | sws.FULL_CHROMA
 
 
 @dataclass(frozen=True, slots=True)
-class _Selection:
-    """Which frames to return, and their size."""
+class Selection:
+    """Which frames of a clip to return, and their size."""
 
     start: Fraction
     """Seconds after the first frame."""
@@ -54,24 +54,55 @@ class _Selection:
     width_px: int
     height_px: int
     """Of both sides: as displayed, after scaling."""
+    cuts_sound: bool
+    """The sound ends with the last frame."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Return the bytes that the frames alone take, 12 a pixel."""
+        return self.room * self.width_px * self.height_px * _CHANNELS * 4
 
 
-def frames_memory_bytes(
+def select_frames(
     facts: ClipFacts,
     *,
+    window: TrimWindow | None = None,
     start_seconds: Fraction | float = 0,
     count: int = 0,
     every_nth: int = 1,
     longest_side_px: int = 0,
-) -> int:
-    """Return the bytes that `decode_clip` would allocate for the frames alone, 12 a pixel."""
-    wanted = _selection(facts, Fraction(start_seconds), count, every_nth, longest_side_px)
-    return wanted.room * wanted.width_px * wanted.height_px * _CHANNELS * 4
+) -> Selection:
+    """Return which frames `decode_clip` returns for the same arguments."""
+    window = window or TrimWindow()
+    if window.duration_seconds:
+        left = Fraction(window.duration_seconds) - Fraction(start_seconds)
+        within = math.ceil(left * facts.frame_rate / every_nth)
+        if within < 1:
+            raise UnreadableMedia(
+                f"The trimmed video ends after {float(window.duration_seconds):g} s, before the first wanted "
+                "frame.",
+                hint="Start earlier.",
+            )
+        count = min(within, count) if count else within
+    start = Fraction(window.start_seconds) + Fraction(start_seconds)
+    skipped = 0 if facts.is_variable_rate else math.ceil(start * facts.frame_rate - Fraction(1, 1000))
+    room = math.ceil(max(0, facts.frame_count - skipped) / every_nth)
+    if facts.is_variable_rate and start >= facts.picture_duration_seconds:
+        room = 0
+    width_px, height_px = facts.width_px, facts.height_px
+    longest = max(width_px, height_px)
+    if longest_side_px and longest > longest_side_px:
+        width_px, height_px = (
+            max(1, round(side * longest_side_px / longest)) for side in (width_px, height_px)
+        )
+    room = min(room, count) if count else room
+    return Selection(start, room, every_nth, width_px, height_px, cuts_sound=bool(count))
 
 
 def decode_clip(
     path: Path,
     *,
+    window: TrimWindow | None = None,
     start_seconds: Fraction | float = 0,
     count: int = 0,
     every_nth: int = 1,
@@ -85,7 +116,8 @@ def decode_clip(
 
     Args:
         path: The clip.
-        start_seconds: Where to begin, counted from the first frame; at least 0.
+        window: The part of it that is meant; None is all of it.
+        start_seconds: Where to begin, counted from the first frame of that part; at least 0.
         count: The most frames to return; 0 is all. The sound ends with the last of them.
         every_nth: 1 takes every frame; 2 takes every second one and halves fps.
         longest_side_px: Larger clips are scaled down to this; 0 keeps the size.
@@ -95,58 +127,37 @@ def decode_clip(
     Raises:
         UnreadableMedia: The clip cannot be decoded, or has no frame after `start_seconds`.
         NotEnoughMemory: Frames and sound would not fit; nothing was allocated yet.
-        MediaStopped: `stop` returned True.
         ValueError: An argument is out of range.
     """
     if start_seconds < 0 or count < 0 or every_nth < 1 or longest_side_px < 0:
         raise ValueError("start, count and longest side are at least 0, every_nth at least 1")
     path = Path(path)
     facts = probe_clip(path, stop=stop)
-    wanted = _selection(facts, Fraction(start_seconds), count, every_nth, longest_side_px)
-    if not wanted.room:
-        raise UnreadableMedia(
-            f"{path.name} has no frame after {float(start_seconds):g} s; it is "
-            f"{facts.picture_duration_seconds:.2f} s long.",
-            hint="Start earlier.",
-        )
-    needed = frames_memory_bytes(
+    wanted = select_frames(
         facts,
+        window=window,
         start_seconds=start_seconds,
         count=count,
         every_nth=every_nth,
         longest_side_px=longest_side_px,
     )
-    sound_seconds = _sound_seconds(facts, wanted, cut=bool(count))
+    if not wanted.room:
+        raise UnreadableMedia(
+            f"{path.name} has no frame after {float(wanted.start):g} s; it is "
+            f"{facts.picture_duration_seconds:.2f} s long.",
+            hint="Start earlier.",
+        )
+    sound_seconds = max(Fraction(0), longest_sound(facts) - wanted.start)
+    if wanted.cuts_sound:
+        sound_seconds = wanted.room * every_nth / facts.frame_rate
     require_memory(
-        needed + sound_memory_bytes(facts, sound_seconds),
+        wanted.memory_bytes + sound_memory_bytes(facts, sound_seconds),
         f"{wanted.room} frames of {wanted.width_px} x {wanted.height_px} px",
         "Take fewer frames (count, every n-th) or smaller ones (longest side), or use the video output.",
     )
     with open_clip(path) as container:
         decoding = _Decoding(container, path, facts, wanted, sound_seconds, stop)
         return decoding.run(on_progress)
-
-
-def _selection(
-    facts: ClipFacts, start: Fraction, count: int, every_nth: int, longest_side_px: int
-) -> _Selection:
-    skipped = 0 if facts.is_variable_rate else math.ceil(start * facts.frame_rate - Fraction(1, 1000))
-    room = math.ceil(max(0, facts.frame_count - skipped) / every_nth)
-    if facts.is_variable_rate and start >= facts.picture_duration_seconds:
-        room = 0
-    width_px, height_px = facts.width_px, facts.height_px
-    longest = max(width_px, height_px)
-    if longest_side_px and longest > longest_side_px:
-        width_px, height_px = (
-            max(1, round(side * longest_side_px / longest)) for side in (width_px, height_px)
-        )
-    return _Selection(start, min(room, count) if count else room, every_nth, width_px, height_px)
-
-
-def _sound_seconds(facts: ClipFacts, wanted: _Selection, *, cut: bool) -> Fraction:
-    if cut:
-        return wanted.room * wanted.every_nth / facts.frame_rate
-    return max(Fraction(0), longest_sound(facts) - wanted.start)
 
 
 class _Decoding:
@@ -157,7 +168,7 @@ class _Decoding:
         container: InputContainer,
         path: Path,
         facts: ClipFacts,
-        wanted: _Selection,
+        wanted: Selection,
         sound_seconds: Fraction,
         stop: Stop | None,
     ) -> None:
@@ -255,6 +266,37 @@ class _Decoding:
             np.divide(band, _LARGEST_14_BIT, out=band)
 
 
+def pick_frames(
+    source: Frames,
+    *,
+    start_seconds: float = 0,
+    count: int = 0,
+    every_nth: int = 1,
+    longest_side_px: int = 0,
+) -> Frames:
+    """Return some of the frames in memory and their sound: the arguments are those of `decode_clip`.
+
+    Raises:
+        UnreadableMedia: No frame is there.
+    """
+    start = Fraction(start_seconds)
+    frames = source.frames[math.ceil(start * source.fps) :: every_nth]
+    frames = frames[:count] if count else frames
+    if not len(frames):
+        raise UnreadableMedia(
+            f"The video has no frame after {start_seconds:g} s; it has {len(source.frames)} frames.",
+            hint="Start earlier.",
+        )
+    audio = sound_part(source.audio, start, len(frames) * every_nth / source.fps if count else None)
+    height_px, width_px = frames.shape[1:3]
+    longest = max(height_px, width_px)
+    if longest_side_px and longest > longest_side_px:
+        size = [max(1, round(side * longest_side_px / longest)) for side in (height_px, width_px)]
+        smaller = _torch().nn.functional.interpolate(frames.movedim(-1, 1), size=size, mode="area")
+        frames = smaller.movedim(1, -1).contiguous()
+    return Frames(frames, source.fps / every_nth, audio)
+
+
 def _finished(future: Future[None]) -> bool:
     """Tell whether a frame is converted; raise the error of its thread if there was one."""
     if not future.done():
@@ -269,7 +311,6 @@ def decode_sound(path: Path, *, stop: Stop | None = None) -> dict[str, Any] | No
     Raises:
         UnreadableMedia: The clip cannot be read.
         NotEnoughMemory: The sound would not fit into the memory that is free.
-        MediaStopped: `stop` returned True.
     """
     facts = probe_clip(path, stop=stop)
     if facts.sound is None:

@@ -11,13 +11,8 @@ from urllib.parse import urldefrag
 import numpy as np
 from blake3 import blake3
 
-from .picture import (
-    PictureSource,
-    as_array,
-    rgb_pixels,
-    to_8_bit,
-)
-from .source import check_stop, copy_file, read_pieces
+from .picture import PictureSource, as_array, rgb_pixels, to_8_bit
+from .source import check_stop, copy_file
 from .types import Frames, TrimWindow
 
 if TYPE_CHECKING:
@@ -34,28 +29,10 @@ def picture_digest(source: PictureSource, *, stop: Stop | None = None) -> str:
     Raises:
         UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
         InputChanged: The file was written while it was read.
-        MediaStopped: `stop` returned True.
     """
     pixels = rgb_pixels(source, stop)
     hasher = blake3(f"picture {pixels.shape}\n".encode())
     hasher.update(np.ascontiguousarray(pixels).data)
-    return hasher.hexdigest()
-
-
-def clip_digest(path: Path, window: TrimWindow | None = None, *, stop: Stop | None = None) -> str:
-    """Return the digest of a clip's file bytes and of the part of it that is meant.
-
-    The window counts in whole microseconds, so 0.1 and Fraction(1, 10) are the same; a window over
-    everything is no window.
-
-    Raises:
-        UnreadableMedia: The file cannot be opened or read.
-        InputChanged: The file was written meanwhile.
-        MediaStopped: `stop` returned True.
-    """
-    hasher = _clip_hasher(window)
-    for piece in read_pieces(Path(path), stop=stop):
-        hasher.update(piece)
     return hasher.hexdigest()
 
 
@@ -65,7 +42,7 @@ class ClipCopy:
 
     path: Path
     clip_digest: str
-    """The same as `clip_digest` of the source and the window: part of the job key."""
+    """Of the bytes and of the part that is meant: part of the job key."""
     file_digest: str
     """blake3 of the bytes alone, 64 hexadecimal digits."""
     size_bytes: int
@@ -76,26 +53,22 @@ def copy_and_digest(
 ) -> ClipCopy:
     """Copy a clip to `target` (new, mode 0600) and digest it in the same pass: the source is opened once.
 
-    `target` is removed on failure.
+    The window counts in whole microseconds, so 0.1 and Fraction(1, 10) are the same; a window over everything
+    is no window. `target` is removed on failure.
 
     Raises:
         FileExistsError: `target` exists; it is left as it is.
         UnreadableMedia: The source cannot be opened or read.
         InputChanged: The source was written meanwhile.
         DiskFull: There is no room for the copy.
-        MediaStopped: `stop` returned True.
     """
-    clip_hasher, file_hasher = _clip_hasher(window), blake3()
-    size_bytes = copy_file(Path(source), target, clip_hasher, file_hasher, stop=stop)
-    return ClipCopy(target, clip_hasher.hexdigest(), file_hasher.hexdigest(), size_bytes)
-
-
-def _clip_hasher(window: TrimWindow | None) -> blake3:
     window = window or TrimWindow()
     start, duration = (
         round(Fraction(value) * _MICROSECONDS) for value in (window.start_seconds, window.duration_seconds)
     )
-    return blake3(f"clip {start} {duration}\n".encode())
+    clip_hasher, file_hasher = blake3(f"clip {start} {duration}\n".encode()), blake3()
+    size_bytes = copy_file(Path(source), target, clip_hasher, file_hasher, stop=stop)
+    return ClipCopy(target, clip_hasher.hexdigest(), file_hasher.hexdigest(), size_bytes)
 
 
 def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:
@@ -104,7 +77,6 @@ def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:
     Raises:
         UnreadableMedia: A frame of a folder cannot be read.
         InputChanged: A frame of a folder was written while it was read.
-        MediaStopped: `stop` returned True.
     """
     count, rate = len(frames.frames), Fraction(frames.fps)
     hasher = blake3()

@@ -6,9 +6,9 @@ import os
 import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -25,7 +25,6 @@ from .source import check_stop, codec_threads, translating
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from av.container import OutputContainer
     from av.packet import Packet
@@ -69,117 +68,93 @@ class SoundTrack:
 
 
 class ClipWriter:
-    """A context manager that writes pictures and sound as they come; an error in its block removes the file.
+    """The picture and sound tracks of an MP4 that is being written."""
+
+    def __init__(
+        self,
+        container: OutputContainer,
+        path: Path,
+        size_px: tuple[int, int],
+        rate: Fraction,
+        sound: SoundFormat | None,
+        most_bits_per_second: int,
+    ) -> None:
+        self.frames_written = 0
+        self._path, self._container, self._rate = path, container, rate
+        self._video: Any = container.add_stream("libx264", rate=rate)
+        self._video.width, self._video.height = size_px
+        self._video.pix_fmt = "yuv420p"
+        self._video.time_base = 1 / rate
+        context = self._video.codec_context
+        context.time_base = 1 / rate
+        context.thread_count = codec_threads()
+        _tag_bt709(context)
+        limit = str(most_bits_per_second)
+        cap = {"maxrate": limit, "bufsize": limit} if most_bits_per_second else {}
+        self._video.options = {**_X264, **cap}
+        self._sound = SoundTrack(container, sound) if sound is not None else None
+
+    def picture(self, frame: VideoFrame) -> None:
+        """Write the next frame: yuv420p, BT.709, of the clip's size."""
+        frame.pts = self.frames_written
+        frame.time_base = 1 / self._rate
+        frame.pict_type = 0  # the encoder decides about key frames, not the source
+        _tag_bt709(frame)
+        self.frames_written += 1
+        with translating(self._path):
+            self._container.mux(self._video.encode(frame))
+
+    def sound(self, wave: np.ndarray) -> None:
+        """Write the next samples, (channels, samples) float32 in -1..1, of the format given at the start."""
+        assert self._sound is not None  # noqa: S101 - for the type checker: only a clip with sound gets here
+        with translating(self._path):
+            self._container.mux(self._sound.encode(wave))
+
+    def finish(self) -> None:
+        """Write what the encoders still hold, and the index."""
+        with translating(self._path):
+            self._container.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._container.mux(self._sound.finish())
+            self._container.close()
+
+
+@contextmanager
+def writing_clip(
+    path: Path,
+    *,
+    size_px: tuple[int, int],
+    rate: Fraction,
+    sound: SoundFormat | None = None,
+    most_bits_per_second: int = 0,
+) -> Iterator[ClipWriter]:
+    """Write pictures and sound as they come; an error in the block removes the file.
+
+    Args:
+        path: The file; an existing one is replaced.
+        size_px: Width and height, even numbers.
+        rate: Frames per second.
+        sound: The format of the samples; None without sound.
+        most_bits_per_second: Limit of the picture track's bitrate; 0 is none.
 
     Raises:
         UnreadableMedia: FFmpeg cannot write the file.
         DiskFull: There is no room for it.
     """
+    with ExitStack() as opened:
+        opened.callback(path.unlink, missing_ok=True)
+        with translating(path):
+            container = open_mp4(path)
+            opened.callback(_close_quietly, container)
+            writer = ClipWriter(container, path, size_px, rate, sound, most_bits_per_second)
+        yield writer
+        writer.finish()
+        opened.pop_all()
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        width_px: int,
-        height_px: int,
-        rate: Fraction,
-        sound: SoundFormat | None = None,
-        most_bits_per_second: int = 0,
-    ) -> None:
-        """Prepare to write; the file is made when the block is entered.
 
-        Args:
-            path: The file; an existing one is replaced.
-            width_px: An even number.
-            height_px: An even number.
-            rate: Frames per second.
-            sound: The format of the samples; None without sound.
-            most_bits_per_second: Limit of the picture track's bitrate; 0 is none.
-        """
-        self.path = path
-        self.rate = rate
-        self.frames_written = 0
-        self._size = (width_px, height_px)
-        self._form = sound
-        self._most_bits_per_second = most_bits_per_second
-        self._container: OutputContainer | None = None
-        self._video: Any = None
-        self._sound: SoundTrack | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            with translating(self.path):
-                self._container = open_mp4(self.path)
-                self._video = self._video_stream(self._container)
-                if self._form is not None:
-                    self._sound = SoundTrack(self._container, self._form)
-        except BaseException:
-            self._discard()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._discard()
-            return
-        try:
-            with translating(self.path):
-                self._finish()
-        except BaseException:
-            self._discard()
-            raise
-
-    def picture(self, frame: VideoFrame) -> None:
-        """Write the next frame: yuv420p, BT.709, of the clip's size."""
-        frame.pts = self.frames_written
-        frame.time_base = 1 / self.rate
-        frame.pict_type = 0  # the encoder decides about key frames, not the source
-        _tag_bt709(frame)
-        self.frames_written += 1
-        with translating(self.path):
-            self._mux(self._video.encode(frame))
-
-    def sound(self, wave: np.ndarray) -> None:
-        """Write the next samples, (channels, samples) float32 in -1..1, of the format given at the start."""
-        assert self._sound is not None  # noqa: S101 - for the type checker: only a clip with sound gets here
-        with translating(self.path):
-            self._mux(self._sound.encode(wave))
-
-    def _video_stream(self, container: OutputContainer) -> Any:
-        video: Any = container.add_stream("libx264", rate=self.rate)
-        video.width, video.height = self._size
-        video.pix_fmt = "yuv420p"
-        video.time_base = 1 / self.rate
-        context = video.codec_context
-        context.time_base = 1 / self.rate
-        context.thread_count = codec_threads()
-        _tag_bt709(context)
-        limit = self._most_bits_per_second
-        cap = {"maxrate": str(limit), "bufsize": str(limit)} if limit else {}
-        video.options = {**_X264, **cap}
-        return video
-
-    def _mux(self, packets: list[Packet]) -> None:
-        assert self._container is not None  # noqa: S101 - for the type checker
-        self._container.mux(packets)
-
-    def _finish(self) -> None:
-        assert self._container is not None  # noqa: S101 - for the type checker
-        self._mux(self._video.encode(None))
-        if self._sound is not None:
-            self._mux(self._sound.finish())
-        self._container.close()
-
-    def _discard(self) -> None:
-        if self._container is not None:
-            with suppress(FFmpegError, ValueError):  # the file is removed anyway; the first error is raised
-                self._container.close()
-        self.path.unlink(missing_ok=True)
+def _close_quietly(container: OutputContainer) -> None:
+    with suppress(FFmpegError, ValueError):  # the file is removed anyway; the first error is raised
+        container.close()
 
 
 def open_mp4(path: Path) -> OutputContainer:
@@ -229,27 +204,16 @@ def encode_frames(
     Raises:
         UnreadableMedia: Frames of a wrong shape, or FFmpeg cannot write the file.
         DiskFull: There is no room for the file.
-        MediaStopped: `stop` returned True.
     """
     count, height_px, width_px = checked_shape(frames)
     rate = Fraction(frames.fps)
     seconds = count / rate
-    wave, form = _sound_of(frames, seconds)
-    even_px = (width_px - width_px % 2, height_px - height_px % 2)
-    writer = ClipWriter(
-        path,
-        width_px=(size_px or even_px)[0],
-        height_px=(size_px or even_px)[1],
-        rate=rate,
-        sound=form,
-        most_bits_per_second=most_bits_per_second(max_size_bytes, float(seconds), form)
-        if max_size_bytes
-        else 0,
-    )
-    with writer:
-        chunks = iter(()) if wave is None or form is None else waveform_chunks(wave, _rate(frames), form)
+    form, chunks = _sound_of(frames, seconds)
+    size_px = size_px or (width_px - width_px % 2, height_px - height_px % 2)
+    limit = most_bits_per_second(max_size_bytes, float(seconds), form) if max_size_bytes else 0
+    with writing_clip(path, size_px=size_px, rate=rate, sound=form, most_bits_per_second=limit) as writer:
         samples_written = 0
-        for number, picture in enumerate(_converted(frames, stop, size_px or even_px)):
+        for number, picture in enumerate(_converted(frames, stop, size_px)):
             writer.picture(picture)
             while form and samples_written <= number / rate * form.rate_hz:
                 chunk = next(chunks, None)
@@ -323,15 +287,12 @@ def _converted(frames: Frames, stop: Stop | None, size_px: tuple[int, int]) -> I
                 future.cancel()
 
 
-def _rate(frames: Frames) -> int:
-    return int(frames.audio["sample_rate"]) if frames.audio else 0
-
-
-def _sound_of(frames: Frames, seconds: Fraction) -> tuple[np.ndarray | None, SoundFormat | None]:
+def _sound_of(frames: Frames, seconds: Fraction) -> tuple[SoundFormat | None, Iterator[np.ndarray]]:
     if frames.audio is None:
-        return None, None
+        return None, iter(())
     wave, rate_hz = waveform(frames.audio)
     wave = wave[:, : round(seconds * rate_hz)]
     if not wave.size or rate_hz <= 0:
-        return None, None
-    return wave, SoundFormat.for_aac(rate_hz, wave.shape[0])
+        return None, iter(())
+    form = SoundFormat.for_aac(rate_hz, wave.shape[0])
+    return form, waveform_chunks(wave, rate_hz, form)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -63,7 +63,6 @@ class FrameFolder:
             UnreadableMedia: A picture cannot be opened or read.
             InputChanged: A picture was written meanwhile.
             DiskFull: There is no room for the copies.
-            MediaStopped: `stop` returned True.
         """
         copies = tuple(folder / path.name for path in self._paths)
         for path, copy in zip(self._paths, copies, strict=True):
@@ -76,11 +75,7 @@ class FrameFolder:
     def __len__(self) -> int:
         return self.shape[0]
 
-    @overload
-    def __getitem__(self, index: int) -> np.ndarray: ...
-    @overload
-    def __getitem__(self, index: slice) -> FrameFolder: ...
-    def __getitem__(self, index: int | slice) -> np.ndarray | FrameFolder:
+    def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             part = self._paths[index]
             return FrameFolder(part, (len(part), *self.shape[1:]))

@@ -9,19 +9,13 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import MediaError, UnreadableMedia
-from .source import (
-    PIECE_BYTES,
-    check_stop,
-    file_status,
-    open_unchanging,
-)
+from .source import PIECE_BYTES, check_stop, open_unchanging, require_file
 from .types import PictureFacts
 
 if TYPE_CHECKING:
@@ -73,14 +67,13 @@ def read_picture(source: PictureSource, *, stop: Stop | None = None) -> PictureF
     Raises:
         UnreadableMedia: The file cannot be opened, or is no picture by its header.
         InputChanged: The file was written meanwhile.
-        MediaStopped: `stop` returned True.
     """
     if isinstance(source, PictureFile):
         return source
     if not isinstance(source, Path | str):
         return PictureFile("The picture", bytes(source))
     path = Path(source)
-    _require_file(path)
+    require_file(path, "picture", "Choose a JPEG or PNG file.")
     with _translated(path.name), open_unchanging(path) as file:
         _identified(file, stop)
         file.seek(0)
@@ -98,7 +91,6 @@ def open_picture(source: PictureSource, stop: Stop | None = None) -> Iterator[Im
     Raises:
         UnreadableMedia: No picture, a damaged one, or one of more than 178 million pixels.
         InputChanged: The file was written while it was read.
-        MediaStopped: `stop` returned True.
     """
     picture = read_picture(source, stop=stop)
     with _translated(picture.name), _identified(io.BytesIO(picture.data), stop) as image:
@@ -112,7 +104,6 @@ def probe_picture(source: PictureSource, *, stop: Stop | None = None) -> Picture
     Raises:
         UnreadableMedia: Anything but an intact picture.
         InputChanged: The file was written while it was read.
-        MediaStopped: `stop` returned True.
     """
     picture = read_picture(source, stop=stop)
     with open_picture(picture, stop) as image:
@@ -141,7 +132,6 @@ def rgb_pixels(source: PictureSource, stop: Stop | None = None) -> np.ndarray:
     Raises:
         UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
         InputChanged: The file was written while it was read.
-        MediaStopped: `stop` returned True.
     """
     if not is_file(source):
         return to_8_bit(_one_picture(source))
@@ -150,11 +140,7 @@ def rgb_pixels(source: PictureSource, stop: Stop | None = None) -> np.ndarray:
 
 
 def rgb_of(image: Image.Image, stop: Stop | None = None) -> np.ndarray:
-    """Return (H, W, 3) uint8 of an opened picture's first frame: upright, transparency laid on white.
-
-    Raises:
-        MediaStopped: `stop` returned True.
-    """
+    """Return (H, W, 3) uint8 of an opened picture's first frame: upright, transparency laid on white."""
     check_stop(stop)
     if image.mode in _SIXTEEN_BIT_MODES:
         image = _eight_bit_grey(image)
@@ -232,14 +218,6 @@ def _translated(name: str) -> Iterator[None]:
         raise UnreadableMedia(
             f"{name} is damaged or cut off.", hint="Open it in an image editor and save it again."
         ) from error
-
-
-def _require_file(path: Path) -> None:
-    status = file_status(path)
-    if S_ISDIR(status.st_mode):
-        raise UnreadableMedia(f"{path} is a folder, not a picture.", hint="Choose a JPEG or PNG file.")
-    if not status.st_size:
-        raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
 
 
 def _identified(file: BinaryIO, stop: Stop | None) -> Image.Image:

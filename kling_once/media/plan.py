@@ -8,13 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .bounds import (
-    MEGABYTE,
-    SPARE_SECONDS,
-    clip_violations,
-    clock,
-    duration_violations,
-)
+from .bounds import MEGABYTE, SPARE_SECONDS, clip_violations, clock, duration_violations
 from .types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:
@@ -50,11 +44,6 @@ class Canvas:
     def is_padded(self) -> bool:
         """Tell whether there are bars."""
         return (self.width_px, self.height_px) != (self.content_width_px, self.content_height_px)
-
-    @property
-    def content(self) -> str:
-        """Return the content's size as "1280 x 720"."""
-        return f"{self.content_width_px} x {self.content_height_px}"
 
 
 def fit(width_px: int, height_px: int, bounds: ClipBounds, *, scale: bool = True) -> Canvas:
@@ -144,7 +133,8 @@ def plan_clip(
     reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
     canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
     if canvas.is_scaled:
-        reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {canvas.content} px.")
+        size = f"{canvas.content_width_px} x {canvas.content_height_px}"
+        reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {size} px.")
     if canvas.is_padded:
         reasons.append(f"Black bars fill it up to {canvas.width_px} x {canvas.height_px} px.")
     if canvas.is_cropped and not (mode is ConformMode.OFF and part.is_whole):
@@ -158,8 +148,10 @@ def plan_clip(
     if part.is_whole and sound_seconds < bounds.min_duration_seconds:
         sound_seconds = Fraction(part.strict_seconds)
     if reasons or report or not part.is_whole:
-        work = Work.REENCODE
-        report = [*([] if part.is_whole else [_window_report(part)]), *report, *reasons]
+        work, report = Work.REENCODE, [*report, *reasons]
+        if not part.is_whole:
+            chosen = f"{clock(float(part.start))}-{clock(float(part.start + part.seconds))}"
+            report.insert(0, f"Cut out {chosen}, the part that was chosen.")
     else:
         work, report = _repacking(facts, bounds, mode)
     return ClipPlan(
@@ -208,11 +200,6 @@ def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fracti
     lengths = f"from {part.strict_seconds:.2f} s to {float(longest):.2f} s"
     limit = f"the limit of orientation '{bounds.orientation}'"
     return longest, [f"Trimmed {lengths}, {limit}: {used} is used."]
-
-
-def _window_report(part: _Part) -> str:
-    end = part.start + part.seconds
-    return f"Cut out {clock(float(part.start))}-{clock(float(end))}, the part that was chosen."
 
 
 def _constant_rate(facts: ClipFacts) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +13,9 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .color import (
-    PRIMARIES,
-    RANGES,
-    SPACES,
-    TRANSFERS,
-    UNKNOWN,
-)
+from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
 from .reader import decoded, demuxed
-from .source import (
-    open_clip,
-    picture_stream,
-    sound_stream,
-    tick,
-)
+from .source import open_clip, picture_stream, sound_stream, tick
 from .timeline import Timeline
 from .types import ClipFacts, SoundFacts
 
@@ -64,7 +54,6 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
 
     Raises:
         UnreadableMedia: An empty, truncated or encrypted file, a still picture, or no moving picture.
-        MediaStopped: `stop` returned True.
     """
     path = Path(path)
     with open_clip(path) as container:
@@ -240,38 +229,23 @@ _TURNS = {  # the signs of the matrix' a, b, c, d; x' = a x + c y, y' = b x + d 
 
 def _turn_of(frame: VideoFrame, codec: str) -> Turn:
     """Return the turn of a frame's display matrix, to the nearest 90 degrees."""
-    data = _display_matrix(frame, codec)
-    if data is None:
+    data = None
+    if codec not in _NAMED_PROFILES:
+        with suppress(ValueError):  # a kind of side data that FFmpeg knows and PyAV does not, such as EXIF
+            data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None or len(bytes(data)) < _MATRIX.size:
         counterclockwise = getattr(frame, "rotation", 0)  # PyAV 14.0 has none
         return Turn(-90 * round(counterclockwise / 90) % 360)
-    a, b, _, c, d, *_rest = _MATRIX.unpack(data[: _MATRIX.size])
+    a, b, _, c, d, *_rest = _MATRIX.unpack(bytes(data)[: _MATRIX.size])
     upright = abs(a) + abs(d) >= abs(b) + abs(c)
-    signs = (_sign(a), 0, 0, _sign(d)) if upright else (0, _sign(b), _sign(c), 0)
-    return _TURNS.get(signs, Turn())
-
-
-def _display_matrix(frame: VideoFrame, codec: str) -> bytes | None:
-    """Return the display matrix, or None where there is none or PyAV cannot read it."""
-    if codec in _NAMED_PROFILES:
-        return None
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # a kind of side data that FFmpeg knows and PyAV does not, such as EXIF
-        return None
-    return None if data is None or len(bytes(data)) < _MATRIX.size else bytes(data)
-
-
-def _sign(value: int) -> int:
-    return (value > 0) - (value < 0)
+    signs = np.sign((a, 0, 0, d) if upright else (0, b, c, 0))
+    return _TURNS.get(tuple(signs.tolist()), Turn())
 
 
 def _displayed_size(frame: VideoFrame, sample_aspect: Any, turn: Turn) -> tuple[int, int]:
     """Return (width, height) in pixels as a player shows the frame: square pixels, turned.
 
-    Args:
-        frame: A decoded frame.
-        sample_aspect: Width to height of a stored pixel; None, from PyAV 19 on 0, when unknown.
-        turn: What the player does.
+    The width of a stored pixel to its height is None, from PyAV 19 on 0, when unknown.
     """
     width_px = round(frame.width * sample_aspect) if sample_aspect else frame.width
     return (frame.height, width_px) if turn.degrees in {90, 270} else (width_px, frame.height)

@@ -11,13 +11,7 @@ from av.audio.resampler import AudioResampler
 from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 
-from .source import (
-    check_stop,
-    codec_threads,
-    picture_stream,
-    sound_stream,
-    tick,
-)
+from .source import check_stop, codec_threads, picture_stream, sound_stream, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,9 +33,6 @@ def demuxed(container: InputContainer, *streams: Stream, stop: Stop | None) -> I
     """Yield the packets of `streams`, of all streams when none is given, and ask `stop` before each.
 
     The last packet of each stream is empty: decoding it flushes the decoder.
-
-    Raises:
-        MediaStopped: `stop` returned True.
     """
     for packet in container.demux(*streams):
         check_stop(stop)
@@ -62,14 +53,6 @@ class SoundReader:
     def __init__(
         self, stream: AudioStream, form: SoundFormat, *, origin: Fraction, seconds: Fraction
     ) -> None:
-        """Prepare to read a track.
-
-        Args:
-            stream: The track.
-            form: What the samples become.
-            origin: Where the first sample lies, in seconds on the file's timeline.
-            seconds: The most to read.
-        """
         self.stream = stream
         self.form = form
         self.position = 0
@@ -94,15 +77,13 @@ class SoundReader:
             container: The opened clip.
             facts: What the clip is.
             form: Chooses the format from the track's sample rate in Hz and its number of channels.
-            origin: As for the class.
-            seconds: As for the class.
+            origin: Where the first sample lies, in seconds on the file's timeline.
+            seconds: The most to read.
         """
-        stream = sound_stream(container)
-        if stream is None or facts.sound is None:
+        stream, sound = sound_stream(container), facts.sound
+        if stream is None or sound is None:
             return None
-        return cls(
-            stream, form(facts.sound.sample_rate_hz, facts.sound.channels), origin=origin, seconds=seconds
-        )
+        return cls(stream, form(sound.sample_rate_hz, sound.channels), origin=origin, seconds=seconds)
 
     @property
     def is_done(self) -> bool:
@@ -198,16 +179,14 @@ class ClipReader:
 
         A frame without presentation time has its decoding time as `pts`, where that is known. Once enough,
         the pictures that follow are not decoded.
-
-        Raises:
-            MediaStopped: `stop` returned True.
         """
         streams = [self.video] if self._sound is None else [self.video, self._sound.stream]
         if self._start is not None:
             self._container.seek(int(self._start / self.time_base), stream=self.video, backward=True)
         for packet in demuxed(self._container, *streams, stop=self._stop):
-            if packet.stream is not self.video:
-                self._hear(packet)
+            if self._sound is not None and packet.stream is self._sound.stream:
+                if not self._sound.is_done:
+                    self._hand_on(self._sound.read(packet))
             elif not is_enough():
                 for frame in decoded(packet, VideoFrame):
                     if frame.pts is None:
@@ -220,10 +199,6 @@ class ClipReader:
         """Hand on the samples that the resampler still holds."""
         if self._sound is not None:
             self._hand_on(self._sound.finish())
-
-    def _hear(self, packet: Packet) -> None:
-        if self._sound is not None and not self._sound.is_done:
-            self._hand_on(self._sound.read(packet))
 
     def _hand_on(self, waves: Iterator[np.ndarray]) -> None:
         for wave in waves:

@@ -90,6 +90,18 @@ def waveform(audio: dict[str, Any]) -> tuple[np.ndarray, int]:
     return wave[: max(_LAYOUTS)], int(audio["sample_rate"])
 
 
+def sound_part(
+    audio: dict[str, Any] | None, start: Fraction, seconds: Fraction | None
+) -> dict[str, Any] | None:
+    """Return ComfyUI's AUDIO from a moment on, and for so many seconds; None is to its end."""
+    if audio is None:
+        return None
+    rate_hz = int(audio["sample_rate"])
+    begin = round(start * rate_hz)
+    end = None if seconds is None else begin + round(seconds * rate_hz)
+    return {**audio, "waveform": audio["waveform"][..., begin:end]}
+
+
 def waveform_chunks(wave: np.ndarray, rate_hz: int, form: SoundFormat) -> Iterator[np.ndarray]:
     """Yield (channels, samples) float32 resampled to `form`, about one second at a time."""
     source = SoundFormat(rate_hz, _LAYOUTS[wave.shape[0]], wave.shape[0])

@@ -10,19 +10,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
-from av.error import (
-    DecoderNotFoundError,
-    EncoderNotFoundError,
-    FFmpegError,
-)
+from av.error import DecoderNotFoundError, EncoderNotFoundError, FFmpegError
 
-from ..errors import (
-    DiskFull,
-    InputChanged,
-    MediaError,
-    MediaStopped,
-    UnreadableMedia,
-)
+from ..errors import DiskFull, InputChanged, MediaError, MediaStopped, UnreadableMedia
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -48,11 +38,7 @@ _TRY_AGAIN = "Play it in a video player; if that fails too, export or download i
 
 
 def check_stop(stop: Stop | None) -> None:
-    """Do nothing unless the caller asked to stop.
-
-    Raises:
-        MediaStopped: `stop` returned True.
-    """
+    """Do nothing unless the caller asked to stop."""
     if stop is not None and stop():
         raise MediaStopped("Stopped on request; no file was left behind.")
 
@@ -87,19 +73,30 @@ def translating(path: Path) -> Iterator[None]:
         raise unreadable(error, path) from error
 
 
-def file_status(path: Path) -> os.stat_result:
-    """Return the status of a file.
+def require_file(path: Path, what: str, way_out: str) -> None:
+    """Do nothing for a file that holds something.
+
+    Args:
+        path: Of the file.
+        what: It should be, for the message: "picture", "video".
+        way_out: The error's hint.
 
     Raises:
-        UnreadableMedia: It is missing or may not be looked at.
+        UnreadableMedia: It is missing, a folder, a device, a pipe or empty, or may not be looked at.
     """
     try:
-        return path.stat()
+        status = path.stat()
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(error, path) from error
     except OSError as error:
         reason = f"{path.name} cannot be opened: {error.strerror}."
         raise UnreadableMedia(reason, hint="Choose the file again.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise UnreadableMedia(f"{path} is a folder, not a {what}.", hint=way_out)
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableMedia(f"{path} is a device or a pipe, not a file.", hint=way_out)
+    if not status.st_size:
+        raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
 
 
 def changed(name: str) -> InputChanged:
@@ -115,12 +112,10 @@ def open_unchanging(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading and require that nobody writes to it inside the block.
 
     Raises:
-        OSError: The file cannot be opened, or is a device or a pipe, which may have no end.
+        OSError: The file cannot be opened.
         InputChanged: At the end of the block, the open file has another size, modification time or inode
             than at the start, or `path` names another file or none.
     """
-    if stat.S_ISFIFO(mode := path.stat().st_mode) or stat.S_ISCHR(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
     with path.open("rb") as file:
         before = _identity(os.fstat(file.fileno()))
         yield file
@@ -138,9 +133,8 @@ def read_pieces(path: Path, *, stop: Stop | None = None) -> Generator[bytes, Non
     Raises:
         UnreadableMedia: The file cannot be opened or read.
         InputChanged: After the last piece, when the file was written meanwhile.
-        MediaStopped: `stop` returned True.
     """
-    file_status(path)  # what the system refuses is said in words
+    require_file(path, "file", "Choose the file again.")
     try:
         with open_unchanging(path) as file:
             while piece := file.read(PIECE_BYTES):
@@ -163,7 +157,6 @@ def copy_file(source: Path, target: Path, *hashers: blake3, stop: Stop | None = 
         UnreadableMedia: `source` cannot be opened or read.
         InputChanged: `source` was written meanwhile.
         DiskFull: There is no room for the copy.
-        MediaStopped: `stop` returned True.
     """
     size_bytes = 0
     descriptor = os.open(target, _NEW_FILE, 0o600)
@@ -194,9 +187,7 @@ def open_clip(path: Path) -> Iterator[InputContainer]:
         UnreadableMedia: The file is missing, empty, damaged or no clip.
     """
     with translating(path):
-        status = file_status(path)
-        if stat.S_ISREG(status.st_mode) and not status.st_size:
-            raise UnreadableMedia(f"{path.name} is empty (0 bytes).", hint="Export or download it again.")
+        require_file(path, "video", "Choose a video file.")
         # an absolute path, since FFmpeg takes "take:1.mp4" for a protocol
         with av.open(str(path.absolute()), mode="r", **_ANY_TAG) as container:
             yield container

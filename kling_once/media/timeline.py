@@ -13,22 +13,8 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-_USUAL_RATES = tuple(
-    Fraction(rate)
-    for rate in (
-        "24000/1001",
-        "24",
-        "25",
-        "30000/1001",
-        "30",
-        "48",
-        "50",
-        "60000/1001",
-        "60",
-        "120000/1001",
-        "120",
-    )
-)
+_RATES = "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120000/1001 120"
+_USUAL_RATES = tuple(Fraction(rate) for rate in _RATES.split())
 _SNAP = 0.0004  # relative: 24 and 23.976 differ by 0.001, rounding to milliseconds over 3 s is 0.0003
 _DENSE = 0.1  # of the frames
 _MOST_OFF_GRID = 1.001  # frames; a single dropped frame does not make a variable rate

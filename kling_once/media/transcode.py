@@ -8,23 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
-from .encode import (
-    ClipWriter,
-    SoundTrack,
-    most_bits_per_second,
-    open_mp4,
-)
+from .encode import SoundTrack, most_bits_per_second, open_mp4, writing_clip
 from .filters import PictureChain
 from .plan import PLAIN_SOUND
 from .reader import ClipReader, SoundReader, demuxed
 from .sound import SoundFormat, longest_sound
-from .source import (
-    check_stop,
-    open_clip,
-    picture_stream,
-    tick,
-    translating,
-)
+from .source import check_stop, open_clip, picture_stream, tick, translating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +57,6 @@ def reencode(
     Raises:
         UnreadableMedia: Too much of the clip is damaged, or FFmpeg cannot write `target`.
         DiskFull: There is no room for `target`.
-        MediaStopped: `stop` returned True.
     """
     origin = facts.picture_start + plan.start_seconds
     with open_clip(source) as container:
@@ -76,24 +64,17 @@ def reencode(
             container, facts, SoundFormat.for_aac, origin=origin, seconds=plan.sound_seconds
         )
         form = sound.form if sound else None
-        writer = ClipWriter(
+        opening = writing_clip(
             target,
-            width_px=plan.canvas.width_px,
-            height_px=plan.canvas.height_px,
+            size_px=(plan.canvas.width_px, plan.canvas.height_px),
             rate=plan.rate,
             sound=form,
             most_bits_per_second=most_bits_per_second(max_size_bytes, float(plan.seconds), form),
         )
-        reader = ClipReader(
-            container,
-            source,
-            start=origin if plan.start_seconds else None,
-            sound=sound,
-            on_sound=writer.sound,
-            stop=stop,
-        )
-        conversion = _Conversion(reader, facts, plan, origin)
-        with writer:
+        with opening as writer:
+            start = origin if plan.start_seconds else None
+            reader = ClipReader(container, source, start=start, sound=sound, on_sound=writer.sound, stop=stop)
+            conversion = _Conversion(reader, facts, plan, origin)
             for picture in conversion.pictures():
                 check_stop(stop)  # between two packets one picture may be repeated for any time
                 writer.picture(picture)
@@ -178,7 +159,6 @@ def remux(source: Path, target: Path, facts: ClipFacts, *, stop: Stop | None = N
     Raises:
         UnreadableMedia: The clip is damaged, or an MP4 cannot hold its packets.
         DiskFull: There is no room for `target`.
-        MediaStopped: `stop` returned True.
     """
     try:
         with open_clip(source) as container, translating(target), open_mp4(target) as output:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ..errors import Violation
 
 Stop: TypeAlias = Callable[[], bool]
-"""Called between two pieces of work, from any thread; True means stop, and leave no file behind."""
+"""Called between two pieces of work, from any thread; True makes what asks raise `MediaStopped` and leave no
+file behind."""
 
 OnProgress: TypeAlias = Callable[[int, int], None]
 """Called with the number of frames done and of all frames; the second may be an estimate."""
@@ -176,17 +177,6 @@ class Frames:
     """Frames per second."""
     audio: dict[str, Any] | None = field(default=None)
     """`{"waveform": (1, C, T) float32 tensor in -1..1, "sample_rate": Hz}`, or None without sound."""
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedPicture:
-    """A picture file in memory."""
-
-    data: bytes
-    format: str
-    """"JPEG" or "PNG"."""
-    report: tuple[str, ...]
-    """One sentence for each thing that was done to make it fit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, create_model
 
+from ..api.limits import cash_of
 from ..api.motion_control import MOTION_SETTINGS
-from ..api.prices import cash_of
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours

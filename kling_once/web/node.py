@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
+    UNITS_PER_SECOND,
     VIDEO_MAX_SECONDS,
     Mode,
     Model,
     Orientation,
+    Price,
+    cash_of,
+    price,
 )
-from ..api.prices import UNITS_PER_SECOND, Price, cash_of, price
 from ..errors import BudgetReached, CredentialsError, KlingOnceError, SubmissionsHeld, Violation
 from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
@@ -251,13 +254,10 @@ async def _kept(call: Call[Any, Any], signature: str, realm: str) -> KeptResult 
     newest = max(found, key=lambda one: one.attempt_id)
     path, output = store.path(newest.result_path or ""), call.app.host.output_folder()
     is_shown = path.is_relative_to(output)
-    return KeptResult(
-        task_id=newest.task_id,
-        units=newest.units_charged,
-        cash=newest.cash_charged,
-        currency=newest.currency,
-        ended_at=newest.ended_at,
-        path=f"output/{path.relative_to(output).as_posix()}" if is_shown else newest.result_path or "",
+    shown = f"output/{path.relative_to(output).as_posix()}" if is_shown else newest.result_path
+    charge = {"units": newest.units_charged, "cash": newest.cash_charged, "currency": newest.currency}
+    return KeptResult.model_validate(
+        charge | {"task_id": newest.task_id, "ended_at": newest.ended_at, "path": shown or ""}
     )
 
 

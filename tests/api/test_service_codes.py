@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kling_once import errors
-from kling_once.api.retry import may_read_again
 from kling_once.api.service_codes import SERVICE_CODES, api_error
+from kling_once.api.transport import may_read_again
 from kling_once.errors import ApiError
 
 NEVER, LATER = False, True

@@ -9,18 +9,21 @@ import pytest
 from PIL import Image, ImageOps
 
 from kling_once.errors import MediaStopped, UnreadableMedia
-from kling_once.media.digest import (
-    clip_digest,
-    frames_digest,
-    picture_digest,
-    url_digest,
-)
+from kling_once.media.digest import copy_and_digest, frames_digest, picture_digest, url_digest
 from kling_once.media.types import Frames, TrimWindow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kling_once.media.types import Stop
+
 torch = pytest.importorskip("torch")
+
+
+def clip_digest(path: Path, window: TrimWindow | None = None, stop: Stop | None = None) -> str:
+    copy = copy_and_digest(path, path.with_name("copy"), window, stop=stop)
+    copy.path.unlink()
+    return copy.clip_digest
 
 
 def as_comfyui_loads(data: bytes) -> Any:

@@ -16,7 +16,7 @@ from kling_once.errors import MediaStopped, NotEnoughMemory, UnreadableMedia
 from kling_once.media import decode as decoding
 from kling_once.media import memory
 from kling_once.media.conform import conform_clip
-from kling_once.media.decode import decode_clip, decode_sound, frames_memory_bytes
+from kling_once.media.decode import decode_clip, decode_sound, select_frames
 from kling_once.media.encode import encode_frames
 from kling_once.media.probe import probe_clip
 from kling_once.media.types import ConformMode, Frames, TrimWindow
@@ -193,8 +193,11 @@ def test_too_little_memory_is_said_before_anything_is_allocated(
     with pytest.raises(NotEnoughMemory, match=r"132 frames of 1280 x 720 px need 1\.5 GB.*1\.0 GB are free"):
         decode_clip(path)
     facts = probe_clip(path)
-    assert frames_memory_bytes(facts) == 132 * 1280 * 720 * 12
-    assert frames_memory_bytes(facts, start_seconds=2, count=10, longest_side_px=640) == 10 * 640 * 360 * 12
+    assert select_frames(facts).memory_bytes == 132 * 1280 * 720 * 12
+    assert (
+        select_frames(facts, start_seconds=2, count=10, longest_side_px=640).memory_bytes
+        == 10 * 640 * 360 * 12
+    )
 
 
 @pytest.fixture

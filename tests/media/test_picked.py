@@ -9,7 +9,7 @@ import pytest
 
 from kling_once.demo import MOTION
 from kling_once.errors import UnreadableMedia
-from kling_once.media.picked import Picked, picked_of_file, picked_of_frames
+from kling_once.media.decode import decode_clip, pick_frames
 from kling_once.media.probe import probe_clip
 from kling_once.media.types import Frames, TrimWindow
 
@@ -19,12 +19,9 @@ pytestmark = pytest.mark.media
 RATE_HZ = 1000
 
 
-def picked(**given: Any) -> Picked:
-    return Picked(**({"start_seconds": 0.0, "count": 0, "every_nth": 1, "longest_side_px": 64} | given))
-
-
 def of_file(window: TrimWindow | None = None, **given: Any) -> Frames:
-    return picked_of_file(MOTION, window, picked(**given), stop=lambda: False)
+    choice: dict[str, Any] = {"longest_side_px": 64, **given}
+    return decode_clip(MOTION, window=window, **choice)
 
 
 def in_memory(seconds: int = 4, fps: int = 10) -> Frames:
@@ -58,7 +55,7 @@ def test_a_start_after_the_end_of_the_trim_is_refused() -> None:
 
 
 def test_frames_in_memory_are_picked_with_their_sound() -> None:
-    found = picked_of_frames(in_memory(), picked(start_seconds=1.0, count=5, every_nth=2))
+    found = pick_frames(in_memory(), start_seconds=1.0, count=5, every_nth=2)
     assert numbers(found) == [10, 12, 14, 16, 18]
     assert found.fps == 5
     assert found.audio is not None
@@ -66,18 +63,18 @@ def test_frames_in_memory_are_picked_with_their_sound() -> None:
 
 
 def test_without_a_count_frames_and_sound_go_to_the_end() -> None:
-    found = picked_of_frames(in_memory(), picked(start_seconds=3.75))
+    found = pick_frames(in_memory(), start_seconds=3.75)
     assert numbers(found) == [38, 39]
     assert found.audio is not None
     assert found.audio["waveform"].shape[-1] == 250
 
 
 def test_larger_frames_are_made_smaller_and_others_stay() -> None:
-    assert picked_of_frames(in_memory(), picked(longest_side_px=10)).frames.shape[1:3] == (5, 10)
-    assert picked_of_frames(in_memory(), picked(longest_side_px=0)).frames.shape[1:3] == (20, 40)
-    assert picked_of_frames(in_memory(), picked(longest_side_px=64)).frames.shape[1:3] == (20, 40)
+    assert pick_frames(in_memory(), longest_side_px=10).frames.shape[1:3] == (5, 10)
+    assert pick_frames(in_memory(), longest_side_px=0).frames.shape[1:3] == (20, 40)
+    assert pick_frames(in_memory(), longest_side_px=64).frames.shape[1:3] == (20, 40)
 
 
 def test_a_start_after_the_last_frame_in_memory_is_refused() -> None:
     with pytest.raises(UnreadableMedia, match="it has 40 frames"):
-        picked_of_frames(in_memory(), picked(start_seconds=4.0))
+        pick_frames(in_memory(), start_seconds=4.0)

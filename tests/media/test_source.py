@@ -23,7 +23,6 @@ from kling_once.errors import (
 from kling_once.media.bounds import picture_violations
 from kling_once.media.conform_picture import conform_picture
 from kling_once.media.digest import (
-    clip_digest,
     copy_and_digest,
     frames_digest,
     picture_digest,
@@ -94,15 +93,18 @@ def once(action: Callable[[Path], None], path: Path) -> Callable[[], bool]:
     return stop
 
 
-@pytest.mark.parametrize("window", [None, TrimWindow(Fraction(1, 10), 3)])
+@pytest.mark.parametrize(
+    ("window", "head"),
+    [(None, b"clip 0 0\n"), (TrimWindow(Fraction(1, 10), 3), b"clip 100000 3000000\n")],
+)
 def test_a_clip_is_copied_and_digested_with_one_open(
-    clip: Path, tmp_path: Path, opens: list[str], window: TrimWindow | None
+    clip: Path, tmp_path: Path, opens: list[str], window: TrimWindow | None, head: bytes
 ) -> None:
     copy = copy_and_digest(clip, tmp_path / "copy.mp4", window)
 
     assert opens == ["walk.mp4"]
     assert copy.path.read_bytes() == clip.read_bytes()
-    assert copy.clip_digest == clip_digest(clip, window)
+    assert copy.clip_digest == blake3(head + clip.read_bytes()).hexdigest()
     assert copy.file_digest == blake3(clip.read_bytes()).hexdigest()
     assert copy.size_bytes == LARGE
     if os.name == "posix":
@@ -131,7 +133,7 @@ def test_a_clip_that_changes_while_it_is_copied_is_refused(
 
 def test_a_clip_that_changes_while_it_is_digested_is_refused(clip: Path) -> None:
     with pytest.raises(InputChanged, match=r"walk\.mp4 changed"):
-        clip_digest(clip, stop=once(longer, clip))
+        copy_and_digest(clip, clip.with_name("copy.mp4"), stop=once(longer, clip))
 
 
 def test_a_copy_that_is_stopped_leaves_no_file(clip: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kling_once.errors import Violation
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("media/bounds.py", "jobs/violations.py", "jobs/staging.py", "hosting/choice.py")
+SOURCES = ("media/bounds.py", "jobs/violations.py", "jobs/staging.py", "hosting/*.py")
 RULE = re.compile(r"(image|video|prompt|project|take|\w+_\w+)(\.[a-z_]+)+")
 
 
@@ -38,10 +38,11 @@ def rules() -> set[str]:
     """Return every rule that the sources name, and those of which they name the parts."""
     found = {"key", "hold", "limit", "ledger", "image.wired"}
     found |= {"motion_source.video.wired", "motion_source.frames.wired"}
+    found |= {"video.duration.min", "video.duration.max"}
     found |= {"image.readable", "video.readable", "prompt.unicode", "project.unicode"}
     found |= {f"{item.name}.unknown" for item in MOTION_SETTINGS if item.choices}
-    for source in SOURCES:
-        tree = ast.parse((ROOT / "kling_once" / source).read_text(encoding="utf-8"))
+    for path in (path for source in SOURCES for path in (ROOT / "kling_once").glob(source)):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
         found |= {text for text in texts if isinstance(text, str) and RULE.fullmatch(text)}
     return found
