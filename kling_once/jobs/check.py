@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
+from ..api.limits import UNITS_PER_SECOND, VIDEO_MAX_SECONDS
 from ..errors import (
     BudgetReached,
     DiskFull,
@@ -24,7 +26,6 @@ from ..ledger.decision import (
     CarryOn,
     Open,
     Refuse,
-    Reopen,
     Serve,
 )
 from ..order import SERVICES_OFF
@@ -33,7 +34,7 @@ from .services import has_host
 from .violations import order_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from ..api.limits import Price
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from .staging import StagedInputs
 
 logger = logging.getLogger(__name__)
+DEAREST: Final = max(UNITS_PER_SECOND.values()) * max(VIDEO_MAX_SECONDS.values())
+"""Units; no task costs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Checked:
     job_key: str | None
     is_kept: bool
     """The result is here already: running the order costs nothing."""
+    is_new: bool = False
+    """Running the order would make a new task."""
     refusals: tuple[str, ...] = ()
     """What else stands in the way: no key, a limit to spending, a task id that is taken."""
     written: tuple[Path, ...] = ()
@@ -113,9 +118,39 @@ async def describe(
         price=staged.price,
         job_key=staged.job.key if staged.job else None,
         is_kept=isinstance(step, Serve),
+        is_new=not isinstance(step, (Serve, CarryOn, Refuse)),
         refusals=refused,
         written=written,
     )
+
+
+async def require_affordable(
+    services: Services, orders: list[Order], check: Callable[[Order], Awaitable[Checked]]
+) -> None:
+    """Hold what the items of a list will cost together against the limits, before the first is sent.
+
+    An item counts nothing that is kept or under way, or that is refused for itself. What each costs is found
+    out only where they may not fit.
+
+    Raises:
+        BudgetReached: they do not fit; nothing was submitted.
+    """
+    for service in {order.service for order in orders}:
+        items = [order for order in orders if order.service is service]
+        own_limits = [order.max_units for order in items if order.max_units > 0]
+        budget = budget_of(services.settings, service, min(own_limits, default=Decimal(0)))
+        spent = await services.ledger.spent(service, items[0].spender)
+        with suppress(BudgetReached):
+            budget.check(spent, len(items) * DEAREST)
+            continue
+        found = await asyncio.gather(*map(check, items), return_exceptions=True)
+        costs: dict[str, Decimal] = {}
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, KlingOnceError):
+                raise one
+            if isinstance(one, Checked) and one.is_new and one.ok and one.job_key and one.price:
+                costs[one.job_key] = one.price.units
+        budget.check(spent, sum(costs.values(), Decimal(0)), items=len(costs))
 
 
 async def refusals(
@@ -133,33 +168,47 @@ async def refusals(
         return ()
     if isinstance(step, Refuse):
         return (str(step.error),)
-    ledger = services.ledger
+    found = await obstacles(services, order, price)
+    try:
+        await _require_free_id(services.ledger, job, step)
+    except KlingOnceError as error:
+        found = (*found, error)
+    return tuple(map(str, found))
+
+
+async def obstacles(services: Services, order: Order, price: Price | None) -> tuple[KlingOnceError, ...]:
+    """Return what keeps any new order from being sent: key, ledger, hold switch, limits to spending.
+
+    Args:
+        services: of the engine, on its loop.
+        order: to be sent.
+        price: None while the length is not known; no limit to spending is looked at then.
+    """
 
     async def writable() -> None:
-        ledger.require_writable()
+        services.ledger.require_writable()
 
     looks: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: services.account(order.service, order.profile),
         writable,
+        lambda: services.ledger.require_released(order.service),
         lambda: _require_budget(services, order, price),
-        lambda: _require_free_id(ledger, job, step),
     )
     found = []
     for look in looks:
         try:
             await look()
         except KlingOnceError as error:
-            found.append(str(error))
+            found.append(error)
     return tuple(found)
 
 
 async def _require_budget(services: Services, order: Order, price: Price | None) -> None:
-    """Pass unless the hold switch or a limit would refuse the order.
+    """Pass unless a limit would refuse the order.
 
     Raises:
-        SubmissionsHeld, BudgetReached: it would.
+        BudgetReached: it would.
     """
-    await services.ledger.require_released(order.service)
     if price is not None and order.max_units.is_finite():
         spent = await services.ledger.spent(order.service, order.spender)
         budget_of(services.settings, order.service, order.max_units).check(spent, price.units)
@@ -174,59 +223,6 @@ async def _require_free_id(ledger: Ledger, job: Job | None, step: Step | None) -
     if job is not None:
         number = step.number if isinstance(step, Open) else 1
         await ledger.require_free_id(job, job.order.profile, number)
-
-
-class PricedItems:
-    """Orders of one node that were made to fit for their price, before the first of them is run.
-
-    Their clips stay in the staging area until the runs take them over, so that each is made to fit once.
-    """
-
-    def __init__(self, fitted: Callable[[Order], Awaitable[StagedInputs]]) -> None:
-        self._fitted = fitted
-        self._items: dict[str, StagedInputs] = {}
-
-    async def require_budget(self, services: Services, orders: Sequence[Order]) -> None:
-        """Pass when what the orders will cost together fits under the caps; equal orders are paid once.
-
-        Raises:
-            BudgetReached: their sum would pass a limit; nothing was submitted for any of them.
-        """
-        await self.forget()
-        wanted: dict[str, Decimal] = {}
-        for order in orders:
-            try:
-                staged = await self._fitted(order)
-            except KlingOnceError as error:
-                logger.debug("The price of an item is not known: %s", error)
-                continue
-            key = staged.job.key if staged.job else ""
-            if staged.job is None or staged.price is None or key in self._items:
-                await staged.leave()
-                continue
-            self._items[key] = staged
-            if isinstance(await services.ledger.step(staged.job), (Open, Reopen)):
-                wanted[key] = staged.price.units
-        if not wanted:
-            return
-        first = orders[0]
-        spent = await services.ledger.spent(first.service, first.spender)
-        budget = budget_of(services.settings, first.service, first.max_units)
-        try:
-            budget.check(spent, sum(wanted.values(), Decimal(0)), items=len(wanted))
-        except BudgetReached:
-            await self.forget()
-            raise
-
-    async def hand_over(self, job_key: str) -> None:
-        """Let go of an item whose run has staged the same inputs."""
-        if item := self._items.pop(job_key, None):
-            await item.leave()
-
-    async def forget(self) -> None:
-        """Let go of every item that no run has taken over."""
-        while self._items:
-            await self._items.popitem()[1].leave()
 
 
 def _write(staged: StagedInputs, folder: Path, *, by_content: bool) -> tuple[Path, ...]:

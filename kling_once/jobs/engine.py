@@ -27,7 +27,7 @@ from ..errors import (
 from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
-from .check import PricedItems, describe
+from .check import describe, obstacles, require_affordable
 from .fulfil import collect_only, fulfil
 from .outcome import Outcome, TaskPage
 from .progress import Watchers
@@ -45,7 +45,7 @@ from .uploads import clean
 from .violations import order_violations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine
     from contextlib import AbstractContextManager
     from datetime import timedelta
     from pathlib import Path
@@ -53,8 +53,10 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
+    from ..api.limits import Price
     from ..api.models import ResourcePack
     from ..clock import Clock
+    from ..errors import KlingOnceError
     from ..hosting.media_host import Leftover
     from ..ledger.attempts import Attempt
     from ..order import Order, Service
@@ -98,7 +100,6 @@ class Engine:
         self._is_closing = False
         self._uncollected: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         """What was done to the inputs of jobs that a submit bought here, until they are collected."""
-        self._priced = PricedItems(self._fitted)
 
     # --- for other threads and loops: each gives a `Pending`, which raises KlingOnceError ---
 
@@ -114,15 +115,6 @@ class Engine:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
         given = [order]
         return self.ask(self._submit(given, listener))
-
-    def require_budget(self, orders: Sequence[Order]) -> Pending[None]:
-        """Pass when everything that is known of a node's items fits under the caps together.
-
-        For all orders of one node in one prompt, before the first of them is run: raises `BudgetReached`
-        where their sum would pass a limit that each alone does not. An item whose price is not known yet,
-        or that breaks a limit, counts nothing here; its own run says so.
-        """
-        return self.ask(self._require_budget(list(orders)))
 
     def fetch(self, wanted: Wanted, listener: Listener | None = None) -> Pending[Outcome]:
         """Get the video of a task of the account, whoever made it; pays nothing."""
@@ -145,7 +137,15 @@ class Engine:
             by_content: name what is written after its content, each once; a clip that is sent as it is stays
                 where the user has it.
         """
-        return self.ask(self._check(order, write_to, by_content))
+        return self.ask(self._check(order, write_to, by_content=by_content))
+
+    def require_affordable(self, orders: list[Order]) -> Pending[None]:
+        """Hold what the items of a list will cost together against the limits, before the first is sent."""
+        return self.ask(self._require_affordable(orders))
+
+    def obstacles(self, order: Order, price: Price | None) -> Pending[tuple[KlingOnceError, ...]]:
+        """Find what keeps any new order from being sent, whatever its inputs: key, hold switch, limits."""
+        return self.ask(self._obstacles(order, price))
 
     def list_tasks(self, service: Service, profile: str, page: int, page_size: int) -> Pending[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
@@ -250,20 +250,6 @@ class Engine:
         bought = self._uncollected.pop(outcome.label.key, None)
         return outcome if bought is None else replace(outcome, reused=False, did=bought[0], notes=bought[1])
 
-    async def _require_budget(self, orders: list[Order]) -> None:
-        await self._priced.require_budget(await self.services(), orders)
-
-    async def _fitted(self, order: Order) -> StagedInputs:
-        """Return an order's inputs, staged, made to fit and priced; the result needs its `leave`."""
-        origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
-        staged = await stage(order, origin, self._staging, self._media)
-        try:
-            await staged.fit(self._media, china=realm_of(order.service, origin) == "china")
-        except BaseException:
-            await staged.leave()
-            raise
-        return staged
-
     async def _fetch(self, wanted: Wanted, listener: Listener | None) -> Outcome:
         services = await self.services()
         return await self._carry(await wanted_attempt(services, wanted), listener, USUAL_WAIT_MINUTES)
@@ -335,7 +321,6 @@ class Engine:
                 raise InputRefused(list(checked.violations))
         if staged.job is None:
             raise InputRefused(list(staged.unreadable))
-        await self._priced.hand_over(staged.job.key)
         if order.graph is not None:
             await services.ledger.remember_graph(staged.job.key, order.graph)
         return Run(services, staged.job.label, staged)
@@ -349,10 +334,18 @@ class Engine:
             await staged.leave()
         raise error
 
-    async def _check(self, order: Order, write_to: Path | None, by_content: bool) -> Checked:
+    async def _check(self, order: Order, write_to: Path | None, *, by_content: bool) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         staged = await stage(order, origin, self._staging, self._media)
         return await self._described(staged, origin, write_to, by_content=by_content)
+
+    async def _require_affordable(self, orders: list[Order]) -> None:
+        await require_affordable(
+            await self.services(), orders, lambda order: self._check(order, None, by_content=False)
+        )
+
+    async def _obstacles(self, order: Order, price: Price | None) -> tuple[KlingOnceError, ...]:
+        return await obstacles(await self.services(), order, price)
 
     async def _described(
         self, staged: StagedInputs, origin: str, write_to: Path | None = None, *, by_content: bool = False

@@ -99,10 +99,10 @@ def budget_of(settings: Settings, service: Service, max_units: Decimal) -> Budge
             return None
         return Cap(getattr(settings, field), f"KLING_ONCE_{field.upper()}", span)
 
-    node = Cap(max_units, "max_units", "by this node in this prompt") if max_units > 0 else None
+    node = Cap(max_units, "max_units", "here") if max_units > 0 else None
     return Budget(
         per_node=node,
-        per_prompt=server_cap("max_units_per_prompt", "in this prompt"),
+        per_prompt=server_cap("max_units_per_prompt", "in this run"),
         per_day=server_cap("max_units_per_day", "today"),
     )
 

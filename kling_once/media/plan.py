@@ -8,7 +8,14 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .bounds import MEGABYTE, clip_violations, clock, duration_violations, enlarging_violations
+from .bounds import (
+    MEGABYTE,
+    SPARE_SECONDS,
+    clip_violations,
+    clock,
+    duration_violations,
+    enlarging_violations,
+)
 from .color import is_wide, leaves_matrix_open
 from .types import ConformMode, TrimWindow
 
@@ -16,8 +23,6 @@ if TYPE_CHECKING:
     from ..errors import Violation
     from .types import ClipBounds, ClipFacts
 
-SPARE_SECONDS = Fraction(4, 100)
-"""A trimmed clip ends this much before the limit, since its container is a little longer than its frames."""
 MOST_TRIMMED_SECONDS = Fraction(1, 2)
 """The most that `auto` may cut away."""
 CROPPED = "The last odd row or column was cut off, since H.264 needs even sides."

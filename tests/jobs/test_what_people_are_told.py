@@ -110,7 +110,7 @@ class TestItemsTogether:
         items = [order(take=take, is_one_of_several=True) for take in range(3)]
 
         with pytest.raises(BudgetReached, match=r"3 items of this node together would reserve 4\.5 units"):
-            capped.require_budget(items).result(30)
+            capped.require_affordable(items).result(30)
 
         assert not sandbox.creates()
 
@@ -119,7 +119,7 @@ class TestItemsTogether:
     ) -> None:
         items = [order(take=take, is_one_of_several=True) for take in range(2)]
 
-        capped.require_budget(items).result(30)
+        capped.require_affordable(items).result(30)
 
         for item in items:
             assert capped.run(item).result(30).path.is_file()
@@ -131,14 +131,14 @@ class TestItemsTogether:
         self, capped: Any, sandbox: SandboxControl, order: Callable[..., Any]
     ) -> None:
         capped.run(order()).result(30)
-        capped.require_budget([order(), order(take=1), order(take=1), order()]).result(30)
+        capped.require_affordable([order(), order(take=1), order(take=1), order()]).result(30)
 
     def test_an_item_without_a_price_counts_nothing(
         self, capped: Any, order: Callable[..., Any], tmp_path: Path
     ) -> None:
         broken = tmp_path / "broken.png"
         broken.write_bytes(b"no picture")
-        capped.require_budget([order(), order(take=1), order(image=broken, take=2)]).result(30)
+        capped.require_affordable([order(), order(take=1), order(image=broken, take=2)]).result(30)
 
 
 SPELLINGS = ("dance", "dance ", " dance", "dance\n", "\r\ndance\t")

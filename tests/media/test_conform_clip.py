@@ -143,8 +143,8 @@ def test_more_than_half_a_second_is_cut_only_when_allowed(
     source = clips.pattern("long.mp4", 31, *X264, size="400x400")
     refused = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
     assert refused.violations[0].message == (
-        "Reference video is 31.0 s long; orientation 'video' allows 3 to 30 s. Trim it with the node Trim "
-        "Video, or set conform to 'auto, trim to limit'; that would use 0:00-0:30."
+        "Reference video is 31.0 s long; orientation 'video' allows 3 to 30 s. Trim it, or use conform "
+        "'auto, trim to limit', which takes its first 29.96 s."
     )
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.TRIM)
     clips.require_fit(made, video_bounds)
