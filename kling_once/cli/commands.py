@@ -328,7 +328,7 @@ async def _history(since: datetime | None, project: str | None) -> list[dict[str
     from ..ledger.ledger import Ledger  # noqa: PLC0415 - likewise
     from ..settings import load_settings  # noqa: PLC0415 - likewise
 
-    ledger = await Ledger.open(load_settings().home, SystemClock())
+    ledger = Ledger(load_settings().home, SystemClock())
     try:
         return await ledger.history(since=since, project=project)
     finally:
