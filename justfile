@@ -36,6 +36,10 @@ test-host *arguments:
 test-browser *arguments:
     REQUIRE_COMFYUI=1 REQUIRE_BROWSER=1 pytest -m browser {{ arguments }}
 
+# Take the README's pictures anew: needs ComfyUI and Chromium
+pictures:
+    SCREENSHOTS=docs/images REQUIRE_COMFYUI=1 REQUIRE_BROWSER=1 pytest -n 0 tests/browser/test_pictures.py
+
 # Every lane that this machine can run
 test-all *arguments:
     pytest {{ arguments }}

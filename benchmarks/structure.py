@@ -31,6 +31,7 @@ PUBLIC_FACES = {
     PACK: "ComfyUI's entry",
     "*.__main__": "`python -m`",
     f"{PACKAGE}.cli.app": "the command `kling-once`",
+    f"{PACKAGE}.cli.commands": "the commands of `kling-once`",
     f"{PACKAGE}.cli.doctor": "the command `kling-once doctor`",
     f"{PACKAGE}.hosting.gateway_server": "what a tunnel leads to",
     f"{PACKAGE}.hosting.object_store": "a media host, chosen by configuration",

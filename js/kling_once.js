@@ -1,29 +1,31 @@
 // @ts-check
-/** Kling Once in ComfyUI's page: commands, the sidebar tab, keys in the settings, badges on nodes. */
+/** Kling Once in ComfyUI's page: commands, the sidebar tab, keys in the settings, strips on nodes. */
 
 /**
  * @import { Settings } from "@comfyorg/comfyui-frontend-types"
  * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
+ * @import { PlacedNode } from "./node/graph.mjs"
  */
 
-import { NodeBadges } from "./node/badges.mjs";
 import { check, isOrdering, orderingNodes } from "./node/check.mjs";
-import { isActive } from "./node/graph.mjs";
+import { allNodes, isActive, isOurs } from "./node/graph.mjs";
+import { Remedies } from "./node/remedies.mjs";
 import { watchPlayers, watchRuns } from "./node/run.mjs";
+import { NodeStrips } from "./node/strips.mjs";
 import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
 import { loadTranslations, t } from "./shared/i18n.mjs";
-import { acceptDroppedTasks } from "./sidebar/job_actions.mjs";
+import { acceptDroppedTasks, copyTaskId } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
 const TAB_ID = "kling-once";
 
 /** @type {Sidebar | null} null while the tab is closed */
 let sidebar = null;
-/** @type {NodeBadges | null} null until the page is set up */
-let badges = null;
+/** @type {NodeStrips | null} null until the page is set up */
+let strips = null;
 /** @type {((sidebar: Sidebar) => void) | null} what to show as soon as the tab is open */
 let pending = null;
 
@@ -69,9 +71,15 @@ app.registerExtension({
   async setup() {
     addStyleSheet();
     await loadTranslations();
-    badges = new NodeBadges(registerTab());
-    for (const node of new Set(orderingNodes().map((placed) => placed.node))) badges.add(node);
-    watchGraph(badges);
+    const open = {
+      keys: () => showInTab((tab) => tab.showKeys()),
+      totals: () => showInTab((tab) => tab.showView("totals")),
+      help: () => showInTab((tab) => tab.showView("help")),
+    };
+    const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
+    strips = made;
+    for (const { node } of allNodes().filter(({ node }) => isOurs(node))) made.add(node);
+    watchGraph(made);
     watchPlayers();
     watchRuns();
     acceptDroppedTasks();
@@ -79,11 +87,25 @@ app.registerExtension({
 
   /** @param {LGraphNode} node */
   nodeCreated(node) {
-    if (isOrdering(node)) badges?.add(node);
+    if (isOurs(node)) strips?.add(node);
+  },
+
+  /** @param {LGraphNode} node */
+  getNodeMenuItems(node) {
+    if (!isOurs(node)) return [];
+    const taskId = strips?.taskOf(node);
+    const show = () => void openTab();
+    const check = () => void checkNode(node);
+    const copy = taskId && { content: t("menu.copy"), callback: () => void copyTaskId(taskId) };
+    return [
+      ...(isOrdering(node) ? [{ content: t("menu.check"), callback: check }] : []),
+      ...(copy ? [copy] : []),
+      { content: t("menu.tasks"), callback: show },
+    ];
   },
 
   afterConfigureGraph() {
-    badges?.schedule();
+    strips?.schedule();
   },
 });
 
@@ -134,6 +156,18 @@ async function checkChosenNode() {
   const [placed] = candidates.filter(isActive);
   if (!placed) return showToast("info", t(candidates.length ? "check.muted" : "check.none"));
   if (!selected.length && candidates.length > 1) return showToast("info", t("check.none"));
+  return checkPlaced(placed);
+}
+
+/** @param {LGraphNode} node */
+async function checkNode(node) {
+  const placed = orderingNodes().find((one) => one.node === node);
+  if (!placed || !isActive(placed)) return showToast("info", t("check.muted"));
+  return checkPlaced(placed);
+}
+
+/** @param {PlacedNode} placed */
+async function checkPlaced(placed) {
   const found = await withErrorToast(() => check(placed));
   if (!found) return undefined;
   if (!found.known) return showToast("warn", t("check.unknown"));
@@ -142,10 +176,10 @@ async function checkChosenNode() {
 
 /**
  * Check nodes again when a widget, a link or a node may have changed: the graph has no event for all of them.
- * @param {NodeBadges} badges
+ * @param {NodeStrips} strips
  */
-function watchGraph(badges) {
-  const changed = () => badges.schedule();
+function watchGraph(strips) {
+  const changed = () => strips.schedule();
   app.canvas.canvas.addEventListener("litegraph:set-graph", changed);
   for (const type of ["change", "pointerup", "keyup"])
     document.addEventListener(type, changed, { passive: true });

@@ -5,19 +5,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from .files import write_file
 from .jobs.engine import Engine
 from .jobs.progress import SHARED
 from .settings import load_settings
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from .clock import Clock
     from .jobs.progress import Watchers
     from .settings import Settings
+
+
+RESULTS_NOTE: Final = "comfyui-results"
+"""A file in the home that holds the path of ComfyUI's results folder."""
 
 
 class Client(Engine):
@@ -43,7 +48,7 @@ class Client(Engine):
         watchers: Watchers | None = None,
         **overrides: Any,
     ) -> None:
-        super().__init__(settings or load_settings(**overrides), clock, watchers)
+        super().__init__(settings or _beside_comfyui(load_settings(**overrides)), clock, watchers)
 
     def __enter__(self) -> Self:
         return self
@@ -76,9 +81,31 @@ def shared_client(*, results: Path, account_browse: Literal["own", "all"] = "all
             ours = {"results": results, "account_browse": account_browse}
             if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
                 settings = settings.model_copy(update=unset)
+            _note_results(settings)
             _shared.append(Client(settings, watchers=SHARED))
             _at_exit(_close_shared)
         return _shared[0]
+
+
+def _note_results(settings: Settings) -> None:
+    """Leave a note of ComfyUI's results folder in the home, for the command line."""
+    with contextlib.suppress(OSError):  # a home that cannot be written is told when something is ordered
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(settings.home / RESULTS_NOTE, f"{settings.results_folder.absolute()}\n", private=True)
+
+
+def _beside_comfyui(settings: Settings) -> Settings:
+    """Return settings whose results lie where ComfyUI keeps them, once the pack has run there.
+
+    What the operator set wins, and a folder that is gone does not count.
+    """
+    if "results" in settings.model_fields_set:
+        return settings
+    try:
+        folder = Path((settings.home / RESULTS_NOTE).read_text(encoding="utf-8").strip())
+    except (OSError, ValueError):
+        return settings
+    return settings.model_copy(update={"results": folder}) if folder.is_dir() else settings
 
 
 def _close_shared() -> None:

@@ -32,6 +32,8 @@
     |  `- ServerFault                5000, 5001, 5002 and every code not listed here
     |- LedgerError
     |  |- LedgerNotWritable
+    |  |  `- LedgerLocked            another program holds it
+    |  |- LedgerDamaged
     |  |- LedgerTooNew
     |  `- LeaseLost                  another process has taken an attempt over
     |- SpendingRefused
@@ -66,7 +68,10 @@ VENDOR_TEXT_LIMIT = 500
 
 
 def vendor_text(text: object) -> str:
-    """Return foreign text made safe for a message: one line, printable, at most 500 characters."""
+    """Return foreign text made safe for a message: one line, printable, at most 500 characters.
+
+    Escape sequences, text direction marks and lone surrogates are not printable.
+    """
     shown = "".join(char if char.isprintable() else " " for char in str(text))
     shown = " ".join(shown.split())
     return shown if len(shown) <= VENDOR_TEXT_LIMIT else shown[: VENDOR_TEXT_LIMIT - 3] + "..."
@@ -242,6 +247,14 @@ class LedgerError(KlingOnceError):
 
 class LedgerNotWritable(LedgerError, OSError):
     """The ledger cannot be written; nothing was submitted."""
+
+
+class LedgerLocked(LedgerNotWritable):
+    """Another program holds the ledger's lock; nothing was submitted."""
+
+
+class LedgerDamaged(LedgerError):
+    """The ledger's file is no database, or lacks what this version wrote into it."""
 
 
 class LedgerTooNew(LedgerError):

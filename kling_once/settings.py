@@ -91,6 +91,10 @@ def clean_origin(url: str, setting: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
+LOCAL_POLL_SECONDS = 0.5
+"""Between two looks at a task of a service on this machine."""
+
+
 class Settings(BaseSettings):
     """Everything an operator may set."""
 
@@ -119,7 +123,13 @@ class Settings(BaseSettings):
         default=Decimal(300), ge=0, description="Most units one day may spend."
     )
     max_parallel: int = Field(default=3, ge=1, le=100, description="Tasks this process runs at once.")
-    poll_seconds: float = Field(default=5.0, gt=0, le=600, description="Pause between two looks at a task.")
+    poll_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=600,
+        description="Pause between two looks at a task; unless it is set,"
+        " half a second where the service is on this machine.",
+    )
     settle_seconds: float = Field(
         default=90.0,
         gt=0,
@@ -219,10 +229,15 @@ class Settings(BaseSettings):
         return self.results or self.home / "results"
 
     def pace(self, origin: str) -> Pace:
-        """Return the intervals for `origin`: at least a second, except on loopback."""
-        floor = 0.0 if is_loopback(origin) else 1.0
+        """Return the intervals for `origin`: at least a second, except on loopback.
+
+        A task of a sandbox on this machine is looked at often unless somebody has set how often.
+        """
+        is_local = is_loopback(origin)
+        floor = 0.0 if is_local else 1.0
+        is_set = "poll_seconds" in self.model_fields_set
         return Pace(
-            max(self.poll_seconds, floor),
+            LOCAL_POLL_SECONDS if is_local and not is_set else max(self.poll_seconds, floor),
             max(self.settle_seconds, floor),
             max(self.create_seconds, 10 * floor),
         )

@@ -58,6 +58,7 @@ async def deliver(run: NodeRun, outcome: Outcome) -> Any:
         if run.is_wired(AUDIO_SLOT):
             audio = await _decode(run, _sound, path)
         fps = await host.in_thread(_frame_rate, path)
+    await run.end(_result_line(run, outcome))
     units = attempt.units_charged if attempt.units_charged is not None else attempt.units_estimated
     return io.NodeOutput(
         InputImpl.VideoFromFile(str(path)),
@@ -71,6 +72,18 @@ async def deliver(run: NodeRun, outcome: Outcome) -> Any:
         outcome.report(),
         ui=_player(path),
     )
+
+
+def _result_line(run: NodeRun, outcome: Outcome) -> str:
+    """Return what a job came to: bought or reused, the time, the charge, the task."""
+    from ..kling_once.ledger.decision import charge_text  # noqa: PLC0415 - nothing heavy before a node runs
+
+    charge = charge_text(outcome.attempt)
+    if outcome.reused:
+        came_to = "reused, nothing was submitted"
+    else:
+        came_to = f"free (would be {charge})" if outcome.label.service == "sandbox" else f"charge: {charge}"
+    return " | ".join(["kept", run.status.clock(), came_to, f"task {outcome.attempt.task_id}"])
 
 
 async def _decode(run: NodeRun, work: Callable[..., Value], path: Path) -> Value:

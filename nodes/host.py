@@ -46,6 +46,10 @@ LOOK_SECONDS = 0.1
 Value = TypeVar("Value")
 
 
+STOPPED = (comfy.model_management.InterruptProcessingException, asyncio.CancelledError)
+"""How a node hears that nobody waits for it any more."""
+
+
 class KlingOnceFailure(Exception):
     """What ComfyUI shows: one message."""
 
@@ -65,6 +69,17 @@ async def watched(future: Future[Value], show: Callable[[], Awaitable[None]] | N
         return waiting.result()
     finally:
         waiting.cancel()
+
+
+async def pause() -> None:
+    """Let others go on for a moment.
+
+    Raises:
+        InterruptProcessingException: the user has stopped the prompt.
+    """
+    if comfy.model_management.processing_interrupted():
+        raise comfy.model_management.InterruptProcessingException
+    await asyncio.sleep(LOOK_SECONDS)
 
 
 _THREADS = ThreadPoolExecutor(4, "kling-once-node")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..kling_once.errors import InputRefused
 from ..kling_once.order import read_setting, refuse
 from . import host
 from .delivery import deliver, delivered_outputs, fingerprint, fingerprint_of_this_queueing
-from .host import InputImpl, io, ui
+from .host import ExecutionBlocker, InputImpl, io, ui
 from .node_run import HIDDEN, NodeRun, announced, as_run
 from .orders import (
     AUDIO_SLOT,
@@ -20,7 +21,9 @@ from .orders import (
     motion_source_problem,
     order_inputs,
     order_of,
+    order_to_send,
     setting_inputs,
+    told,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +64,7 @@ class MotionControl(io.ComfyNode):
     @as_run
     async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        order = await order_of(cls, run, inputs)
+        order = await order_to_send(cls, run, inputs)
         outcome = await run.follow(lambda engine, listen: engine.run(order, listen))
         return await deliver(run, outcome)
 
@@ -155,8 +158,9 @@ class SubmitMotionControl(io.ComfyNode):
     @as_run
     async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
-        order = await order_of(cls, run, inputs)
+        order = await order_to_send(cls, run, inputs)
         attempt = await run.follow(lambda engine, listen: engine.submit(order, listen))
+        await run.end(f"submitted | task {attempt.task_id}")
         handle = {"job_key": attempt.job_key, "task_id": attempt.task_id}
         return io.NodeOutput(handle, attempt.task_id or "")
 
@@ -201,6 +205,8 @@ class CollectMotionControl(io.ComfyNode):
         outcome = await run.follow(
             lambda engine, listen: engine.collect(job["job_key"], listen, wait_minutes=wait_minutes)
         )
+        if outcome.attempt.prompt_id == run.prompt_id:  # bought by the Submit of this very prompt
+            outcome = replace(outcome, reused=False)
         return await deliver(run, outcome)
 
     check_lazy_status = classmethod(announced)
@@ -228,9 +234,15 @@ def _shown(checked: Checked) -> tuple[Any, ...]:
         seconds,
         units,
         usd,
-        _image(pictures[0]) if pictures else None,
-        InputImpl.VideoFromFile(str(clips[0])) if clips else None,
+        _image(pictures[0]) if pictures else _nothing("image", checked),
+        InputImpl.VideoFromFile(str(clips[0])) if clips else _nothing("video", checked),
     )
+
+
+def _nothing(output: str, checked: Checked) -> Any:
+    """Return what blocks whatever takes an output that has nothing, in words."""
+    why = " ".join(map(told, checked.violations)) or "The reference video is a URL, which only Kling fetches."
+    return ExecutionBlocker(f"Nothing would be sent as {output}. {why}")
 
 
 def _report(checked: Checked) -> str:
@@ -241,7 +253,7 @@ def _report(checked: Checked) -> str:
         lines = ["Ready to send."]
     else:
         lines = ["Would be refused; nothing would be spent:"]
-        lines += [f"- {violation.message}" for violation in checked.violations]
+        lines += [f"- {told(violation)}" for violation in checked.violations]
         lines += [f"- {refusal}" for refusal in checked.refusals]
     if checked.price is not None and not checked.is_kept:
         price = checked.price

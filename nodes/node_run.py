@@ -10,11 +10,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from ..kling_once.errors import KlingOnceError
+from ..kling_once.errors import InputRefused, KlingOnceError, SpendingRefused
 from ..kling_once.web.graph import ApiPrompt, file_name_of, is_wired, signature, source_of
 from . import host
 from .host import KlingOnceFailure, io
-from .orders import ON_FAILURE, SKIP
+from .orders import ON_FAILURE, SKIP, told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..kling_once.jobs.engine import Engine, Listener
     from ..kling_once.jobs.progress import Progress
     from ..kling_once.ledger.queries import Expectation
+    from ..kling_once.order import Order
 
 logger = logging.getLogger(__name__)
 
@@ -136,10 +137,36 @@ class NodeRun:
         """
         self.status.engine = engine = await host.engine()
         self.items.require_going_on()
-        value = await host.watched(start(engine, self.status.hear), self.update)
-        if self.status.progress and self.status.progress.stage == "kept":
-            await self.show()
-        return value
+        return await host.watched(start(engine, self.status.hear), self.update)
+
+    async def hold_against_limits(self, order: Order) -> None:
+        """Hold what all items of the node will cost together against the limits, before the first is sent.
+
+        Core has begun every item of a list when the first one waits here.
+
+        Raises:
+            BudgetReached: they do not fit; nothing was submitted.
+        """
+        items = self.items
+        if len(items) < 2:  # noqa: PLR2004 - one is held against the limits when its units are reserved
+            return
+        self.status.order = order
+        while not all(item.order or item.has_ended for item in items.values()):
+            items.require_going_on()
+            await host.pause()
+        if items.affordable is None:
+            orders = [item.order for item in items.values() if item.order]
+            engine = await host.engine()
+            items.affordable = items.affordable or engine.require_affordable(orders)
+        try:
+            await host.watched(items.affordable)
+        finally:
+            self.status.order = None  # its frames are large
+
+    async def end(self, text: str) -> None:
+        """Show what became of this item; the text stays there."""
+        self.status.has_ended, self.status.result = True, text
+        await self.show()
 
     async def show(self) -> None:
         """Show where the node stands on the page; the last text stays there."""
@@ -186,7 +213,10 @@ def as_run(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
         try:
             return await execute(cls, run, inputs)
         except (KlingOnceError, host.KlingOnceFailure) as error:
-            message = str(error)
+            message = run.items.failure_text(error)
+        except host.STOPPED:
+            await run.end(run.status.stopped_line())
+            raise
         finally:
             run.status.has_ended = True
         if inputs.get(ON_FAILURE.name) == SKIP:
@@ -220,8 +250,10 @@ class ItemStatus:
         self.progress: Progress | None = None
         """The newest; None before the first."""
         self.is_decoding = self.has_ended = False
-        self.failure = ""
-        """Its message, once the item has failed."""
+        self.failure = self.result = ""
+        """Its message, once the item has failed or ended otherwise."""
+        self.order: Order | None = None
+        """What it will order, while the items of a list are held against the limits."""
         self._began = time.monotonic()
         self._accepted: float | None = None
         self._expected: Future[Expectation] | None = None
@@ -253,16 +285,16 @@ class ItemStatus:
         return 1.0 if stage == "kept" else WAIT_TO + (1 - WAIT_TO) * share
 
     def line(self) -> str:
-        """Return stage, elapsed time, usual time, price and task; after a failure its message."""
-        if self.failure:
-            return self.failure
+        """Return stage, elapsed time, usual time, price and task; once it has ended, how."""
+        if self.failure or self.result:
+            return self.failure or self.result
         progress = self.progress
         if progress is None:
             return "Kling Once: starting"
         phrase = "decoding" if self.is_decoding else PHRASES[progress.stage.value]
         if progress.text and progress.text not in phrase and not self.is_decoding:
             phrase = f"{phrase} ({progress.text})"
-        parts = [phrase, self._clock()]
+        parts = [phrase, self.clock()]
         expected = self._expectation()
         if expected and expected.price:
             parts.append(expected.price)
@@ -270,7 +302,14 @@ class ItemStatus:
             parts.append(f"task {progress.task_id}")
         return " | ".join(parts)
 
-    def _clock(self) -> str:
+    def stopped_line(self) -> str:
+        """Return what became of an item whose waiting was stopped."""
+        task_id = self.progress.task_id if self.progress else None
+        goes_on = f"task {task_id} goes on; " if task_id else ""
+        return f"stopped | {goes_on}queue again to pick it up, which is paid once"
+
+    def clock(self) -> str:
+        """Return the elapsed time, and the usual one."""
         elapsed = _minutes(time.monotonic() - self._began)
         expected = self._expectation()
         return (
@@ -294,6 +333,8 @@ class NodeItems(dict[int, ItemStatus]):
         super().__init__()
         self.stopped_by = ""
         """The message of the item whose failure ends the prompt."""
+        self.affordable: Future[None] | None = None
+        """Whether the limits allow what all cost together, once that is asked."""
         self._shown = -math.inf
 
     def announce(self, index: int) -> None:
@@ -322,7 +363,23 @@ class NodeItems(dict[int, ItemStatus]):
 
     def _start_anew(self) -> None:
         self.clear()
-        self.stopped_by = ""
+        self.stopped_by, self.affordable = "", None
+
+    def failure_text(self, error: Exception) -> str:
+        """Return an item's failure; one for want of money also says what the others have submitted."""
+        if isinstance(error, InputRefused):
+            return " ".join(map(told, error.violations))
+        tasks = [item.progress.task_id for item in self.values() if item.progress and item.progress.task_id]
+        if not isinstance(error, SpendingRefused) or len(self) == 1 or self._are_refused_together():
+            return str(error)
+        text = str(error).replace("Nothing was submitted.", "This item was not submitted.")
+        if tasks:
+            text += f" Submitted so far: {len(tasks)} of {len(self)} items (task {', '.join(tasks)})."
+        return text
+
+    def _are_refused_together(self) -> bool:
+        held = self.affordable
+        return held is not None and held.done() and not held.cancelled() and held.exception() is not None
 
     def is_due(self) -> bool:
         """Tell whether the page should get an update; True for at most one caller in `SHOW_SECONDS`."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 import threading
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -33,11 +34,14 @@ from .host import InputImpl, io
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..kling_once.errors import Violation
     from ..kling_once.order import ReferenceVideo
     from .node_run import NodeRun
 
 CATEGORY = "Kling Once"
 JOB = io.Custom("KLING_ONCE_JOB")
+VIDEO_INFO = io.Custom("VHS_VIDEOINFO")
+"""What VideoHelperSuite's loaders tell of a clip."""
 FRAMES_SLOT, AUDIO_SLOT = 1, 2
 """Of every node that delivers a video."""
 
@@ -137,11 +141,16 @@ def _motion_source() -> Any:
     )
     frames = io.Image.Input("frames", tooltip="Reference video as frames.")
     audio = io.Audio.Input("audio", optional=True, tooltip="Sound that goes with the frames.")
+    info = VIDEO_INFO.Input(
+        "video_info",
+        optional=True,
+        tooltip="What Video Helper Suite's loader tells of these frames: its loaded rate counts, not fps.",
+    )
     return io.DynamicCombo.Input(
         "motion_source",
         options=[
             io.DynamicCombo.Option("video", [clip, io.Combo.Input("kind", **hidden)]),
-            io.DynamicCombo.Option("frames", [frames, *setting_inputs([FPS]), audio]),
+            io.DynamicCombo.Option("frames", [frames, *setting_inputs([FPS]), audio, info]),
             io.DynamicCombo.Option("url", setting_inputs([URL])),
         ],
         tooltip="Where the motion comes from.",
@@ -182,6 +191,25 @@ async def order_of(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Order:
     )
 
 
+async def order_to_send(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Order:
+    """Return the order that a run of a node places, held against the limits with all others of its list.
+
+    Raises:
+        InputRefused: the inputs cannot be an order.
+        BudgetReached: the list would cost more than the limits allow.
+    """
+    order = await order_of(node, run, inputs)
+    if inputs.get(ON_FAILURE.name) != SKIP:  # or what the limits allow is wanted without the rest
+        await run.hold_against_limits(order)
+    return order
+
+
+def told(violation: Violation) -> str:
+    """Return a broken limit in the words of nodes."""
+    is_long = violation.rule == "video.duration.max"
+    return f"{violation.message} Core's node Trim Video trims it." if is_long else violation.message
+
+
 def is_off(service: str) -> bool:
     """Tell whether ComfyUI's --disable-api-nodes forbids to ask a service for anything."""
     return service == Service.KLING and host.paid_services_are_off()
@@ -201,6 +229,8 @@ def _is_decoded(node: Any, run: NodeRun) -> bool:
 def _require_one_picture(image: Any) -> None:
     if image is None:
         refuse("image", "Nothing came over image.")
+    if not hasattr(image, "shape"):
+        refuse("image", f"image is a tensor, one picture as ComfyUI's IMAGE; a {type(image).__name__} came.")
     count = int(image.shape[0])
     if count == 0:
         refuse("image", "image is an empty batch.")
@@ -219,12 +249,21 @@ async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
     if source.get(kind) is None:
         refuse(kind, f"Nothing came over motion_source.{kind}.")
     if kind == "frames":
-        fps = read_setting(FPS, source.get("fps"))
-        if fps <= 0:
-            refuse("fps", f"fps is {fps:g}; it must be more than 0.")
-        fps = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
+        fps = Fraction(_fps(source)).limit_denominator(LARGEST_DENOMINATOR)
         return VideoFrames(Frames(source["frames"], fps, source.get("audio")))
     return await host.in_thread(clip_of, source["video"])
+
+
+def _fps(source: dict[str, Any]) -> float:
+    name, given = "fps", source.get("fps")
+    if (info := source.get("video_info")) is not None:
+        name, given = "video_info", info.get("loaded_fps") if isinstance(info, dict) else info
+        if not isinstance(given, (int, float)):
+            refuse(name, "video_info names no loaded_fps. Wire it to the video_info of the frames' loader.")
+    fps = read_setting(replace(FPS, name=name), given)
+    if fps <= 0:
+        refuse(name, f"{name} is {fps:g} frames per second; it must be more than 0.")
+    return fps
 
 
 def clip_of(video: Any) -> VideoFile | VideoFrames:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from contextlib import ExitStack
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from kling_once.order import (
 )
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_once.settings import load_settings
+from tests.hostile_vendor import ORIGIN, Vendor
 from tests.sandbox_control import SandboxControl
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ LANES = {
     "tests/web/test_openapi.py": "process",
     "test_a_create_accepted_20_seconds_late_is_found": "process",
     "tests/properties/test_check_and_sandbox.py": "media",
+    "tests/properties/test_hostile_answers.py": "process",
 }
 """Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
 DEADLINE_SECONDS = 30.0
@@ -236,6 +239,28 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return path
+
+
+@pytest.fixture
+def vendor(small_clip: Path, hermetic: None, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+    made = Vendor(small_clip.read_bytes())
+    monkeypatch.setattr("kling_once.api.client.open_client", made.client)
+    monkeypatch.setattr("kling_once.api.download.open_client", made.client)
+    monkeypatch.setenv("KLINGAI_BASE_URL", ORIGIN)
+    monkeypatch.setenv("KLINGAI_API_KEY", "key-of-the-tests-0123456789abcdef")
+    return made
+
+
+@pytest.fixture
+def live(vendor: Vendor, engines: Callable[..., Engine]) -> Engine:
+    much = Decimal(10**9)
+    return engines(
+        poll_seconds=0.002,
+        settle_seconds=0.01,
+        create_seconds=0.1,
+        max_units_per_day=much,
+        max_units_per_prompt=much,
+    )
 
 
 @pytest.fixture

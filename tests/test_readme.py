@@ -14,7 +14,7 @@ import pytest
 import typer.main
 
 from kling_once.api.limits import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT, Mode
-from kling_once.cli.app import app
+from kling_once.cli.commands import app
 from kling_once.hosting.media_host import no_host_error
 from kling_once.settings import Settings
 

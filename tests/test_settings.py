@@ -341,6 +341,17 @@ def test_no_representation_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     assert SECRET not in f"{settings!r} {settings} {profile_of(settings, '')!r} {settings.model_dump_json()}"
 
 
+def test_a_service_on_this_machine_is_asked_often_unless_somebody_says_how_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KLING_ONCE_POLL_SECONDS")
+    settings = load_settings()
+    assert settings.pace("http://127.0.0.1:8190").poll_seconds == 0.5
+    assert settings.pace("https://api-singapore.klingai.com").poll_seconds == 5.0
+    monkeypatch.setenv("KLING_ONCE_POLL_SECONDS", "5")
+    assert load_settings().pace("http://127.0.0.1:8190").poll_seconds == 5.0
+
+
 def test_under_a_second_is_for_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLING_ONCE_POLL_SECONDS", "0.01")
     monkeypatch.setenv("KLING_ONCE_SETTLE_SECONDS", "0.01")

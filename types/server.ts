@@ -20,6 +20,7 @@ export interface Job {
   model: string;
   mode: string;
   take: number;
+  prompt: string;
   image_name: string;
   video_name: string;
   /** Whether the job is a task of the account that was taken over by its id. */
@@ -39,6 +40,9 @@ export interface Job {
   units_charged: number | null;
   cash_charged: number | null;
   currency: string | null;
+  /** What it was charged, else may cost, in `money_currency`. */
+  money: number | null;
+  money_currency: string | null;
   /** How long similar jobs have taken; null without history or while nothing is under way. */
   usual_seconds: number | null;
   started_at: string;
@@ -54,8 +58,6 @@ export interface Job {
   has_file: boolean;
   has_picture: boolean;
   has_workflow: boolean;
-  /** Only in the answer for one job. */
-  prompt?: string;
 }
 
 export type JobFilter = "all" | "under_way" | "kept" | "failed";
@@ -121,6 +123,8 @@ export interface Keys {
   may_change: boolean;
   /** Names of the environment variables that hold a key, in a sentence. */
   variables: string;
+  /** Whether the server names an address of its own, at which a key without a region is used. */
+  has_address: boolean;
 }
 
 /** Empty texts are left as they are. */
@@ -162,17 +166,33 @@ export type Price = { units: number; cash: number; currency: string };
 /** The part of a clip that is sent, in seconds; `of` is the length of the whole clip. */
 export type UsedPart = { start: number; end: number; of: number };
 
+/** A documented limit that is broken, an English sentence about it, and the numbers in it. */
+export type BrokenRule = { rule: string; message: string; values: string[] };
+
+/** The newest video of a graph. */
+export interface KeptResult {
+  task_id: string | null;
+  units: number | null;
+  cash: number | null;
+  currency: string | null;
+  ended_at: string | null;
+  path: string;
+}
+
 /** What running a node would cost, and what would keep it from running. */
 export interface CheckedNode {
   known: true;
   service: Service;
   /** Whether every result of this graph is kept already. */
   paid: boolean;
+  kept: KeptResult | null;
   price: Price | null;
   /** The price of a second, where the length is known at run only. */
   rate: Price | null;
   used: UsedPart | null;
-  violations: { message: string }[];
+  violations: BrokenRule[];
+  /** What else keeps it from running: `key`, `hold`, `limit` or `ledger`. */
+  obstacles: BrokenRule[];
   notes: string[];
   report: string[];
   /** Why the check could not be finished. */

@@ -4,7 +4,7 @@
 /**
  * @import { LGraphNode } from "../shared/host.mjs"
  * @import { PlacedNode } from "./graph.mjs"
- * @import { CheckedNode, NodeCheck, UsedPart } from "../../types/server.ts"
+ * @import { BrokenRule, CheckedNode, KeptResult, NodeCheck, Price, UsedPart } from "../../types/server.ts"
  */
 
 import { formatAmount, formatClock, formatClockTenths, t } from "../shared/i18n.mjs";
@@ -17,15 +17,20 @@ const ORDERING = new Set([
   "KlingOnce_SubmitMotionControl",
   "KlingOnce_CheckMotionControl",
 ]);
-const LONGEST_BADGE = 60;
 
-/** @typedef {{ text: string, kind: "price" | "free" | "trouble" | "note" }} BadgeText */
+const REPORTING = new Set(["KlingOnce_CheckMotionControl", "KlingOnce_ListTasks"]);
 
 /**
  * Whether the node describes an order, so that it can be priced.
  * @type {(node: LGraphNode) => boolean}
  */
 export const isOrdering = (node) => ORDERING.has(node.comfyClass ?? "");
+
+/**
+ * Whether a run of the node ends with a report, which is shown on it.
+ * @type {(node: LGraphNode) => boolean}
+ */
+export const reports = (node) => REPORTING.has(node.comfyClass ?? "");
 
 /** @returns {PlacedNode[]} the nodes of the open workflow that describe an order */
 export function orderingNodes() {
@@ -43,27 +48,14 @@ export function check(placed, prompt = apiPrompt(placed), signal = undefined) {
 }
 
 /**
- * @param {CheckedNode} found
- * @returns {[BadgeText, ...BadgeText[]]} the price first, at most three
+ * What keeps the node from running.
+ * @type {(found: CheckedNode) => BrokenRule[]}
  */
-export function badgeTexts(found) {
-  /** @type {[BadgeText, ...BadgeText[]]} */
-  const badges = [priceBadge(found)];
-  if (found.used) badges.push({ text: usedText(found.used), kind: "note" });
-  const [problem] = problems(found);
-  const [note] = found.notes;
-  if (problem) badges.push({ text: shortened(problem), kind: "trouble" });
-  else if (note) badges.push({ text: shortened(note), kind: "note" });
-  return badges;
-}
-
-/**
- * @param {CheckedNode} found
- * @returns {string[]} what keeps the node from running
- */
-export function problems({ trouble, violations }) {
-  return [...(trouble ? [trouble] : []), ...violations.map(({ message }) => message)];
-}
+export const problems = ({ trouble, violations, obstacles }) => [
+  ...(trouble ? [{ rule: "trouble", message: trouble, values: [] }] : []),
+  ...violations,
+  ...obstacles,
+];
 
 /**
  * @param {UsedPart} used
@@ -76,24 +68,35 @@ export function usedText({ start, end, of }) {
 
 /**
  * @param {CheckedNode} found
- * @returns {BadgeText}
+ * @returns {{ text: string, kind: "price" | "free", live?: string | null }} what a run costs; `live` is what
+ *   the sandbox's would cost on Kling
  */
-function priceBadge({ paid, service, price, rate }) {
+export function priceText({ paid, service, price, rate }) {
   if (paid) return { text: t(service === "sandbox" ? "badge.made" : "badge.paid"), kind: "free" };
-  if (service === "sandbox") return { text: t("badge.sandbox"), kind: "free" };
-  if (price) {
-    const { units, cash, currency } = price;
-    const values = { units: formatAmount(units), cash: formatAmount(cash), currency };
-    return { text: t("badge.price", values), kind: "price" };
-  }
-  if (rate) {
-    const values = { cash: formatAmount(rate.cash), currency: rate.currency };
-    return { text: t("badge.rate", values), kind: "price" };
-  }
-  return { text: t("badge.unknown"), kind: "price" };
+  const cost = costText(price, rate);
+  if (service !== "sandbox") return { text: cost ?? t("badge.unknown"), kind: "price" };
+  return { text: t("badge.sandbox"), kind: "free", live: cost && t("badge.live", { cost }) };
 }
 
-/** @param {string} text */
-function shortened(text) {
-  return text.length > LONGEST_BADGE ? `${text.slice(0, LONGEST_BADGE - 3)}...` : text;
+/**
+ * @param {Price | null} price
+ * @param {Price | null} rate
+ * @returns {string | null} null where neither is known
+ */
+function costText(price, rate) {
+  const known = price ?? rate;
+  if (!known) return null;
+  const { units, cash, currency } = known;
+  const values = { units: formatAmount(units), cash: formatAmount(cash), currency };
+  return t(price ? "badge.price" : "badge.rate", values);
+}
+
+/**
+ * @param {KeptResult} kept
+ * @returns {string} the charge, and where the video lies
+ */
+export function keptText({ units, cash, currency, path }) {
+  const money = cash !== null && `${formatAmount(cash)} ${currency ?? ""}`;
+  const charge = units === null ? money : t("cost.units", { units: formatAmount(units) });
+  return [charge && t("kept.charge", { charge }), t("kept.path", { path })].filter(Boolean).join(" · ");
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the page does around a run: keep ComfyUI's video players out of the prompt, and tell how it ended. */
 
-import { showToast } from "../shared/dialogs.mjs";
+import { showStandingError, showToast } from "../shared/dialogs.mjs";
 import { api } from "../shared/host.mjs";
 import { t } from "../shared/i18n.mjs";
 import { allNodes, executionId, isOurs } from "./graph.mjs";
@@ -34,22 +34,26 @@ export function keepPlayersOut() {
 }
 
 /**
- * Tell when a run has delivered a video, if nobody looks at the page, and why one of our nodes has failed:
- * ComfyUI's own toast says only that a node failed.
+ * Tell how a run ended if nobody looks at the page: that it has delivered a video, or why one of our nodes has
+ * failed. Who looks at it reads that on the node. What failed is no news any more once a run succeeds.
  */
 export function watchRuns() {
   /** @type {Set<string>} ids of prompts that have delivered a video */
   const delivered = new Set();
+  let forgetFailure = () => {};
   api.addEventListener("executed", ({ detail: { node, output, prompt_id } }) => {
     // a node that comes from ComfyUI's cache may have no output
     if (output?.images?.length && isDelivering(String(node))) delivered.add(prompt_id);
   });
   api.addEventListener("execution_success", ({ detail: { prompt_id } }) => {
+    forgetFailure();
     if (delivered.delete(prompt_id) && document.hidden) showToast("success", t("end.done"));
   });
   api.addEventListener("execution_error", ({ detail: { prompt_id, node_type, exception_message } }) => {
     delivered.delete(prompt_id);
-    if (node_type.startsWith("KlingOnce_")) showToast("error", exception_message.trim(), { stays: true });
+    if (!document.hidden || !node_type.startsWith("KlingOnce_")) return;
+    forgetFailure();
+    forgetFailure = showStandingError(exception_message.trim());
   });
 }
 

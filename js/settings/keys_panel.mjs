@@ -8,6 +8,9 @@ import { button, h, setChildren } from "../shared/dom.mjs";
 import { formatAmount, t } from "../shared/i18n.mjs";
 import { announceKeysChanged, getKeys, removeKey, saveKey, testKey } from "../shared/server.mjs";
 
+/** Where the vendor gives out keys. */
+const VENDOR_PAGE = "https://kling.ai/dev/api-key";
+
 export class KeysPanel {
   constructor() {
     this.mayChange = false;
@@ -26,8 +29,9 @@ export class KeysPanel {
     this.kind = select(["api_key", "pair"]);
     this.kind.addEventListener("change", () => this.showKind());
     this.region = select(["global", "china"]);
-    this.otherRegion = h("option", { value: "", hidden: true }, t("keys.other"));
-    this.region.append(this.otherRegion);
+    this.ownAddress = h("option", { value: "", hidden: true });
+    this.region.append(this.ownAddress);
+    this.hasAddress = false;
     this.apiKey = secretInput();
     this.accessKey = secretInput();
     this.secretKey = secretInput();
@@ -48,6 +52,7 @@ export class KeysPanel {
       "div",
       { class: "kling-once-keys" },
       h("p", { class: "kling-once-note" }, t("keys.explained")),
+      h("a", { href: VENDOR_PAGE, target: "_blank", rel: "noopener noreferrer" }, t("keys.get")),
       this.elsewhere,
       this.profiles,
       form,
@@ -63,12 +68,15 @@ export class KeysPanel {
     for (const one of this.pair) one.hidden = !isPair;
   }
 
-  /** Choose the region that the profile has: a new key is seldom from another one. */
+  /** Choose the region that the profile has: a new key is seldom from another one. Else the server's own. */
   showRegion() {
     const region = this.stored.get(this.profile.value.trim())?.region;
-    this.otherRegion.hidden = region !== "other";
-    if (region) this.region.value = region === "other" ? "" : region;
-    else if (!this.region.value) this.region.value = "global";
+    const isOther = region === "other";
+    const isOffered = isOther || this.hasAddress;
+    this.ownAddress.hidden = !isOffered;
+    this.ownAddress.textContent = t(isOther ? "keys.other" : "keys.as_server");
+    if (region) this.region.value = isOther ? "" : region;
+    else if (!isOffered && !this.region.value) this.region.value = "global";
   }
 
   async refresh() {
@@ -77,8 +85,10 @@ export class KeysPanel {
   }
 
   /** @param {Keys} keys */
-  show({ profiles, may_change, variables }) {
+  show({ profiles, may_change, variables, has_address }) {
     this.mayChange = may_change;
+    if (has_address && !this.hasAddress) this.region.value = "";
+    this.hasAddress = has_address;
     this.stored = new Map(
       profiles.filter(({ source }) => source === "file").map((one) => [one.profile, one]),
     );

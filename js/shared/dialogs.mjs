@@ -9,16 +9,25 @@ const ERROR_MS = 12_000;
 const NOTICE_MS = 6_000;
 
 /**
- * Show a toast in the corner of the page.
+ * Show a toast in the corner of the page; while the page is hidden one that stays until it is closed.
  * @param {"success" | "info" | "warn" | "error"} severity
  * @param {string} detail
- * @param {{ stays?: boolean }} [options] whether it stays until it is closed; by default only when it appears
- *   while the page is hidden
  */
-export function showToast(severity, detail, { stays = document.hidden } = {}) {
+export function showToast(severity, detail) {
   const life = severity === "error" ? ERROR_MS : NOTICE_MS;
   const toast = { severity, summary: TITLE, detail };
-  app.extensionManager.toast.add(stays ? toast : { ...toast, life });
+  app.extensionManager.toast.add(document.hidden ? toast : { ...toast, life });
+}
+
+/**
+ * Show an error in the corner of the page that stays until somebody closes it.
+ * @param {string} detail
+ * @returns {() => void} closes it
+ */
+export function showStandingError(detail) {
+  const toast = { severity: /** @type {const} */ ("error"), summary: TITLE, detail };
+  app.extensionManager.toast.add(toast);
+  return () => app.extensionManager.toast.remove(toast);
 }
 
 /**

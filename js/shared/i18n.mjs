@@ -39,6 +39,18 @@ export function t(name, values = {}) {
 }
 
 /**
+ * Say a rule that is broken: in the page's own words where it has some, else as the server did, in English.
+ * @param {{ rule: string, message: string, values?: string[] }} broken
+ * @returns {string}
+ */
+export function tRule({ rule, message, values = [] }) {
+  const name = `rule.${rule.replaceAll(".", "_")}`;
+  const [base = "en"] = locale().split("-");
+  const known = lookUp(locale(), name) ?? lookUp(base, name);
+  return known ? t(name, Object.fromEntries(values.entries())) : message;
+}
+
+/**
  * @param {string} language
  * @param {string} name
  * @returns {string | undefined}
@@ -75,4 +87,12 @@ export function formatClockTenths(seconds) {
  */
 export function formatAmount(amount) {
   return amount === null ? "" : new Intl.NumberFormat(locale(), { maximumFractionDigits: 3 }).format(amount);
+}
+
+/**
+ * @param {string} moment in ISO 8601
+ * @returns {string} date and time, to the minute, in the page's language
+ */
+export function formatMoment(moment) {
+  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
 }

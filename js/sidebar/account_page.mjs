@@ -5,7 +5,7 @@
 
 import { showToast, withErrorToast } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
-import { formatAmount, t } from "../shared/i18n.mjs";
+import { formatAmount, formatMoment, t } from "../shared/i18n.mjs";
 import { adoptTask, getKeys, listAccountTasks } from "../shared/server.mjs";
 import { addFetchTask, makeTaskDraggable } from "./job_actions.mjs";
 
@@ -81,8 +81,8 @@ export class AccountPage {
     const task = { task_id, ...account, project: "" };
     const facts = [
       t(`status.${status}`),
-      created_at && new Date(created_at).toLocaleString(),
-      units !== null && t("cost.paid", { units: formatAmount(units) }),
+      created_at && formatMoment(created_at),
+      account.service === "sandbox" ? t("cost.free") : units !== null && t("cost.paid", { units: formatAmount(units) }),
     ];
     const row = h(
       "li",

@@ -3,9 +3,9 @@
 
 /** @import { CheckedNode } from "../../types/server.ts" */
 
-import { badgeTexts, problems, usedText } from "../node/check.mjs";
+import { priceText, problems, usedText } from "../node/check.mjs";
 import { button, h } from "../shared/dom.mjs";
-import { t } from "../shared/i18n.mjs";
+import { t, tRule } from "../shared/i18n.mjs";
 
 export class CheckPage {
   /**
@@ -15,9 +15,8 @@ export class CheckPage {
    */
   constructor(title, found, close) {
     this.back = button(t("action.back"), close, { class: "kling-once-back" });
-    const [price] = badgeTexts(found);
-    const facts = [price.text, ...(found.used ? [usedText(found.used)] : [])];
-    const wrong = problems(found);
+    const facts = [priceText(found).text, ...(found.used ? [usedText(found.used)] : [])];
+    const wrong = problems(found).map(tRule);
     this.element = h(
       "section",
       { class: "kling-once-task", "aria-label": title },

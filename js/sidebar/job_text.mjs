@@ -3,7 +3,7 @@
 
 /** @import { AttemptState, Job } from "../../types/server.ts" */
 
-import { formatAmount, formatClock, t } from "../shared/i18n.mjs";
+import { formatAmount, formatClock, formatMoment, t } from "../shared/i18n.mjs";
 
 /** @type {Set<AttemptState>} */
 const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
@@ -61,7 +61,7 @@ export function timeText(job, now) {
     if (!job.usual_seconds) return elapsed;
     return t("time.of", { elapsed, usual: formatClock(job.usual_seconds) });
   }
-  return new Date(job.started_at).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" });
+  return formatMoment(job.started_at);
 }
 
 /**
@@ -70,18 +70,22 @@ export function timeText(job, now) {
  */
 export function costText(job) {
   if (job.service === "sandbox") return t("cost.free");
-  if (job.units_charged !== null) return t("cost.paid", { units: formatAmount(job.units_charged) });
-  if (job.cash_charged !== null) return `${formatAmount(job.cash_charged)} ${job.currency ?? ""}`;
+  const money = job.money === null ? "" : `${formatAmount(job.money)} ${job.money_currency ?? ""}`;
+  const inMoney = money && ` (${money})`;
+  if (job.units_charged !== null) return t("cost.paid", { units: formatAmount(job.units_charged) }) + inMoney;
+  if (job.cash_charged !== null) return money;
   if (job.state === "rejected" || isUnsent(job) || job.units_estimated === null) return "";
-  return t("cost.estimate", { units: formatAmount(job.units_estimated) });
+  return t("cost.estimate", { units: formatAmount(job.units_estimated) }) + inMoney;
 }
 
 /**
- * Its picture and its clip; its task if it was adopted, since its inputs are not known then.
- * @type {(job: Job) => string}
+ * @param {Job} job
+ * @returns {string} its picture, its clip and its take; its task if it was adopted, since nothing else is known
  */
-export const nameText = (job) =>
-  job.adopted ? `${t("job.task")} ${job.video_name}` : `${job.image_name} · ${job.video_name}`;
+export function nameText(job) {
+  if (job.adopted) return `${t("job.task")} ${job.video_name}`;
+  return [job.image_name, job.video_name, job.take && t("job.take", { take: job.take })].filter(Boolean).join(" · ");
+}
 
 /**
  * @param {Job} job

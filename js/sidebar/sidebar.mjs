@@ -3,9 +3,11 @@
 
 /** @import { CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
 
+import { KeysPanel } from "../settings/keys_panel.mjs";
 import { withErrorToast } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
-import { t } from "../shared/i18n.mjs";
+import { formatMoment, t } from "../shared/i18n.mjs";
+import { app } from "../shared/host.mjs";
 import { getStatus, onJobEvent, onReconnect, setHold } from "../shared/server.mjs";
 import { AccountPage } from "./account_page.mjs";
 import { CheckPage } from "./check_page.mjs";
@@ -38,7 +40,11 @@ export class Sidebar {
     this.hold = h("div", { class: "kling-once-hold" });
     this.tabs = new Map(VIEWS.map((view) => [view, this.tab(view)]));
     this.content = h("div", { class: "kling-once-content", role: "tabpanel", id: "kling-once-panel" });
-    this.list = new TaskList((job, plays) => this.openTask(job, plays), this.closing.signal);
+    const start = [
+      button(t("action.template"), () => app.extensionManager.command.execute("Comfy.BrowseTemplates")),
+      button(t("remedy.key"), () => this.showKeys()),
+    ];
+    this.list = new TaskList((job, plays) => this.openTask(job, plays), start, this.closing.signal);
     this.tasks = h("div", { class: "kling-once-tasks-view" }, this.searchBar(), this.list.element);
     const tabs = h(
       "div",
@@ -138,6 +144,15 @@ export class Sidebar {
     page.back.focus();
   }
 
+  /** Show the keys, as the settings dialog does. */
+  showKeys() {
+    this.leavePage();
+    const back = button(t("action.back"), () => this.showView("tasks"), { class: "kling-once-back" });
+    const page = h("div", { class: "kling-once-page" }, new KeysPanel().element);
+    setChildren(this.content, h("section", { class: "kling-once-task" }, back, page));
+    back.focus();
+  }
+
   /**
    * End the page that is shown.
    * @returns {AbortSignal} for the next one
@@ -182,7 +197,7 @@ export class Sidebar {
     this.mayChange = may_change;
     const held = held_since !== null;
     this.hold.dataset.held = String(held);
-    const text = held ? t("hold.on", { since: new Date(held_since).toLocaleString() }) : t("hold.off");
+    const text = held ? t("hold.on", { since: formatMoment(held_since) }) : t("hold.off");
     const toggle = async () => {
       const status = await withErrorToast(() => setHold(!held));
       if (status) this.showStatus(status);

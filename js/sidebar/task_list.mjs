@@ -29,10 +29,12 @@ const STEPS = new Map([
 export class TaskList {
   /**
    * @param {OpenJob} open
+   * @param {HTMLElement[]} start what to begin with while there are no tasks
    * @param {AbortSignal} signal ends listeners and requests
    */
-  constructor(open, signal) {
+  constructor(open, start, signal) {
     this.open = open;
+    this.start = start;
     this.signal = signal;
     this.search = "";
     /** @type {JobFilter} */
@@ -128,8 +130,9 @@ export class TaskList {
   draw() {
     if (this.total < 0) return;
     this.space.style.height = `${this.total * ROW_HEIGHT_PX}px`;
-    const reason = this.search || this.shown !== "all" ? "list.none_found" : "list.none";
-    setChildren(this.empty, this.total === 0 && t(reason));
+    const searches = this.search || this.shown !== "all";
+    const start = searches ? [] : [h("p", { class: "kling-once-actions" }, ...this.start)];
+    setChildren(this.empty, ...(this.total ? [] : [t(searches ? "list.none_found" : "list.none"), ...start]));
     this.empty.hidden = this.total > 0;
     const first = this.firstDrawn();
     const count = Math.ceil(this.element.clientHeight / ROW_HEIGHT_PX) + 2 * OVERSCAN_ROWS;

@@ -80,11 +80,8 @@ function picture(path) {
 function texts(job) {
   const trouble = troubleText(job);
   const { task_id } = job;
-  const facts = [
-    job.seconds !== null && formatClock(job.result_seconds ?? job.seconds),
-    costText(job),
-    job.project,
-  ].filter(Boolean);
+  const length = job.seconds !== null && formatClock(job.result_seconds ?? job.seconds);
+  const facts = [costText(job), job.project, job.prompt, length].filter(Boolean).join(" · ");
   return h(
     "div",
     { class: "kling-once-texts" },
@@ -97,7 +94,7 @@ function texts(job) {
     ),
     trouble
       ? h("div", { class: "kling-once-trouble", title: trouble }, trouble)
-      : h("div", { class: "kling-once-line" }, facts.join(" · ")),
+      : h("div", { class: "kling-once-facts-line", title: facts }, facts),
     task_id &&
       h(
         "div",

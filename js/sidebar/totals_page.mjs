@@ -64,11 +64,11 @@ function nothing() {
 /** @param {TotalsRow[]} rows */
 function table(rows) {
   const names = ["fact.project", "fact.profile", "totals.today", "totals.month"];
-  const cells = (/** @type {TotalsRow} */ { project, profile, today, month }) => [
+  const cells = (/** @type {TotalsRow} */ { service, project, profile, today, month }) => [
     project || "-",
     profile || t("keys.default"),
-    spendingText(today),
-    spendingText(month),
+    spendingText(today, service),
+    spendingText(month, service),
   ];
   return h(
     "table",
@@ -78,10 +78,14 @@ function table(rows) {
   );
 }
 
-/** @param {Spending} spending */
-function spendingText({ units_charged, units_open, cash_charged }) {
+/**
+ * @param {Spending} spending
+ * @param {Service} service
+ */
+function spendingText({ units_charged, units_open, cash_charged }, service) {
+  const charged = service === "sandbox" ? "cost.units" : "totals.paid"; // nothing is paid in the sandbox
   const parts = [
-    units_charged > 0 && t("totals.paid", { units: formatAmount(units_charged) }),
+    units_charged > 0 && t(charged, { units: formatAmount(units_charged) }),
     ...Object.entries(cash_charged).map(([currency, amount]) => `${formatAmount(amount)} ${currency}`),
     units_open > 0 && t("totals.open", { units: formatAmount(units_open) }),
   ];

@@ -189,14 +189,14 @@ class Accounts:
         except (MissingCredentials, UnknownProfile) as error:
             raise CredentialsChanged(
                 f"The key that this task was made with is gone from {named}: {error.message}",
-                hint="Configure the same key again; nothing was sent.",
+                hint="Configure the same key again to go on with it.",
                 task_id=attempt.task_id,
             ) from None
         if account.origin != attempt.origin or attempt.fingerprint not in {account.fingerprint, UNKNOWN}:
             what = "address" if account.origin != attempt.origin else "key"
             raise CredentialsChanged(
                 f"The {what} of {named} has changed since this task was made at {attempt.origin}.",
-                hint=f"Configure the same {what} again to go on with it; nothing was sent.",
+                hint=f"Configure the same {what} again to go on with it.",
                 task_id=attempt.task_id,
             )
         return _speaking(account, attempt.generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from contextlib import asynccontextmanager
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 MOTION_CONTROL: Final = "/v1/videos/motion-control"
 ACCOUNT_COSTS: Final = "/account/costs"
 READ_SECONDS: Final = 30.0
+SLOWEST_UPLOAD_BYTES_PER_SECOND: Final = 62_500
+"""A line of 0.5 Mbit/s: what sending a picture may add to the time of a create."""
 ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
 UNKNOWN_STATUSES_MAX: Final = 100
 """How many undocumented statuses a client warns about: a bound on the log and on memory."""
@@ -58,6 +61,16 @@ class Credential(Protocol):
     def fingerprint(self, key: bytes) -> str:
         """Return 32 hex digits that identify this credential, by HMAC: without `key` they reveal nothing."""
         ...
+
+
+class OtherTask(UnreadableAnswer):
+    """The answer describes another task than the one that was asked for or made."""
+
+    def __init__(self, origin: str, wanted: str) -> None:
+        super().__init__(
+            f"{origin} answered with another task than {vendor_text(wanted)}.",
+            hint="Check that no proxy stands between.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +109,7 @@ def _envelope(content: bytes) -> _Envelope | None:
     if not isinstance(code, int) or isinstance(code, bool):
         return None
     request_id = vendor_text(answer.get("request_id") or "")
-    return _Envelope(code, str(answer.get("message") or ""), request_id, answer.get("data"))
+    return _Envelope(code, vendor_text(answer.get("message") or ""), request_id, answer.get("data"))
 
 
 def require_path_id(text: str) -> None:
@@ -168,12 +181,21 @@ class KlingClient:
         Raises:
             ApiError: the API answered with a service code.
             NeverSent: nothing left this machine.
-            AnswerLost, UnreadableAnswer: it is not known whether a task was created.
+            AnswerLost, UnreadableAnswer: it is not known whether a task was created, or not under which id.
         """
-        return self._read(
-            await self._send(Call("POST", MOTION_CONTROL, content=request.encode(), is_create=True)),
-            self._task,
-        )
+        call = Call("POST", MOTION_CONTROL, content=request.encode(), is_create=True)
+        return self._made(self._read(await self._send(call), self._task), request)
+
+    def _made(self, answer: Answer[Task], request: CreateRequest) -> Answer[Task]:
+        """Pass the answer to a create on when it names the new task by an id that can be asked for."""
+        task = answer.value
+        if not task.is_askable:
+            raise UnreadableAnswer(
+                f"{self.origin} named the new task {vendor_text(task.task_id)!r}, which cannot be asked for."
+            )
+        if task.task_info.external_task_id not in {"", request.external_task_id}:
+            raise OtherTask(self.origin, request.external_task_id)
+        return answer
 
     async def get(self, any_id: str) -> Answer[Task]:
         """Return one task by task id or external task id.
@@ -191,19 +213,21 @@ class KlingClient:
         """Return the task of an external task id; as `get`, which takes both kinds here."""
         return await self.get(external_id)
 
-    async def get_task(self, task_id: str) -> Answer[Task]:
-        """Return the task of this task id, and no other.
+    async def get_task(self, task_id: str, external_id: str = "") -> Answer[Task]:
+        """Return the task of this id, and no other.
+
+        Args:
+            task_id: its task id, or its external id.
+            external_id: the external id that it must not contradict; empty where none is known.
 
         Raises:
-            UnreadableAnswer: the answer describes another task.
+            OtherTask: the answer describes another task.
             InputRefused, ApiError, TransportError: as `get`.
         """
         answer = await self.get(task_id)
-        if answer.value.task_id != task_id:
-            raise UnreadableAnswer(
-                f"{self.origin} answered with another task than {vendor_text(task_id)}.",
-                hint="Check that no proxy stands between.",
-            )
+        named = answer.value.task_info.external_task_id
+        if task_id not in {answer.value.task_id, named} or (external_id and named not in {"", external_id}):
+            raise OtherTask(self.origin, task_id)
         return answer
 
     async def list(self, page: int = 1, page_size: int = 30) -> Answer[tuple[Task, ...]]:
@@ -250,7 +274,9 @@ class KlingClient:
         began = self.clock.monotonic()
         try:
             with private_traffic():
-                response = await self._exchange(self._request(call, fresh=fresh))
+                request = self._request(call, fresh=fresh)
+                async with asyncio.timeout(self._deadline(call)):
+                    response = await self._exchange(request)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise translate(error, self.origin) from None
         took = self.clock.monotonic() - began
@@ -258,7 +284,6 @@ class KlingClient:
         return self._opened(response)
 
     def _request(self, call: Call, *, fresh: bool) -> httpx.Request:
-        patience = self.create_seconds if call.is_create else READ_SECONDS
         return self.http.build_request(
             call.method,
             call.path,
@@ -269,8 +294,16 @@ class KlingClient:
             },
             params=call.params,
             content=call.content,
-            timeout=httpx.Timeout(patience, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(self._patience(call), connect=CONNECT_SECONDS),
         )
+
+    def _deadline(self, call: Call) -> float:
+        """Return how many seconds a call may take in all: httpx limits single reads and writes alone."""
+        size_bytes = len(call.content or b"")
+        return self._patience(call) + size_bytes / SLOWEST_UPLOAD_BYTES_PER_SECOND
+
+    def _patience(self, call: Call) -> float:
+        return self.create_seconds if call.is_create else READ_SECONDS
 
     async def _exchange(self, request: httpx.Request) -> _Received:
         response = await self.http.send(request, stream=True)

@@ -76,6 +76,11 @@ def is_proxied(scheme: str, host: str) -> bool:
 class LinkExpired(DownloadBroken):
     """The host refuses the link; getting the task from Kling again gives a new one."""
 
+    def __init__(self, status: int) -> None:
+        super().__init__(f"The result's host refuses the link (HTTP {status}).", hint=_HINT)
+        self.is_missing = status in {404, 410}
+        """The host says that there is no such file, and not that this link may not read it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DownloadPolicy:
@@ -181,7 +186,7 @@ class Download:
     async def _receive(self, response: httpx.Response, have: int) -> None:
         status = response.status_code
         if status in {401, 403, 404, 410}:
-            raise LinkExpired(f"The result's host refuses the link (HTTP {status}).", hint=_HINT)
+            raise LinkExpired(status)
         if have and status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             await asyncio.to_thread(self.part.unlink, missing_ok=True)
             raise DownloadBroken("The result changed while it was fetched.")

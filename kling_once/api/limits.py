@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -105,9 +105,7 @@ class Price:
     seconds: Decimal
     """Length of the reference video, which bounds the billed seconds."""
     units: Decimal
-    """Estimate, shown as "up to": seconds rounded half up, times the rate."""
-    units_at_most: Decimal
-    """What spending limits reserve: seconds rounded up, times the rate."""
+    """Estimate, shown as "up to" and reserved by spending limits: seconds rounded half up, times the rate."""
     cash: Decimal
     """`units` in the currency, to three decimal places."""
     currency: str
@@ -140,7 +138,6 @@ def price(model: Model, mode: Mode, seconds: float | Fraction | Decimal, *, chin
     return Price(
         seconds=exact,
         units=units,
-        units_at_most=exact.quantize(Decimal(1), ROUND_CEILING) * rate,
         cash=cash.quantize(Decimal("0.001")),
         currency=currency,
     )

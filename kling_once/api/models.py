@@ -1,4 +1,8 @@
-"""The wire format: request bodies and answers as typed values."""
+"""The wire format: request bodies and answers as typed values.
+
+What the vendor says is cleaned here, once: past this module its texts are printable, and its ids, links,
+amounts and times are what they should be or absent.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,18 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ..errors import vendor_text
+from .limits import is_path_id
 from .motion_control import MotionControl
 
 
@@ -26,17 +39,35 @@ class TaskStatus(StrEnum):
 
 LARGEST_EXPONENT = 15
 """Largest decimal exponent of an amount that is taken as a number; anything beyond is no amount."""
+NAME_MAX_CHARACTERS = 200
+LINK_MAX_CHARACTERS = 8192
+EARLIEST, LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+"""A time outside is none: seconds taken for milliseconds end in 1970."""
+EMPTY: tuple[Any, ...] = (None, "", False, [], {})
 
 
-def _identifier(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+def _name(value: Any) -> str:
+    """Return an id for comparisons: a character that cannot be shown never equals one of ours."""
+    text = "" if value is None else str(value)
+    return "".join(char if char.isprintable() else "\ufffd" for char in text[:NAME_MAX_CHARACTERS])
+
+
+def _task_name(value: Any) -> Any:
+    return _name(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else vendor_text(value)
 
 
-def _amount(value: Any) -> Decimal | None:
+def _link(value: Any) -> str:
+    """Return a link, empty for what cannot be one."""
+    text = value.strip() if isinstance(value, str) else ""
+    return text if text.isprintable() and len(text) <= LINK_MAX_CHARACTERS else ""
+
+
+def amount_of(value: Any) -> Decimal | None:
+    """Return a finite amount of reasonable size; None for everything else."""
     if value is None or isinstance(value, bool) or not str(value).strip():
         return None
     try:
@@ -44,6 +75,13 @@ def _amount(value: Any) -> Decimal | None:
     except InvalidOperation:
         return None
     return amount if amount.is_finite() and abs(amount.adjusted()) <= LARGEST_EXPONENT else None
+
+
+def _unread(value: Any) -> str:
+    """Return what stands where an amount should be, when it is neither empty nor a number."""
+    if value in EMPTY or (isinstance(value, str) and not value.strip()) or amount_of(value) is not None:
+        return ""
+    return vendor_text(value)[:NAME_MAX_CHARACTERS]
 
 
 def _object(value: Any) -> Any:
@@ -61,17 +99,21 @@ def _flag(value: Any) -> bool:
     return value is True or str(value).lower() == "true"
 
 
-def _moment(value: Any) -> datetime | None:
+def moment_of(value: Any) -> datetime | None:
+    """Return a time given in milliseconds since 1970; None for what is none, or implausible."""
     try:
-        return datetime.fromtimestamp(int(value) / 1000, UTC)
+        moment = datetime.fromtimestamp(int(value) / 1000, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return None
+    return moment if EARLIEST <= moment < LATEST else None
 
 
 Text = Annotated[str, BeforeValidator(_text)]
-Amount = Annotated[Decimal | None, BeforeValidator(_amount)]
+Name = Annotated[str, BeforeValidator(_name)]
+Link = Annotated[str, BeforeValidator(_link)]
+Amount = Annotated[Decimal | None, BeforeValidator(amount_of)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Moment = Annotated[datetime | None, BeforeValidator(_moment)]
+Moment = Annotated[datetime | None, BeforeValidator(moment_of)]
 
 
 class _Answered(BaseModel):
@@ -83,9 +125,9 @@ class _Answered(BaseModel):
 class TaskVideo(_Answered):
     """One generated video; its links expire after 30 days."""
 
-    id: Text = ""
-    url: Text = Field(default="", repr=False)
-    watermark_url: Text = Field(default="", repr=False)
+    id: Name = ""
+    url: Link = Field(default="", repr=False)
+    watermark_url: Link = Field(default="", repr=False)
     duration: Amount = None
     """Seconds."""
 
@@ -93,7 +135,7 @@ class TaskVideo(_Answered):
 class TaskInfo(_Answered):
     """The id that the creator of the task gave it."""
 
-    external_task_id: Text = ""
+    external_task_id: Name = ""
 
 
 class TaskResult(_Answered):
@@ -122,8 +164,10 @@ class BalanceDeduction(_Answered):
 class Task(_Answered):
     """A task as create, get and list answer it; every field but the id may be missing or malformed."""
 
-    task_id: Annotated[str, BeforeValidator(_identifier)] = Field(min_length=1)
-    task_status: Text = ""
+    unread_charge: str = ""
+    """What the answer names as the charge when that is no number: a charge of unknown size."""
+    task_id: Annotated[str, BeforeValidator(_task_name)] = Field(min_length=1)
+    task_status: Name = ""
     task_status_msg: Text = ""
     task_info: Annotated[TaskInfo, BeforeValidator(_object)] = TaskInfo()
     task_result: Annotated[TaskResult, BeforeValidator(_object)] = TaskResult()
@@ -134,11 +178,29 @@ class Task(_Answered):
     created_at: Moment = None
     updated_at: Moment = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_unread_charge(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        balance = data.get("final_balance_deduction")
+        quota = balance.get("quota") if isinstance(balance, dict) else balance
+        if isinstance(balance, dict) and quota is None:
+            more = {name: value for name, value in balance.items() if name not in {"quota", "list_price"}}
+            quota = more if any(value not in EMPTY for value in more.values()) else None
+        unread = _unread(data.get("final_unit_deduction")) or _unread(quota)
+        return data | {"unread_charge": unread}
+
     @field_validator("final_unit_deduction")
     @classmethod
     def _units_or_cash(cls, units: Decimal | None, info: ValidationInfo) -> Decimal | None:
         balance = info.data.get("final_balance_deduction")
         return None if balance and balance.quota and not units else units
+
+    @property
+    def is_askable(self) -> bool:
+        """Tell whether a GET can ask for the task by its id."""
+        return is_path_id(self.task_id)
 
     @property
     def status(self) -> TaskStatus | None:

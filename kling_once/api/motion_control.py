@@ -7,6 +7,7 @@ more field of `MotionControl`, with the words that people read. Source: Kling's 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,7 +80,11 @@ def _when_set(wire: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str
 
 @dataclass(frozen=True, slots=True)
 class MotionControl:
-    """The settings that decide a result. Texts are checked before anything is sent, not on construction."""
+    """The settings that decide a result. Texts are checked before anything is sent, not on construction.
+
+    White space around a prompt means nothing, nor does the kind of its line ends: both are made one here, so
+    that they are hashed, sent and written down alike.
+    """
 
     prompt: str = setting(
         "",
@@ -152,6 +157,10 @@ class MotionControl:
         wire=_when_set(lambda _wanted: {"watermark_info": {"enabled": True}}),
         standard=_when_set(lambda _wanted: {"options": {"watermark_info": {"enabled": True}}}),
     )
+
+    def __post_init__(self) -> None:
+        prompt = re.sub(r"\r\n?", "\n", self.prompt).strip()
+        object.__setattr__(self, "prompt", prompt)
 
     def wire(self) -> dict[str, Any]:
         """Return the settings as they stand in a create's JSON body."""

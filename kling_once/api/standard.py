@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..concurrency import first_of
 from ..errors import ResourceMissing, vendor_text
-from .client import Call, KlingClient, require_path_id
+from .client import Call, KlingClient, OtherTask, require_path_id
 from .limits import Generation, Model
 from .models import Answer, Task
 
@@ -55,7 +55,7 @@ class StandardClient(KlingClient):
         call = Call(
             "POST", PATHS[request.motion.model], content=_encoded(request.standard_wire()), is_create=True
         )
-        return self._read(await self._send(call), self._standard_task)
+        return self._made(self._read(await self._send(call), self._standard_task), request)
 
     async def get(self, any_id: str) -> Answer[Task]:
         """Return one task by task id or external task id; as `KlingClient.get`."""
@@ -79,15 +79,19 @@ class StandardClient(KlingClient):
             raise self.missing(external_id, answer)
         return Answer(found[0], answer.request_id, answer.server_time)
 
-    async def get_task(self, task_id: str) -> Answer[Task]:
+    async def get_task(self, task_id: str, external_id: str = "") -> Answer[Task]:
         """Return the task of this task id; looks of one moment share a call of up to 20 ids.
 
         Raises:
             ResourceMissing: the vendor does not know it.
+            OtherTask: the answer names another external id than `external_id`.
             InputRefused, ApiError, TransportError: as `get`.
         """
         require_path_id(task_id)
-        return await self._looks.look(task_id)
+        answer = await self._looks.look(task_id)
+        if external_id and answer.value.task_info.external_task_id not in {"", external_id}:
+            raise OtherTask(self.origin, task_id)
+        return answer
 
     async def list(self, page: int = 1, page_size: int = 30) -> Answer[tuple[Task, ...]]:
         """Return one page of the account's video tasks of the last 30 days, of every endpoint.

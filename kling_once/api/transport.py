@@ -88,11 +88,11 @@ def translate(error: httpx.HTTPError | httpx.InvalidURL | OSError, origin: str) 
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
         return NeverSent(
             f"{origin} cannot be reached: {vendor_text(error) or kind}.",
-            hint="Check the network, the proxy and the address. Nothing was sent.",
+            hint="Check the network, the proxy and the address.",
         )
     if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
         return NeverSent(f"The request to {origin} could not be formed: {kind}.", hint="Check the address.")
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, (httpx.TimeoutException, TimeoutError)):
         return AnswerLost(f"{origin} did not answer in time ({kind}).", hint="Try again later.")
     return AnswerLost(
         f"The connection to {origin} broke before the answer ({kind}).", hint="Try again later."

@@ -1,394 +1,46 @@
-"""The commands of `kling-once`."""
+"""The entry of the command line, which is ready for a signal before anything large is imported."""
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
 import sys
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from ..client import Client
-from ..errors import DownloadBroken, KlingOnceError, SettingsError
-from ..jobs.progress import Stage
-from ..order import (
-    USUAL_WAIT_MINUTES,
-    MotionControl,
-    Order,
-    Service,
-    VideoFile,
-)
-from .options import (
-    ImageArgument,
-    JsonOption,
-    OrderOptions,
-    OutOption,
-    ProfileOption,
-    ServiceOption,
-    SoundOption,
-    VideoArgument,
-    WaitOption,
-    moment_of,
-    takes_order_options,
-    this_invocation,
-)
-from .terminal import (
-    Commands,
-    err,
-    forgive_encodings,
-    out,
-    print_check,
-    print_csv,
-    print_error,
-    print_json,
-    print_table,
-    progress_display,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from ..hosting.gateway import Gateway
-    from ..jobs.outcome import Outcome
-    from ..jobs.progress import Progress
-
-app = typer.Typer(
-    cls=Commands,
-    help="Kling Motion Control with your own account: paid once, kept for good.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-
-store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
-app.add_typer(store_app, name="store")
-keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=True)
-app.add_typer(keys_app, name="keys")
-
-
-def _say_version(wanted: bool) -> None:
-    if wanted:
-        from ..ledger.database import package_version  # noqa: PLC0415 - keeps --help quick
-
-        out.print(package_version())
-        raise typer.Exit
-
-
-@app.callback()
-def settings_for_all(
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
-    _version: Annotated[
-        bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit."),
-    ] = False,
-) -> None:
-    """Kling Motion Control with your own account: paid once, kept for good."""
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        raise typer.BadParameter(f"{log_level!r} is not one of debug, info, warning, error.")
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-
-
-@contextmanager
-def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Client]:
-    """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
-
-    Args:
-        as_json: whether the error is printed as JSON.
-        **overrides: settings that take precedence over the environment.
-    """
-    engine: Client | None = None
-    try:
-        engine = Client(**overrides)
-        yield engine
-    except KlingOnceError as error:
-        print_error(error, as_json=as_json)
-        raise typer.Exit(1) from None
-    finally:
-        if engine is not None:
-            engine.close()
-
-
-@app.command()
-def demo(
-    out_path: OutOption = None,
-    keep_sound: SoundOption = True,
-    as_json: JsonOption = False,
-) -> None:
-    """Make a video now: bundled inputs, embedded sandbox, no key, no network, no cost."""
-    from ..demo import CHARACTER, MOTION  # noqa: PLC0415 - for this command alone
-
-    order = Order(
-        image=CHARACTER,
-        video=VideoFile(MOTION),
-        motion=MotionControl(keep_original_sound=keep_sound),
-        project="demo",
-        spender=this_invocation(),
-    )
-    with engine_and_errors(as_json=as_json, sandbox_url=None, poll_seconds=1.0) as engine:
-        _run(engine, order, out_path, as_json=as_json)
-
-
-@app.command()
-@takes_order_options
-def check(
-    image: ImageArgument,
-    video: VideoArgument,
-    *,
-    options: OrderOptions,
-    write: Annotated[Path | None, typer.Option(help="Leave what would be sent in this folder.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List every broken limit, the seconds and the price. Spends nothing, sends nothing."""
-    from ..web.answers import CheckAnswer  # noqa: PLC0415 - for this command alone
-
-    with engine_and_errors(as_json=as_json) as engine:
-        checked = engine.check(options.order(image, video), write).result()
-    if as_json:
-        print_json(CheckAnswer.of(checked).model_dump(mode="json"))
-    else:
-        print_check(checked)
-    if not checked.ok:
-        raise typer.Exit(1)
-
-
-@app.command()
-@takes_order_options
-def run(
-    image: ImageArgument,
-    video: VideoArgument,
-    *,
-    out_path: OutOption = None,
-    options: OrderOptions,
-    again: Annotated[
-        bool, typer.Option("--again", help="Try again after a failure that is likely to come back.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Make the video, paying at most once however often this is run."""
-    with engine_and_errors(as_json=as_json) as engine:
-        _run(engine, options.order(image, video, again=again), out_path, as_json=as_json)
-
-
-@app.command()
-def collect(
-    name: Annotated[str, typer.Argument(metavar="JOB_OR_TASK_ID", help="Job key, task id or external id.")],
-    from_file: Annotated[
-        Path | None, typer.Option(help="Keep this file, which you fetched yourself, as the result.")
-    ] = None,
-    out_path: OutOption = None,
-    wait_minutes: WaitOption = USUAL_WAIT_MINUTES,
-    as_json: JsonOption = False,
-) -> None:
-    """Fetch the result of a task that exists. Pays nothing."""
-    with engine_and_errors(as_json=as_json) as engine:
-        if from_file is not None:
-            outcome = engine.keep_file(name, from_file).result()
-        else:
-            outcome = _wait(
-                lambda listen: engine.collect(name, listen, wait_minutes=wait_minutes), as_json=as_json
-            )
-        _deliver(outcome, out_path, as_json=as_json)
-
-
-@app.command()
-def jobs(
-    since: Annotated[str, typer.Option(help="A date (2026-11-22) or a span (7d).")] = "",
-    project: Annotated[str | None, typer.Option(help="Only this project.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print everything as CSV.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """List what the ledger knows, newest first."""
-    from ..ledger.queries import SHORTEST_KEY  # noqa: PLC0415 - for this command alone
-    from ..web.answers import ATTEMPT_COLUMNS, AttemptAnswer  # noqa: PLC0415 - likewise
-
-    with engine_and_errors(as_json=as_json) as engine:
-        found = engine.ask(_history(engine, moment_of(since), project)).result()
-        payloads = [AttemptAnswer.model_validate(row).model_dump(mode="json") for row in found]
-        if as_json:
-            print_json({"jobs": payloads})
-        elif as_csv:
-            print_csv(ATTEMPT_COLUMNS, payloads)
-        else:
-            shown = ("started_at", "state", "service", "project", "task_id", "units_charged", "result_path")
-            rows = [{**payload, "job": payload["job_key"][:SHORTEST_KEY]} for payload in payloads]
-            print_table(("job", *shown), rows)
-
-
-@app.command()
-def tasks(
-    page: Annotated[int, typer.Option(min=1, max=1000)] = 1,
-    page_size: Annotated[int, typer.Option(min=1, max=500)] = 30,
-    service: ServiceOption = Service.SANDBOX,
-    profile: ProfileOption = "",
-    as_json: JsonOption = False,
-) -> None:
-    """List the account's tasks, as Kling's list endpoint gives them."""
-    from ..web.answers import TaskAnswer  # noqa: PLC0415 - for this command alone
-
-    with engine_and_errors(as_json=as_json) as engine:
-        listed = engine.list_tasks(service, profile, page, page_size).result()
-    payloads = [TaskAnswer.of(task).model_dump(mode="json") for task in listed.tasks]
-    if as_json:
-        print_json({"page": page, "page_size": page_size, "tasks": payloads})
-    else:
-        print_table(("created_at", "task_id", "status", "external_task_id", "units", "reason"), payloads)
-
-
-@app.command()
-def doctor(profile: ProfileOption = "", as_json: JsonOption = False) -> None:
-    """Say what is configured (no values), where things are kept, and whether Kling answers."""
-    from .doctor import examine  # noqa: PLC0415 - for this command alone
-
-    with engine_and_errors(as_json=as_json) as engine:
-        findings = list(examine(engine, profile))
-    if as_json:
-        print_json({item.subject: {"ok": item.ok, "text": item.text} for item in findings})
-    else:
-        for item in findings:
-            out.print(f"{'ok  ' if item.ok else 'LOOK'} {item.subject}: {item.text}", markup=False)
-
-
-@app.command(
-    add_help_option=False,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def sandbox(context: typer.Context) -> None:
-    """Run a sandbox of its own: `kling-once sandbox --help` lists its options."""
-    from ..sandbox.__main__ import main as serve  # noqa: PLC0415 - brings the server
-
-    raise typer.Exit(serve(context.args))
-
-
-@app.command()
-def gateway(as_json: JsonOption = False) -> None:
-    """Serve reference videos to Kling through your tunnel or proxy (KLING_ONCE_PUBLIC_URL)."""
-    from ..hosting.gateway import serve_gateway  # noqa: PLC0415 - brings the server
-
-    def started(gateway: Gateway) -> None:
-        print_json({"url": gateway.public_url, "port": gateway.port, "serving": gateway.serving})
-
-    with engine_and_errors(as_json=as_json) as engine:
-        serve_gateway(engine.settings, started if as_json else None)
-
-
-@store_app.command("clean")
-def store_clean(
-    older_than: Annotated[str, typer.Option(help="A span, such as 2d.")] = "2d", as_json: JsonOption = False
-) -> None:
-    """Remove reference videos of ours that no unfinished task needs from the media host."""
-    with engine_and_errors(as_json=as_json) as engine:
-        moment = moment_of(older_than, "--older-than")
-        if moment is None:
-            raise SettingsError("--older-than is empty; give a span (2d), or 0d for everything.")
-        removed, left = engine.clean_store(datetime.now(UTC) - moment).result()
-    if as_json:
-        print_json({"removed": removed, "left": left})
-    else:
-        out.print(f"{removed} removed, {left} left.")
-
-
-@keys_app.command("allow")
-def keys_allow(as_json: JsonOption = False) -> None:
-    """Print a code that lets ComfyUI's page change a key or a limit once from another machine."""
-    from ..ledger.notes import LIFETIME  # noqa: PLC0415 - for this command alone
-
-    minutes = round(LIFETIME.total_seconds() / 60)
-    with engine_and_errors(as_json=as_json) as engine:
-        code = engine.ask(_pairing_code(engine)).result()
-    if as_json:
-        print_json({"code": code, "minutes": minutes})
-    else:
-        out.print(f"{code}\nGood once, for {minutes} minutes.", markup=False)
-
-
-async def _history(engine: Client, since: datetime | None, project: str | None) -> list[dict[str, Any]]:
-    return await (await engine.ledger()).history(since=since, project=project)
-
-
-async def _pairing_code(engine: Client) -> str:
-    return await (await engine.ledger()).allow_once()
+from .ending import Ending, Interrupted, OutputLost
 
 
 def main() -> None:
-    """Run the command line."""
-    forgive_encodings()
-    app(prog_name="kling-once")
+    """Run the command line.
 
-
-def _run(engine: Client, order: Order, out_path: Path | None, *, as_json: bool) -> None:
-    if out_path is not None:
-        _refuse_unwritable(out_path, order)
-    outcome = _wait(lambda listen: engine.run(order, listen), as_json=as_json)
-    _deliver(outcome, out_path, as_json=as_json)
-
-
-def _refuse_unwritable(out_path: Path, order: Order) -> None:
-    """Check `--out` before anything is spent.
-
-    Raises:
-        SettingsError: its folder does not exist, or it would overwrite an input.
+    Exit codes: 1 when something is wrong, 2 for a usage error, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    if not os.path.isdir(out_path.absolute().parent):  # noqa: PTH112 - never raises
-        raise SettingsError(f"There is no folder {out_path.absolute().parent} to write {out_path.name} into.")
-    inputs = [order.image, order.video.path if isinstance(order.video, VideoFile) else None]
-    if any(isinstance(path, Path) and out_path.resolve() == path.resolve() for path in inputs):
-        raise SettingsError(f"{out_path.name} is an input, and --out would overwrite it. Give another name.")
+    ending = Ending(as_json="--json" in sys.argv)
+    ending.leave_at_once_on_signals()
+    os.umask(0o077)  # what the home holds is the user's alone
+    try:
+        code = _run(ending)
+        ending.leave_at_once_on_signals()
+    except Interrupted as stop:
+        ending.leave(stop.exit_code)
+    except KeyboardInterrupt:  # a server's event loop leaves Python's own handler behind
+        ending.leave(130)
+    sys.exit(code)
 
 
-def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) -> Outcome:
-    last: list[Progress] = []
-    with progress_display(quiet=as_json) as show:
+def _run(ending: Ending) -> int | str | None:
+    from .commands import app  # noqa: PLC0415 - takes its time
 
-        def listen(progress: Progress) -> None:
-            last[:] = [progress]
-            show(progress)
-
-        future = start(listen)
+    ending.raise_on_signals()
+    try:
         try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            task_id = last[0].task_id if last else None
-            if last and last[0].stage is Stage.SUBMIT and not task_id:
-                err.print(
-                    "Stopped while a create was on its way. Run the same again: it is looked for first."
-                )
-            elif task_id:
-                err.print(
-                    f"Stopped waiting. Task {task_id} goes on at Kling; run the same again to collect it."
-                )
-            else:
-                err.print("Stopped. Run the same again to go on.")
-            raise typer.Exit(130) from None
-
-
-def _deliver(outcome: Outcome, out_path: Path | None, *, as_json: bool) -> None:
-    from ..web.answers import OutcomeAnswer  # noqa: PLC0415 - keeps --help quick
-
-    payload = OutcomeAnswer.of(outcome).model_dump(mode="json")
-    if out_path is not None:
-        try:
-            out_path = out_path / outcome.path.name if out_path.is_dir() else out_path
-            shutil.copyfile(outcome.path, out_path)
-        except OSError as error:
-            raise DownloadBroken(
-                f"The result could not be copied to {out_path}: {error.strerror}.",
-                hint=f"It is kept as {outcome.path}.",
-                task_id=outcome.attempt.task_id,
-            ) from None
-        payload["path"] = str(out_path)
-        payload["kept_path"] = str(outcome.path)
-    if as_json:
-        print_json(payload)
-    else:
-        out.print(outcome.report(), markup=False)
-        out.print(payload["path"], markup=False)
+            app(prog_name="kling-once")
+        finally:
+            sys.stdout.flush()
+    except OutputLost as error:
+        sys.stderr.write(f"Standard output cannot be written: {error}.\n")
+        return 1
+    except SystemExit as end:
+        return end.code
+    return 0
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..accounts.profiles import profile_of, read_profiles
-from ..errors import KlingOnceError
-from ..ledger.database import package_version
+from ..errors import KlingOnceError, MissingCredentials
 from ..order import Service
 from ..settings import unknown_variables
+from ..version import package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,14 +28,16 @@ class Finding:
     subject: str
     text: str
     ok: bool = True
+    broken: bool = False
+    """Something that was set up does not work; `kling-once doctor` ends with exit code 1."""
 
 
 def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     """Yield the findings; the last one calls Kling."""
     settings = engine.settings
     yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
-    yield Finding("home", _folder(settings.home))
-    yield Finding("results", _folder(settings.results_folder))
+    yield _folder("home", settings.home)
+    yield _folder("results", settings.results_folder)
     yield _ledger(engine)
     yield _profiles(engine)
     yield from _settings(engine)
@@ -43,24 +46,28 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield _service(engine, profile)
 
 
-def _folder(path: Path) -> str:
+def _folder(subject: str, path: Path) -> Finding:
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
     size = sum(file.stat().st_size for file in files)
-    return f"{path} ({len(files)} files, {size / 1e6:.1f} MB)"
+    text = f"{path} ({len(files)} files, {size / 1e6:.1f} MB)"
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return Finding(subject, text)
+    return Finding(subject, f"{text} cannot be written.", ok=False, broken=True)
 
 
 def _ledger(engine: Engine) -> Finding:
     try:
         return engine.ask(_ledger_finding(engine)).result()
     except KlingOnceError as error:
-        return Finding("ledger", str(error), ok=False)
+        return Finding("ledger", str(error), ok=False, broken=True)
 
 
 async def _ledger_finding(engine: Engine) -> Finding:
     ledger = await engine.ledger()
     text = f"{ledger.path} (journal {await ledger.journal_mode()})"
     if ledger.newer_version:
-        return Finding("ledger", f"{text}, written by version {ledger.newer_version}", ok=False)
+        return Finding("ledger", f"{text}, written by version {ledger.newer_version}", ok=False, broken=True)
     return Finding("ledger", text)
 
 
@@ -69,7 +76,7 @@ def _profiles(engine: Engine) -> Finding:
     try:
         names = sorted(read_profiles(path))
     except KlingOnceError as error:
-        return Finding("profiles", str(error), ok=False)
+        return Finding("profiles", str(error), ok=False, broken=True)
     shown = ", ".join(repr(name) for name in names) or "none"
     return Finding("profiles", f"{path}: {shown}")
 
@@ -95,7 +102,7 @@ def _media_host(engine: Engine) -> Finding:
     try:
         kind, found = engine.leftovers().result()
     except KlingOnceError as error:
-        return Finding("media host", str(error), ok=False)
+        return Finding("media host", str(error), ok=False, broken=True)
     size = sum(item.size_bytes for item in found)
     return Finding("media host", f"{kind}: holds {len(found)} clips of ours, {size / 1e6:.1f} MB")
 
@@ -104,7 +111,7 @@ def _key(engine: Engine, profile: str) -> Finding:
     try:
         found = profile_of(engine.settings, profile)
     except KlingOnceError as error:
-        return Finding("key", str(error), ok=False)
+        return Finding("key", str(error), ok=False, broken=not _is_without_key(error, profile))
     kind = "API key" if found.api_key else "access key and secret key"
     return Finding("key", f"{kind}, from the {found.source}, for {found.origin}")
 
@@ -114,7 +121,12 @@ def _service(engine: Engine, profile: str) -> Finding:
         origin = engine.accounts.origin(Service.KLING, profile)
         packs = engine.packs(Service.KLING, profile, timedelta(days=30)).result()
     except KlingOnceError as error:
-        return Finding("service", str(error), ok=False)
+        return Finding("service", str(error), ok=False, broken=not _is_without_key(error, profile))
     online = [pack for pack in packs if pack.status == "online"]
     left = ", ".join(f"{pack.resource_pack_name}: {pack.remaining_quantity} units left" for pack in online)
     return Finding("service", f"{origin} answers and takes the key; {left or 'no prepaid pack is online'}")
+
+
+def _is_without_key(error: KlingOnceError, profile: str) -> bool:
+    """Return whether nothing more is wrong than that nobody gave a key: the sandbox needs none."""
+    return isinstance(error, MissingCredentials) and not profile

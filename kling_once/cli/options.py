@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -17,7 +20,6 @@ import typer
 
 from ..api.motion_control import MOTION_SETTINGS, MotionControl
 from ..errors import InputRefused, SettingsError, Violation
-from ..media.frame_folder import FrameFolder
 from ..media.types import Frames
 from ..order import (
     ORDER_SETTINGS,
@@ -34,7 +36,17 @@ if TYPE_CHECKING:
 
     from ..api.motion_control import Setting
 
-HIGHEST_FPS = 240
+HIGHEST_FPS: Final = 240
+FPS_FORM: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6}|/[0-9]{1,7})?")
+"""24, 29.97 or 30000/1001, in ASCII digits."""
+
+
+class Gaps(StrEnum):
+    """What to do with a folder of frames that has missing numbers."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+
 
 ImageArgument = Annotated[Path, typer.Argument(help="Reference image: the character, JPEG or PNG.")]
 VideoArgument = Annotated[
@@ -63,9 +75,13 @@ SoundOption = Annotated[
 ServiceOption = Annotated[Service, typer.Option(help=SETTINGS["service"].help)]
 ProfileOption = Annotated[str, typer.Option(help=SETTINGS["profile"].help)]
 WaitOption = Annotated[float, typer.Option(help=SETTINGS["wait_minutes"].help)]
+GapsOption = Annotated[
+    Gaps, typer.Option(help="A folder of frames with missing numbers: refuse it, or keep the gaps.")
+]
 FpsOption = Annotated[str, typer.Option(help="Frames per second, when VIDEO is a folder of frames.")]
 OutOption = Annotated[
-    Path | None, typer.Option("-o", "--out", help="Copy the video here: a file or a folder.")
+    str,
+    typer.Option("-o", "--out", help="Copy the video here: a file, or a folder (new ones end with a slash)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -77,6 +93,7 @@ class OrderOptions:
     given: dict[str, Any]
     """Values by the name of their setting."""
     fps: str
+    gaps: Gaps
 
     def order(self, image: Path, video: str, *, again: bool = False) -> Order:
         """Return the order that the options make of these inputs.
@@ -88,7 +105,7 @@ class OrderOptions:
         given: dict[str, Any] = self.given | {"max_units": units_of(self.given["max_units"])}
         return Order(
             image=image,
-            video=video_of(video, self.fps),
+            video=video_of(video, self.fps, self.gaps),
             again=again,
             spender=this_invocation(),
             motion=MotionControl(**{item.name: given[item.name] for item in MOTION_SETTINGS}),
@@ -101,12 +118,13 @@ def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
 
     Typer reads the options of a command from its signature, so the returned command has one of its own.
     """
-    single = [*map(_option, SETTINGS.values()), _parameter("fps", "", FpsOption)]
+    single = [*map(_option, SETTINGS.values())]
+    single += [_parameter("fps", "", FpsOption), _parameter("gaps", Gaps.REFUSE, GapsOption)]
 
     @functools.wraps(command)
     def with_single_options(**given: Any) -> None:
         taken = {parameter.name: given.pop(parameter.name) for parameter in single}
-        command(**given, options=OrderOptions(fps=taken.pop("fps"), given=taken))
+        command(**given, options=OrderOptions(fps=taken.pop("fps"), gaps=taken.pop("gaps"), given=taken))
 
     parameters = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
@@ -116,27 +134,39 @@ def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_single_options
 
 
-def video_of(text: str, fps: str) -> VideoFile | VideoFrames | VideoUrl:
+def video_of(text: str, fps: str, gaps: Gaps = Gaps.REFUSE) -> VideoFile | VideoFrames | VideoUrl:
     """Return the reference video that VIDEO names: a URL, a file, or a folder of frames.
 
     Raises:
-        InputRefused: a folder without a usable `--fps`.
-        UnreadableMedia: a folder without pictures.
+        InputRefused: a folder without a usable `--fps`, or something else with one.
+        UnreadableMedia: a folder without pictures, or with missing numbers.
+        BadParameter: VIDEO is empty.
     """
-    if "://" in text:
-        return VideoUrl(text)
+    if not text.strip():
+        raise typer.BadParameter("it is empty; give a file, a URL or a folder of frames.", param_hint="VIDEO")
     path = Path(text)
-    if not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file
-        return VideoFile(path)
-    try:
-        rate = Fraction(fps)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(0)
+    is_url = "://" in text
+    if is_url or not os.path.isdir(path):  # noqa: PTH112 - never raises; a bad path is reported with the file
+        if fps:
+            what = "a URL" if is_url else f"{path.name}, which is no folder of frames"
+            raise _fps_refused(
+                f"--fps is {fps[:20]!r} for {what}: a clip has a rate of its own. Leave it out."
+            )
+        return VideoUrl(text) if is_url else VideoFile(path)
+    rate = Fraction(0)
+    if FPS_FORM.fullmatch(fps):
+        with contextlib.suppress(ZeroDivisionError):
+            rate = Fraction(fps)
     if not 1 <= rate <= HIGHEST_FPS:
         given = f" (it is {fps[:20]!r})" if fps else ""
-        message = f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS}{given}."
-        raise InputRefused([Violation("video", "video.fps", message)])
-    return VideoFrames(Frames(FrameFolder.open(path), rate))
+        raise _fps_refused(f"{path.name} is a folder of frames: give --fps, 1 to {HIGHEST_FPS}{given}.")
+    from ..media.frame_folder import FrameFolder  # noqa: PLC0415 - keeps --help quick
+
+    return VideoFrames(Frames(FrameFolder.open(path, may_have_gaps=gaps is Gaps.KEEP), rate))
+
+
+def _fps_refused(message: str) -> InputRefused:
+    return InputRefused([Violation("video", "video.fps", message)])
 
 
 def this_invocation() -> Spender:

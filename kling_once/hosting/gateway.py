@@ -254,7 +254,7 @@ def clean_public_url(url: str | None) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 
-def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | None = None) -> None:
+def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | None = None) -> int:
     """Serve until SIGINT or SIGTERM; blocking.
 
     While another process of this home serves, this one stands by and takes over when that one ends.
@@ -263,25 +263,33 @@ def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | Non
         settings: home, port and public address.
         started: called once when the gateway runs; default: print one line to standard output.
 
+    Returns:
+        The number of the signal.
+
     Raises:
         HostingError: no public address, or the port is taken by another program.
     """
-    asyncio.run(_serve(settings, started or _print_line))
+    return asyncio.run(_serve(settings, started or _print_line))
 
 
-async def _serve(settings: Settings, started: Callable[[Gateway], object]) -> None:
+async def _serve(settings: Settings, started: Callable[[Gateway], object]) -> int:
     gateway = Gateway(settings)
-    ended = asyncio.Event()
+    ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
+
+    def end(number: int) -> None:
+        if not ended.done():
+            ended.set_result(number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         try:
-            loop.add_signal_handler(number, ended.set)
+            loop.add_signal_handler(number, end, number)
         except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(end, number))
     await gateway.start()
     try:
         started(gateway)
-        await ended.wait()
+        return await ended
     finally:
         await gateway.stop()
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
+from ..api.limits import UNITS_PER_SECOND, VIDEO_MAX_SECONDS
 from ..errors import (
+    BudgetReached,
     DiskFull,
     KlingOnceError,
     LedgerError,
@@ -41,6 +46,10 @@ if TYPE_CHECKING:
     from .services import Services
     from .staging import StagedInputs
 
+logger = logging.getLogger(__name__)
+DEAREST: Final = max(UNITS_PER_SECOND.values()) * max(VIDEO_MAX_SECONDS.values())
+"""Units; no task costs more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -54,6 +63,8 @@ class Checked:
     job_key: str | None
     is_kept: bool
     """The result is here already: running the order costs nothing."""
+    is_new: bool = False
+    """Running the order would make a new task."""
     refusals: tuple[str, ...] = ()
     """What else stands in the way: no key, a limit to spending, a task id that is taken."""
     written: tuple[Path, ...] = ()
@@ -107,9 +118,39 @@ async def describe(
         price=staged.price,
         job_key=staged.job.key if staged.job else None,
         is_kept=isinstance(step, Serve),
+        is_new=not isinstance(step, (Serve, CarryOn, Refuse)),
         refusals=refused,
         written=written,
     )
+
+
+async def require_affordable(
+    services: Services, orders: list[Order], check: Callable[[Order], Awaitable[Checked]]
+) -> None:
+    """Hold what the items of a list will cost together against the limits, before the first is sent.
+
+    An item counts nothing that is kept or under way, or that is refused for itself. What each costs is found
+    out only where they may not fit.
+
+    Raises:
+        BudgetReached: they do not fit; nothing was submitted.
+    """
+    for service in {order.service for order in orders}:
+        items = [order for order in orders if order.service is service]
+        own_limits = [order.max_units for order in items if order.max_units > 0]
+        budget = budget_of(services.settings, service, min(own_limits, default=Decimal(0)))
+        spent = await services.ledger.spent(service, items[0].spender)
+        with suppress(BudgetReached):
+            budget.check(spent, len(items) * DEAREST)
+            continue
+        found = await asyncio.gather(*map(check, items), return_exceptions=True)
+        costs: dict[str, Decimal] = {}
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, KlingOnceError):
+                raise one
+            if isinstance(one, Checked) and one.is_new and one.ok and one.job_key and one.price:
+                costs[one.job_key] = one.price.units
+        budget.check(spent, sum(costs.values(), Decimal(0)), items=len(costs))
 
 
 async def refusals(
@@ -127,36 +168,50 @@ async def refusals(
         return ()
     if isinstance(step, Refuse):
         return (str(step.error),)
-    ledger = services.ledger
+    found = await obstacles(services, order, price)
+    try:
+        await _require_free_id(services.ledger, job, step)
+    except KlingOnceError as error:
+        found = (*found, error)
+    return tuple(map(str, found))
+
+
+async def obstacles(services: Services, order: Order, price: Price | None) -> tuple[KlingOnceError, ...]:
+    """Return what keeps any new order from being sent: key, ledger, hold switch, limits to spending.
+
+    Args:
+        services: of the engine, on its loop.
+        order: to be sent.
+        price: None while the length is not known; no limit to spending is looked at then.
+    """
 
     async def writable() -> None:
-        ledger.require_writable()
+        services.ledger.require_writable()
 
     looks: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: services.account(order.service, order.profile),
         writable,
+        lambda: services.ledger.require_released(order.service),
         lambda: _require_budget(services, order, price),
-        lambda: _require_free_id(ledger, job, step),
     )
     found = []
     for look in looks:
         try:
             await look()
         except KlingOnceError as error:
-            found.append(str(error))
+            found.append(error)
     return tuple(found)
 
 
 async def _require_budget(services: Services, order: Order, price: Price | None) -> None:
-    """Pass unless the hold switch or a limit would refuse the order.
+    """Pass unless a limit would refuse the order.
 
     Raises:
-        SubmissionsHeld, BudgetReached: it would.
+        BudgetReached: it would.
     """
-    await services.ledger.require_released(order.service)
     if price is not None and order.max_units.is_finite():
         spent = await services.ledger.spent(order.service, order.spender)
-        budget_of(services.settings, order.service, order.max_units).check(spent, price.units_at_most)
+        budget_of(services.settings, order.service, order.max_units).check(spent, price.units)
 
 
 async def _require_free_id(ledger: Ledger, job: Job | None, step: Step | None) -> None:

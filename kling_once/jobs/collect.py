@@ -13,23 +13,27 @@ from ..errors import (
     DiskFull,
     DownloadBroken,
     KlingOnceError,
-    ResultGone,
     UnreadableMedia,
 )
 from ..ledger.attempts import AttemptState
-from ..ledger.decision import gone
+from ..ledger.decision import gone as result_gone
 from ..media.probe import probe_clip
-from ..order import EMBEDDED_ORIGIN
+from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM
 from ..settings import is_loopback
 from .progress import Stage
-from .results import sidecar_of
+from .results import sidecar_of, way_out
 from .tasks import (
+    Gone,
+    ask,
+    is_lost,
     is_past_lifetime,
     kept_columns,
     link_columns,
+    link_expiry,
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from ..api.models import Answer, Task
@@ -54,8 +58,8 @@ async def collect(run: Run) -> None:
     """
     try:
         await _collect(run)
-    except _Gone:
-        await _cleared(run)
+    except Gone as gone:
+        await _cleared(run, gone.server_time)
     except KlingOnceError:
         raise
     except OSError as error:
@@ -72,13 +76,15 @@ async def _collect(run: Run) -> None:
         part.unlink(missing_ok=True)
 
 
-async def _cleared(run: Run) -> None:
+async def _cleared(run: Run, server_time: datetime | None) -> None:
     """End an attempt whose video the vendor has cleared; one that was kept here may be put back by hand."""
     if run.attempt.result_path is not None:
         await run.note(state=AttemptState.KEPT)
-        raise gone(run.attempt)
+        raise result_gone(run.attempt, server_time or run.services.clock.now())
     await run.note(
-        state=AttemptState.EXPIRED, ended_at=run.services.clock.now(), reason="Kling has cleared the video."
+        state=AttemptState.EXPIRED,
+        ended_at=server_time or run.services.clock.now(),
+        reason=f"{run.service_name} has cleared the video.",
     )
 
 
@@ -86,7 +92,7 @@ def not_written(store: ResultStore, error: OSError, task_id: str | None) -> Disk
     """Return what people are told when a paid result cannot be written."""
     return DiskFull(
         f"The result could not be written to {store.root}: {error.strerror or error}.",
-        hint="Make room and run again: the video is paid and stays collectable.",
+        hint=f"{way_out(error)} Then run again: the video is paid and stays collectable.",
         task_id=task_id,
     )
 
@@ -109,9 +115,9 @@ async def _fetch(run: Run, part: Path) -> None:
             run.say(Stage.DOWNLOAD, "downloading")
             try:
                 await download.fetch(video.url, pause_seconds=min(1.0, run.pace.poll_seconds))
-            except LinkExpired:
-                if is_past_lifetime(answer.value.created_at, answer.server_time):
-                    raise _Gone from None
+            except LinkExpired as refused:
+                if _is_cleared(run, answer, refused):
+                    raise Gone(answer.server_time) from None
                 if look == FRESH_LINKS - 1:
                     raise
             else:
@@ -120,22 +126,42 @@ async def _fetch(run: Run, part: Path) -> None:
     raise DownloadBroken("Kling says that the task succeeded, and names no video.", hint="Run again later.")
 
 
+def _is_cleared(run: Run, answer: Answer[Task], refused: LinkExpired) -> bool:
+    """Tell whether a fresh link is refused because the video is gone for good.
+
+    A refusal alone proves nothing: the link's own time must have passed, or the host must say that there is
+    no such file when the task is past its lifetime.
+    """
+    video, server_time = answer.value.video, answer.server_time
+    expiry = link_expiry(video.url) if video else None
+    if expiry is not None and server_time is not None:
+        submitted_at = run.attempt.submitted_at
+        return server_time > expiry and (submitted_at is None or expiry > submitted_at)
+    return refused.is_missing and is_past_lifetime(run.attempt, answer.value, server_time)
+
+
 async def _look(run: Run) -> Answer[Task]:
     """Ask for the task anew: its links are only as old as the answer."""
-    try:
-        return await read_again(
-            lambda: run.client.get_task(run.task_id),
-            run.services.clock,
-            pause_seconds=run.pace.poll_seconds,
-        )
-    except ApiError as error:
-        if not isinstance(error, run.client.absent):
-            raise
-        if is_past_lifetime(run.attempt.vendor_created_at, error.server_time):
-            raise _Gone from None
-        raise DownloadBroken(
-            f"Kling does not know the task at the moment: {error.message}", hint="Run again later."
-        ) from None
+    run.task_id  # noqa: B018 - raises where there is none
+    absences = 0
+    while True:
+        try:
+            return await read_again(
+                lambda: ask(run.client, run.attempt),
+                run.services.clock,
+                pause_seconds=run.pace.poll_seconds,
+            )
+        except ApiError as error:
+            if not isinstance(error, run.client.absent):
+                raise
+            absences += 1
+            if is_lost(run.attempt, error, absences):
+                raise Gone(error.server_time) from None
+            if run.attempt.realm != SANDBOX_REALM:
+                raise DownloadBroken(
+                    f"Kling does not know the task at the moment: {error.message}", hint="Run again later."
+                ) from None
+        await run.services.clock.sleep(run.pace.poll_seconds)
 
 
 async def _verified(run: Run, part: Path) -> ClipFacts:
@@ -156,8 +182,3 @@ async def keep(run: Run, part: Path, facts: ClipFacts) -> None:
     await run.note(**kept_columns(kept, facts), ended_at=run.services.clock.now())
     run.say(Stage.KEPT, "kept")
     logger.info("Task %s is kept as %s.", run.attempt.task_id, kept.relative)
-
-
-class _Gone(ResultGone):
-    def __init__(self) -> None:
-        super().__init__("Kling no longer has the result.")

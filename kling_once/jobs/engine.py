@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import anyio
@@ -26,7 +27,7 @@ from ..errors import (
 from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
-from .check import describe
+from .check import describe, obstacles, require_affordable
 from .fulfil import collect_only, fulfil
 from .outcome import Outcome, TaskPage
 from .progress import Watchers
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
 
     from anyio.from_thread import BlockingPortal
 
+    from ..api.limits import Price
     from ..api.models import ResourcePack
     from ..clock import Clock
+    from ..errors import KlingOnceError
     from ..hosting.media_host import Leftover
     from ..ledger.attempts import Attempt
     from ..order import Order, Service
@@ -95,6 +98,8 @@ class Engine:
         self._ledger: Ledger | None = None
         self._services: Services | None = None
         self._is_closing = False
+        self._uncollected: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        """What was done to the inputs of jobs that a submit bought here, until they are collected."""
 
     # --- for other threads and loops: each gives a `Pending`, which raises KlingOnceError ---
 
@@ -132,7 +137,15 @@ class Engine:
             by_content: name what is written after its content, each once; a clip that is sent as it is stays
                 where the user has it.
         """
-        return self.ask(self._check(order, write_to, by_content))
+        return self.ask(self._check(order, write_to, by_content=by_content))
+
+    def require_affordable(self, orders: list[Order]) -> Pending[None]:
+        """Hold what the items of a list will cost together against the limits, before the first is sent."""
+        return self.ask(self._require_affordable(orders))
+
+    def obstacles(self, order: Order, price: Price | None) -> Pending[tuple[KlingOnceError, ...]]:
+        """Find what keeps any new order from being sent, whatever its inputs: key, hold switch, limits."""
+        return self.ask(self._obstacles(order, price))
 
     def list_tasks(self, service: Service, profile: str, page: int, page_size: int) -> Pending[TaskPage]:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
@@ -223,12 +236,19 @@ class Engine:
         return await self._share(run, fulfil, lambda shared: shared.outcome(wait_minutes, listener))
 
     async def _submit(self, given: list[Order], listener: Listener | None) -> Attempt:
-        run = await self._staged_run(given.pop())
-        return await self._share(run, fulfil, lambda shared: shared.acceptance(listener))
+        async def accepted(shared: Run) -> Attempt:
+            attempt = await shared.acceptance(listener)
+            if shared.posted and shared.staged is not None:
+                self._uncollected[attempt.job_key] = (shared.staged.report, shared.staged.notes)
+            return attempt
+
+        return await self._share(await self._staged_run(given.pop()), fulfil, accepted)
 
     async def _collect(self, name: str, listener: Listener | None, wait_minutes: float) -> Outcome:
         services = await self.services()
-        return await self._carry(await named_attempt(services, name), listener, wait_minutes)
+        outcome = await self._carry(await named_attempt(services, name), listener, wait_minutes)
+        bought = self._uncollected.pop(outcome.label.key, None)
+        return outcome if bought is None else replace(outcome, reused=False, did=bought[0], notes=bought[1])
 
     async def _fetch(self, wanted: Wanted, listener: Listener | None) -> Outcome:
         services = await self.services()
@@ -314,10 +334,18 @@ class Engine:
             await staged.leave()
         raise error
 
-    async def _check(self, order: Order, write_to: Path | None, by_content: bool) -> Checked:
+    async def _check(self, order: Order, write_to: Path | None, *, by_content: bool) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
         staged = await stage(order, origin, self._staging, self._media)
         return await self._described(staged, origin, write_to, by_content=by_content)
+
+    async def _require_affordable(self, orders: list[Order]) -> None:
+        await require_affordable(
+            await self.services(), orders, lambda order: self._check(order, None, by_content=False)
+        )
+
+    async def _obstacles(self, order: Order, price: Price | None) -> tuple[KlingOnceError, ...]:
+        return await obstacles(await self.services(), order, price)
 
     async def _described(
         self, staged: StagedInputs, origin: str, write_to: Path | None = None, *, by_content: bool = False

@@ -15,6 +15,7 @@ from ..errors import (
     KlingOnceError,
     LeaseLost,
     LedgerError,
+    NeverSent,
 )
 from ..ledger.attempts import AttemptState
 from ..ledger.budgets import Reservation, budget_of
@@ -25,6 +26,7 @@ from ..ledger.decision import (
     Serve,
     failure,
     gone,
+    of_newer_version,
 )
 from ..ledger.leases import renewed
 from ..order import VideoUrl, services_off
@@ -75,7 +77,13 @@ async def fulfil(run: Run) -> Outcome:
         made = run.staged if run.posted else None
         did, notes = (made.report, made.notes) if made else ((), ())
         path = services.results.path(run.attempt.result_path or "")
+        if not run.posted and path.parent != services.results.folder_of(run.label):
+            notes = (f"It was kept earlier, in {path.parent}, and stays there whatever project says now.",)
         return Outcome(run.label, run.attempt, path, reused=not run.posted, did=did, notes=notes)
+    except NeverSent as error:
+        if run.is_unsent:
+            error.hint = f"{error.hint} Nothing was sent."
+        raise
     finally:
         services.coming_frames.forget(spender, run.label.key)
         with anyio.CancelScope(shield=True):
@@ -100,11 +108,13 @@ async def collect_only(run: Run) -> Outcome:
     """
     services = run.services
     run.attempt = await servable(services, run.attempt)
+    was_kept = run.attempt.state is AttemptState.KEPT
     try:
         await carry(run)
     finally:
         await services.sweep(run.label.service)
-    return Outcome(run.label, run.attempt, services.results.path(run.attempt.result_path or ""), reused=True)
+    path = services.results.path(run.attempt.result_path or "")
+    return Outcome(run.label, run.attempt, path, reused=was_kept or run.is_unsent)
 
 
 async def carry(run: Run) -> None:
@@ -116,6 +126,8 @@ async def carry(run: Run) -> None:
     """
     ledger = run.services.ledger
     while not run.attempt.has_ended:
+        if run.attempt.state is AttemptState.NEWER:
+            raise of_newer_version(run.attempt)
         claimed = await ledger.claim(run.attempt)
         run.is_held_elsewhere = claimed is None
         if claimed is None:
@@ -228,15 +240,14 @@ async def _reservation(run: Run, staged: StagedInputs) -> Reservation:
     order, price = staged.order, staged.price
     if price is None:
         raise InputRefused(list(staged.violations))
-    await asyncio.to_thread(services.results.require_space, price.seconds)
+    await asyncio.to_thread(services.results.require_space, run.label, price.seconds)
     if order.decoded_items:
         mode, seconds = order.motion.mode, price.seconds * order.decoded_items
         services.coming_frames.count(order.spender, run.label.key, mode, seconds)
         await asyncio.to_thread(services.coming_frames.require_memory, order.spender.prompt_id)
     return Reservation(
         seconds=None if isinstance(order.video, VideoUrl) else price.seconds,
-        units_estimated=price.units,
-        units_at_most=price.units_at_most,
+        units=price.units,
         budget=budget_of(services.settings, order.service, order.max_units),
     )
 

@@ -25,7 +25,7 @@ class Outcome:
     attempt: Attempt
     path: Path
     reused: bool
-    """Nothing was submitted for this order."""
+    """The result was here before: nothing was submitted for this order, nor by the submit it collects."""
     did: tuple[str, ...] = ()
     """What was done to the inputs, one sentence each."""
     notes: tuple[str, ...] = field(default=())

@@ -119,7 +119,7 @@ def _at_vendor(job: Job, number: int, task: Task, now: datetime) -> dict[str, An
             f"Kling answered for {job.external_id(number)} with a task of another name.",
             hint="Nothing was submitted. Run again.",
         )
-    return task_columns(task, job.realm, now)
+    return task_columns(task, job.external_id(number), job.realm, now)
 
 
 async def kept_attempt(services: Services, attempt: Attempt) -> Attempt | None:
@@ -192,17 +192,18 @@ async def wanted_attempt(services: Services, wanted: Wanted) -> Attempt:
         )
     account = await services.account(wanted.service, wanted.profile)
     task = await _task(services, wanted, account)
-    known = await ledger.find_task(realm, task.task_id, wanted.profile, by_external_id=False)
+    columns = task_columns(task, wanted.name, realm, services.clock.now())
+    known = await ledger.find_task(realm, columns["task_id"], wanted.profile, by_external_id=False)
     if known is not None:
         return known
     return await ledger.adopt_task(
-        adopted_key(realm, task.task_id),
+        adopted_key(realm, columns["task_id"]),
         realm,
         origin,
         wanted.service,
         wanted.project,
         account.sender,
-        task_columns(task, realm, services.clock.now()),
+        columns,
     )
 
 
@@ -216,8 +217,9 @@ async def _task(services: Services, wanted: Wanted, account: Account) -> Task:
     )
     if answer is not None:
         task = answer.value
-        names = {False: {task.task_id}, True: {task.task_info.external_task_id}}
-        if wanted.by_external_id is None or wanted.name in names[wanted.by_external_id]:
+        by_id, by_external = {task.task_id}, {task.task_info.external_task_id}
+        names = {False: by_id, True: by_external, None: by_id | by_external}
+        if wanted.name in names[wanted.by_external_id]:
             return task
     kinds = {True: "external task id", False: "task id", None: "id"}
     raise ResultGone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import os
@@ -84,6 +85,7 @@ class Sidecar(BaseModel, frozen=True):
     units_charged: Decimal | None
     cash_charged: Decimal | None
     currency: str | None
+    unread_charge: str | None = None
     vendor_created_at: AwareDatetime | None
     digest: str = ""
     """blake3 of the video file, in hex."""
@@ -138,22 +140,23 @@ class ResultStore:
         head = prefix + "_".join(part for part in parts if part)
         return head[: NAME_MAX_CHARACTERS - len(tail) - len(".mp4")] + tail
 
-    def require_space(self, seconds: Decimal) -> None:
-        """Pass when a result of this length would fit.
+    def require_space(self, label: JobLabel, seconds: Decimal) -> None:
+        """Pass when a result of this length would fit into the job's folder.
 
         Raises:
-            DiskFull: with the numbers.
+            DiskFull: with the numbers, or because the folder cannot be written.
         """
         needed = SPARE_BYTES + int(float(seconds) * BYTES_PER_SECOND_AT_MOST)
+        folder = self.folder_of(label)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.root, prefix=".write-test-") as probe:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".write-test-") as probe:
                 probe.write(b"kling-once")
-            free = shutil.disk_usage(self.root).free
+            free = shutil.disk_usage(folder).free
         except OSError as error:
             raise DiskFull(
-                f"The results folder {self.root} cannot be written: {error.strerror}.",
-                hint="Nothing was submitted. Make room or set KLING_ONCE_RESULTS.",
+                f"The results folder {folder} cannot be written: {error.strerror}.",
+                hint=f"Nothing was submitted. {way_out(error)} Or set KLING_ONCE_RESULTS.",
             ) from None
         if free < needed:
             raise DiskFull(
@@ -248,8 +251,18 @@ def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
         units_charged=attempt.units_charged,
         cash_charged=attempt.cash_charged,
         currency=attempt.currency,
+        unread_charge=attempt.unread_charge,
         vendor_created_at=attempt.vendor_created_at,
     )
+
+
+def way_out(error: OSError) -> str:
+    """Return what to do about a folder that cannot be written."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "Make room there."
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return "Move the file away that lies in its place."
+    return "Let the user that this program runs as write there."
 
 
 class ComingFrames:

@@ -17,13 +17,16 @@ from ..concurrency import first_of
 from ..errors import (
     ApiError,
     JobError,
+    LedgerDamaged,
     LedgerNotWritable,
     ResultGone,
     StillRunning,
 )
 from ..ledger.attempts import AttemptState
+from ..order import Service
 from .outcome import Outcome
 from .progress import Progress, Stage
+from .tasks import asked_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,6 +132,11 @@ class Run:
             raise ResultGone(f"Attempt {self.attempt.external_id} has no task.", hint="Run the job again.")
         return self.attempt.task_id
 
+    @property
+    def service_name(self) -> str:
+        """Return what to call the service in a sentence."""
+        return "The sandbox" if self.label.service is Service.SANDBOX else "Kling"
+
     async def leave(self) -> None:
         """Let go of the staged inputs: nothing is sent from here on."""
         staged, self.staged = self.staged, None
@@ -160,6 +168,11 @@ class Run:
         finally:
             self.not_sending.set()
             self.end_if_unwanted()
+
+    @property
+    def is_unsent(self) -> bool:
+        """Tell whether no create was ever sent that could have made the attempt's task."""
+        return self._attempt is None or not self._attempt.posts
 
     @property
     def may_be_abandoned(self) -> bool:
@@ -279,7 +292,7 @@ class Run:
         self._unwritten |= changes
         try:
             await self.change(**self._unwritten)
-        except LedgerNotWritable as error:
+        except (LedgerNotWritable, LedgerDamaged) as error:
             logger.warning("The ledger could not note task %s: %s", self.attempt.task_id, error.message)
             self.attempt = replace(self.attempt, **changes)
         else:
@@ -289,7 +302,7 @@ class Run:
         """Write down that the vendor has this attempt's task."""
         await self.change(
             state=AttemptState.SUBMITTED,
-            task_id=task.task_id,
+            task_id=asked_as(task, self.attempt.external_id),
             task_status=task.task_status,
             submitted_at=self.services.clock.now(),
             vendor_created_at=task.created_at,

@@ -37,7 +37,6 @@ from ..ledger.leases import Owner
 from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip
 from ..media.conform_picture import conform_picture
-from ..media.cuts import find_cuts
 from ..media.digest import (
     ClipCopy,
     copy_and_digest,
@@ -48,6 +47,7 @@ from ..media.digest import (
 from ..media.frame_folder import FrameFolder
 from ..media.picture import read_picture
 from ..media.source import check_stop
+from ..media.survey import survey_clip
 from ..order import (
     Cuts,
     Order,
@@ -57,15 +57,22 @@ from ..order import (
     billed_seconds,
     realm_of,
 )
-from .violations import clip_bounds, order_notes, picture_bounds
+from .violations import (
+    clip_bounds,
+    cut_violations,
+    order_notes,
+    picture_bounds,
+    still_clip,
+    survey_notes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..media.survey import Survey
     from ..media.types import ConformedClip, Stop
     from .services import MediaThreads
 
-SHOWN_CUTS: Final = 5
 LONGEST_NAME_BYTES: Final = 255
 REMEMBERED_CLIPS: Final = 64
 ClipKey: TypeAlias = tuple[str, ...]
@@ -78,6 +85,7 @@ class FittedClip:
     conformed: ConformedClip | None
     violations: tuple[Violation, ...]
     hosted: HostedFile | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -104,7 +112,7 @@ class StagingArea:
         self._root: Path | None = None
         self._clips: dict[ClipKey, StagedClip] = {}
         self._count = 0
-        self._known_cuts: OrderedDict[str, tuple[float, ...]] = OrderedDict()
+        self._surveys: OrderedDict[str, Survey] = OrderedDict()
         self.fitting = SingleFlight()
 
     def new_folder(self) -> Path:
@@ -146,14 +154,14 @@ class StagingArea:
                     self._clips.pop(other.key, None)
                 shutil.rmtree(other.folder, ignore_errors=True)
 
-    def cuts_of(self, clip: HostedFile, stop: Stop | None) -> tuple[float, ...]:
-        """Return the seconds at which a clip's shot changes, looked for once for each content; blocking."""
-        cuts = self._known_cuts.get(clip.digest)
-        if cuts is None:
-            cuts = self._known_cuts[clip.digest] = find_cuts(clip.path, stop=stop)
-            while len(self._known_cuts) > REMEMBERED_CLIPS:
-                self._known_cuts.popitem(last=False)
-        return cuts
+    def survey_of(self, clip: HostedFile, stop: Stop | None) -> Survey:
+        """Return what a clip's frames show, looked at once for each content; blocking."""
+        survey = self._surveys.get(clip.digest)
+        if survey is None:
+            survey = self._surveys[clip.digest] = survey_clip(clip.path, stop=stop)
+            while len(self._surveys) > REMEMBERED_CLIPS:
+                self._surveys.popitem(last=False)
+        return survey
 
     def close(self) -> None:
         """Remove everything; blocking."""
@@ -239,12 +247,13 @@ class StagedInputs:
             violations += found
         seconds: Any = VIDEO_MAX_SECONDS[orientation]
         video_report: tuple[str, ...] = ()
+        video_notes: tuple[str, ...] = ()
         if not isinstance(order.video, VideoUrl):
             seconds = None
             if "video" not in broken and self.clip is not None:
                 fitted = await self._fitted_clip(self.clip, media, orientation, on_progress)
                 violations += fitted.violations
-                self.hosted = fitted.hosted
+                self.hosted, video_notes = fitted.hosted, fitted.notes
                 if fitted.conformed is not None:
                     seconds = billed_seconds(fitted.conformed.facts.duration_seconds)
                     video_report = fitted.conformed.report if fitted.hosted else ()
@@ -252,7 +261,7 @@ class StagedInputs:
         if model and mode and seconds is not None:
             self.price = price(model, mode, seconds, china=china)
         self.report, self.violations = (*image_report, *video_report), tuple(violations)
-        self.notes = order_notes(order)
+        self.notes = (*order_notes(order), *video_notes)
         self.is_fitted = True
         self._let_go_of_frames()
 
@@ -405,10 +414,14 @@ def _fitted_clip(
         if conformed.violations:
             return FittedClip(conformed, conformed.violations)
         hosted = _hosted(conformed, copied, stop)
-        violations = () if order.cuts is Cuts.SEND else _cuts(area.cuts_of(hosted, stop))
+        survey = area.survey_of(hosted, stop)
+        name = order.shown_video_name
+        violations = survey.damage.violations(name) or still_clip(survey)
+        if order.cuts is not Cuts.SEND:
+            violations += cut_violations(survey.cuts)
         if copied is not None and hosted.path != copied.path:
             copied.path.unlink(missing_ok=True)  # last: a cancelled fit is begun again from it
-        return FittedClip(conformed, violations, None if violations else hosted)
+        return FittedClip(conformed, violations, None if violations else hosted, survey_notes(survey, name))
     except MediaStopped:
         raise
     except MediaError as error:
@@ -423,18 +436,6 @@ def _hosted(conformed: ConformedClip, copied: ClipCopy | None, stop: Stop | None
     with conformed.path.open("rb") as file:
         digest = digest_of(file, lambda _chunk: check_stop(stop))
     return HostedFile(conformed.path, digest, facts.size_bytes, content_type)
-
-
-def _cuts(moments: tuple[float, ...]) -> tuple[Violation, ...]:
-    if not moments:
-        return ()
-    shown = ", ".join(f"{int(moment // 60)}:{moment % 60:04.1f}" for moment in moments[:SHOWN_CUTS])
-    more = f" and {len(moments) - SHOWN_CUTS} more" if len(moments) > SHOWN_CUTS else ""
-    message = (
-        f"Reference video changes its shot at {shown}{more}. Kling takes one continuous shot: it stops there"
-        " and does not refund the rest. Trim the clip to one shot, or set cuts to 'send'."
-    )
-    return (Violation("video", "video.cuts", message),)
 
 
 def _known(kind: Any, text: str) -> Any:

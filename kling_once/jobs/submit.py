@@ -111,7 +111,7 @@ async def _adopt_existing(run: Run) -> bool:
     if not is_ours(found.value, attempt):
         raise OutcomeUnknown(
             f"Kling answered for {attempt.external_id} with a task of another name.",
-            hint="Nothing was submitted. Run again.",
+            hint=f"Nothing {'more ' if attempt.posts else ''}was submitted. Run again.",
         )
     if attempt.own_external_id and not attempt.posts:
         raise ExternalIdTaken(

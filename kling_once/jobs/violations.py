@@ -26,6 +26,7 @@ from ..settings import is_loopback, url_parts
 
 if TYPE_CHECKING:
     from ..api.motion_control import Setting
+    from ..media.survey import Survey
     from ..settings import Settings
 
 WAIT_MINUTES_MAX = 7 * 24 * 60
@@ -33,6 +34,9 @@ WAIT_MINUTES_MAX = 7 * 24 * 60
 
 TAKE_MAX = 2**31 - 1
 """What the node's widget and the ledger can hold."""
+
+SHOWN_MOMENTS = 5
+"""Times that one sentence lists."""
 
 
 def picture_bounds(generation: str) -> PictureBounds:
@@ -127,6 +131,53 @@ def order_notes(order: Order) -> tuple[str, ...]:
         if looks_signed(order.video.url):
             notes.append("The URL seems to carry a secret: it is saved in every workflow that holds it.")
     return tuple(notes)
+
+
+def cut_violations(moments: tuple[float, ...]) -> tuple[Violation, ...]:
+    """Return the violation of a reference video that changes its shot at these seconds, or none."""
+    if not moments:
+        return ()
+    message = (
+        f"Reference video changes its shot at {_listed([_moment(moment) for moment in moments])}. Kling takes"
+        " one continuous shot: it stops there and does not refund the rest. Trim the clip to one shot, or set"
+        " cuts to 'send'."
+    )
+    return (Violation("video", "video.cuts", message),)
+
+
+def still_clip(survey: Survey) -> tuple[Violation, ...]:
+    """Return the violation of a reference video in which nothing moves, or none."""
+    if not survey.is_still:
+        return ()
+    message = "Reference video shows one and the same picture all the time: it has no motion to take over."
+    return (Violation("video", "video.still", message),)
+
+
+def survey_notes(survey: Survey, name: str) -> tuple[str, ...]:
+    """Return what a person should know about a reference video that is not refused for it."""
+    notes = []
+    if survey.damage.lost and not survey.damage.is_too_much:
+        notes.append(survey.damage.sentence(name))
+    if survey.moves:
+        spans = [
+            f"{_moment(move.start_seconds)}-{_moment(move.end_seconds)} ({move.kind})"
+            for move in survey.moves
+        ]
+        notes.append(
+            f"The camera seems to move at {_listed(spans)}. Kling asks for a camera that stands still, and"
+            " may stop there as it does at a cut."
+        )
+    return tuple(notes)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN_MOMENTS} more" if len(names) > SHOWN_MOMENTS else ""
+    return ", ".join(names[:SHOWN_MOMENTS]) + more
+
+
+def _moment(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds, 2), 60)
+    return f"{int(minutes)}:{rest:05.2f}"
 
 
 def _choice(item: Setting, value: Any) -> list[Violation]:

@@ -6,6 +6,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from ..api.client import KlingClient
 from ..api.models import TaskStatus
 from ..api.transport import backoff_seconds, may_read_again
 from ..concurrency import first_of
@@ -19,16 +20,18 @@ from ..errors import (
 from ..ledger.attempts import AttemptState
 from .progress import Stage
 from .tasks import (
+    Gone,
+    ask,
+    asked_as,
     charge_columns,
     failure_columns,
-    is_past_lifetime,
+    is_lost,
     link_columns,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ..api.client import KlingClient
     from ..api.models import Answer, Task
     from .run import Run
 
@@ -40,10 +43,6 @@ LONGEST_PAUSE_FACTOR: Final = 6
 UNWATCHED: Final = timedelta(hours=24)
 
 
-class _Gone(Exception):
-    """The vendor has cleared the task."""
-
-
 async def wait(run: Run) -> None:
     """Bring a submitted attempt to succeeded, failed or expired.
 
@@ -51,42 +50,53 @@ async def wait(run: Run) -> None:
         ApiError: looking again cannot help, such as a key that is refused; the task goes on.
         LeaseLost: another process took over.
     """
+    absences = 0
 
     async def on_answer(answer: Answer[Task]) -> None:
+        nonlocal absences
+        absences = 0
         _require_interest(run)
         task = answer.value
         run.say(Stage.WAIT, f"Kling says: {vendor_text(task.task_status)}")
-        if task.task_status != run.attempt.task_status:
-            await run.note(task_status=task.task_status, vendor_created_at=task.created_at)
+        task_id = asked_as(task, run.attempt.external_id)
+        if (task.task_status, task_id) != (run.attempt.task_status, run.attempt.task_id):
+            await run.note(task_id=task_id, **_seen(run, task))
 
     async def on_trouble(error: ApiError | TransportError, times: int) -> None:
+        nonlocal absences
         _require_interest(run)
         logger.info(
             "Task %s could not be looked at (%d in a row): %s", run.attempt.task_id, times, error.message
         )
-        run.say(Stage.WAIT, f"no answer from Kling, looking again ({times})")
-        gone = (
-            isinstance(error, ApiError)
-            and isinstance(error, run.client.absent)
-            and is_past_lifetime(run.attempt.vendor_created_at, error.server_time)
-        )
-        if gone:
-            raise _Gone
+        is_missed = isinstance(error, run.client.absent)
+        absences = absences + 1 if is_missed else 0
+        what = f"{run.service_name} does not know the task" if is_missed else "no answer from Kling"
+        run.say(Stage.WAIT, f"{what}, looking again ({times})")
+        if is_missed and is_lost(run.attempt, error, absences):
+            raise Gone(error.server_time if isinstance(error, ApiError) else None)
 
     try:
         answer = await wait_for_end(
-            run.client,
-            run.task_id,
+            lambda: ask(run.client, run.attempt),
             pause=lambda seconds: _pause(run, seconds),
             poll_seconds=run.pace.poll_seconds,
+            absent=run.client.absent,
             on_answer=on_answer,
             on_trouble=on_trouble,
         )
-    except _Gone:
-        ended_at = run.services.clock.now()
-        await run.note(state=AttemptState.EXPIRED, ended_at=ended_at, reason="Kling no longer has it.")
+    except Gone as gone:
+        ended_at = gone.server_time or run.services.clock.now()
+        reason = f"{run.service_name} no longer has it."
+        await run.note(state=AttemptState.EXPIRED, ended_at=ended_at, reason=reason)
         return
     await _end(run, answer)
+
+
+def _seen(run: Run, task: Task) -> dict[str, Any]:
+    return {
+        "task_status": task.task_status,
+        "vendor_created_at": task.created_at or run.attempt.vendor_created_at,
+    }
 
 
 def _require_interest(run: Run) -> None:
@@ -117,10 +127,7 @@ async def _pause(run: Run, seconds: float) -> None:
 
 async def _end(run: Run, answer: Answer[Task]) -> None:
     task = answer.value
-    changes: dict[str, Any] = charge_columns(task, run.attempt.realm) | {
-        "task_status": task.task_status,
-        "vendor_created_at": task.created_at,
-    }
+    changes = charge_columns(task, run.attempt.realm) | _seen(run, task)
     if task.status is TaskStatus.FAILED:
         await run.note(**changes, **failure_columns(task, run.services.clock.now()))
         return
@@ -128,11 +135,11 @@ async def _end(run: Run, answer: Answer[Task]) -> None:
 
 
 async def wait_for_end(
-    client: KlingClient,
-    task_id: str,
+    look: Callable[[], Awaitable[Answer[Task]]],
     *,
     pause: Callable[[float], Awaitable[object]],
     poll_seconds: float,
+    absent: tuple[type[ApiError], ...] = KlingClient.absent,
     on_answer: Callable[[Answer[Task]], Awaitable[None]],
     on_trouble: Callable[[ApiError | TransportError, int], Awaitable[None]],
 ) -> Answer[Task]:
@@ -147,9 +154,9 @@ async def wait_for_end(
     troubles = 0
     while True:
         try:
-            answer = await client.get_task(task_id)
+            answer = await look()
         except (ApiError, TransportError) as error:
-            if not (may_read_again(error) or isinstance(error, client.absent)):
+            if not (may_read_again(error) or isinstance(error, absent)):
                 raise
             troubles += 1
             await on_trouble(error, troubles)

@@ -63,6 +63,8 @@ class Attempt:
     units_charged: Decimal | None
     cash_charged: Decimal | None
     currency: str | None
+    unread_charge: str | None
+    """What the vendor wrote as the charge where it is no number: a charge of unknown size."""
     video_url: str | None = field(repr=False)
     watermark_url: str | None = field(repr=False)
     location: str | None
@@ -84,7 +86,7 @@ class Attempt:
     @property
     def shows_charge(self) -> bool:
         """Tell whether the vendor reported money for it."""
-        return bool(self.units_charged) or bool(self.cash_charged)
+        return bool(self.units_charged or self.cash_charged or self.unread_charge)
 
 
 def attempt_of(row: Any) -> Attempt:

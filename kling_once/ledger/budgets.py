@@ -48,12 +48,19 @@ class Budget:
     per_prompt: Cap | None
     per_day: Cap | None
 
-    def check(self, spent: Spent, wanted: Decimal) -> None:
+    def check(self, spent: Spent, wanted: Decimal, *, items: int = 1) -> None:
         """Pass, or refuse with the sum, the limit and the setting.
+
+        Args:
+            spent: what counts so far.
+            wanted: units of what is to be bought.
+            items: how many orders that is.
 
         Raises:
             BudgetReached: `wanted` units more would pass a limit.
         """
+        what = "This" if items == 1 else f"The {items} items of this node together"
+        scope = " for it" if items == 1 else ""
         pairs = (
             (self.per_node, spent.by_node),
             (self.per_prompt, spent.by_prompt),
@@ -62,9 +69,9 @@ class Budget:
         for cap, used in pairs:
             if cap is not None and used + wanted > cap.units:
                 raise BudgetReached(
-                    f"This would reserve {_plain(wanted)} units; with {_plain(used)} units already spent or"
+                    f"{what} would reserve {_plain(wanted)} units; with {_plain(used)} units already spent or"
                     f" reserved {cap.span} it passes the limit of {_plain(cap.units)} units ({cap.setting}).",
-                    hint=f"Nothing was submitted. Raise {cap.setting}, or make the clip shorter.",
+                    hint=f"Nothing was submitted{scope}. Raise {cap.setting}, or make the clip shorter.",
                 )
 
 
@@ -74,9 +81,8 @@ class Reservation:
 
     seconds: Decimal | None
     """Of the reference video; None where only the vendor can measure it."""
-    units_estimated: Decimal
-    units_at_most: Decimal
-    """What is reserved."""
+    units: Decimal
+    """The estimate, which is what is reserved."""
     budget: Budget
 
 
@@ -93,10 +99,10 @@ def budget_of(settings: Settings, service: Service, max_units: Decimal) -> Budge
             return None
         return Cap(getattr(settings, field), f"KLING_ONCE_{field.upper()}", span)
 
-    node = Cap(max_units, "max_units", "by this node in this prompt") if max_units > 0 else None
+    node = Cap(max_units, "max_units", "here") if max_units > 0 else None
     return Budget(
         per_node=node,
-        per_prompt=server_cap("max_units_per_prompt", "in this prompt"),
+        per_prompt=server_cap("max_units_per_prompt", "in this run"),
         per_day=server_cap("max_units_per_day", "today"),
     )
 

@@ -47,6 +47,7 @@ _REOPENED: dict[str, Any] = dict.fromkeys(
         "units_charged",
         "cash_charged",
         "currency",
+        "unread_charge",
     )
 ) | {"posts": 0}
 """What the refused create of an attempt left behind."""
@@ -131,14 +132,14 @@ def _reserved(
     order = job.order
     give_back_abandoned(connection, now)
     spent = spent_so_far(connection, order.service, order.spender, now)
-    reservation.budget.check(spent, reservation.units_at_most)
+    reservation.budget.check(spent, reservation.units)
     return job.sent_by(sender) | {
         "state": AttemptState.INTENT,
         "own_external_id": bool(order.external_task_id),
         "created_at": now,
         "seconds": reservation.seconds,
-        "units_estimated": reservation.units_estimated,
-        "units_reserved": reservation.units_at_most,
+        "units_estimated": reservation.units,
+        "units_reserved": reservation.units,
         "owner": owner,
         "lease_until": now + LEASE,
     }

@@ -63,6 +63,11 @@ class Ledger:
             self.owner = Owner(home / "owners")
         self.clock = clock
 
+    @classmethod
+    async def open(cls, home: Path, clock: Clock) -> Ledger:
+        """Open or make the ledger of a home; raises as the constructor."""
+        return await asyncio.to_thread(cls, home, clock)
+
     def close(self) -> None:
         """Close the database and give up this process's name; blocking."""
         self.owner.close()

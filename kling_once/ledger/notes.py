@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ..errors import SubmissionsHeld
 from ..order import Service
-from .tables import notes
+from .tables import EPOCH, notes
 
 
 def read_note(connection: sa.Connection, name: str) -> str | None:
@@ -32,9 +32,15 @@ HOLD_NOTE: Final = "live_held_since"
 
 
 def held_since(connection: sa.Connection) -> datetime | None:
-    """Return since when live submissions are on hold, None where they are not."""
+    """Return since when live submissions are on hold, None where they are not.
+
+    A note that cannot be read holds them as well.
+    """
     text = read_note(connection, HOLD_NOTE)
-    return None if text is None else datetime.fromisoformat(text)
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return EPOCH
 
 
 def hold(connection: sa.Connection, now: datetime) -> datetime:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from ..api.limits import amount_text, cash_of
-from ..order import SANDBOX_REALM, Service
+from ..order import SANDBOX_REALM, service_of
 from .attempts import Attempt, attempt_of
 from .job import JobLabel
 from .tables import (
@@ -67,7 +67,7 @@ def find_task(
 def label(connection: sa.Connection, job_key: str) -> JobLabel:
     """Return what a job is called."""
     row = connection.execute(sa.select(jobs).where(jobs.c.job_key == job_key)).one()
-    return JobLabel(job_key, Service(row.service), row.project, row.image_name, row.video_name, row.take)
+    return JobLabel(job_key, service_of(row.realm), row.project, row.image_name, row.video_name, row.take)
 
 
 def history(

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
+from ..api.models import amount_of
 from ..api.motion_control import MOTION_SETTINGS
 
 if TYPE_CHECKING:
@@ -58,13 +59,22 @@ class AttemptState(StrEnum):
     """The vendor no longer has the video."""
     REJECTED = "rejected"
     """The vendor refused; no task was made."""
+    NEWER = "newer"
+    """Stands for every state that this version does not know; never written."""
+
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Moment(TypeDecorator[datetime]):
-    """A moment, stored as milliseconds since 1970 UTC."""
+    """A moment, stored as milliseconds since 1970 UTC; what is none or out of range reads as `unreadable`."""
 
     impl = BigInteger
     cache_ok = True
+
+    def __init__(self, unreadable: datetime | None = None) -> None:
+        super().__init__()
+        self.unreadable = unreadable
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002 - SQLAlchemy calls it so
         """Return a timezone-aware moment as it is stored."""
@@ -72,11 +82,14 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy calls it so
         """Return a stored moment, in UTC."""
-        return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+        try:
+            return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
+        except (TypeError, ValueError, OverflowError, OSError):
+            return self.unreadable
 
 
 class Amount(TypeDecorator[Decimal]):
-    """An exact amount, stored as decimal text."""
+    """An exact amount, stored as decimal text; what is no finite amount reads as None."""
 
     impl = String
     cache_ok = True
@@ -87,22 +100,31 @@ class Amount(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002 - SQLAlchemy calls it so
         """Return a stored amount."""
-        return None if value is None else Decimal(value)
+        return amount_of(value)
 
 
 class State(TypeDecorator[AttemptState]):
-    """The state of an attempt, stored as its name."""
+    """The state of an attempt, stored as its name; one that is not known here is a newer version's."""
 
     impl = String
     cache_ok = True
 
     def process_bind_param(self, value: AttemptState | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy calls it so
-        """Return a state as it is stored."""
+        """Return a state as it is stored.
+
+        Raises:
+            ValueError: it is no state of this version.
+        """
+        if value is AttemptState.NEWER:
+            raise ValueError("a newer version's state is never written")
         return None if value is None else AttemptState(value).value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> AttemptState | None:  # noqa: ARG002 - SQLAlchemy calls it so
         """Return a stored state."""
-        return None if value is None else AttemptState(value)
+        try:
+            return None if value is None else AttemptState(value)
+        except ValueError:
+            return AttemptState.NEWER
 
 
 SETTING_TYPES: Final = {str: String, bool: Boolean, int: Integer}
@@ -123,7 +145,7 @@ jobs = Table(
     Column("image_digest", String, nullable=False),
     Column("video_digest", String, nullable=False),
     Column("adopted", Boolean, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Moment(EPOCH), nullable=False),
     Column("hidden_at", Moment),
     Index("jobs_by_date", "created_at"),
 )
@@ -144,7 +166,7 @@ attempts = Table(
     Column("own_external_id", Boolean, nullable=False),
     Column("prompt_id", String, nullable=False),
     Column("node_id", String, nullable=False),
-    Column("created_at", Moment, nullable=False),
+    Column("created_at", Moment(EPOCH), nullable=False),
     Column("seconds", Amount),
     Column("units_estimated", Amount),
     Column("units_reserved", Amount),
@@ -161,6 +183,7 @@ attempts = Table(
     Column("units_charged", Amount),
     Column("cash_charged", Amount),
     Column("currency", String),
+    Column("unread_charge", String),
     Column("video_url", String),
     Column("watermark_url", String),
     Column("location", String),
@@ -181,8 +204,8 @@ uploads = Table(
     metadata,
     Column("location", String, primary_key=True),
     Column("kind", String, nullable=False),
-    Column("created_at", Moment, nullable=False),
-    Column("signed_until", Moment, nullable=False),
+    Column("created_at", Moment(EPOCH), nullable=False),
+    Column("signed_until", Moment(EPOCH), nullable=False),
 )
 
 graphs = Table(
@@ -191,7 +214,7 @@ graphs = Table(
     Column("signature", String, primary_key=True),
     Column("job_key", String, primary_key=True),
     Column("workflow", String, nullable=False),
-    Column("ordered_at", Moment, nullable=False),
+    Column("ordered_at", Moment(EPOCH), nullable=False),
     Index("graphs_by_job", "job_key"),
 )
 

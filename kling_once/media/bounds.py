@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import Violation
@@ -11,8 +12,12 @@ if TYPE_CHECKING:
     from ..errors import MediaError
     from .types import ClipBounds, ClipFacts, PictureBounds, PictureFacts
 
+MOST_ENLARGED = 2
+"""Times: larger, a picture has no details that Kling could keep."""
 MEGABYTE = 1_000_000
 """Bytes. The vendor's pages do not say whether a megabyte is 1000 or 1024 squared; the smaller is safe."""
+SPARE_SECONDS = Fraction(4, 100)
+"""A trimmed clip ends this much before the limit, since its container is a little longer than its frames."""
 
 
 def encoded_bytes(size_bytes: int) -> int:
@@ -33,32 +38,32 @@ def picture_violations(facts: PictureFacts, bounds: PictureBounds) -> tuple[Viol
         broken(
             "image.format",
             f"is {facts.format}; Kling takes {_listed(bounds.formats)}. "
-            "Save it as JPEG or PNG, or set conform to 'auto'.",
+            "Save it as JPEG or PNG, or use conform 'auto'.",
         )
     sent_bytes = encoded_bytes(facts.size_bytes)
     if sent_bytes > bounds.max_encoded_bytes:
         broken(
             "image.size",
             f"is {_megabytes(facts.size_bytes)}, {_megabytes(sent_bytes)} as it is sent (base64); the limit "
-            f"is {_megabytes(bounds.max_encoded_bytes)}. Make it smaller, or set conform to 'auto'.",
+            f"is {_megabytes(bounds.max_encoded_bytes)}. Make it smaller, or use conform 'auto'.",
         )
     if shorter < bounds.min_side_px:
         broken(
             "image.side.min",
             f"is {size}; each side must have at least {bounds.min_side_px} px. "
-            "Use a larger picture, or set conform to 'auto'.",
+            "Use a larger picture, or use conform 'auto'.",
         )
     if longer > bounds.max_side_px:
         broken(
             "image.side.max",
             f"is {size}; each side may have at most {bounds.max_side_px} px. "
-            "Make it smaller, or set conform to 'auto'.",
+            "Make it smaller, or use conform 'auto'.",
         )
     if longer > shorter * bounds.max_ratio:
         broken(
             "image.ratio",
             f"is {size}, a ratio of {longer / shorter:.2f}; the longer side may have at most "
-            f"{bounds.max_ratio:g} times the shorter. Crop it, or set conform to 'auto', which adds borders.",
+            f"{bounds.max_ratio:g} times the shorter. Crop it, or use conform 'auto', which adds borders.",
         )
     return tuple(found)
 
@@ -76,25 +81,25 @@ def clip_violations(facts: ClipFacts, bounds: ClipBounds) -> tuple[Violation, ..
         broken(
             "video.container",
             f"is a {facts.container} file; Kling takes {_listed(bounds.containers)}. "
-            "Export it as MP4, or set conform to 'auto'.",
+            "Export it as MP4, or use conform 'auto'.",
         )
     if facts.size_bytes > bounds.max_size_bytes:
         broken(
             "video.size",
             f"is {_megabytes(facts.size_bytes)}; the limit is {_megabytes(bounds.max_size_bytes)}. "
-            "Export it with a lower bitrate, or set conform to 'auto'.",
+            "Export it with a lower bitrate, or use conform 'auto'.",
         )
     if shorter < bounds.min_side_px:
         broken(
             "video.side.min",
             f"is {size}; each side must have at least {bounds.min_side_px} px. "
-            "Scale it up, or set conform to 'auto'.",
+            "Scale it up, or use conform 'auto'.",
         )
     if longer > bounds.max_side_px:
         broken(
             "video.side.max",
             f"is {size}; each side may have at most {bounds.max_side_px} px. "
-            "Scale it down, or set conform to 'auto'.",
+            "Scale it down, or use conform 'auto'.",
         )
     found.extend(duration_violations(facts.duration_seconds, bounds))
     return tuple(found)
@@ -110,14 +115,28 @@ def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Vi
     else:
         rule, limit = "max", longest
         way_out = (
-            "Trim it with the node Trim Video, or set conform to 'auto, trim to limit'; "
-            f"that would use 0:00-{clock(longest)}."
+            "Trim it, or use conform 'auto, trim to limit', "
+            f"which takes its first {float(longest - SPARE_SECONDS):g} s."
         )
     message = (
         f"Reference video is {spoken_seconds(duration_seconds, limit)} long; orientation "
         f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. {way_out}"
     )
     return (Violation("video", f"video.duration.{rule}", message),)
+
+
+def enlarging_violations(
+    field: str, size_px: tuple[int, int], factor: float, min_side_px: int
+) -> tuple[Violation, ...]:
+    """Return the violation of an "image" or "video" that only a scale of more than 2 would make fit."""
+    if factor <= MOST_ENLARGED:
+        return ()
+    message = (
+        f"Reference {field} is {size_px[0]} x {size_px[1]} px; each side must have at least {min_side_px} "
+        f"px, and conform makes nothing more than {MOST_ENLARGED} times as large. Use a larger one, or "
+        "enlarge it yourself."
+    )
+    return (Violation(field, f"{field}.side.min", message),)
 
 
 def unreadable_violation(field: str, error: MediaError) -> Violation:

@@ -6,23 +6,43 @@ Names and numbers are those of libavutil/pixfmt.h and ITU-T H.273.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from .types import ClipFacts
+
 UNKNOWN = "unknown"
 
-_PRIMARIES = "- bt709 unknown - bt470m bt470bg smpte170m smpte240m film bt2020 smpte428 smpte431 smpte432"
-_TRANSFERS = (
-    "- bt709 unknown - gamma22 gamma28 smpte170m smpte240m linear - - iec61966-2-4 bt1361e iec61966-2-1 "
-    "bt2020-10 bt2020-12 smpte2084 smpte428 arib-std-b67"
+_PRIMARIES = (
+    "unknown bt709 unknown unknown bt470m bt470bg smpte170m smpte240m film bt2020 smpte428 smpte431 smpte432"
 )
-_SPACES = "gbr bt709 unknown - fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c - - - ictcp"
+_TRANSFERS = (
+    "unknown bt709 unknown unknown gamma22 gamma28 smpte170m smpte240m linear unknown unknown iec61966-2-4 "
+    "bt1361e iec61966-2-1 bt2020-10 bt2020-12 smpte2084 smpte428 arib-std-b67"
+)
+_SPACES = (
+    "gbr bt709 unknown unknown fcc bt470bg smpte170m smpte240m ycgco bt2020nc bt2020c unknown unknown "
+    "unknown ictcp"
+)
 PRIMARIES = dict(enumerate(_PRIMARIES.split())) | {22: "ebu3213"}
 TRANSFERS = dict(enumerate(_TRANSFERS.split()))
 SPACES = dict(enumerate(_SPACES.split()))
 RANGES = {1: "tv", 2: "pc"}
 
-BT709 = 1
+_MATRICES = {
+    "bt709": "bt709",
+    "bt470bg": "bt601",
+    "smpte170m": "bt601",
+    "fcc": "fcc",
+    "smpte240m": "smpte240m",
+    "bt2020nc": "bt2020",
+    "bt2020c": "bt2020",
+}
+_LINES_OF_BT709 = 720
+_YUV_FORMATS = frozenset({"yuv420p", "yuvj420p"})
+BT709, BT601 = 1, 6
 """The number of its primaries, of its transfer curve and of its matrix."""
 LIMITED = 1
 """The range 16..235, "tv"."""
@@ -43,8 +63,8 @@ _POINTS = 33  # along each axis of the table; the filter interpolates between th
 _WHITE_NITS = 203.0  # diffuse white of HDR, which becomes SDR's white (ITU-R BT.2408)
 _PEAK_NITS = 1000.0  # of HLG by definition, of PQ as it is commonly graded (ITU-R BT.2100)
 _SDR_GAMMA = 2.4  # ITU-R BT.1886
-_D65 = (0.3127, 0.3290)
-_CHROMATICITIES = {  # red, green, blue (ITU-T H.273)
+D65 = (0.3127, 0.3290)
+CHROMATICITIES = {  # red, green, blue (ITU-T H.273)
     "bt709": ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060)),
     "bt2020": ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),
     "smpte432": ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),
@@ -53,6 +73,39 @@ _LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
 _LUMA_709 = np.array([0.2126, 0.7152, 0.0722])
 _PQ = (2610 / 16384, 2523 / 4096 * 128, 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32)  # SMPTE ST 2084
 _HLG = (0.17883277, 0.28466892, 0.55991073)  # ARIB STD-B67
+
+
+def matrix_of(facts: ClipFacts) -> str:
+    """Return the matrix of a clip's pictures as FFmpeg's scale filter names it.
+
+    Where neither stream nor container names one it is BT.709 from 720 lines up, else BT.601, as in players.
+    """
+    known = _MATRICES.get(facts.color_space)
+    if known is not None:
+        return known
+    if facts.is_hdr or facts.color_primaries == "bt2020":
+        return "bt2020"
+    return "bt709" if facts.stored_height_px >= _LINES_OF_BT709 else "bt601"
+
+
+def leaves_matrix_open(facts: ClipFacts) -> bool:
+    """Tell whether players read a clip's colours otherwise than FFmpeg, which takes BT.601 at any size."""
+    return facts.color_space == UNKNOWN and facts.pixel_format in _YUV_FORMATS and matrix_of(facts) != "bt601"
+
+
+def tag_open_colors(context: Any, facts: ClipFacts) -> None:
+    """Name what a clip leaves open of its colours in the codec context of a copy: BT.709 or BT.601."""
+    number = {"bt709": BT709, "bt601": BT601}.get(matrix_of(facts))
+    if number is None:
+        return
+    tags = (
+        ("color_primaries", facts.color_primaries),
+        ("color_trc", facts.color_transfer),
+        ("colorspace", facts.color_space),
+    )
+    for name, found in tags:
+        if found == UNKNOWN:
+            setattr(context, name, number)
 
 
 def is_wide(primaries: str) -> bool:
@@ -79,7 +132,8 @@ def cube(primaries: str, transfer: str) -> str:
 def to_bt709(signal: np.ndarray, primaries: str, transfer: str) -> np.ndarray:
     """Return (N, 3) BT.709 signal in 0..1 for (N, 3) RGB signal in 0..1; greys stay grey."""
     light = _light(signal, transfer)
-    matrix = np.linalg.inv(_to_xyz("bt709")) @ _to_xyz(primaries if primaries in _CHROMATICITIES else "bt709")
+    corners = CHROMATICITIES.get(primaries, CHROMATICITIES["bt709"])
+    matrix = np.linalg.inv(to_xyz(CHROMATICITIES["bt709"], D65)) @ to_xyz(corners, D65)
     light = _inside(light @ matrix.T)
     peak = np.maximum(light.max(axis=1, keepdims=True), 1e-9)
     if transfer in {"smpte2084", "arib-std-b67"}:
@@ -131,8 +185,13 @@ def _inside(light: np.ndarray) -> np.ndarray:
     return luma + (light - luma) * keep
 
 
-def _to_xyz(primaries: str) -> np.ndarray:
-    corners = np.array([[x / y, 1, (1 - x - y) / y] for x, y in _CHROMATICITIES[primaries]]).T
-    x, y = _D65
-    white = np.linalg.solve(corners, np.array([x / y, 1, (1 - x - y) / y]))
-    return corners * white
+def to_xyz(corners: Any, white: tuple[float, float]) -> np.ndarray:
+    """Return the matrix from linear RGB to CIE XYZ.
+
+    Args:
+        corners: The x and y of red, green and blue.
+        white: The x and y of equal parts of them.
+    """
+    columns = np.array([[x / y, 1, (1 - x - y) / y] for x, y in corners]).T
+    x, y = white
+    return columns * np.linalg.solve(columns, np.array([x / y, 1, (1 - x - y) / y]))

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
 from .bounds import clip_violations
+from .damage import Damage
 from .encode import checked_shape, encode_frames
+from .frame_folder import FrameFolder
+from .picture import ON_WHITE, has_holes
 from .plan import CROPPED, ClipPlan, Work, plan_clip
+from .private_boxes import left_out
 from .probe import probe_clip
 from .sound import sound_part
 from .transcode import reencode, remux
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from .types import ClipBounds, OnProgress, Stop
 
 
+_MOST_LATE_SECONDS = 0.04
 _MOST_TRIES = 3  # at a lower bitrate each, in case the encoder overshoots
 _LESS = 0.95  # of the bitrate that would just fit
 _STEM_LENGTH = 40
@@ -40,9 +45,9 @@ def conform_clip(
 ) -> ConformedClip:
     """Return a clip that fits `bounds`, or the violations that `mode` does not allow to correct.
 
-    A file that fits is returned as the same path, unchanged; where only the container is wrong, its packets
-    are copied into an MP4; everything else is one streaming re-encode. No file is left on failure or with
-    violations.
+    A file that fits is returned as the same path, unchanged; where only the container is wrong, or the file
+    holds private data (in every mode), its packets are copied into an MP4; everything else is one streaming
+    re-encode. No file is left on failure or with violations.
 
     Args:
         source: A clip, or frames to be written as one.
@@ -65,18 +70,21 @@ def conform_clip(
     plan = plan_clip(facts, bounds, mode, window)
     if plan.violations or plan.work is Work.NOTHING:
         violations = plan.violations or clip_violations(facts, bounds)
-        return ConformedClip(source, facts, (), plan.used_range, violations, True)
+        report = () if violations else plan.report
+        return ConformedClip(source, facts, report, plan.used_range, violations, True)
     target = _new_file(target_dir, source.stem)
     try:
-        plan, written = _write(source, target, facts, plan, bounds, stop, on_progress)
-        violations = clip_violations(written, bounds)
+        plan, written, damage = _write(source, target, facts, plan, bounds, stop, on_progress)
+        violations = (*clip_violations(written, bounds), *damage.violations(source.name))
     except BaseException:
         target.unlink(missing_ok=True)
         raise
     if violations:
         target.unlink(missing_ok=True)
         return ConformedClip(source, facts, (), plan.used_range, violations, True)
-    return ConformedClip(target, written, plan.report, plan.used_range, (), False)
+    lost = (damage.sentence(source.name),) if damage.lost else ()
+    report = (*plan.report, *left_out(facts.private), *lost)
+    return ConformedClip(target, written, report, plan.used_range, (), False)
 
 
 def _conform_frames(
@@ -113,7 +121,11 @@ def _conform_frames(
         raise
     count = f"{plan.frame_count} of {len(source.frames)} frames"
     cropped = (CROPPED,) if plan.canvas.is_cropped and CROPPED not in plan.report else ()
-    report = (f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4.", *plan.report, *cropped)
+    pixels = source.frames.report if isinstance(source.frames, FrameFolder) else ()
+    if not isinstance(source.frames, FrameFolder) and has_holes(source.frames):
+        pixels = (ON_WHITE,)
+    encoded = f"Encoded {count} at {float(plan.rate):.5g} fps as H.264 MP4."
+    report = (encoded, *plan.report, *cropped, *pixels)
     return replace(written, report=report, used_range=plan.used_range, is_original=False)
 
 
@@ -125,24 +137,35 @@ def _write(
     bounds: ClipBounds,
     stop: Stop | None,
     on_progress: OnProgress | None,
-) -> tuple[ClipPlan, ClipFacts]:
-    """Write the planned file; return the plan that was carried out and the facts of the file."""
+) -> tuple[ClipPlan, ClipFacts, Damage]:
+    """Write the planned file; return the plan that was carried out, the file's facts, the source's damage."""
     if plan.work is Work.REMUX:
         with suppress(UnreadableMedia):  # an MP4 cannot hold every codec; then the clip is re-encoded
             remux(source, target, facts, stop=stop)
             written = probe_clip(target, stop=stop)
-            if not clip_violations(written, bounds):
-                return plan, written
+            if not clip_violations(written, bounds) and _is_in_step(facts, written):
+                return plan, written, Damage(facts.frame_count)
         plan = replace(plan, work=Work.REENCODE, report=("Re-encoded as H.264 MP4.",))
     limit = bounds.max_size_bytes
     tries = 0
     while True:
-        reencode(source, target, facts, plan, max_size_bytes=limit, stop=stop, on_progress=on_progress)
+        damage = reencode(
+            source, target, facts, plan, max_size_bytes=limit, stop=stop, on_progress=on_progress
+        )
         written = probe_clip(target, stop=stop)
         tries += 1
         if written.size_bytes <= bounds.max_size_bytes or tries == _MOST_TRIES:
-            return plan, written
+            return plan, written, damage
         limit = int(limit * bounds.max_size_bytes / written.size_bytes * _LESS)
+
+
+def _is_in_step(facts: ClipFacts, written: ClipFacts) -> bool:
+    """Tell whether a copy of a clip's packets has the same frames, each within 40 ms of its time."""
+    return (
+        written.frame_count == facts.frame_count
+        and written.picture_start_seconds <= _MOST_LATE_SECONDS
+        and abs(written.duration_seconds - facts.duration_seconds) <= _MOST_LATE_SECONDS
+    )
 
 
 def _new_file(folder: Path, stem: str) -> Path:
@@ -183,7 +206,6 @@ def facts_of_frames(frames: Frames) -> ClipFacts:
         is_variable_rate=False,
         duration_seconds=seconds,
         container_duration_seconds=seconds,
-        picture_duration_seconds=seconds,
         picture_start_seconds=0.0,
         frame_count=count,
         sound=None,

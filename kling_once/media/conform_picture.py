@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import numpy as np
 from PIL import Image
 
-from .bounds import encoded_bytes, picture_violations
+from .bounds import encoded_bytes, enlarging_violations, picture_violations
 from .picture import (
+    ON_WHITE,
     PictureSource,
     StoppableFile,
+    has_holes,
     is_file,
     open_picture,
     probe_picture,
@@ -20,10 +22,12 @@ from .picture import (
     rgb_of,
     rgb_pixels,
 )
+from .profile import conversion_of
 from .source import check_stop
 from .types import ConformedPicture, ConformMode
 
 if TYPE_CHECKING:
+    from ..errors import Violation
     from .types import PictureBounds, PictureFacts, Stop
 
 _PLAIN_MODES = frozenset({"RGB", "L"})
@@ -46,27 +50,38 @@ def conform_picture(
 ) -> ConformedPicture:
     """Return a picture file that fits `bounds`, or the violations that stay when `mode` is off.
 
-    A file that fits and that every reader understands alike comes back byte for byte.
+    A file that fits and that every reader understands alike comes back byte for byte, but for its private
+    parts: only pixels and colour tags are sent, also when `mode` is off.
 
     Raises:
         UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
         InputChanged: The file was written while it was read.
     """
+    mode = ConformMode(mode)
     if not is_file(source):
-        return _conform_pixels(rgb_pixels(source), bounds, ConformMode(mode), [], stop)
+        report = [ON_WHITE] if has_holes(source) else []
+        return _conform_pixels(rgb_pixels(source), bounds, mode, report, stop)
     picture = read_picture(source, stop=stop)
     facts = probe_picture(picture, stop=stop)
     violations = picture_violations(facts, bounds)
-    report = _peculiarities(facts)
-    if mode == ConformMode.OFF or not (violations or report):
-        return ConformedPicture(picture.data, facts, (), violations)
     with open_picture(picture, stop) as image:
-        pixels = rgb_of(image, stop)
-        profile = image.info.get("icc_profile") if image.mode in _COLOR_MODES else None
-    if facts.format not in bounds.formats:
-        report.append(f"Converted from {facts.format}.")
+        conversion = conversion_of(image)
+        profile = image.info.get("icc_profile", b"") if image.mode in _COLOR_MODES and not conversion else b""
+        report = _peculiarities(facts)
+        if conversion is not None:
+            report.append(conversion.sentence)
+        if not picture.is_clean:
+            report.append("Saved anew, since the file holds parts that are not understood.")
+        is_sent = mode == ConformMode.OFF and (picture.is_clean or violations)
+        if is_sent or not (violations or report):
+            return ConformedPicture(picture.data, facts, picture.sentences, violations)
+        if facts.format not in bounds.formats:
+            report.append(f"Converted from {facts.format}.")
+        report += picture.sentences
+        pixels = rgb_of(image, conversion, stop)
     lossy = facts.format in _LOSSY_FORMATS
-    return _conform_pixels(pixels, bounds, ConformMode(mode), report, stop, lossy=lossy, profile=profile)
+    profile = profile if profile[16:20] == b"RGB " else None
+    return _conform_pixels(pixels, bounds, mode, report, stop, lossy=lossy, profile=profile)
 
 
 def _peculiarities(facts: PictureFacts) -> list[str]:
@@ -77,7 +92,7 @@ def _peculiarities(facts: PictureFacts) -> list[str]:
     if facts.exif_orientation != 1:
         report.append(f"Turned upright (EXIF orientation {facts.exif_orientation}).")
     if facts.has_alpha:
-        report.append("Transparency laid on white.")
+        report.append(ON_WHITE)
     elif facts.mode not in _PLAIN_MODES and facts.bit_depth <= _EIGHT_BITS:
         report.append(f"Converted from {facts.mode} to RGB.")
     if facts.bit_depth > _EIGHT_BITS:
@@ -95,17 +110,21 @@ def _conform_pixels(
     lossy: bool = False,
     profile: bytes | None = None,
 ) -> ConformedPicture:
+    violations: tuple[Violation, ...] = ()
     if mode is not ConformMode.OFF:
         check_stop(stop)
-        pixels = _fitted(pixels, bounds, report)
+        height_px, width_px = pixels.shape[:2]
+        pixels, factor = _fitted(pixels, bounds, report)
+        violations = enlarging_violations("image", (width_px, height_px), factor, bounds.min_side_px)
     limit = bounds.max_encoded_bytes
     data, told = encode_pixels(pixels, max_encoded_bytes=limit, lossy=lossy, profile=profile, stop=stop)
     facts = probe_picture(data, stop=stop)
-    return ConformedPicture(data, facts, (*report, *told), picture_violations(facts, bounds))
+    violations = (*violations, *picture_violations(facts, bounds))
+    return ConformedPicture(data, facts, (*report, *told), violations)
 
 
-def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.ndarray:
-    """Return the pixels scaled into the side limits and padded into the ratio; add to `report`."""
+def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> tuple[np.ndarray, float]:
+    """Return the pixels scaled into the side limits and padded into the ratio, and the scale."""
     height, width = pixels.shape[:2]
     longer = max(width, height)
     shorter = max(min(width, height), math.ceil(longer / bounds.max_ratio))  # with borders
@@ -121,7 +140,7 @@ def _fitted(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         report.append(f"Scaled from {width} x {height} to {size[0]} x {size[1]} px.")
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    return _padded(pixels, bounds, report)
+    return _padded(pixels, bounds, report), factor
 
 
 def _padded(pixels: np.ndarray, bounds: PictureBounds, report: list[str]) -> np.ndarray:

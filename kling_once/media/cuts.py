@@ -1,142 +1,185 @@
-"""Find cuts: Kling uses a clip only up to the first change of shot, and bills all of it."""
+"""Find cuts in the small pictures of a clip: a cut is a change of the whole scene that lasts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fractions import Fraction
-from pathlib import Path
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-from av.filter import Graph
-
-from ..errors import UnreadableMedia
-from .filters import pulled
-from .reader import ClipReader
-from .source import codec_threads, open_clip
 
 if TYPE_CHECKING:
-    from av.video.frame import VideoFrame
+    from collections.abc import Iterator
 
-    from .types import Stop
+_SIDES_PX = (36, 64)  # height and width at which scenes are compared; a portrait clip is squeezed
+_GRID = (4, 4)  # regions of a picture, down and across
+_RADIUS_PX = 4  # of the window in which texture is compared
+_FLAT = 2.0  # grey levels: a window that deviates less from its mean shows nothing to compare
+_ALIKE = 0.6  # correlation of two windows from which on they show the same
+_SHIFTS = [(down, right) for down in (-1, 0, 1) for right in (-2, -1, 0, 1, 2)]
+_MOST_LIKE_REGIONS = (
+    0.4  # of the regions may stay alike, so bars and captions at two edges are no change of scene
+)
+_CHANGED = 0.42  # of a region's texture
+_LASTING_SECONDS = 0.3  # what returns to the scene before within this time was a flash
+_LOOKS = 4  # pictures on each side that are compared
+_AROUND_SECONDS = 0.25  # on each side: how much moves without a cut
+_TIMES_THE_MOTION = 2.0
+_LEAST_CHANGE = 2.0  # grey levels, so that noise in the dark is no candidate
+_BLANK = 3.0  # grey levels: deviation of a picture with nothing to see
+_SEEN = 6.0
+_DISSOLVE_SECONDS = (0.4, 0.6, 0.8, 1.2)
+_DISSOLVE_STEP_SECONDS = 0.1
+_BLENDED = (0.75, 0.85, 0.75)
+"""Of the variance of three pictures within a dissolve that a mixture of both scenes explains."""
+_LEAST_PART = 0.2  # of either scene in the middle of a dissolve
 
-_WIDTH_PX, _HEIGHT_PX = 64, 36
-_MOST_DECODERS = 2  # each holds frames of full size, and more than two gain little
-_SCORE = 0.05  # FFmpeg's scene score that makes a candidate; a cut has 0.3 and more
-_FLASH_FRAMES = 4  # a flash or a glitch lasts no longer
-_MOST_ALIKE = 0.7  # correlation of two pictures; within a shot it is higher, also in a fast dance
-_NEIGHBOURS = 6  # frames on each side, which show how much moves without a cut
-_TIMES_THE_MOTION = 3.0
 
+def find_cuts(times: np.ndarray, pictures: np.ndarray) -> tuple[float, ...]:
+    """Return the seconds at which a new scene begins.
 
-@dataclass(slots=True)
-class _Shots:
-    """All frames of a clip as small grey pictures, and the times of FFmpeg's scene changes."""
+    A flash after which the old scene goes on within 0.3 s, a change of light, of a part of the picture, and
+    fast motion are no cuts. A dissolve or a fade to another scene is one, at its middle.
 
-    times: list[Fraction] = field(default_factory=list)
-    pictures: list[np.ndarray] = field(default_factory=list)
-    changes: set[Fraction] = field(default_factory=set)
-
-
-def find_cuts(path: Path, *, stop: Stop | None = None) -> tuple[float, ...]:
-    """Return the seconds after the clip's first frame at which a new shot begins.
-
-    FFmpeg's scene score names the candidates. A flash after which the old shot goes on, a change of light
-    and fast motion are not cuts. Slow dissolves are not found.
-
-    Raises:
-        UnreadableMedia: The clip cannot be decoded.
-        MediaStopped: `stop` returned True.
+    Args:
+        times: (N,) seconds, rising.
+        pictures: (N, H, W) grey, 0 to 255; H and W are multiples of 36 and 64, or of 64 and 36.
     """
-    path = Path(path)
-    with open_clip(path) as container:
-        threads = min(codec_threads(), _MOST_DECODERS)
-        shots, first = _watch(ClipReader(container, path, threads=threads, stop=stop))
-    if not shots.times:
-        raise UnreadableMedia(f"No picture of {path.name} can be decoded.")
-    numbers = (number for number, time in enumerate(shots.times) if time in shots.changes)
-    return tuple(float(shots.times[n] - first) for n in numbers if _is_cut(shots.pictures, n))
+    scenes = _Scenes(times, _reduced(pictures))
+    found = sorted([*scenes.hard_cuts(), *scenes.fades(), *scenes.dissolves()])
+    cuts: list[float] = []
+    for moment, tolerance in found:
+        if not cuts or moment - cuts[-1] > max(tolerance, _LASTING_SECONDS):
+            cuts.append(moment)
+    return tuple(round(moment, 3) for moment in cuts)
 
 
-def _watch(reader: ClipReader) -> tuple[_Shots, Fraction]:
-    shots = _Shots()
-    graph: _SceneGraph | None = None
-    first: Fraction | None = None
-    base = reader.time_base
-    for frame in reader.pictures():
-        if frame.pts is None:
-            continue
-        time = frame.pts * base
-        first = time if first is None else first
-        if graph is None or not graph.takes(frame):
-            graph = _SceneGraph(frame, base)
-        graph.look(frame, shots)
-    if graph is not None:
-        graph.look(None, shots)
-    return shots, first or Fraction(0)
+def _reduced(pictures: np.ndarray) -> np.ndarray:
+    height, width = _SIDES_PX
+    count, tall, wide = pictures.shape
+    shape = (height, width) if wide >= tall else (width, height)
+    parts = pictures.reshape(count, shape[0], tall // shape[0], shape[1], wide // shape[1])
+    return parts.mean((2, 4), dtype=np.float32)
 
 
-class _SceneGraph:
-    """An FFmpeg graph with two sinks: all frames, small and grey, and those with a change of scene."""
+class _Scenes:
+    """The pictures of a clip, and whether two of them show the same scene."""
 
-    def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
-        self._described = (frame.width, frame.height, frame.format.name)
-        self._base = time_base
-        self._graph = Graph()
-        source = self._graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format, time_base=time_base
+    def __init__(self, times: np.ndarray, pictures: np.ndarray) -> None:
+        self.times, self.pictures = times, pictures
+        self._textures: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._steps = np.abs(np.diff(pictures, axis=0)).mean((1, 2)) if len(times) > 1 else np.zeros(0)
+        """How much each picture but the first differs from the one before."""
+        self._spread = pictures.std((1, 2))
+
+    def hard_cuts(self) -> Iterator[tuple[float, float]]:
+        """Yield (seconds, tolerance) for each frame that begins a scene which lasts."""
+        for number in range(1, len(self.times)):
+            if self._is_abrupt(number) and self._lasts(number):
+                yield float(self.times[number]), _LASTING_SECONDS
+
+    def fades(self) -> Iterator[tuple[float, float]]:
+        """Yield the first frame after each run of blank ones that shows another scene than before."""
+        seen = np.flatnonzero(self._spread > _SEEN).tolist()
+        for last, first in pairwise(seen):
+            between = self._spread[last + 1 : first]
+            if between.size and between.min() < _BLANK and self._differ(last, first):
+                yield float(self.times[first]), self.times[first] - self.times[last]
+
+    def dissolves(self) -> Iterator[tuple[float, float]]:
+        """Yield the middle of each dissolve."""
+        moment = self.times[0] + _DISSOLVE_SECONDS[0] / 2 if len(self.times) else np.inf
+        while moment < self.times[-1]:
+            for seconds in _DISSOLVE_SECONDS:
+                if self._is_blend(moment, seconds):
+                    yield float(moment), 1.5 * _DISSOLVE_SECONDS[-1]
+                    break
+            moment += _DISSOLVE_STEP_SECONDS
+
+    def _is_abrupt(self, number: int) -> bool:
+        change, at = self._steps[number - 1], self.times[number]
+        first, last = np.searchsorted(self.times, (at - _AROUND_SECONDS, at + _AROUND_SECONDS))
+        around = np.r_[self._steps[max(0, first - 1) : number - 1], self._steps[number:last]]
+        around = around[around > _LEAST_CHANGE / 10]  # without repeated frames
+        return change > _LEAST_CHANGE and (
+            not around.size or change > _TIMES_THE_MOTION * float(np.median(around))
         )
-        small = self._graph.add("scale", f"{_WIDTH_PX}:{_HEIGHT_PX}:flags=area:out_range=pc")
-        grey = self._graph.add("format", "gray")
-        split = self._graph.add("split")
-        select = self._graph.add("select", f"gt(scene,{_SCORE})")
-        self._every, self._changed = self._graph.add("buffersink"), self._graph.add("buffersink")
-        source.link_to(small)
-        small.link_to(grey)
-        grey.link_to(split)
-        split.link_to(self._every, 0, 0)
-        split.link_to(select, 1, 0)
-        select.link_to(self._changed)
-        self._graph.configure()
 
-    def takes(self, frame: VideoFrame) -> bool:
-        return self._described == (frame.width, frame.height, frame.format.name)
+    def _lasts(self, number: int) -> bool:
+        """Tell whether no picture shortly before `number` shows the scene of one shortly after."""
+        at = self.times[number]
+        first, last = np.searchsorted(self.times, (at - _LASTING_SECONDS, at + _LASTING_SECONDS))
+        before, after = _spaced(first, number - 1), _spaced(number, last - 1)
+        return all(self._differ(one, other) for one in before[::-1] for other in after)
 
-    def look(self, frame: VideoFrame | None, shots: _Shots) -> None:
-        self._graph.vpush(frame)
-        for small in pulled(self._every.pull):
-            shots.times.append((small.pts or 0) * (small.time_base or self._base))
-            plane = small.to_ndarray(format="gray")
-            shots.pictures.append(plane.astype(np.float32).ravel())
-        for small in pulled(self._changed.pull):
-            shots.changes.add((small.pts or 0) * (small.time_base or self._base))
+    def _is_blend(self, moment: float, seconds: float) -> bool:
+        """Tell whether the pictures around `moment` go over from one scene to another as mixtures of both."""
+        places = moment + seconds * np.array((-0.5, -0.2, 0.0, 0.2, 0.5))
+        if places[0] < self.times[0] or places[-1] > self.times[-1]:
+            return False
+        one, *middle, other = np.minimum(np.searchsorted(self.times, places), len(self.times) - 1)
+        ends = np.stack([self.pictures[one].ravel(), self.pictures[other].ravel()], axis=1)
+        if min(self._spread[one], self._spread[other]) < _SEEN or np.corrcoef(ends.T)[0, 1] > _ALIKE:
+            return False
+        ends = (ends - ends.mean(0)) / ends.std(0)
+        parts = []
+        for number, least in zip(middle, _BLENDED, strict=True):
+            picture = (self.pictures[number].ravel() - self.pictures[number].mean()) / max(
+                1, self._spread[number]
+            )
+            part, left, *_ = np.linalg.lstsq(ends, picture, rcond=None)
+            if left.sum() > (1 - least) * float(picture @ picture):
+                return False
+            parts.append(part)
+        (first_one, first_other), (part_one, part_other), (last_one, last_other) = parts
+        return (
+            first_one > part_one > last_one
+            and first_other < part_other < last_other
+            and min(part_one, part_other) > _LEAST_PART
+            and self._differ(one, other)
+        )
+
+    def _differ(self, one: int, other: int) -> bool:
+        """Tell whether two pictures show different scenes."""
+        mean_one, spread_one = self._texture(one)
+        mean_other, spread_other = self._texture(other)
+        alike = np.full(mean_one.shape, -1.0, np.float32)
+        for shift in _SHIFTS:
+            moved = np.roll(self.pictures[one], shift, (0, 1)) * self.pictures[other]
+            common = _smooth(moved) - np.roll(mean_one, shift, (0, 1)) * mean_other
+            scale = np.maximum(np.roll(spread_one, shift, (0, 1)), 0.5) * np.maximum(spread_other, 0.5)
+            np.maximum(alike, common / scale, out=alike)
+        textured = np.maximum(spread_one, spread_other) > _FLAT
+        shown = _by_region(textured)
+        if not (shown > 0.2).any():  # noqa: PLR2004 - a fifth of a region
+            return float(np.abs(self.pictures[one] - self.pictures[other]).mean()) > 10 * _FLAT
+        changed = _by_region(textured & (alike < _ALIKE))[shown > 0.2] / shown[shown > 0.2]  # noqa: PLR2004
+        return float(np.quantile(changed, _MOST_LIKE_REGIONS)) > _CHANGED
+
+    def _texture(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and deviation of the window around each pixel."""
+        if number not in self._textures:
+            picture = self.pictures[number]
+            mean = _smooth(picture)
+            self._textures[number] = mean, np.sqrt(np.maximum(_smooth(picture * picture) - mean * mean, 0))
+        return self._textures[number]
 
 
-def _is_cut(pictures: list[np.ndarray], number: int) -> bool:
-    """Tell whether frame `number` begins a new shot that is not just a flash."""
-    if not number:
-        return False
-    before = pictures[max(0, number - _FLASH_FRAMES) : number]
-    after = pictures[number : number + _FLASH_FRAMES]
-    if max(_alike(one, other) for one in before for other in after) > _MOST_ALIKE:
-        return False
-    change = _difference(pictures[number - 1], pictures[number])
-    around = [
-        _difference(pictures[n - 1], pictures[n])
-        for n in range(max(1, number - _NEIGHBOURS), min(len(pictures), number + _NEIGHBOURS + 1))
-        if n != number
-    ]
-    return not around or change > _TIMES_THE_MOTION * float(np.median(around))
+def _spaced(first: int, last: int) -> list[int]:
+    return sorted({round(number) for number in np.linspace(first, last, _LOOKS)})
 
 
-def _difference(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.abs(one - other).mean())
+def _by_region(mask: np.ndarray) -> np.ndarray:
+    down, across = _GRID
+    return mask.reshape(down, mask.shape[0] // down, across, mask.shape[1] // across).mean((1, 3)).ravel()
 
 
-def _alike(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the correlation of two pictures, -1 to 1, which ignores brightness and contrast."""
-    one, other = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((one @ one) * (other @ other)))
-    if scale < 1:  # two plain areas, which correlation cannot compare; the score has
-        return 0.0
-    return float(one @ other) / scale
+def _smooth(picture: np.ndarray) -> np.ndarray:
+    """Return the mean of the window around each pixel; the edges count on outwards."""
+    size = 2 * _RADIUS_PX + 1
+    sums = (
+        np.pad(picture, ((_RADIUS_PX + 1, _RADIUS_PX),) * 2, mode="edge")
+        .cumsum(0, dtype=np.float64)
+        .cumsum(1)
+    )
+    windows = sums[size:, size:] - sums[:-size, size:] - sums[size:, :-size] + sums[:-size, :-size]
+    return (windows / size**2).astype(np.float32)

@@ -87,7 +87,7 @@ def select_frames(
     start = Fraction(window.start_seconds) + Fraction(start_seconds)
     skipped = 0 if facts.is_variable_rate else math.ceil(start * facts.frame_rate - Fraction(1, 1000))
     room = math.ceil(max(0, facts.frame_count - skipped) / every_nth)
-    if facts.is_variable_rate and start >= facts.picture_duration_seconds:
+    if facts.is_variable_rate and start >= facts.duration_seconds:
         room = 0
     width_px, height_px = facts.width_px, facts.height_px
     longest = max(width_px, height_px)
@@ -144,7 +144,7 @@ def decode_clip(
     if not wanted.room:
         raise UnreadableMedia(
             f"{path.name} has no frame after {float(wanted.start):g} s; it is "
-            f"{facts.picture_duration_seconds:.2f} s long.",
+            f"{facts.duration_seconds:.2f} s long.",
             hint="Start earlier.",
         )
     sound_seconds = max(Fraction(0), longest_sound(facts) - wanted.start)
@@ -175,6 +175,7 @@ class _Decoding:
         self.path, self.facts, self.wanted = path, facts, wanted
         self.begin = facts.picture_start + wanted.start
         self.turn = Turn(facts.rotation_degrees, facts.is_mirrored)
+        self.colorspace = sws.ITU_709 if sws.matrix_of(facts) == "bt709" else None
         self.sound = SoundReader.of(
             container, facts, SoundFormat.as_is, origin=self.begin, seconds=sound_seconds
         )
@@ -249,6 +250,7 @@ class _Decoding:
             width=width_px,
             height=height_px,
             format="gbrp14le",
+            src_colorspace=self.colorspace,  # FFmpeg takes BT.601 where the stream is silent
             interpolation=_SMOOTH if same_size else _SMALLER,
         )
         planes = []

@@ -11,6 +11,7 @@ from urllib.parse import urldefrag
 import numpy as np
 from blake3 import blake3
 
+from .encode import checked_shape
 from .picture import PictureSource, as_array, rgb_pixels, to_8_bit
 from .source import check_stop, copy_file
 from .types import Frames, TrimWindow
@@ -75,10 +76,10 @@ def frames_digest(frames: Frames, *, stop: Stop | None = None) -> str:
     """Return the digest of 8-bit frames, their exact rate and their sound; each frame is read once.
 
     Raises:
-        UnreadableMedia: A frame of a folder cannot be read.
+        UnreadableMedia: The frames cannot be encoded, as `checked_shape` says, or a file cannot be read.
         InputChanged: A frame of a folder was written while it was read.
     """
-    count, rate = len(frames.frames), Fraction(frames.fps)
+    count, rate = checked_shape(frames)[0], Fraction(frames.fps)
     hasher = blake3()
     for number in range(count):
         check_stop(stop)

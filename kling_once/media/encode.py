@@ -18,7 +18,8 @@ from av.video.reformatter import VideoReformatter
 
 from ..errors import UnreadableMedia
 from . import color as sws
-from .picture import BATCH_AXES, as_array, to_8_bit
+from .frame_folder import FrameFolder
+from .picture import BATCH_AXES, as_array, require_tensor, to_8_bit
 from .sound import SoundFormat, waveform, waveform_chunks
 from .source import check_stop, codec_threads, translating
 
@@ -233,11 +234,14 @@ def checked_shape(frames: Frames) -> tuple[int, int, int]:
     Raises:
         UnreadableMedia: No frames, another number of axes or channels, a side under 2 px, or fps not above 0.
     """
+    way_out = "Wire an IMAGE output with at least one frame."
+    if not isinstance(frames.frames, FrameFolder):
+        require_tensor(frames.frames, "A clip of frames", way_out)
     shape = tuple(int(side) for side in frames.frames.shape)
     if len(shape) != BATCH_AXES or shape[3] not in {1, 3, 4} or 0 in shape:
         raise UnreadableMedia(
             f"Frames have the shape (count, height, width, 1, 3 or 4 channels); these have {shape}.",
-            hint="Wire an IMAGE output with at least one frame.",
+            hint=way_out,
         )
     if min(shape[1:3]) < 2:  # noqa: PLR2004 - 4:2:0 needs two pixels a side
         raise UnreadableMedia(f"Frames of {shape[2]} x {shape[1]} px are too small for a video.")

@@ -11,7 +11,7 @@ from av.error import EOFError as NothingMore
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
-from .color import cube, is_wide
+from .color import cube, is_wide, matrix_of
 from .probe import Turn
 
 if TYPE_CHECKING:
@@ -21,15 +21,6 @@ if TYPE_CHECKING:
     from .plan import Canvas
     from .types import ClipFacts
 
-_MATRICES = {
-    "bt709": "bt709",
-    "bt470bg": "bt601",
-    "smpte170m": "bt601",
-    "fcc": "fcc",
-    "smpte240m": "smpte240m",
-    "bt2020nc": "bt2020",
-    "bt2020c": "bt2020",
-}
 _FLAGS = "bicubic"
 _EXACT_FLAGS = "bicubic+accurate_rnd"  # three times slower; without it a change of matrix is off by 4/255
 _TABLE_FORMAT = "gbrp16le"
@@ -105,10 +96,7 @@ class PictureChain:
     def _scale(self, *, out: bool) -> str:
         facts, canvas = self._facts, self._canvas
         full = facts.color_range == "pc" or facts.pixel_format.startswith("yuvj")
-        matrix = _MATRICES.get(facts.color_space)
-        if matrix is None:
-            # an untagged clip: FFmpeg's assumption, and so that of ComfyUI and of Kling's decoder
-            matrix = "bt2020" if facts.is_hdr or facts.color_primaries == "bt2020" else "bt601"
+        matrix = matrix_of(facts)
         is_rgb = facts.pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal8"))
         flags = _FLAGS if out and matrix == "bt709" and not is_rgb else _EXACT_FLAGS
         parts = [f"{canvas.content_width_px}:{canvas.content_height_px}", f"flags={flags}"]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..errors import InputChanged, UnreadableMedia
-from .picture import rgb_pixels
+from .picture import ON_WHITE, open_picture, rgb_of, rgb_pixels
+from .profile import conversion_of
 from .source import changed, copy_file
 
 if TYPE_CHECKING:
@@ -16,25 +19,38 @@ if TYPE_CHECKING:
 
     from .types import Stop
 
+_NUMBER: Final = re.compile(r"(?P<before>.*?)(?P<number>\d+)\D*", re.DOTALL)
+_SHOWN_GAPS: Final = 5
 ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 
 
 class FrameFolder:
     """Frames of shape (T, H, W, 3), float32 in 0..1, in the natural order of their file names."""
 
-    def __init__(self, paths: tuple[Path, ...], shape: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, paths: tuple[Path, ...], shape: tuple[int, int, int, int], report: tuple[str, ...] = ()
+    ) -> None:
         self._paths = paths
         self.shape = shape
+        self.report = report
+        """One sentence for each thing that is done to the colours of the first picture, and so of all."""
 
     @classmethod
-    def open(cls, folder: Path) -> FrameFolder:
-        """Return the pictures of a folder as frames; only the first is read, for the size.
+    def open(cls, folder: Path, *, may_have_gaps: bool = False) -> FrameFolder:
+        """Return the pictures of a folder as frames; only the first is read, for the size and the colours.
+
+        What macOS writes beside a picture (`._name`) is none.
 
         Raises:
-            UnreadableMedia: No folder, no pictures in it, or the first cannot be read.
+            UnreadableMedia: No folder, no pictures in it, or the first cannot be read; or numbers are missing
+                from the names, unless it `may_have_gaps`.
         """
         try:
-            found = [path for path in folder.iterdir() if path.suffix.lower() in ENDINGS]
+            found = [
+                path
+                for path in folder.iterdir()
+                if path.suffix.lower() in ENDINGS and not path.name.startswith("._")
+            ]
         except OSError as error:
             raise UnreadableMedia(f"The folder {folder.name} cannot be read: {error.strerror}.") from None
         if not found:
@@ -43,8 +59,20 @@ class FrameFolder:
                 hint="Give a folder of PNG or JPEG frames, named in order.",
             )
         paths = tuple(sorted(found, key=_natural))
-        height, width = rgb_pixels(paths[0]).shape[:2]
-        return cls(paths, (len(paths), height, width, 3))
+        if not may_have_gaps and (gaps := _gaps(paths)):
+            more = f" and {len(gaps) - _SHOWN_GAPS} more gaps" if len(gaps) > _SHOWN_GAPS else ""
+            raise UnreadableMedia(
+                f"The folder {folder.name} lacks frames: {', '.join(gaps[:_SHOWN_GAPS])}{more}, so the motion"
+                " would jump.",
+                hint="Export the missing frames, or say that they are meant to be missing: --gaps keep.",
+            )
+        with open_picture(paths[0]) as image:
+            conversion = conversion_of(image)
+            report = [] if conversion is None else [conversion.sentence]
+            if image.has_transparency_data:
+                report.append(ON_WHITE)
+            height, width = rgb_of(image, conversion).shape[:2]
+        return cls(paths, (len(paths), height, width, 3), tuple(report))
 
     @property
     def folder(self) -> Path:
@@ -70,7 +98,7 @@ class FrameFolder:
                 copy_file(path, copy, stop=stop)
             except InputChanged as error:
                 raise changed(self.folder.name) from error
-        return FrameFolder(copies, self.shape)
+        return FrameFolder(copies, self.shape, self.report)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -78,7 +106,7 @@ class FrameFolder:
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             part = self._paths[index]
-            return FrameFolder(part, (len(part), *self.shape[1:]))
+            return FrameFolder(part, (len(part), *self.shape[1:]), self.report)
         pixels = rgb_pixels(self._paths[index])
         if pixels.shape != self.shape[1:]:
             raise UnreadableMedia(
@@ -87,6 +115,28 @@ class FrameFolder:
                 hint="All frames must have the same size.",
             )
         return pixels.astype(np.float32) / 255
+
+
+def _gaps(paths: tuple[Path, ...]) -> list[str]:
+    """Return the numbers that are missing between the first and the last, such as "10 to 34".
+
+    The number is the last one in a name. Every second or fifth frame is no gap, and names whose numbers
+    follow no step, such as times, have none.
+    """
+    found = [_NUMBER.fullmatch(path.stem) for path in paths]
+    named = [(match["before"], int(match["number"])) for match in found if match]
+    steps = [later[1] - one[1] for one, later in pairwise(named) if one[0] == later[0]]
+    if len(named) < len(paths) or not steps:
+        return []
+    step, count = Counter(steps).most_common(1)[0]
+    if step < 1 or count * 2 < len(steps):
+        return []
+    gaps = []
+    for (before, one), (other, later) in pairwise(named):
+        if before == other and later - one > step:
+            first, last = one + step, later - step
+            gaps.append(f"{first}" if first >= last else f"{first} to {last}")
+    return gaps
 
 
 def _natural(path: Path) -> list[Any]:

@@ -3,53 +3,70 @@
 from __future__ import annotations
 
 import io
-import struct
+import re
 import threading
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import MediaError, UnreadableMedia
+from .picture_file import DAMAGED, ORIENTATION_TAG, PNG_SIGNATURE, PictureFile
+from .profile import Conversion, conversion_of
 from .source import PIECE_BYTES, check_stop, open_unchanging, require_file
 from .types import PictureFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .types import Stop
-
-
-@dataclass(frozen=True, slots=True)
-class PictureFile:
-    """A picture file in memory."""
-
-    name: str
-    """Of the file, for messages."""
-    data: bytes = field(repr=False)
 
 
 PictureSource: TypeAlias = Path | PictureFile | bytes | Any
 """A file, its bytes, or a picture as (H, W, C) or (1, H, W, C) float32 in 0..1, tensor or array."""
 
+ON_WHITE = "Transparency laid on white."
 BATCH_AXES = 4
 _PICTURE_AXES = 3
 _RGBA_CHANNELS = 4
 _ROWS = 16  # handled at a time, so that they stay in the processor's cache
-_ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4
 _TURNED = frozenset({5, 6, 7, 8})  # EXIF orientations that swap the sides
+_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, k=-1),
+}
+"""By EXIF orientation, a view of upright pixels that has the order of the stored ones (EXIF 2.32, 4.6.4)."""
+_UNREAD_FORMATS = {
+    rb"....ftyp(hei[cxms]|hev[cmsx]|mif1|msf1)": (
+        "HEIC (HEIF)",
+        "Export it as JPEG or PNG, on a Mac with Preview, or install pillow-heif in this Python.",
+    ),
+    rb"....ftypavi[fs]": ("AVIF", "Export it as JPEG or PNG, or install Pillow 11.3 or newer."),
+    rb"8BPS": ("PSD (Photoshop)", "Export it as PNG."),
+    rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!DOCTYPE svg[^>]*>\s*)?<svg": (
+        "SVG",
+        "It is a drawing without pixels: export it as PNG, 1024 px a side or more.",
+    ),
+    rb"\xff\x0a|\0\0\0\x0cJXL ": ("JPEG XL", "Export it as JPEG or PNG."),
+    rb"v/1\x01": ("OpenEXR", "Export it as PNG."),
+    rb"%PDF": ("PDF", "Export the page as PNG."),
+}
+_BAND_PIXELS = 1 << 20
+_HEAD_BYTES = 512
 _SIXTEEN_BIT_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I"}
 _PNG_HEAD_BYTES = 25  # signature, length, "IHDR", width, height, bit depth (PNG specification, 11.2.2)
 _OPENING = threading.Lock()
-_DAMAGED = (
-    *(OSError, SyntaxError, ValueError, EOFError, struct.error),
-    *(LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError),
-)
-"""What Pillow's readers of formats and of EXIF raise for malformed files."""
 
 
 def is_file(source: PictureSource) -> bool:
@@ -58,7 +75,9 @@ def is_file(source: PictureSource) -> bool:
 
 
 def read_picture(source: PictureSource, *, stop: Stop | None = None) -> PictureFile:
-    """Read a picture file into memory, opened once; one that is no picture is not read to its end.
+    """Read a picture file into memory, opened once, without its private parts.
+
+    One that is no picture is not read to its end.
 
     Args:
         source: A path, or what is in memory already and returned as it is.
@@ -71,17 +90,21 @@ def read_picture(source: PictureSource, *, stop: Stop | None = None) -> PictureF
     if isinstance(source, PictureFile):
         return source
     if not isinstance(source, Path | str):
-        return PictureFile("The picture", bytes(source))
+        return PictureFile.of("The picture", bytes(source))
     path = Path(source)
     require_file(path, "picture", "Choose a JPEG or PNG file.")
     with _translated(path.name), open_unchanging(path) as file:
-        _identified(file, stop)
+        head = file.read(_HEAD_BYTES)
         file.seek(0)
+        if not head.startswith(PNG_SIGNATURE):  # of a PNG, Pillow gets a part only
+            with _translated(path.name, head):
+                _identified(file, stop)
+            file.seek(0)
         pieces = []
         while piece := file.read(PIECE_BYTES):
             check_stop(stop)
             pieces.append(piece)
-        return PictureFile(path.name, b"".join(pieces))
+        return PictureFile.of(path.name, b"".join(pieces))
 
 
 @contextmanager
@@ -93,8 +116,14 @@ def open_picture(source: PictureSource, stop: Stop | None = None) -> Iterator[Im
         InputChanged: The file was written while it was read.
     """
     picture = read_picture(source, stop=stop)
-    with _translated(picture.name), _identified(io.BytesIO(picture.data), stop) as image:
+    with (
+        _translated(picture.name, picture.data[:_HEAD_BYTES]),
+        _identified(io.BytesIO(picture.pixel_data), stop) as image,
+    ):
         image.load()
+        for name, value in (("icc_profile", picture.profile), ("cicp", picture.cicp)):
+            if value is not None:
+                image.info[name] = value
         yield image
 
 
@@ -107,8 +136,7 @@ def probe_picture(source: PictureSource, *, stop: Stop | None = None) -> Picture
     """
     picture = read_picture(source, stop=stop)
     with open_picture(picture, stop) as image:
-        orientation = int(image.getexif().get(_ORIENTATION_TAG) or 1)
-        orientation = orientation if orientation in range(1, 9) else 1
+        orientation = _orientation(image)
         width_px, height_px = reversed(image.size) if orientation in _TURNED else image.size
         mode = str(image.mode)
         return PictureFacts(
@@ -125,9 +153,9 @@ def probe_picture(source: PictureSource, *, stop: Stop | None = None) -> Picture
 
 
 def rgb_pixels(source: PictureSource, stop: Stop | None = None) -> np.ndarray:
-    """Return (H, W, 3) uint8: upright, 8-bit, transparency laid on white.
+    """Return (H, W, 3) uint8: upright, sRGB, 8-bit, transparency laid on white.
 
-    A PNG without transparency and the tensor that ComfyUI loads from it give the same array.
+    A PNG without transparency and profile and the tensor that ComfyUI loads from it give the same array.
 
     Raises:
         UnreadableMedia: No picture, a damaged one, or a tensor of a wrong shape.
@@ -136,20 +164,61 @@ def rgb_pixels(source: PictureSource, stop: Stop | None = None) -> np.ndarray:
     if not is_file(source):
         return to_8_bit(_one_picture(source))
     with open_picture(source, stop) as image:
-        return rgb_of(image, stop)
+        return rgb_of(image, conversion_of(image), stop)
 
 
-def rgb_of(image: Image.Image, stop: Stop | None = None) -> np.ndarray:
-    """Return (H, W, 3) uint8 of an opened picture's first frame: upright, transparency laid on white."""
-    check_stop(stop)
-    if image.mode in _SIXTEEN_BIT_MODES:
-        image = _eight_bit_grey(image)
-    upright = ImageOps.exif_transpose(image) or image
-    check_stop(stop)
-    if upright.has_transparency_data:
-        upright = upright if upright.mode == "RGBA" else upright.convert("RGBA")
-        return _on_white(np.asarray(upright), stop)
-    return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
+def rgb_of(image: Image.Image, conversion: Conversion | None, stop: Stop | None = None) -> np.ndarray:
+    """Return (H, W, 3) uint8 of an opened picture's first frame, band by band, so that nothing is held twice.
+
+    Args:
+        image: The opened picture.
+        conversion: To sRGB; None where it is sRGB.
+        stop: Asked before each band.
+    """
+    orientation = _orientation(image)
+    width_px, height_px = image.size
+    sides = (width_px, height_px) if orientation in _TURNED else (height_px, width_px)
+    pixels = np.empty((*sides, 3), np.uint8)
+    stored = _AS_STORED[orientation](pixels)
+    rows = max(1, _BAND_PIXELS // width_px)
+    for top in range(0, height_px, rows):
+        check_stop(stop)
+        band = image.crop((0, top, width_px, min(height_px, top + rows)))
+        stored[top : top + rows] = _rgb_band(band, conversion)
+    return pixels
+
+
+def _rgb_band(band: Image.Image, conversion: Conversion | None) -> np.ndarray:
+    alpha = None
+    if band.mode in _SIXTEEN_BIT_MODES:
+        wide = np.asarray(band).astype(np.float32)
+        if isinstance(key := band.info.get("transparency"), int):
+            alpha = np.where(wide == key, 0, 255).astype(np.uint8)
+        # Pillow's own conversion clips instead of scaling
+        band = Image.fromarray(np.clip(wide * (255 / 65535) + 0.5, 0, 255).astype(np.uint8))
+    elif band.has_transparency_data:
+        band = band.convert("RGBA")
+        alpha = np.asarray(band.getchannel("A"))
+    color = band if band.mode == "RGB" else None
+    if conversion is not None:
+        color = conversion.applied(band)
+    pixels = np.asarray(color or band.convert("RGB"))
+    return pixels if alpha is None else _on_white(np.dstack([pixels, alpha]))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 is upright."""
+    found = image.getexif().get(ORIENTATION_TAG)
+    return found if isinstance(found, int) and found in range(1, 9) else 1
+
+
+def has_holes(values: Any) -> bool:
+    """Tell whether a tensor or array has an alpha channel that is not opaque everywhere."""
+    shape = tuple(getattr(values, "shape", ()))
+    if not shape or shape[-1] != _RGBA_CHANNELS:
+        return False
+    array = as_array(values)
+    return bool(array[..., 3].min(initial=255) < (255 if array.dtype == np.uint8 else 1))
 
 
 def as_array(values: Any) -> np.ndarray:
@@ -165,13 +234,29 @@ def as_array(values: Any) -> np.ndarray:
 def to_8_bit(picture: np.ndarray) -> np.ndarray:
     """Return (H, W, 3) uint8 of an (H, W, 1, 3 or 4) picture: clamped, rounded, transparency on white.
 
-    Floats are in 0..1, NaN becomes 0; uint8 is taken as it is.
+    Floats are in 0..1; uint8 is taken as it is.
+
+    Raises:
+        UnreadableMedia: A value is NaN or infinite.
     """
     if picture.dtype != np.uint8:
         picture = _rounded(picture)
     if picture.shape[2] == 1:
         return np.repeat(picture, 3, axis=2)
     return _on_white(picture) if picture.shape[2] == _RGBA_CHANNELS else picture
+
+
+def require_tensor(values: Any, what: str, way_out: str) -> None:
+    """Do nothing for a tensor or array of floats or of bytes.
+
+    Raises:
+        UnreadableMedia: Anything else, such as a list; `what` and `way_out` are for its message.
+    """
+    if not hasattr(values, "shape") or not hasattr(values, "dtype"):
+        raise UnreadableMedia(f"{what} is a tensor; a {type(values).__name__} came.", hint=way_out)
+    kind = str(values.dtype).removeprefix("torch.")
+    if not kind.startswith(("float", "bfloat")) and kind != "uint8":
+        raise UnreadableMedia(f"{what} has values from 0 to 1; values of the type {kind} came.", hint=way_out)
 
 
 class StoppableFile:
@@ -199,7 +284,8 @@ class StoppableFile:
 
 
 @contextmanager
-def _translated(name: str) -> Iterator[None]:
+def _translated(name: str, head: bytes = b"") -> Iterator[None]:
+    """Translate Pillow's errors inside the block; `head` is the file's beginning, which names its format."""
     try:
         yield
     except MediaError:
@@ -207,24 +293,38 @@ def _translated(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise UnreadableMedia(f"{name} does not exist.", hint="Choose the file again.") from error
     except UnidentifiedImageError as error:
-        raise UnreadableMedia(
-            f"{name} is not a picture that can be read.", hint="Use a JPEG or PNG file."
-        ) from error
+        raise _unidentified(name, head) from error
     except Image.DecompressionBombError as error:
         raise UnreadableMedia(
             f"{name} has more than 178 million pixels.", hint="Make it smaller; 4096 px a side is plenty."
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadableMedia(
             f"{name} is damaged or cut off.", hint="Open it in an image editor and save it again."
         ) from error
+
+
+def _unidentified(name: str, head: bytes) -> UnreadableMedia:
+    """Return the error for a file that Pillow does not know, which names the usual formats that it lacks."""
+    found = next((known for start, known in _UNREAD_FORMATS.items() if re.match(start, head)), None)
+    if found is None:
+        return UnreadableMedia(f"{name} is not a picture that can be read.", hint="Use a JPEG or PNG file.")
+    known, way_out = found
+    return UnreadableMedia(f"{name} is a picture of the format {known}, which cannot be read.", hint=way_out)
 
 
 def _identified(file: BinaryIO, stop: Stop | None) -> Image.Image:
     # Pillow warns from 89 million pixels on and refuses from 178 million; a 12000 x 9000 scan is no bomb.
     with _OPENING, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(cast("BinaryIO", StoppableFile(file, stop)))
+        try:
+            return Image.open(cast("BinaryIO", StoppableFile(file, stop)))
+        except UnidentifiedImageError:
+            if "HEIF" in Image.OPEN or find_spec("pillow_heif") is None:
+                raise
+            import_module("pillow_heif").register_heif_opener()  # where somebody installed it
+            file.seek(0)
+            return Image.open(cast("BinaryIO", StoppableFile(file, stop)))
 
 
 def _bit_depth(data: bytes, mode: str) -> int:
@@ -236,6 +336,7 @@ def _bit_depth(data: bytes, mode: str) -> int:
 
 def _one_picture(values: Any) -> np.ndarray:
     """Return a picture as (H, W, C), also out of a batch of one."""
+    require_tensor(values, "A picture", "Wire an IMAGE output.")
     array = as_array(values)
     if array.ndim == BATCH_AXES:
         if array.shape[0] != 1:
@@ -247,20 +348,9 @@ def _one_picture(values: Any) -> np.ndarray:
     if array.ndim != _PICTURE_AXES or array.shape[2] not in {1, 3, 4} or 0 in array.shape:
         raise UnreadableMedia(
             f"A picture has the shape (height, width, 1, 3 or 4 channels); this one has {array.shape}.",
-            hint="Wire an IMAGE output.",
+            hint="Wire an IMAGE output; make one of a mask with the node Convert Mask to Image.",
         )
     return array
-
-
-def _eight_bit_grey(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey to 8 bits, which Pillow's own conversion clips instead."""
-    wide = np.asarray(image).astype(np.float32)
-    grey = Image.fromarray(np.clip(wide * (255 / 65535) + 0.5, 0, 255).astype(np.uint8))
-    grey.info.update(image.info)
-    orientation = image.getexif().get(_ORIENTATION_TAG)
-    if orientation:
-        grey.getexif()[_ORIENTATION_TAG] = orientation
-    return grey
 
 
 def _rounded(picture: np.ndarray) -> np.ndarray:
@@ -269,11 +359,16 @@ def _rounded(picture: np.ndarray) -> np.ndarray:
     scratch = np.empty((min(_ROWS, len(picture)), *picture.shape[1:]), np.float32)
     for top in range(0, len(picture), _ROWS):
         rows = picture[top : top + _ROWS]
-        scaled = np.multiply(rows, np.float32(255), out=scratch[: len(rows)])
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.multiply(rows, np.float32(255), out=scratch[: len(rows)])
+            is_finite = np.isfinite(scaled.sum())
+        if not is_finite:
+            raise UnreadableMedia(
+                "A picture holds values that are no numbers (NaN or infinite).",
+                hint="Look at the node that makes it: often its model ran out of the range of its numbers.",
+            )
         scaled += np.float32(0.5)
         np.clip(scaled, np.float32(0), np.float32(255), out=scaled)
-        if np.isnan(scaled.max()):
-            np.nan_to_num(scaled, copy=False)
         np.copyto(pixels[top : top + _ROWS], scaled, casting="unsafe")
     return pixels
 

@@ -8,23 +8,32 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .bounds import MEGABYTE, clip_violations, clock, duration_violations
+from .bounds import (
+    MEGABYTE,
+    SPARE_SECONDS,
+    clip_violations,
+    clock,
+    duration_violations,
+    enlarging_violations,
+)
+from .color import is_wide, leaves_matrix_open
 from .types import ConformMode, TrimWindow
 
 if TYPE_CHECKING:
     from ..errors import Violation
     from .types import ClipBounds, ClipFacts
 
-SPARE_SECONDS = Fraction(4, 100)
-"""A trimmed clip ends this much before the limit, since its container is a little longer than its frames."""
 MOST_TRIMMED_SECONDS = Fraction(1, 2)
 """The most that `auto` may cut away."""
 CROPPED = "The last odd row or column was cut off, since H.264 needs even sides."
 _PLAIN_FORMATS = frozenset({"yuv420p", "yuvj420p"})
 PLAIN_SOUND = frozenset({"aac", "mp3"})
+_MOST_IDLE_SOUND_SECONDS = 0.1  # a frame or two of sound more is what encoders write
+_MOST_LATE_SECONDS = 0.04
 _BLOCK_PX = 16  # an encoder's block: 3840 rather than 3850 px when a clip is scaled down
 _MOST_VARIABLE_RATE = Fraction(60)
 _CODEC_NAMES = {"hevc": "HEVC", "prores": "ProRes", "vp9": "VP9", "av1": "AV1", "mjpeg": "MJPEG"}
+_PRIMARY_NAMES = {"smpte432": "Display P3", "bt2020": "BT.2020"}
 _TRANSFER_NAMES = {"smpte2084": "PQ", "arib-std-b67": "HLG"}
 
 
@@ -95,15 +104,13 @@ class ClipPlan:
     rate: Fraction
     """Constant frames per second of the result."""
     canvas: Canvas
-    sound_seconds: Fraction
-    """The longest that the sound may last."""
     report: tuple[str, ...]
     violations: tuple[Violation, ...]
     """What cannot be corrected; with any, nothing is to be done."""
 
     @property
     def seconds(self) -> Fraction:
-        """Return the length of the result's picture track."""
+        """Return the length of the result's pictures, and the longest that its sound may last."""
         return self.frame_count / self.rate
 
     @property
@@ -118,9 +125,6 @@ class _Part:
 
     start: Fraction
     seconds: Fraction
-    """Of the pictures."""
-    strict_seconds: float
-    """As a strict reader measures it: sound that outlasts the pictures counts."""
     is_whole: bool
 
 
@@ -134,6 +138,8 @@ def plan_clip(
     seconds, report = _trimmed(part, bounds, mode)
     reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
     canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
+    factor = canvas.content_width_px / facts.width_px
+    violations += enlarging_violations("video", (facts.width_px, facts.height_px), factor, bounds.min_side_px)
     if canvas.is_scaled:
         size = f"{canvas.content_width_px} x {canvas.content_height_px}"
         reasons.append(f"Scaled from {facts.width_px} x {facts.height_px} to {size} px.")
@@ -142,34 +148,29 @@ def plan_clip(
     if canvas.is_cropped and not (mode is ConformMode.OFF and part.is_whole):
         reasons.append(CROPPED)
     frame_count = max(1, round(seconds * rate) if not report else math.floor(seconds * rate))
-    if frame_count / rate < bounds.min_duration_seconds <= part.strict_seconds:
+    if frame_count / rate < bounds.min_duration_seconds <= part.seconds:
         frame_count += 1
-    if frame_count / rate > bounds.max_duration_seconds >= part.strict_seconds:
+    if frame_count / rate > bounds.max_duration_seconds >= part.seconds:
         frame_count -= 1  # 10 s at 29.97 fps: 300 frames would last 10.01 s
-    sound_seconds = frame_count / rate
-    if part.is_whole and sound_seconds < bounds.min_duration_seconds:
-        sound_seconds = Fraction(part.strict_seconds)
     if reasons or report or not part.is_whole:
-        work, report = Work.REENCODE, [*report, *reasons]
+        work, report = Work.REENCODE, [*report, *reasons, *(_idle_sound(facts) if part.is_whole else [])]
         if not part.is_whole:
             chosen = f"{clock(float(part.start))}-{clock(float(part.start + part.seconds))}"
             report.insert(0, f"Cut out {chosen}, the part that was chosen.")
     else:
         work, report = _repacking(facts, bounds, mode)
-    return ClipPlan(
-        work, part.start, frame_count, rate, canvas, sound_seconds, tuple(report), tuple(violations)
-    )
+    return ClipPlan(work, part.start, frame_count, rate, canvas, tuple(report), tuple(violations))
 
 
 def _selected_part(facts: ClipFacts, window: TrimWindow) -> _Part:
-    whole = Fraction(facts.picture_duration_seconds).limit_denominator(1_000_000)
+    whole = Fraction(facts.duration_seconds).limit_denominator(1_000_000)
     start = min(Fraction(window.start_seconds).limit_denominator(1_000_000), whole)
     seconds = whole - start
     if window.duration_seconds:
         seconds = min(seconds, Fraction(window.duration_seconds).limit_denominator(1_000_000))
     if not start and whole - seconds < 1 / facts.frame_rate / 2:
-        return _Part(Fraction(0), whole, facts.duration_seconds, is_whole=True)
-    return _Part(start, seconds, float(seconds), is_whole=False)
+        return _Part(Fraction(0), whole, is_whole=True)
+    return _Part(start, seconds, is_whole=False)
 
 
 def _lasting_violations(
@@ -177,29 +178,26 @@ def _lasting_violations(
 ) -> list[Violation]:
     """Return the violations that conforming in this mode cannot correct."""
     if mode is ConformMode.OFF:
-        durations = duration_violations(part.strict_seconds, bounds)
+        durations = duration_violations(float(part.seconds), bounds)
         others = [v for v in clip_violations(facts, bounds) if not v.rule.startswith("video.duration")]
         if not part.is_whole:  # a trim window is re-encoded anyway, which sets the container and the size
             others = [v for v in others if v.rule.startswith("video.side")]
         return [*others, *durations]
     longest = Fraction(bounds.max_duration_seconds)
-    if part.strict_seconds > longest:
+    if part.seconds > longest:
         cut = part.seconds - (longest - SPARE_SECONDS)
         if mode is ConformMode.TRIM or cut <= MOST_TRIMMED_SECONDS:
             return []
-    return list(duration_violations(part.strict_seconds, bounds))
+    return list(duration_violations(float(part.seconds), bounds))
 
 
 def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fraction, list[str]]:
     """Return the seconds of pictures that are kept, and the report about what is cut off."""
     longest = Fraction(bounds.max_duration_seconds) - SPARE_SECONDS
-    if mode is ConformMode.OFF or part.strict_seconds <= bounds.max_duration_seconds:
+    if mode is ConformMode.OFF or part.seconds <= bounds.max_duration_seconds:
         return part.seconds, []
-    if part.seconds <= longest:
-        over = part.strict_seconds - float(part.seconds)
-        return part.seconds, [f"Cut off the last {over:.2f} s of sound, which had no picture."]
     used = f"{clock(float(part.start))}-{clock(float(part.start + longest))}"
-    lengths = f"from {part.strict_seconds:.2f} s to {float(longest):.2f} s"
+    lengths = f"from {float(part.seconds):.2f} s to {float(longest):.2f} s"
     limit = f"the limit of orientation '{bounds.orientation}'"
     return longest, [f"Trimmed {lengths}, {limit}: {used} is used."]
 
@@ -208,6 +206,12 @@ def _constant_rate(facts: ClipFacts) -> Fraction:
     if not facts.is_variable_rate:
         return facts.frame_rate
     return min(max(facts.peak_frame_rate or facts.frame_rate, Fraction(10)), _MOST_VARIABLE_RATE)
+
+
+def _idle_sound(facts: ClipFacts) -> list[str]:
+    if facts.idle_sound_seconds <= _MOST_IDLE_SOUND_SECONDS:
+        return []
+    return [f"Cut off the last {facts.idle_sound_seconds:.2f} s of sound, which had no picture."]
 
 
 def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
@@ -221,6 +225,8 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
         found.append(f"Tone mapped from HDR ({name}) to ordinary BT.709 colours.")
     elif facts.pixel_format not in _PLAIN_FORMATS:
         found.append(f"Converted from {facts.bit_depth}-bit {facts.pixel_format} to 8-bit 4:2:0.")
+    if is_wide(facts.color_primaries) and not facts.is_hdr:
+        found.append(f"Converted from {_PRIMARY_NAMES[facts.color_primaries]} to BT.709 colours.")
     if facts.rotation_degrees or facts.is_mirrored:
         mirrored = "Mirrored and turned" if facts.is_mirrored else "Turned"
         found.append(f"{mirrored} upright ({facts.rotation_degrees} degrees).")
@@ -228,8 +234,7 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
         found.append(
             f"Stretched from {facts.stored_width_px} x {facts.stored_height_px} stored pixels to square ones."
         )
-    if facts.is_variable_rate:
-        found.append(f"Changed from a variable frame rate to {float(_constant_rate(facts)):.5g} fps.")
+    found += _timing_reasons(facts)
     if facts.size_bytes > bounds.max_size_bytes:
         found.append(
             f"Re-encoded to get from {facts.size_bytes / MEGABYTE:.0f} MB under "
@@ -238,12 +243,38 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
     return found
 
 
+def _timing_reasons(facts: ClipFacts) -> list[str]:
+    """Return a sentence for what is wrong with when the pictures are shown."""
+    found: list[str] = []
+    if facts.is_interlaced:
+        found.append("Deinterlaced, so that no picture is combed.")
+    if not facts.has_presentation_times and facts.video_codec == "h264":
+        found.append(
+            f"Re-encoded frame by frame, since {facts.container} does not say when a picture is shown."
+        )
+    if facts.is_variable_rate:
+        found.append(f"Changed from a variable frame rate to {float(_constant_rate(facts)):.5g} fps.")
+    return found
+
+
 def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple[Work, list[str]]:
     if mode is ConformMode.OFF:
-        return Work.NOTHING, []
-    report = []
+        combed = ["It is interlaced and its pictures are combed."] if facts.is_interlaced else []
+        if not facts.private:
+            return Work.NOTHING, combed
+        return Work.REMUX, [*combed, *_idle_sound(facts)]
+    report = _idle_sound(facts)
+    sound_end_seconds = facts.duration_seconds + facts.idle_sound_seconds
+    if not report and sound_end_seconds > bounds.max_duration_seconds >= facts.duration_seconds:
+        report.append("Cut off the end of the sound, which had no picture, to keep to the limit.")
+    if facts.picture_tracks > 1:
+        report.append(f"Of its {facts.picture_tracks} picture tracks only the one that players show is sent.")
+    if facts.picture_start_seconds > _MOST_LATE_SECONDS:
+        report.append(f"Its first picture came after {facts.picture_start_seconds:.2f} s; now it comes at 0.")
+    if leaves_matrix_open(facts):
+        report.append("Marked as BT.709, which the file left open; the pictures are untouched.")
     if facts.container not in bounds.containers:
         report.append(f"Repacked from {facts.container} to MP4; the pictures are untouched.")
     if facts.sound is not None and facts.sound.codec not in PLAIN_SOUND:
         report.append(f"Sound re-encoded from {facts.sound.codec} to AAC; the pictures are untouched.")
-    return (Work.REMUX if report else Work.NOTHING), report
+    return (Work.REMUX if report or facts.private else Work.NOTHING), report

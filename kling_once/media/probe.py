@@ -14,8 +14,16 @@ from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
 from .color import PRIMARIES, RANGES, SPACES, TRANSFERS, UNKNOWN
+from .private_boxes import container_colors, private_parts
 from .reader import decoded, demuxed
-from .source import open_clip, picture_stream, sound_stream, tick
+from .source import (
+    has_presentation_times,
+    moving_streams,
+    open_clip,
+    picture_stream,
+    sound_stream,
+    tick,
+)
 from .timeline import Timeline
 from .types import ClipFacts, SoundFacts
 
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
 
 _DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
+_UNSPECIFIED = 2  # ITU-T H.273
 _MAY_END_EARLY_SECONDS = 1.0
 _MATRIX = struct.Struct("=9i")  # AV_PKT_DATA_DISPLAYMATRIX (libavutil/display.h)
 _NAMED_PROFILES = frozenset({"png", "apng"})
@@ -78,7 +87,8 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
 def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
-    reading = _Reading(Timeline(tick(video)), Timeline(tick(audio)) if audio else None)
+    is_dated = has_presentation_times(container)
+    reading = _Reading(Timeline(tick(video), is_dated), Timeline(tick(audio)) if audio else None)
     for packet in demuxed(container, stop=stop):
         if not packet.size:
             if packet.stream is video and reading.frame is None:
@@ -108,9 +118,10 @@ def _decode_first(packet: Packet, reading: _Reading) -> None:
 
 def _note_end(packet: Packet, reading: _Reading) -> None:
     reading.last_is_partial = packet.is_corrupt
-    if packet.pts is None or not packet.time_base:
+    time = packet.pts if packet.pts is not None else packet.dts
+    if time is None or not packet.time_base:
         return
-    end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    end = float((time + (packet.duration or 0)) * packet.time_base)
     reading.ends_seconds = max(reading.ends_seconds, end)
 
 
@@ -145,14 +156,18 @@ def _clip_facts(
     width_px, height_px = _displayed_size(frame, video.sample_aspect_ratio, turn)
     container_seconds = _container_seconds(container, reading)
     components = frame.format.components
+    is_mp4 = container.format.name.startswith("mov,mp4")
+    colors = (int(context.color_primaries), int(context.color_trc), int(context.colorspace))
+    if is_mp4 and colors == (_UNSPECIFIED,) * 3:
+        colors = container_colors(path) or colors
     return ClipFacts(
         container=_container_name(path, container),
         video_codec=codec,
         pixel_format=frame.format.name,
         bit_depth=max((part.bits for part in components), default=8),
-        color_primaries=PRIMARIES.get(int(context.color_primaries), UNKNOWN),
-        color_transfer=TRANSFERS.get(int(context.color_trc), UNKNOWN),
-        color_space=SPACES.get(int(context.colorspace), UNKNOWN),
+        color_primaries=PRIMARIES.get(colors[0], UNKNOWN),
+        color_transfer=TRANSFERS.get(colors[1], UNKNOWN),
+        color_space=SPACES.get(colors[2], UNKNOWN),
         color_range=RANGES.get(int(frame.color_range), RANGES.get(int(context.color_range), UNKNOWN)),
         rotation_degrees=turn.degrees,
         is_mirrored=turn.mirrored,
@@ -163,14 +178,16 @@ def _clip_facts(
         stored_height_px=frame.height,
         frame_rate=pictures.rate(video),
         is_variable_rate=pictures.is_variable,
-        duration_seconds=max(container_seconds, float(pictures.span(video))),
+        duration_seconds=float(pictures.seconds(video)),
         container_duration_seconds=container_seconds,
-        picture_duration_seconds=float(pictures.span(video)),
         picture_start_seconds=float(pictures.start),
         frame_count=pictures.count,
         sound=_sound_facts(audio, reading),
+        picture_tracks=len(moving_streams(container)),
+        has_presentation_times=has_presentation_times(container),
         size_bytes=path.stat().st_size,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
+        private=private_parts(path, container.metadata, is_mp4=is_mp4),
     )
 
 
@@ -260,6 +277,7 @@ def _sound_facts(audio: AudioStream | None, reading: _Reading) -> SoundFacts | N
         sample_rate_hz=context.sample_rate,
         channels=context.layout.nb_channels,
         duration_seconds=float(reading.sound.span(audio)),
+        end_seconds=float(reading.sound.start + reading.sound.span(audio) - reading.pictures.start),
     )
 
 

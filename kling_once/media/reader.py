@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,7 +13,16 @@ from av.audio.resampler import AudioResampler
 from av.error import InvalidDataError
 from av.video.frame import VideoFrame
 
-from .source import check_stop, codec_threads, picture_stream, sound_stream, tick
+from .damage import FrameCount
+from .source import (
+    NO_TIMES,
+    check_stop,
+    codec_threads,
+    has_presentation_times,
+    picture_stream,
+    sound_stream,
+    tick,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +33,7 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
 
+    from .damage import Damage
     from .sound import SoundFormat
     from .types import ClipFacts, Stop
 
@@ -173,27 +185,52 @@ class ClipReader:
         self._sound = sound
         self._on_sound = on_sound
         self._stop = stop
+        self._count = FrameCount()
+        self._is_dated = has_presentation_times(container)
+        self._due: deque[int] = deque()
+        """Times of the frames that are still to come, where the packets do not say them."""
+        self._next_due = 0
+        self._is_whole = True
 
     def pictures(self, is_enough: Callable[[], bool] = bool) -> Iterator[VideoFrame]:
         """Yield decoded frames in presentation order until `is_enough()` and the sound has ended too.
 
-        A frame without presentation time has its decoding time as `pts`, where that is known. Once enough,
-        the pictures that follow are not decoded.
+        Where a file has no presentation times, each frame gets the next decoding time as `pts`: frames come
+        in the order of presentation, and so do decoding times. Once enough, the pictures that follow are not
+        decoded.
         """
         streams = [self.video] if self._sound is None else [self.video, self._sound.stream]
-        if self._start is not None:
+        if self._start is not None and not self._container.format.flags & NO_TIMES:
             self._container.seek(int(self._start / self.time_base), stream=self.video, backward=True)
         for packet in demuxed(self._container, *streams, stop=self._stop):
             if self._sound is not None and packet.stream is self._sound.stream:
                 if not self._sound.is_done:
                     self._hand_on(self._sound.read(packet))
             elif not is_enough():
+                if packet.size:
+                    self._send(packet)
                 for frame in decoded(packet, VideoFrame):
-                    if frame.pts is None:
-                        frame.pts = frame.dts
+                    due = self._due.popleft() if self._due else None
+                    if frame.pts is None or not self._is_dated:
+                        frame.pts = due
+                    self._count.show(frame)
                     yield frame
-            elif self._sound is None or self._sound.is_done:
-                return
+            else:
+                self._is_whole = False
+                if self._sound is None or self._sound.is_done:
+                    return
+
+    def damage(self) -> Damage:
+        """Return which of the frames that were read are lost."""
+        start = None if self._start is None else math.ceil(self._start / self.time_base)
+        return self._count.damage(self.time_base, start=start, is_whole=self._is_whole)
+
+    def _send(self, packet: Packet) -> None:
+        """Note a packet that goes to the decoder; a raw stream has no decoding times either."""
+        due = packet.dts if packet.dts is not None else self._next_due
+        self._next_due = due + (packet.duration or 0)
+        self._due.append(due)
+        self._count.send(packet, packet.pts if self._is_dated else due)
 
     def finish_sound(self) -> None:
         """Hand on the samples that the resampler still holds."""

@@ -33,6 +33,9 @@ _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC (libavformat/avformat.
 _READS_ANY_TAG = int(av.__version__.split(".")[0]) >= 19  # noqa: PLR2004 - PyAV's own version
 _ANY_TAG: dict[str, Any] = {} if _READS_ANY_TAG else {"metadata_errors": "ignore"}
 """A title that is not UTF-8 is no reason to refuse a clip; PyAV 19 ignores it and has no such argument."""
+NO_TIMES = 0x0080
+"""AVFMT_NOTIMESTAMPS (libavformat/avformat.h): a raw stream, in which FFmpeg cannot seek by time either."""
+_DEFAULT_TRACK = 0x0001  # AV_DISPOSITION_DEFAULT; in MP4 and MOV also: the track is enabled
 _MOST_THREADS = 8  # more only cost memory at 720p to 4K
 _TRY_AGAIN = "Play it in a video player; if that fails too, export or download it again."
 
@@ -194,22 +197,43 @@ def open_clip(path: Path) -> Iterator[InputContainer]:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the first stream of moving pictures; cover art is none.
+    """Return the stream of moving pictures that a player shows: the largest default one, else the largest.
+
+    Cover art and disabled tracks are none.
 
     Raises:
         UnreadableMedia: There is none, or FFmpeg has no decoder for it.
     """
-    for stream in container.streams.video:
-        if not int(getattr(stream, "disposition", 0)) & _ATTACHED_PICTURE:  # PyAV 14.0 has no disposition
-            if stream.codec_context is None:  # PyAV's sign for a missing decoder
-                raise UnreadableMedia(
-                    f"{path.name} is in a format that this FFmpeg cannot decode.",
-                    hint="Export it as H.264 MP4.",
-                )
-            return stream
-    raise UnreadableMedia(
-        f"{path.name} holds no moving picture, only sound or data.", hint="Choose a video file."
-    )
+    streams = moving_streams(container)
+    if not streams:
+        raise UnreadableMedia(
+            f"{path.name} holds no moving picture, only sound or data.", hint="Choose a video file."
+        )
+    readable = [stream for stream in streams if stream.codec_context is not None]  # else without a decoder
+    if not readable:
+        raise UnreadableMedia(
+            f"{path.name} is in a format that this FFmpeg cannot decode.", hint="Export it as H.264 MP4."
+        )
+    return max(readable, key=_prominence)
+
+
+def moving_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the streams of moving pictures."""
+    return [stream for stream in container.streams.video if not _disposition(stream) & _ATTACHED_PICTURE]
+
+
+def _prominence(stream: VideoStream) -> tuple[bool, int]:
+    context = stream.codec_context
+    return bool(_disposition(stream) & _DEFAULT_TRACK), context.width * context.height
+
+
+def _disposition(stream: Stream) -> int:
+    return int(getattr(stream, "disposition", 0))  # PyAV 14.0 has none
+
+
+def has_presentation_times(container: InputContainer) -> bool:
+    """Tell whether packets say when their frames are shown; in AVI and raw streams they do not."""
+    return container.format.name != "avi" and not container.format.flags & NO_TIMES
 
 
 def sound_stream(container: InputContainer) -> AudioStream | None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _RATES = "24000/1001 24 25 30000/1001 30 48 50 60000/1001 60 120000/1001 120"
 _USUAL_RATES = tuple(Fraction(rate) for rate in _RATES.split())
 _SNAP = 0.0004  # relative: 24 and 23.976 differ by 0.001, rounding to milliseconds over 3 s is 0.0003
+_MILLISECOND = 0.001
+_FEWEST_STEPS = 10  # frames from which on an odd first step can be told
+_EARLY = 1.2  # times the usual step
 _DENSE = 0.1  # of the frames
 _MOST_OFF_GRID = 1.001  # frames; a single dropped frame does not make a variable rate
 _FALLBACK_RATE = Fraction(25)
@@ -27,6 +30,8 @@ class Timeline:
 
     time_base: Fraction
     """Seconds."""
+    is_dated: bool = True
+    """Packets say when their frames are shown; else the decoding times, in order, are those of the frames."""
     times: list[int] = field(default_factory=list)
     """In units of the time base, in the order of the packets."""
     seen: int = 0
@@ -37,7 +42,9 @@ class Timeline:
     def add(self, packet: Packet) -> None:
         """Add one packet; one that an edit list hides is only counted as seen."""
         self.seen += 1
-        time = packet.pts if packet.pts is not None else packet.dts
+        time = packet.pts if self.is_dated and packet.pts is not None else packet.dts
+        if time is None and not self.is_dated:
+            time = self.last_end
         if time is None or packet.is_discard:
             return
         self.times.append(time)
@@ -53,10 +60,25 @@ class Timeline:
     @property
     def start(self) -> Fraction:
         """Return when the first frame is shown, in seconds."""
-        return min(self.times, default=0) * self.time_base
+        return self._first_time * self.time_base
+
+    @property
+    def _first_time(self) -> int:
+        """Return the first frame's time; a muxer that makes room for B-frames may show it for two steps.
+
+        Then it begins one step before the second, and no frame that follows is late.
+        """
+        times = sorted(self.times)
+        if len(times) < _FEWEST_STEPS:
+            return times[0] if times else 0
+        first, *steps = np.diff(times)
+        step = int(np.median(steps))
+        begins_early = _EARLY * step < first <= 2 * step + 1 and max(steps) < _EARLY * step + 1
+        return int(times[1]) - step if begins_early else times[0]
 
     def _seconds(self) -> np.ndarray:
         times = np.sort(np.asarray(self.times, dtype=np.float64))
+        times[0] = self._first_time
         return (times - times[0]) * float(self.time_base)
 
     @property
@@ -67,15 +89,18 @@ class Timeline:
 
     def _off_grid(self, rate: Fraction) -> float:
         """Return the largest distance of a frame from its place on an even grid, in frames."""
-        return float(np.abs(self._seconds() * float(rate) - np.arange(self.count)).max())
+        return float(self._distances(rate).max())
+
+    def _distances(self, rate: Fraction) -> np.ndarray:
+        return np.abs(self._seconds() * float(rate) - np.arange(self.count))
 
     def _usual_rate(self) -> Fraction | None:
         """Return the usual rate whose interval is the median one and on whose grid all frames lie."""
         step = float(np.median(np.diff(self._seconds())))
-        tick = float(self.time_base) * 1.01
-        near = {rate: self._off_grid(rate) for rate in _USUAL_RATES if abs(float(1 / rate) - step) <= tick}
-        best = min(near, key=lambda rate: near[rate], default=None)
-        return best if best is not None and near[best] <= _MOST_OFF_GRID else None
+        tick = max(float(self.time_base), _MILLISECOND / 2) * 1.01  # Matroska's times stay rounded in an MP4
+        near = [rate for rate in _USUAL_RATES if abs(float(1 / rate) - step) <= tick]
+        best = min(near, key=lambda rate: float(np.median(self._distances(rate))), default=None)
+        return best if best is not None and self._off_grid(best) <= _MOST_OFF_GRID else None
 
     def rate(self, stream: VideoStream) -> Fraction:
         """Return frames per second: the usual or declared rate nearest to the measured one, else that."""
@@ -92,12 +117,21 @@ class Timeline:
                 return rate
         return mean.limit_denominator(1001)
 
+    def seconds(self, stream: VideoStream) -> Fraction:
+        """Return how long the frames are shown: their number by their rate where all are there.
+
+        So the container's rounding of time stamps, to milliseconds in Matroska, changes nothing.
+        """
+        span, rate = self.span(stream), self._usual_rate() if self._mean_rate else None
+        even = self.count / rate if rate else span
+        return even if rate and abs(even - span) < 1 / rate / 2 else span
+
     def span(self, stream: VideoStream | AudioStream) -> Fraction:
         """Return the seconds from the first frame's start to the last frame's end."""
         if not self.times:
             return Fraction(0)
         last_time = max(self.times)
-        span = (max(self.last_end, last_time) - min(self.times)) * self.time_base
+        span = (max(self.last_end, last_time) - self._first_time) * self.time_base
         if self.last_end > last_time:
             return span
         rate = self._mean_rate or getattr(stream, "average_rate", None)

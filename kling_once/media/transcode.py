@@ -8,11 +8,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ..errors import UnreadableMedia
+from .color import tag_open_colors
 from .encode import SoundTrack, most_bits_per_second, open_mp4, writing_clip
 from .filters import PictureChain
 from .plan import PLAIN_SOUND
 from .reader import ClipReader, SoundReader, demuxed
-from .sound import SoundFormat, longest_sound
+from .sound import SoundFormat
 from .source import check_stop, open_clip, picture_stream, tick, translating
 
 if TYPE_CHECKING:
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.frame import VideoFrame
 
+    from .damage import Damage
     from .plan import ClipPlan
     from .types import ClipFacts, OnProgress, Stop
-
-_MOST_LOST = 2  # times the frames decoded: with fewer than half the clip is unreadable
 
 
 def reencode(
@@ -40,7 +40,7 @@ def reencode(
     max_size_bytes: int,
     stop: Stop | None = None,
     on_progress: OnProgress | None = None,
-) -> None:
+) -> Damage:
     """Write a clip as planned, as H.264/AAC MP4; memory stays flat whatever the length.
 
     `target` is removed on failure.
@@ -54,15 +54,16 @@ def reencode(
         stop: Asked before each packet and each picture.
         on_progress: Called after each picture.
 
+    Returns:
+        Which frames of the source are lost.
+
     Raises:
-        UnreadableMedia: Too much of the clip is damaged, or FFmpeg cannot write `target`.
+        UnreadableMedia: Nothing of the part can be decoded, or FFmpeg cannot write `target`.
         DiskFull: There is no room for `target`.
     """
     origin = facts.picture_start + plan.start_seconds
     with open_clip(source) as container:
-        sound = SoundReader.of(
-            container, facts, SoundFormat.for_aac, origin=origin, seconds=plan.sound_seconds
-        )
+        sound = SoundReader.of(container, facts, SoundFormat.for_aac, origin=origin, seconds=plan.seconds)
         form = sound.form if sound else None
         opening = writing_clip(
             target,
@@ -81,19 +82,13 @@ def reencode(
                 if on_progress:
                     on_progress(writer.frames_written, plan.frame_count)
             reader.finish_sound()
-            if conversion.decoded * _MOST_LOST < min(plan.frame_count, facts.frame_count):
-                raise UnreadableMedia(
-                    f"Only {conversion.decoded} of the {facts.frame_count} frames of {source.name} can be "
-                    "decoded.",
-                    hint="Export or download it again.",
-                )
+        return reader.damage()
 
 
 class _Conversion:
     """The pictures of one clip on their way through the filters to their places in time."""
 
     def __init__(self, reader: ClipReader, facts: ClipFacts, plan: ClipPlan, origin: Fraction) -> None:
-        self.decoded = 0
         self._reader = reader
         self._origin = origin
         self._first_needed = origin - 2 / min(facts.frame_rate, plan.rate)
@@ -105,7 +100,6 @@ class _Conversion:
         """Yield the picture for each place of the grid."""
         base, grid = self._reader.time_base, self._grid
         for frame in self._reader.pictures(lambda: grid.is_full):
-            self.decoded += 1
             if frame.pts is None or frame.pts * base < self._first_needed:
                 continue
             for picture in self._chain.convert(frame):
@@ -177,14 +171,18 @@ class _Repacking:
         self.container, self.output = container, output
         self.video = picture_stream(container, source)
         self.origin = facts.picture_start
+        self.seconds = Fraction(facts.duration_seconds)
         self.streams: list[Stream] = [self.video]
-        self.copies: dict[int, Stream] = {self.video.index: output.add_stream_from_template(self.video)}
+        copy = output.add_stream_from_template(self.video)
+        self.copies: dict[int, Stream] = {self.video.index: copy}
+        tag_open_colors(copy.codec_context, facts)
         self.reader: SoundReader | None = None
         self.track: SoundTrack | None = None
         self.step = max(1, round(1 / facts.frame_rate / tick(self.video)))
         self.undated: list[Packet] = []
+        self.has_begun = False
         reader = SoundReader.of(
-            container, facts, SoundFormat.for_aac, origin=self.origin, seconds=longest_sound(facts)
+            container, facts, SoundFormat.for_aac, origin=self.origin, seconds=self.seconds
         )
         if reader is None or facts.sound is None:
             return
@@ -223,10 +221,17 @@ class _Repacking:
         packet.dts -= shift
         if packet.pts is not None:
             packet.pts -= shift
-        if packet.stream is not self.video and packet.pts is not None and packet.pts < 0:
-            return  # sound before the first picture
+        if self._is_idle(packet):
+            return
         packet.stream = self.copies[packet.stream.index]
         self.output.mux(packet)
+
+    def _is_idle(self, packet: Packet) -> bool:
+        """Tell whether a packet is sound without a picture, or a picture before the first key frame."""
+        if packet.stream is not self.video:
+            return packet.pts is not None and not 0 <= packet.pts * packet.time_base < self.seconds
+        self.has_begun = self.has_begun or packet.is_keyframe
+        return not self.has_begun
 
     def _encode(self, waves: Iterator[np.ndarray]) -> None:
         assert self.track is not None  # noqa: S101 - for the type checker

@@ -62,6 +62,8 @@ class SoundFacts:
     sample_rate_hz: int
     channels: int
     duration_seconds: float
+    end_seconds: float = 0.0
+    """After the first frame of the pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,9 @@ class ClipFacts:
     is_variable_rate: bool
     """Some frame is more than one frame away from its place on an even grid."""
     duration_seconds: float
-    """The longer of container and picture track, as a strict reader measures it."""
+    """Of the picture track, from the first frame's start to the last frame's end; what Kling bills."""
     container_duration_seconds: float
     """From the header; 0 when it gives none."""
-    picture_duration_seconds: float
-    """From the first frame's start to the last frame's end."""
     picture_start_seconds: float
     """When the first frame is shown, on the file's timeline."""
     frame_count: int
@@ -109,11 +109,22 @@ class ClipFacts:
     size_bytes: int
     peak_frame_rate: Fraction | None = None
     """Frames per second where they are densest; None for an even rate."""
+    picture_tracks: int = 1
+    """Tracks of moving pictures; the facts are those of the one that players show."""
+    has_presentation_times: bool = True
+    """Packets say when their frames are shown; in AVI and raw streams they do not."""
+    private: tuple[str, ...] = ()
+    """What lies in the file beside pictures, sound and their colours, in words; it is never sent."""
 
     @property
     def picture_start(self) -> Fraction:
         """Return `picture_start_seconds` as an exact fraction."""
         return Fraction(self.picture_start_seconds).limit_denominator(1_000_000)
+
+    @property
+    def idle_sound_seconds(self) -> float:
+        """Return how long the sound goes on after the last picture."""
+        return max(0.0, self.sound.end_seconds - self.duration_seconds) if self.sound else 0.0
 
     @property
     def is_hdr(self) -> bool:
@@ -200,7 +211,7 @@ class ConformedClip:
     violations."""
     facts: ClipFacts
     report: tuple[str, ...]
-    """One sentence for each change; empty when the file is sent as it is."""
+    """One sentence for each change, and for what stays as it is although it had better be changed."""
     used_range: tuple[float, float]
     """Start and end in seconds of the source."""
     violations: tuple[Violation, ...]

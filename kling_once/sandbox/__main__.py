@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import json
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .options import (
+    CHARGES,
     DEFAULT_ACCESS_KEY,
     DEFAULT_API_KEY,
     DEFAULT_SECRET_KEY,
@@ -18,25 +22,58 @@ from .options import (
 from .rules import DAY_SECONDS
 from .server import serve
 
+if TYPE_CHECKING:
+    from .server import Sandbox
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse the command line and serve until SIGINT or SIGTERM; return the exit code."""
-    given = vars(_parser().parse_args(arguments))
+    """Parse the command line and serve until SIGINT or SIGTERM.
+
+    Returns:
+        The exit code: 1 when it cannot serve, 130 after SIGINT, 0 after SIGTERM.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    given = vars(_parser(_JsonParser if "--json" in words else argparse.ArgumentParser).parse_args(words))
     host, port, ahead = given.pop("host"), given.pop("port"), given.pop("days_ahead") * DAY_SECONDS
+    as_json = given.pop("json")
     try:
-        serve(SandboxOptions(**given, now=lambda: time.time() + ahead), host, port)
+        options = SandboxOptions(**given, now=lambda: time.time() + ahead)
+        number = serve(options, host, port, _say_json if as_json else None)
     except OSError as error:
-        problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
+        problem = f"The sandbox cannot listen on {host}:{port}: {error.strerror or error}"
     except ValueError as error:
-        problem = f"cannot start: {error}"
+        problem = f"The sandbox cannot start: {error}"
     else:
-        return 0
-    sys.stderr.write(f"The sandbox {problem}\n")
+        sys.stderr.write("Stopped.\n")
+        return 130 if number == signal.SIGINT else 0
+    if as_json:
+        _print_json({"error": "SandboxError", "message": problem, "hint": None})
+    else:
+        sys.stderr.write(f"{problem}\n")
     return 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+class _JsonParser(argparse.ArgumentParser):
+    """A parser that tells a usage error in a JSON object."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and end the program with exit code 2."""
+        hint = f"See '{self.prog} --help'."
+        _print_json({"error": "UsageError", "message": message, "hint": hint})
+        self.exit(2)
+
+
+def _say_json(sandbox: Sandbox) -> None:
+    _print_json({"url": sandbox.origin, "token": sandbox.token})
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+    sys.stdout.flush()
+
+
+def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    parser = kind(
         prog="python -m kling_once.sandbox",
         description="A local stand-in for Kling's motion-control API. It costs nothing and needs no account.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -54,10 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--parallel-limit", type=int, default=TRIAL_PARALLEL_LIMIT, help="tasks at a time before 1303")
     add("--token", help="value that the header X-Sandbox-Token must have under /sandbox/")
     add("--quick-results", action="store_true", help="small results at 10 frames a second, for tests")
-    add("--charge", choices=("units", "cash"), default="units", help="how a deduction is shown")
+    add("--charge", choices=CHARGES, default="units", help="how a deduction is shown")
     add("--duplicates-allowed", action="store_true", help="a repeated external id makes a second task")
     add("--unknown-fields", choices=("refuse", "ignore"), default="refuse", help="what to do with them")
     add("--days-ahead", type=float, default=0, help="how far its clock is ahead: 31 clears today's results")
+    add("--json", action="store_true", help="print one JSON object: url and token, or what is wrong")
     add(
         "--transitions",
         type=_transitions,

@@ -7,6 +7,7 @@ import json
 import logging
 import secrets
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -71,9 +72,11 @@ class Callbacks:
                 continue
             self._wake.set()
             if self.allows(task.callback_url):
-                body = callback_view(task, status, self.own_origin)
-                if task.standard:
-                    body = standard_view(body)
+                body = (
+                    standard_view(replace(task, status=status), self.own_origin)
+                    if task.generation == "standard"
+                    else callback_view(task, status, self.own_origin)
+                )
                 before = self._last_of.get(task.n)
                 job = asyncio.create_task(self._post_after(before, task.callback_url, body))
                 self._last_of[task.n] = job
@@ -117,6 +120,7 @@ class Callbacks:
     async def _post_after(self, before: asyncio.Task[None] | None, url: str, body: dict[str, Any]) -> None:
         if before is not None:
             await asyncio.wait([before])
+        task_id = body.get("task_id", body.get("id"))
         content = json.dumps(body, separators=(",", ":")).encode()
         headers = {"Content-Type": "application/json"} | self._signature(content)
         proxied = not is_loopback(urlsplit(url).hostname)
@@ -125,9 +129,9 @@ class Callbacks:
                 aiohttp.ClientSession(timeout=CALLBACK_TIMEOUT, trust_env=proxied) as session,
                 session.post(url, data=content, headers=headers, allow_redirects=False) as answer,
             ):
-                logger.debug("A callback of task %s was answered %d", body["task_id"], answer.status)
+                logger.debug("A callback of task %s was answered %d", task_id, answer.status)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            logger.info("A callback of task %s failed: %s", body["task_id"], type(error).__name__)
+            logger.info("A callback of task %s failed: %s", task_id, type(error).__name__)
 
     def _signature(self, content: bytes) -> dict[str, str]:
         """Return the headers of Standard Webhooks, as Kling's page on callbacks describes them."""

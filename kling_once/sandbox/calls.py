@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .wire import Reply
 
-BODY_MAX_BYTES: Final = 32_000_000
+BODY_MAX_BYTES: Final = 64_000_000
 KEPT_CALLS: Final = 10_000
 CLEARED_EVERY: Final = 500
 LONGEST_TEXT: Final = 5_000
@@ -119,7 +119,7 @@ def shorten(value: Any, depth: int = 0) -> Any:
         return "<nested deeper>"
     if isinstance(value, dict):
         return {
-            str(shorten(name)): _picture(item) if name == "image_url" else shorten(item, depth + 1)
+            str(shorten(name)): _picture(item) if name in {"image_url", "url"} else shorten(item, depth + 1)
             for name, item in value.items()
         }
     if isinstance(value, list):

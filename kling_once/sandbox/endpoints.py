@@ -1,4 +1,4 @@
-"""The vendor's four endpoints as documented, with the effects of scripted faults."""
+"""The vendor's endpoints of both generations as documented, with the effects of scripted faults."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from .faults import (
 from .options import load_settings
 from .rules import DAY_SECONDS, read_order
 from .standard import (
-    CREATE_PATHS,
+    MODELS,
     TASKS_PATH,
-    created_standard_view,
     read_ids,
     read_standard_order,
     read_window,
-    refuse_key_pair,
+    standard_created_view,
+    standard_strangers_view,
     standard_view,
 )
 from .task_view import created_view, query_view, strangers_view
@@ -52,6 +52,7 @@ from .tasks import (
     accept,
     check_unused,
     list_tasks,
+    list_window,
     poll,
     units_spent,
 )
@@ -73,7 +74,6 @@ from .wire import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Awaitable, Callable
 
     from .callbacks import Callbacks
     from .options import SandboxOptions
@@ -166,20 +166,25 @@ class Endpoints:
             await asyncio.sleep(fault.number)
             if endpoint == "create":
                 return failure(INTERNAL_TIMEOUT)
-        standard = is_standard(call.raw_path)
-        if standard:
-            refuse_key_pair(call.authorization, self._options.api_key)
-        check_authorization(call.authorization, self._options)
-        answers: dict[str | None, Callable[[], Awaitable[Reply]]] = {
-            "create": lambda: self._create(call, body, fault),
-            "get": lambda: self._query(call, fault) if standard else self._get(call, identifier, fault),
-            "list": lambda: self._window(call, body, fault) if standard else self._list(call, fault),
-            "costs": lambda: self._costs(call, fault),
-        }
-        if endpoint in answers:
+        is_standard = call.raw_path in MODELS or call.raw_path == TASKS_PATH
+        check_authorization(call.authorization, self._options, api_key_alone=is_standard)
+        if is_standard:
+            answers = {
+                "create": lambda: self._create(call, body, fault),
+                "get": lambda: self._get_several(call, fault),
+                "list": lambda: self._list_window(call, body, fault),
+            }
+        else:
+            answers = {
+                "create": lambda: self._create(call, body, fault),
+                "get": lambda: self._get(call, identifier, fault),
+                "list": lambda: self._list(call, fault),
+                "costs": lambda: self._costs(call, fault),
+            }
+        if endpoint is not None:
             return await answers[endpoint]()
-        known = {CREATE_PATH, COSTS_PATH}
-        if standard or call.raw_path in known or call.raw_path.startswith(CREATE_PATH + "/"):
+        known = {CREATE_PATH, COSTS_PATH, TASKS_PATH, *MODELS}
+        if call.raw_path in known or call.raw_path.startswith(CREATE_PATH + "/"):
             raise Refusal(INVALID_METHOD, f"{clip(call.method)} is not a method of this path")
         raise Refusal(NO_SUCH_RESOURCE, f"there is no {clip(call.raw_path)}")
 
@@ -193,30 +198,26 @@ class Endpoints:
         self._callbacks.announce(changes)
         if fault.kind == "stall-S-after-accept":
             await asyncio.sleep(fault.number)
-        view = spoil_task(fault, created_view(task))
-        return instead_of_success(fault, success(created_standard_view(view) if task.standard else view))
+        view = standard_created_view(task) if task.generation == "standard" else created_view(task)
+        return instead_of_success(fault, success(spoil_task(fault, view)))
 
     async def _accepted(self, call: Call, body: Any, fault: Fault) -> tuple[Task, list[Change]]:
-        if isinstance(body, Refusal):
-            raise body
-        kind = (call.content_type or "application/json").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refusal(INVALID_PARAMETERS, f"Content-Type must be application/json, got {clip(kind)}")
+        _check_body(call, body)
         store, options = self._store, self._options
         settings = await store.read(load_settings, options)
-        ignore_unknown = settings.unknown_fields == "ignore"
-        model_name = CREATE_PATHS.get(call.raw_path)
-        if model_name is None:
-            order = read_order(body, ignore_unknown=ignore_unknown)
-        else:
-            order = read_standard_order(body, model_name, ignore_unknown=ignore_unknown)
+        ignore = settings.unknown_fields == "ignore"
+        model = MODELS.get(call.raw_path)
+        order = (
+            read_standard_order(model, body, ignore_unknown=ignore)
+            if model
+            else read_order(body, ignore_unknown=ignore)
+        )
         await store.read(check_unused, order.external_task_id, settings)
         draft = await self._fetcher.draft(order)
 
         def work(connection: sqlite3.Connection, draft: Draft) -> tuple[Task, list[Change]]:
             current = load_settings(connection, options)
-            standard = model_name is not None
-            return accept(connection, draft, current, fault, options.now(), standard=standard)
+            return accept(connection, draft, current, fault, options.now())
 
         return await store.write(work, draft)
 
@@ -246,6 +247,49 @@ class Endpoints:
             view = created_view(task) | {"task_status": "reviewing"}
         return instead_of_success(fault, success(spoil_task(fault, view)))
 
+    async def _get_several(self, call: Call, fault: Fault) -> Reply:
+        column, ids = read_ids(call.query)
+        options = self._options
+        if fault.kind == "wrong-owner":
+            stranger = standard_strangers_view(int(options.now() * 1000))
+            return success([stranger])
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
+            transitions = load_settings(connection, options).transitions
+            found = [poll(connection, name, transitions, options.now(), column) for name in ids]
+            there = [item for item in found if item is not None]
+            if not there and fault.kind in ON_A_TASK:
+                give_back(connection, fault)
+            return [task for task, _ in there], [change for _, changes in there for change in changes]
+
+        tasks, changes = await self._store.write(work)
+        self._callbacks.announce(changes)
+        if fault.kind == "not-found-once":
+            tasks = []
+        views = [standard_view(task, call.origin) for task in tasks]
+        if fault.kind == "unknown-status":
+            views = [view | {"status": "reviewing", "outputs": [], "billing": []} for view in views]
+        return instead_of_success(fault, success([spoil_task(fault, view) for view in views]))
+
+    async def _list_window(self, call: Call, body: Any, fault: Fault) -> Reply:
+        _check_body(call, body)
+        window = read_window(body)
+        options = self._options
+
+        def work(connection: sqlite3.Connection) -> tuple[list[Task], bool, list[Change]]:
+            settings = load_settings(connection, options)
+            return list_window(connection, window, settings.transitions, options.now())
+
+        tasks, has_more, changes = await self._store.write(work)
+        self._callbacks.announce(changes)
+        data = {
+            "result": [spoil_task(fault, standard_view(task, call.origin)) for task in tasks],
+            "count": len(tasks),
+            "next_cursor": str(tasks[-1].n) if has_more else "",
+            "has_more": has_more,
+        }
+        return instead_of_success(fault, success(data))
+
     async def _list(self, call: Call, fault: Fault) -> Reply:
         numbers = _check_query(call, {"pageNum": (1, 1000), "pageSize": (1, 500)})
         page, size = numbers.get("pageNum", 1), numbers.get("pageSize", 30)
@@ -253,62 +297,12 @@ class Endpoints:
 
         def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
             settings = load_settings(connection, options)
-            return list_tasks(connection, (page - 1) * size, size, settings.transitions, options.now())
+            return list_tasks(connection, page, size, settings.transitions, options.now())
 
         tasks, changes = await self._store.write(work)
         self._callbacks.announce(changes)
         shown = [spoil_task(fault, query_view(task, call.origin)) for task in tasks]
         return instead_of_success(fault, success(shown))
-
-    async def _query(self, call: Call, fault: Fault) -> Reply:
-        """Answer `GET /tasks`: unknown ids are left out."""
-        kind, ids = read_ids(call.query)
-        options = self._options
-
-        def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
-            transitions = load_settings(connection, options).transitions
-            tasks, changes = [], []
-            for identifier in ids:
-                found = poll(connection, identifier, transitions, options.now(), standard=True)
-                if found and identifier == (found[0].task_id if kind == "task_ids" else found[0].external_id):
-                    tasks.append(found[0])
-                    changes += found[1]
-            if not tasks and fault.kind in ON_A_TASK:
-                give_back(connection, fault)
-            return tasks, changes
-
-        tasks, changes = await self._store.write(work)
-        self._callbacks.announce(changes)
-        views = [query_view(task, call.origin) for task in tasks]
-        match fault.kind:
-            case "wrong-owner":
-                views = [strangers_view(ids[0], int(options.now() * 1000)), *views[1:]]
-            case "not-found-once":
-                views = views[1:]
-            case "unknown-status" if views:
-                views[0] = created_view(tasks[0]) | {"task_status": "reviewing"}
-        shown = [standard_view(spoil_task(fault, view)) for view in views]
-        return instead_of_success(fault, success(shown))
-
-    async def _window(self, call: Call, body: Any, fault: Fault) -> Reply:
-        """Answer `POST /tasks`, the list."""
-        if isinstance(body, Refusal):
-            raise body
-        offset, size, passes = read_window(body)
-        options = self._options
-
-        def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
-            transitions = load_settings(connection, options).transitions
-            return list_tasks(connection, offset, size + 1, transitions, options.now(), standard=True)
-
-        tasks, changes = await self._store.write(work)
-        self._callbacks.announce(changes)
-        has_more = len(tasks) > size
-        views = [standard_view(spoil_task(fault, query_view(task, call.origin))) for task in tasks[:size]]
-        shown = [view for view in views if passes(view)]
-        cursor = str(offset + size) if has_more else ""
-        answer = {"result": shown, "count": len(shown), "next_cursor": cursor, "has_more": has_more}
-        return instead_of_success(fault, success(answer))
 
     async def _costs(self, call: Call, fault: Fault) -> Reply:
         numbers = _check_query(
@@ -329,21 +323,25 @@ def _route(call: Call) -> tuple[str | None, str]:
     """Return the name of a call's endpoint, None without one, and the id in its path."""
     if call.raw_path == CREATE_PATH:
         return {"POST": "create", "GET": "list"}.get(call.method), ""
-    if call.raw_path in CREATE_PATHS:
+    if call.raw_path == COSTS_PATH:
+        return ("costs" if call.method == "GET" else None), ""
+    if call.raw_path in MODELS:
         return ("create" if call.method == "POST" else None), ""
     if call.raw_path == TASKS_PATH:
         return {"GET": "get", "POST": "list"}.get(call.method), ""
-    if call.raw_path == COSTS_PATH:
-        return ("costs" if call.method == "GET" else None), ""
     identifier = call.raw_path.removeprefix(CREATE_PATH + "/")
     if identifier and identifier != call.raw_path and "/" not in identifier and call.method == "GET":
         return "get", unquote(identifier).encode("utf-8", "replace").decode()
     return None, ""
 
 
-def is_standard(path: str) -> bool:
-    """Return whether a path is one of the second API generation."""
-    return path in CREATE_PATHS or path == TASKS_PATH
+def _check_body(call: Call, body: Any) -> None:
+    """Raise the refusal of a body that is not JSON or does not say so."""
+    if isinstance(body, Refusal):
+        raise body
+    kind = (call.content_type or "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(INVALID_PARAMETERS, f"Content-Type must be application/json, got {clip(kind)}")
 
 
 def _begin(

@@ -35,6 +35,8 @@ ODD_IDS: Final[dict[str, Any]] = {
 }
 """What each of these faults answers in place of the new task's id; None leaves the field out."""
 
+STRANGE_NAME: Final = "somebody-elses-name"
+
 ODD_CHARGES: Final[dict[str, Any]] = {"text": "2 units", "list": ["2"], "object": {"amount": "2"}}
 """What a deduction is in place of a number, by the end of the fault's name."""
 
@@ -191,14 +193,19 @@ def instead_of_success(fault: Fault, reply: Reply) -> Reply:
 
 def spoil_task(fault: Fault, task: dict[str, Any]) -> dict[str, Any]:
     """Return a task as the wire shows it, with the one field changed that the fault names."""
+    is_legacy = "task_id" in task
     match fault.kind:
+        case "another-external-id" if is_legacy:
+            return task | {"task_info": {"external_task_id": STRANGE_NAME}}
         case "another-external-id":
-            return task | {"task_info": {"external_task_id": "somebody-elses-name"}}
+            return task | {"external_id": STRANGE_NAME}
         case "created-in-seconds":
-            return task | {name: task[name] // 1000 for name in ("created_at", "updated_at")}
+            times = ("created_at", "updated_at") if is_legacy else ("create_time", "update_time")
+            return task | {name: task[name] // 1000 for name in times}
         case kind if kind in ODD_IDS:
-            without = {name: value for name, value in task.items() if name != "task_id"}
-            return without if ODD_IDS[kind] is None else {"task_id": ODD_IDS[kind]} | without
+            field = "task_id" if is_legacy else "id"
+            without = {name: value for name, value in task.items() if name != field}
+            return without if ODD_IDS[kind] is None else {field: ODD_IDS[kind]} | without
         case _:
             return task
 

@@ -38,12 +38,27 @@ class Kept:
 
 @contextlib.contextmanager
 def part_in(folder: Path) -> Iterator[Path]:
-    """Yield a temporary path for an atomic rename, and delete the file if it is still there at the end."""
+    """Yield an empty file for an atomic rename, and delete it if it is still there at the end."""
     part = folder / f"{secrets.token_hex(8)}.part"
     try:
+        private_file(part)
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Create a file, where there is none, that only the user can read, whatever the umask."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.chmod(0o600)
+
+
+def private_folder(path: Path) -> None:
+    """Create a folder, where there is none, that only the user can look into, whatever the umask."""
+    if not path.is_dir():
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
 
 
 class Files:
@@ -66,7 +81,7 @@ class Files:
         self.references = folder / "references"
         self.results = folder / "results"
         for path in (self.uploads, self.references, self.results):
-            path.mkdir(parents=True, exist_ok=True)
+            private_folder(path)
 
     async def keep(self, folder: Path, chunks: AsyncIterator[bytes], limit_bytes: int) -> Kept:
         """Write a stream into one of the folders.

@@ -27,6 +27,9 @@ DEFAULT_API_KEY: Final = "sandbox-api-key-0123456789abcdefghij"
 TRIAL_PARALLEL_LIMIT: Final = 5
 """Tasks at a time that a trial pack allows (a user's report; the page names no number)."""
 
+CHARGES: Final = ("units", "cash", "cash-cny", "test-balance", "none")
+"""How a deduction is shown: units of a pack, US dollars, yuan, dollars of a test balance, or not at all."""
+
 MOST_PARALLEL: Final = 1_000_000
 MOST_POLLS: Final = 1_000_000
 MOST_SECONDS: Final = 10_000_000.0
@@ -150,7 +153,7 @@ class SandboxOptions:
         parallel_limit: unfinished tasks at a time; a create above it is answered with 1303.
         transitions: the policy by which tasks change their status.
         quick_results: make small results with 10 frames a second, for tests.
-        charge: whether a deduction is shown in units or in cash.
+        charge: how a deduction is shown: one of `CHARGES`.
         duplicates_allowed: a repeated external id makes a second task.
         unknown_fields: whether a create with a field that the page does not have is refused.
         now: clock, in Unix seconds.
@@ -172,7 +175,7 @@ class SandboxOptions:
     parallel_limit: int = TRIAL_PARALLEL_LIMIT
     transitions: Transitions = field(default_factory=lambda: Transitions.after_polls(2))
     quick_results: bool = False
-    charge: Literal["units", "cash"] = "units"
+    charge: Literal["units", "cash", "cash-cny", "test-balance", "none"] = "units"
     duplicates_allowed: bool = False
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     now: Callable[[], float] = field(default=time.time, repr=False)
@@ -224,7 +227,7 @@ def read_changes(body: Any) -> dict[str, Any]:
         if name not in SETTINGS:
             raise ValueError(
                 f"{name!r} is not a setting; there are duplicates-allowed (boolean), parallel-limit "
-                "(integer from 1), quick-results (boolean), charge (units or cash), "
+                "(integer from 1), quick-results (boolean), charge (one of " + ", ".join(CHARGES) + "), "
                 "unknown-fields (refuse or ignore) and transitions"
             )
         if name == "transitions":
@@ -242,7 +245,7 @@ SETTINGS: Final[dict[str, Callable[[Any], bool]]] = {
     "duplicates-allowed": _is_boolean,
     "parallel-limit": lambda value: type(value) is int and 1 <= value <= MOST_PARALLEL,
     "quick-results": _is_boolean,
-    "charge": lambda value: value in ("units", "cash"),
+    "charge": lambda value: value in CHARGES,
     "unknown-fields": lambda value: value in ("refuse", "ignore"),
     "transitions": lambda _: True,
 }

@@ -56,6 +56,7 @@ class Order:
     element_id: int | None
     callback_url: str | None
     external_task_id: str | None
+    generation: str = "legacy"
     image_max_bytes: int = IMAGE_MAX_BYTES
 
 
@@ -79,7 +80,8 @@ class ClipFacts:
     has_sound: bool
 
 
-def _text(value: Any) -> str | None:
+def check_text(value: Any) -> str | None:
+    """Check a text; return what is wrong, or None, as every check does."""
     if not isinstance(value, str):
         return f"must be a string, got {kind_of(value)}"
     try:
@@ -89,7 +91,9 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def _one_of(*allowed: str) -> Callable[[Any], str | None]:
+def one_of(*allowed: str) -> Callable[[Any], str | None]:
+    """Return the check of a text that must be one of several."""
+
     def check(value: Any) -> str | None:
         if isinstance(value, str) and value in allowed:
             return None
@@ -99,22 +103,25 @@ def _one_of(*allowed: str) -> Callable[[Any], str | None]:
     return check
 
 
-def _prompt(value: Any) -> str | None:
-    wrong = _text(value)
+def check_prompt(value: Any) -> str | None:
+    """Check a prompt and its length."""
+    wrong = check_text(value)
     if wrong is None and len(value) > PROMPT_MAX_CHARACTERS:
         return f"cannot exceed {PROMPT_MAX_CHARACTERS} characters, got {len(value)}"
     return wrong
 
 
-def _url(value: Any) -> str | None:
-    wrong = _text(value)
+def check_url(value: Any) -> str | None:
+    """Check an http or https URL."""
+    wrong = check_text(value)
     if wrong is not None:
         return wrong
     return None if is_url(value) else f"must be an http or https URL, got {clip(value)}"
 
 
-def _image(value: Any) -> str | None:
-    wrong = _text(value)
+def check_image(value: Any, max_bytes: int = IMAGE_MAX_BYTES) -> str | None:
+    """Check an image's field: a URL or base64 of at most `max_bytes` characters."""
+    wrong = check_text(value)
     if wrong is not None:
         return wrong
     if not value:
@@ -122,13 +129,15 @@ def _image(value: Any) -> str | None:
     if value[:5].lower() == "data:":
         return "must be raw base64 without a 'data:' prefix"
     if looks_like_url(value):
-        return _url(value)
+        return check_url(value)
+    if len(value) > max_bytes:
+        return f"file size must be <= {max_bytes // MEGABYTE} MB, got {len(value)} characters of base64"
     return None
 
 
-def _callback(value: Any) -> str | None:
+def check_callback(value: Any) -> str | None:
     """Check a callback URL; empty means none, as in the page's example."""
-    return None if value == "" else _url(value)
+    return None if value == "" else check_url(value)
 
 
 def _elements(value: Any) -> str | None:
@@ -154,22 +163,22 @@ def _watermark(value: Any) -> str | None:
 
 
 FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
-    "model_name": (False, _one_of("kling-v2-6", "kling-v3")),
-    "prompt": (False, _prompt),
-    "image_url": (True, _image),
-    "video_url": (True, _url),
+    "model_name": (False, one_of("kling-v2-6", "kling-v3")),
+    "prompt": (False, check_prompt),
+    "image_url": (True, check_image),
+    "video_url": (True, check_url),
     "element_list": (False, _elements),
-    "keep_original_sound": (False, _one_of("yes", "no")),
-    "character_orientation": (True, _one_of("image", "video")),
-    "mode": (True, _one_of("std", "pro")),
+    "keep_original_sound": (False, one_of("yes", "no")),
+    "character_orientation": (True, one_of("image", "video")),
+    "mode": (True, one_of("std", "pro")),
     "watermark_info": (False, _watermark),
-    "callback_url": (False, _callback),
-    "external_task_id": (False, _text),
+    "callback_url": (False, check_callback),
+    "external_task_id": (False, check_text),
 }
 """Every field of the page: whether it is required, and its check, which returns what is wrong or None."""
 
 
-def read_order(body: Any, *, ignore_unknown: bool = False, image_max_bytes: int = IMAGE_MAX_BYTES) -> Order:
+def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
     """Check every field of a create.
 
     Not documented and decided here: null is a wrong type; an empty `external_task_id`, `callback_url` or
@@ -190,10 +199,6 @@ def read_order(body: Any, *, ignore_unknown: bool = False, image_max_bytes: int 
                 problems.append(f"{name}: {wrong}")
         elif required:
             problems.append(f"{name}: is required")
-    image = body.get("image_url")
-    if isinstance(image, str) and not looks_like_url(image) and len(image) > image_max_bytes:
-        limit = image_max_bytes // MEGABYTE
-        problems.append(f"image_url: file size must be <= {limit} MB, got {len(image)} characters of base64")
     if problems:
         raise Refusal(INVALID_VALUE, "; ".join(problems[:30]))
     elements = body.get("element_list", [])
@@ -209,7 +214,6 @@ def read_order(body: Any, *, ignore_unknown: bool = False, image_max_bytes: int 
         element_id=elements[0]["element_id"] if elements else None,
         callback_url=body.get("callback_url") or None,
         external_task_id=body.get("external_task_id") or None,
-        image_max_bytes=image_max_bytes,
     )
 
 
@@ -217,8 +221,9 @@ def judge_picture(facts: PictureFacts, max_bytes: int = IMAGE_MAX_BYTES) -> list
     """Return a message for every documented limit that a reference image breaks."""
     problems = []
     if facts.size_bytes > max_bytes:
-        limit = max_bytes // MEGABYTE
-        problems.append(f"image_url: file size must be <= {limit} MB, got {facts.size_bytes} bytes")
+        problems.append(
+            f"image_url: file size must be <= {max_bytes // MEGABYTE} MB, got {facts.size_bytes} bytes"
+        )
     low, high = IMAGE_SIDE_PX
     short, long = sorted((facts.width_px, facts.height_px))
     shape = f"{facts.width_px}x{facts.height_px}"

@@ -18,12 +18,14 @@ from .callbacks import Callbacks
 from .connection import is_loopback, origin_at
 from .control import Control
 from .endpoints import Endpoints
-from .files import Files
+from .files import Files, private_folder
 from .references import Fetcher
 from .results import Results
 from .store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .options import SandboxOptions
 
 
@@ -116,7 +118,7 @@ class Sandbox:
             temporary = tempfile.TemporaryDirectory(prefix="kling-sandbox-", ignore_cleanup_errors=True)
             starting.push_async_callback(asyncio.to_thread, temporary.cleanup)
             return Path(temporary.name)
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         return folder
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
@@ -130,42 +132,56 @@ async def _cancel(task: asyncio.Task[None]) -> None:
         await task
 
 
-def serve(options: SandboxOptions, host: str = "127.0.0.1", port: int = 8190) -> None:
-    """Run a sandbox until SIGINT or SIGTERM; print one line with its origin once it listens.
-
-    Where controls need a token that the options do not name, a second line prints it.
+def serve(
+    options: SandboxOptions,
+    host: str = "127.0.0.1",
+    port: int = 8190,
+    started: Callable[[Sandbox], object] | None = None,
+) -> int:
+    """Run a sandbox until SIGINT or SIGTERM.
 
     Args:
         options: how the sandbox behaves.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
+        started: called once it listens; by default one line with its origin is printed, and where controls
+            need a token that the options do not name, a second one with the token.
+
+    Returns:
+        The number of the signal.
 
     Raises:
         OSError: it cannot listen there.
     """
-    asyncio.run(_serve(options, host, port))
+    return asyncio.run(_serve(options, host, port, started or _say_where))
 
 
-async def _serve(options: SandboxOptions, host: str, port: int) -> None:
+async def _serve(options: SandboxOptions, host: str, port: int, started: Callable[[Sandbox], object]) -> int:
     sandbox = Sandbox(options)
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[int] = loop.create_future()
+
+    def stop(number: int) -> None:
+        if not stopped.done():
+            stopped.set_result(number)
+
     previous = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        number: signal.signal(number, lambda number, _: loop.call_soon_threadsafe(stop, number))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         await sandbox.start(host, port)
-        _say(f"Kling sandbox listens on {sandbox.origin}")
-        if sandbox.token is not None and options.token is None:
-            _say(f"X-Sandbox-Token: {sandbox.token}")
-        await stop.wait()
+        started(sandbox)
+        return await stopped
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
         await sandbox.stop()
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+def _say_where(sandbox: Sandbox) -> None:
+    lines = [f"Kling sandbox listens on {sandbox.origin}"]
+    if sandbox.token is not None and sandbox.options.token is None:
+        lines.append(f"X-Sandbox-Token: {sandbox.token}")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     sys.stdout.flush()

@@ -1,251 +1,335 @@
-"""The vendor's second API generation over the same tasks: its creates, its queries, its form of a task.
+"""The standard generation of the vendor's API: its create, its tasks, and its two ways of asking for them.
 
-Written from the documentation alone (pages of September 2026). Where it is silent, the choice is stated
-beside the rule.
+Written from the pages of both snapshots of 2026-09 and 2026-11 alone. Where they are silent, the choice is
+stated beside the rule.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .rules import MEGABYTE, Order, read_order
-from .wire import AUTHORIZATION_INVALID, INVALID_VALUE, Refusal, clip
+from .rules import (
+    FRAMES_PER_SECOND,
+    LONGEST_ID,
+    MEGABYTE,
+    Order,
+    check_callback,
+    check_image,
+    check_prompt,
+    check_text,
+    check_url,
+    kind_of,
+    one_of,
+)
+from .task_view import result_url
+from .wire import INVALID_VALUE, Refusal, clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-CREATE_PATHS: Final = {"/motion-control/kling-2.6": "kling-v2-6", "/motion-control/kling-3.0": "kling-v3"}
+    from .tasks import Task
+
+MODELS: Final = {"/motion-control/kling-3.0": "kling-v3", "/motion-control/kling-2.6": "kling-v2-6"}
 TASKS_PATH: Final = "/tasks"
 IMAGE_MAX_BYTES: Final = 50 * MEGABYTE
-IDS_MAX: Final = 20
-LIMIT_MAX: Final = 500
-LIMIT_DEFAULT: Final = 100
-ELEMENT_ID: Final = re.compile(r"[0-9]{1,19}")
-
-NO_KEY_PAIRS: Final = "The current API does not support AK/SK; please go to the console to create an API key."
-RESOLUTIONS: Final = {"720p": "std", "1080p": "pro"}
-SOUNDS: Final = {"original": "yes", "off": "no"}
-STATUSES: Final = {"succeed": "succeeded"}
-PARTS: Final = {"contents", "settings", "options"}
-SETTINGS: Final = {"character_orientation", "audio", "resolution"}
-OPTIONS: Final = {"callback_url", "external_task_id", "watermark_info"}
-CONTENT_FIELDS: Final = {
-    "prompt": {"type", "text"},
-    "image": {"type", "url"},
-    "video": {"type", "url"},
-    "element": {"type", "element_id", "id"},
+MOST_IDS: Final = 20
+MOST_TASKS: Final = 500
+STATUSES: Final = {
+    "submitted": "submitted",
+    "processing": "processing",
+    "succeed": "succeeded",
+    "failed": "failed",
 }
-"""The fields of each kind of content."""
+"""What the legacy generation and this one call a status."""
+
+Check = dict[str, tuple[bool, "Callable[[Any], str | None]"]]
 
 
-def refuse_key_pair(authorization: str | None, api_key: str) -> None:
-    """Check that a call was made with an API key: the generation knows no access keys.
+def _boolean(value: Any) -> str | None:
+    return None if isinstance(value, bool) else f"must be a boolean, got {kind_of(value)}"
+
+
+def _object(value: Any) -> str | None:
+    return None if isinstance(value, dict) else f"must be an object, got {kind_of(value)}"
+
+
+def _array(value: Any) -> str | None:
+    return None if isinstance(value, list) else f"must be an array, got {kind_of(value)}"
+
+
+def _element_id(value: Any) -> str | None:
+    right = isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,18}", value) and int(value) <= LONGEST_ID
+    return None if right else f"must be a string of digits, got {kind_of(value)}"
+
+
+BODY: Final[Check] = {"contents": (True, _array), "settings": (True, _object), "options": (False, _object)}
+CONTENTS: Final[dict[str, Check]] = {
+    "prompt": {"text": (True, check_prompt)},
+    "image": {"url": (True, lambda value: check_image(value, IMAGE_MAX_BYTES))},
+    "video": {"url": (True, check_url)},
+    "element": {"element_id": (True, _element_id), "id": (True, check_text)},
+}
+SETTINGS: Final[Check] = {
+    "character_orientation": (True, one_of("image", "video")),
+    "audio": (False, one_of("original", "off")),
+    "resolution": (False, one_of("720p", "1080p")),
+}
+OPTIONS: Final[Check] = {
+    "callback_url": (False, check_callback),
+    "external_task_id": (False, check_text),
+    "watermark_info": (False, _object),
+}
+WATERMARK: Final[Check] = {"enabled": (False, _boolean)}
+
+
+class _Problems:
+    """What is wrong with a body, field by field."""
+
+    def __init__(self, *, ignore_unknown: bool) -> None:
+        self._ignore_unknown = ignore_unknown
+        self.found: list[str] = []
+
+    def add(self, text: str) -> None:
+        self.found.append(text)
+
+    def fields(self, value: Any, known: Check, place: str) -> dict[str, Any]:
+        """Check the fields of an object; return those that are right."""
+        if not isinstance(value, dict):
+            return {}
+        right = {}
+        if not self._ignore_unknown:
+            self.found += [f"{place}{clip(name)}: unknown field" for name in value if name not in known]
+        for name, (required, check) in known.items():
+            if name in value:
+                wrong = check(value[name])
+                if wrong is None:
+                    right[name] = value[name]
+                else:
+                    self.add(f"{place}{name}: {wrong}")
+            elif required:
+                self.add(f"{place}{name}: is required")
+        return right
+
+
+def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = False) -> Order:
+    """Check every field of a create.
+
+    Not documented and decided here: two items of one type are refused, as is an element without the model
+    3.0; empty texts mean none.
 
     Raises:
-        Refusal: code 1002; the header holds a token that an access key signed.
-    """
-    token = (authorization or "").partition(" ")[2]
-    if token != api_key and token.count(".") == 2:  # noqa: PLR2004 - header.payload.signature
-        raise Refusal(AUTHORIZATION_INVALID, NO_KEY_PAIRS)
-
-
-def read_standard_order(body: Any, model_name: str, *, ignore_unknown: bool = False) -> Order:
-    """Check every field of a create and return it as the same order that the first generation makes.
-
-    Not documented and decided here: a kind of content may be given once; an element's `id` may be any text
-    that is not empty; an empty prompt is refused, since `text` is marked as required; null is a wrong type.
-
-    Raises:
-        Refusal: code 1201; the message names every field that is wrong.
+        Refusal: code 1201; the message names every field that is wrong, up to 30.
     """
     if not isinstance(body, dict):
-        raise Refusal(INVALID_VALUE, "the request body must be a JSON object")
-    problems = (
-        [] if ignore_unknown else [f"{clip(name)}: unknown field" for name in body if name not in PARTS]
+        raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
+    problems = _Problems(ignore_unknown=ignore_unknown)
+    top = problems.fields(body, BODY, "")
+    contents = _contents(top.get("contents", []), model_name, problems)
+    settings = problems.fields(top.get("settings"), SETTINGS, "settings.")
+    options = problems.fields(top.get("options"), OPTIONS, "options.")
+    mark = problems.fields(options.get("watermark_info"), WATERMARK, "options.watermark_info.")
+    if problems.found:
+        raise Refusal(INVALID_VALUE, "; ".join(problems.found[:30]))
+    return Order(
+        model_name=model_name,
+        mode="pro" if settings.get("resolution") == "1080p" else "std",
+        character_orientation=settings["character_orientation"],
+        image_url=contents["image"]["url"],
+        video_url=contents["video"]["url"],
+        prompt=contents.get("prompt", {}).get("text", ""),
+        keep_original_sound=settings.get("audio", "original") == "original",
+        watermark=mark.get("enabled", False),
+        element_id=int(contents["element"]["element_id"]) if "element" in contents else None,
+        callback_url=options.get("callback_url") or None,
+        external_task_id=options.get("external_task_id") or None,
+        generation="standard",
+        image_max_bytes=IMAGE_MAX_BYTES,
     )
-    contents = _contents(body.get("contents"), model_name, problems, ignore_unknown=ignore_unknown)
-    settings = _object(body, "settings", SETTINGS, problems, ignore_unknown=ignore_unknown)
-    options = _object(body, "options", OPTIONS, problems, ignore_unknown=ignore_unknown)
-    flat: dict[str, Any] = options | {
-        "model_name": model_name,
-        "mode": _choice(settings, "resolution", "720p", RESOLUTIONS, problems),
-        "keep_original_sound": _choice(settings, "audio", "original", SOUNDS, problems),
-    }
-    if "character_orientation" in settings:
-        flat["character_orientation"] = settings["character_orientation"]
-    for kind, name in (("prompt", "prompt"), ("image", "image_url"), ("video", "video_url")):
-        field = "text" if kind == "prompt" else "url"
-        if field in contents.get(kind, {}):
-            flat[name] = contents[kind][field]
-    if element := contents.get("element"):
-        flat["element_list"] = [{"element_id": int(element["element_id"])}]
-    if problems:
-        raise Refusal(INVALID_VALUE, "; ".join(problems[:30]))
-    return read_order(flat, ignore_unknown=ignore_unknown, image_max_bytes=IMAGE_MAX_BYTES)
 
 
-def _contents(
-    value: Any, model_name: str, problems: list[str], *, ignore_unknown: bool
-) -> dict[str, dict[str, Any]]:
-    if not isinstance(value, list):
-        problems.append("contents: is required and must be an array")
-        return {}
+def _contents(items: list[Any], model_name: str, problems: _Problems) -> dict[str, dict[str, Any]]:
+    """Return the items of `contents` by their type."""
     found: dict[str, dict[str, Any]] = {}
-    for number, item in enumerate(value):
+    for number, item in enumerate(items):
+        place = f"contents[{number}]."
         kind = item.get("type") if isinstance(item, dict) else None
-        if not isinstance(kind, str) or kind not in CONTENT_FIELDS:
-            problems.append(f"contents[{number}].type: must be one of {', '.join(CONTENT_FIELDS)}")
-        elif kind in found:
-            problems.append(f"contents[{number}]: a second {kind}")
-        else:
-            found[kind] = item
-            names = [] if ignore_unknown else [name for name in item if name not in CONTENT_FIELDS[kind]]
-            problems += [f"contents[{number}].{clip(name)}: unknown field" for name in names]
+        if not isinstance(kind, str) or kind not in CONTENTS:
+            problems.add(f"{place}type: must be one of {', '.join(CONTENTS)}")
+            continue
+        if kind in found:
+            problems.add(f"{place}type: there can be one {kind} at most")
+        if kind == "element" and model_name != MODELS["/motion-control/kling-3.0"]:
+            problems.add(f"{place}type: this model takes no element")
+        fields = {name: value for name, value in item.items() if name != "type"}
+        found[kind] = problems.fields(fields, CONTENTS[kind], place)
     for kind in ("image", "video"):
         if kind not in found:
-            problems.append(f"contents: needs an item of the type {kind}")
-    if "prompt" in found and not found["prompt"].get("text"):
-        problems.append("contents: the prompt's text is required; leave the item out without one")
-    if element := found.get("element"):
-        problems += _element_problems(element, model_name)
+            problems.add(f"contents: an item of type {kind} is required")
     return found
 
 
-def _element_problems(element: dict[str, Any], model_name: str) -> list[str]:
-    problems = []
-    if model_name != "kling-v3":
-        problems.append("contents: kling-2.6 has no content of the type element")
-    number = element.get("element_id")
-    if not isinstance(number, str) or not ELEMENT_ID.fullmatch(number) or not 0 < int(number) < 2**63:
-        problems.append("contents: element_id must be an element's number as a string")
-        element["element_id"] = "1"
-    if not isinstance(element.get("id"), str) or not element["id"]:
-        problems.append("contents: an element needs an id, a string that is not empty")
-    return problems
+def standard_created_view(task: Task) -> dict[str, Any]:
+    """Return a task as the answer to its create."""
+    return {
+        "id": task.task_id,
+        "status": "submitted",
+        "create_time": task.created_ms,
+        "update_time": task.created_ms,
+        "external_id": task.external_id or "",
+    }
 
 
-def _object(
-    body: dict[str, Any], name: str, known: set[str], problems: list[str], *, ignore_unknown: bool
-) -> dict[str, Any]:
-    value = body.get(name, {})
-    if not isinstance(value, dict):
-        problems.append(f"{name}: must be an object")
-        return {}
-    if not ignore_unknown:
-        problems += [f"{name}.{clip(field)}: unknown field" for field in value if field not in known]
-    return {field: value[field] for field in value if field in known}
+def standard_view(task: Task, origin: str) -> dict[str, Any]:
+    """Return a task as queries and callbacks show it, with result URLs at `origin`."""
+    outputs = []
+    if task.status == "succeed":
+        seconds = f"{task.frames / FRAMES_PER_SECOND:.3f}".rstrip("0").rstrip(".")
+        video = {
+            "type": "video",
+            "id": f"{int(task.task_id) + 1}",
+            "url": result_url(origin, task, task.result_name),
+            "duration": seconds,
+        }
+        if task.watermark:
+            video["watermark_url"] = result_url(origin, task, task.watermark_name)
+        outputs = [video]
+    return standard_created_view(task) | {
+        "status": STATUSES[task.status],
+        "message": task.message,
+        "update_time": task.updated_ms,
+        "outputs": outputs,
+        "billing": _billing(task),
+    }
 
 
-def _choice(
-    settings: dict[str, Any], name: str, default: str, allowed: dict[str, str], problems: list[str]
-) -> str:
-    value = settings.get(name, default)
-    if not isinstance(value, str) or value not in allowed:
-        problems.append(f"settings.{name}: must be one of {', '.join(allowed)}")
-        return allowed[default]
-    return allowed[value]
+def standard_strangers_view(now_ms: int) -> dict[str, Any]:
+    """Return another customer's task, as the fault `wrong-owner` answers."""
+    return {
+        "id": "899999999999999999",
+        "status": "processing",
+        "message": "",
+        "create_time": now_ms,
+        "update_time": now_ms,
+        "external_id": "somebody-elses-name",
+        "outputs": [],
+        "billing": [],
+    }
+
+
+def _billing(task: Task) -> list[dict[str, Any]]:
+    """Return what a task cost; the page gives `amount` in units or in money by `charge_type`."""
+    if not task.charged or task.charge == "none":
+        return []
+    amount = task.amount
+    if task.is_charged_in_cash:
+        cash_type = "test_balance" if task.charge == "test-balance" else "balance"
+        currency = "CNY" if task.charge == "cash-cny" else "USD"
+        cash = {"charge_type": "cash", "cash_type": cash_type, "currency": currency}
+        return [cash | {"amount": amount, "list_price": amount}]
+    return [{"charge_type": "unit", "package_type": "video", "amount": amount}]
 
 
 def read_ids(query: Sequence[tuple[str, str]]) -> tuple[str, list[str]]:
-    """Return which ids a query names, and the ids.
+    """Read the query of `GET /tasks`.
+
+    Returns:
+        The column of the ids, and the ids, each once.
 
     Raises:
-        Refusal: code 1201, unless it has exactly one of both lists, with 1 to 20 ids.
+        Refusal: code 1201.
     """
-    named = dict(query)
-    unknown = [name for name in named if name not in {"task_ids", "external_task_ids"}]
-    if unknown:
-        raise Refusal(INVALID_VALUE, "; ".join(f"{clip(name)}: unknown query field" for name in unknown))
-    given = [name for name in ("task_ids", "external_task_ids") if named.get(name)]
-    if len(given) != 1 or len(named) != len(query):
+    columns = {"task_ids": "task_id", "external_task_ids": "external_id"}
+    given = dict(query)
+    if unknown := [clip(name) for name in given if name not in columns]:
+        raise Refusal(INVALID_VALUE, f"{', '.join(unknown)}: unknown query field")
+    named = [name for name in columns if given.get(name)]
+    if not named:
         raise Refusal(INVALID_VALUE, "task_ids or external_task_ids is required")
-    ids = [text for text in named[given[0]].split(",") if text]
-    if not 1 <= len(ids) <= IDS_MAX:
-        raise Refusal(INVALID_VALUE, f"{given[0]}: 1 to {IDS_MAX} ids, got {len(ids)}")
-    return given[0], ids
+    if len(named) > 1 or len(query) > 1:
+        raise Refusal(INVALID_VALUE, "only one of task_ids and external_task_ids can be given, once")
+    ids = list(dict.fromkeys(filter(None, given[named[0]].split(","))))
+    if len(ids) > MOST_IDS:
+        raise Refusal(INVALID_VALUE, f"{named[0]}: at most {MOST_IDS} ids, got {len(ids)}")
+    return columns[named[0]], ids
 
 
-def read_window(body: Any) -> tuple[int, int, Callable[[dict[str, Any]], bool]]:
-    """Return offset, size and filter of a list.
+@dataclass(frozen=True)
+class Window:
+    """Which tasks `POST /tasks` lists, newest first.
 
-    The cursor is the offset of the next page, as text. With one the window of time is ignored, as the page
-    says.
+    Attributes:
+        start_ms: earliest time of creation.
+        end_ms: latest time of creation.
+        before: number of the last task of the page before; None for the first page.
+        limit: tasks on a page.
+        statuses: legacy names of the statuses that are listed.
+        is_video: whether tasks of videos are listed; there are no others.
+    """
+
+    start_ms: int
+    end_ms: int
+    before: int | None
+    limit: int
+    statuses: tuple[str, ...]
+    is_video: bool
+
+
+def read_window(body: Any) -> Window:
+    """Read the body of `POST /tasks`.
+
+    Not documented and decided here: every field may be left out; times are milliseconds as numbers or as
+    digits; the default limit is 30.
 
     Raises:
-        Refusal: code 1201; a field is unknown or out of its range.
+        Refusal: code 1201.
     """
+    problems = _Problems(ignore_unknown=False)
     if not isinstance(body, dict):
-        raise Refusal(INVALID_VALUE, "the request body must be a JSON object")
-    known = {"start_time", "end_time", "cursor", "limit", "filters"}
-    problems = [f"{clip(name)}: unknown field" for name in body if name not in known]
-    limit = body.get("limit", LIMIT_DEFAULT)
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= LIMIT_MAX:
-        problems.append(f"limit: must be 1 to {LIMIT_MAX}")
-        limit = LIMIT_DEFAULT
-    cursor = body.get("cursor") or "0"
-    if not isinstance(cursor, str) or not re.fullmatch(r"[0-9]{1,9}", cursor):
-        problems.append("cursor: is not one of ours")
-        cursor = "0"
-    filters = body.get("filters", [])
-    wanted: dict[str, list[Any]] = {}
-    for item in filters if isinstance(filters, list) else [filters]:
-        entry = item if isinstance(item, dict) else {}
-        if entry.get("key") in {"status", "product_type"} and isinstance(entry.get("values"), list):
-            wanted[entry["key"]] = entry["values"]
-        else:
-            problems.append('filters: entries look like {"key": "status", "values": ["succeeded"]}')
-    start, end = (_milliseconds(body.get(name), name, problems) for name in ("start_time", "end_time"))
-    if problems:
-        raise Refusal(INVALID_VALUE, "; ".join(problems[:30]))
-    if body.get("cursor"):
-        start = end = None
-
-    def passes(view: dict[str, Any]) -> bool:
-        return (
-            view["status"] in wanted.get("status", [view["status"]])
-            and "video" in wanted.get("product_type", ["video"])
-            and (start is None or view["create_time"] >= start)
-            and (end is None or view["create_time"] <= end)
-        )
-
-    return int(cursor), limit, passes
-
-
-def _milliseconds(value: Any, name: str, problems: list[str]) -> int | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, str | int) and re.fullmatch(r"[0-9]{1,16}", str(value)):
-        return int(value)
-    problems.append(f"{name}: must be milliseconds")
-    return None
-
-
-def standard_view(view: dict[str, Any]) -> dict[str, Any]:
-    """Return a task of the first generation's form as this generation shows it."""
-    shown: dict[str, Any] = {name: view[old] for name, old in (("id", "task_id"),) if old in view}
-    shown |= {
-        "status": STATUSES.get(view["task_status"], view["task_status"]),
-        "message": view.get("task_status_msg", ""),
-        "create_time": view["created_at"],
-        "update_time": view["updated_at"],
-        "external_id": view.get("task_info", {}).get("external_task_id", ""),
-        "outputs": [{"type": "video"} | video for video in view.get("task_result", {}).get("videos", [])],
-        "billing": _billing(view),
+        raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
+    known: Check = {
+        "start_time": (False, _whole),
+        "end_time": (False, _whole),
+        "cursor": (False, _cursor),
+        "limit": (False, _limit),
+        "filters": (False, _filters),
     }
-    return shown
+    right = problems.fields(body, known, "")
+    if problems.found:
+        raise Refusal(INVALID_VALUE, "; ".join(problems.found[:30]))
+    chosen = {item["key"]: item["values"] for item in right.get("filters", [])}
+    wanted = chosen.get("status", list(STATUSES.values()))
+    return Window(
+        start_ms=int(right.get("start_time") or 0),
+        end_ms=int(right.get("end_time") or LONGEST_ID),
+        before=int(right["cursor"]) if right.get("cursor") else None,
+        limit=right.get("limit", 30),
+        statuses=tuple(legacy for legacy, name in STATUSES.items() if name in wanted),
+        is_video="video" in chosen.get("product_type", ["video"]),
+    )
 
 
-def created_standard_view(view: dict[str, Any]) -> dict[str, Any]:
-    """Return a task as the answer to its create."""
-    shown = standard_view(view)
-    return {name: shown[name] for name in shown if name not in {"message", "outputs", "billing"}}
+def _whole(value: Any) -> str | None:
+    right = not isinstance(value, bool) and re.fullmatch(r"[0-9]{0,18}", str(value))
+    return None if right and isinstance(value, int | str) else "must be milliseconds since 1970"
 
 
-def _billing(view: dict[str, Any]) -> list[dict[str, Any]]:
-    if "final_unit_deduction" in view:
-        return [{"charge_type": "unit", "amount": view["final_unit_deduction"], "package_type": "video"}]
-    if isinstance(cash := view.get("final_balance_deduction"), dict):
-        entry = {"charge_type": "cash", "cash_type": "balance", "amount": cash["quota"], "currency": "USD"}
-        return [entry | {"list_price": cash["list_price"]}]
-    return []
+def _cursor(value: Any) -> str | None:
+    right = isinstance(value, str) and re.fullmatch(r"[0-9]{0,18}", value)
+    return None if right else "is no cursor of an answer"
+
+
+def _limit(value: Any) -> str | None:
+    return None if type(value) is int and 1 <= value <= MOST_TASKS else f"must be 1 to {MOST_TASKS}"
+
+
+def _filters(value: Any) -> str | None:
+    right = isinstance(value, list) and all(
+        isinstance(item, dict)
+        and set(item) == {"key", "values"}
+        and item["key"] in ("status", "product_type")
+        and isinstance(item["values"], list)
+        for item in value
+    )
+    return None if right else "entries have a key (status or product_type) and values"

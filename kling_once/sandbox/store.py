@@ -9,6 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from .files import private_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -25,10 +27,10 @@ SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS tasks (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id TEXT UNIQUE,
+    generation TEXT NOT NULL,
     external_id TEXT,
     unique_external_id TEXT UNIQUE,
     callback_url TEXT,
-    standard INTEGER NOT NULL,
     watermark INTEGER NOT NULL,
     sound INTEGER NOT NULL,
     mode TEXT NOT NULL,
@@ -118,6 +120,7 @@ class Store:
         return value
 
     def _open(self) -> str:
+        private_file(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
         connection.row_factory = sqlite3.Row
         _prefer_wal(connection)

@@ -91,4 +91,8 @@ def _info(task: Task) -> dict[str, Any]:
 
 
 def _deduction(task: Task) -> dict[str, Any]:
-    return task.charge if task.charged else {}
+    if not task.charged or task.charge == "none":
+        return {}
+    if task.is_charged_in_cash:
+        return {"final_balance_deduction": {"quota": task.amount, "list_price": task.amount}}
+    return {"final_unit_deduction": task.amount}

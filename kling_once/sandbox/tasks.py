@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -26,12 +25,15 @@ if TYPE_CHECKING:
     from .faults import Fault
     from .options import SandboxOptions, Transitions
     from .references import Draft
+    from .standard import Window
 
 FORGOTTEN_SECONDS: Final = 60.0
 """A task that nobody polled for this long does not count for the parallel limit."""
 
 USD_PER_UNIT: Final = Decimal("0.14")
+CNY_PER_UNIT: Final = Decimal(1)
 SHORT_OUTPUT_SHARE: Final = Fraction(3, 5)
+LAST: Final = 2**63 - 1
 UNFINISHED: Final = "status IN ('submitted', 'processing')"
 
 INTERNAL_FAILURE: Final = "Task failed due to an internal error"
@@ -51,10 +53,10 @@ class Task:
 
     Attributes:
         n: number in the state, from 1.
-        standard: made with the second API generation, whose form its callbacks have.
         picture: reference image, relative to the state's folder; `clip` likewise.
         frames: length of the result at 30 fps.
-        charge: the deduction as the wire shows it.
+        generation: which of the vendor's two APIs made it.
+        charge: how the deduction is shown: a value of the setting, or a kind of `ODD_CHARGES`.
         units: the deduction in units.
         fate: how the task ends: `succeed`, or the fault of its create.
         polled_at: when it was last polled, in Unix seconds.
@@ -64,16 +66,16 @@ class Task:
 
     n: int
     task_id: str
+    generation: str
     external_id: str | None
     callback_url: str | None
-    standard: bool
     watermark: bool
     sound: bool
     mode: str
     picture: str
     clip: str
     frames: int
-    charge: dict[str, Any]
+    charge: str
     units: Decimal
     fate: str
     status: str
@@ -94,6 +96,19 @@ class Task:
     def message(self) -> str:
         """Why the task failed; empty unless it has."""
         return FAILURES[self.fate] if self.status == "failed" else ""
+
+    @property
+    def is_charged_in_cash(self) -> bool:
+        """Whether the deduction is money and not units."""
+        return self.charge in {"cash", "cash-cny", "test-balance"}
+
+    @property
+    def amount(self) -> Any:
+        """The deduction as the wire shows it."""
+        if self.charge in ODD_CHARGES:
+            return ODD_CHARGES[self.charge]
+        price = CNY_PER_UNIT if self.charge == "cash-cny" else USD_PER_UNIT
+        return f"{(self.units * (price if self.is_charged_in_cash else 1)).normalize():f}"
 
     @property
     def charged(self) -> bool:
@@ -119,13 +134,7 @@ def check_unused(connection: sqlite3.Connection, external_id: str | None, settin
 
 
 def accept(
-    connection: sqlite3.Connection,
-    draft: Draft,
-    settings: SandboxOptions,
-    fault: Fault,
-    now: float,
-    *,
-    standard: bool = False,
+    connection: sqlite3.Connection, draft: Draft, settings: SandboxOptions, fault: Fault, now: float
 ) -> tuple[Task, list[Change]]:
     """Make a task.
 
@@ -146,7 +155,7 @@ def accept(
     ).fetchone()
     if running >= settings.parallel_limit:
         raise Refusal(OVER_PARALLEL_LIMIT)
-    columns = _columns(draft, settings, fault, now) | {"standard": standard}
+    columns = _columns(draft, settings, fault, now)
     names = ", ".join(columns)
     marks = ", ".join(f":{name}" for name in columns)
     number = connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", columns).lastrowid  # noqa: S608 - our column names
@@ -161,21 +170,22 @@ def poll(
     identifier: str,
     transitions: Transitions,
     now: float,
-    *,
-    standard: bool = False,
+    column: str | None = None,
 ) -> tuple[Task, list[Change]] | None:
     """Find a task by task id or external id and count the poll.
 
-    Of several tasks with one external id (duplicates allowed) it is the first. The second generation's query
-    finds the tasks of both, as was seen live; the first one's finds its own, which no page says.
+    Without a `column` it is a legacy query, which takes either id and finds legacy tasks alone; with one it
+    is of the standard generation, which finds every task.
+
+    Of several tasks with one external id (duplicates allowed) it is the first.
 
     Returns:
         The task and its changes of status; None when there is no such task.
     """
+    named = f"{column} = :id" if column else "(task_id = :id OR external_id = :id) AND generation = 'legacy'"
     row = connection.execute(
-        "SELECT * FROM tasks WHERE (task_id = :id OR external_id = :id) AND visible_at <= :now "
-        "AND standard <= :standard ORDER BY task_id != :id, n LIMIT 1",
-        {"id": identifier, "now": now, "standard": standard},
+        f"SELECT * FROM tasks WHERE {named} AND visible_at <= :now ORDER BY task_id != :id, n LIMIT 1",  # noqa: S608 - our names
+        {"id": identifier, "now": now},
     ).fetchone()
     if row is None:
         return None
@@ -205,21 +215,33 @@ def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: f
 
 
 def list_tasks(
-    connection: sqlite3.Connection,
-    offset: int,
-    size: int,
-    transitions: Transitions,
-    now: float,
-    *,
-    standard: bool = False,
+    connection: sqlite3.Connection, page: int, size: int, transitions: Transitions, now: float
 ) -> tuple[list[Task], list[Change]]:
-    """Return some visible tasks, newest first, and the changes of status; listing is no poll."""
+    """Return one page of visible tasks, newest first, and the changes of status; listing is no poll."""
     changes = advance_due(connection, transitions, now)
     rows = connection.execute(
-        "SELECT * FROM tasks WHERE visible_at <= ? AND standard <= ? ORDER BY n DESC LIMIT ? OFFSET ?",
-        (now, standard, size, offset),
+        "SELECT * FROM tasks WHERE visible_at <= ? AND generation = 'legacy' "
+        "ORDER BY n DESC LIMIT ? OFFSET ?",
+        (now, size, (page - 1) * size),
     )
     return [_task(row) for row in rows], changes
+
+
+def list_window(
+    connection: sqlite3.Connection, window: Window, transitions: Transitions, now: float
+) -> tuple[list[Task], bool, list[Change]]:
+    """Return one page of a window's tasks, whether more follow, and the changes of status."""
+    changes = advance_due(connection, transitions, now)
+    marks = ", ".join("?" * len(window.statuses))
+    rows = connection.execute(
+        f"SELECT * FROM tasks WHERE visible_at <= ? AND created_ms BETWEEN ? AND ? AND n < ? "  # noqa: S608 - marks
+        f"AND status IN ({marks}) AND ? ORDER BY n DESC LIMIT ?",
+        (
+            *(now, window.start_ms, window.end_ms, LAST if window.before is None else window.before),
+            *(*window.statuses, window.is_video, window.limit + 1),
+        ),
+    ).fetchall()
+    return [_task(row) for row in rows[: window.limit]], len(rows) > window.limit, changes
 
 
 def find_result(connection: sqlite3.Connection, name: str) -> Task | None:
@@ -253,7 +275,9 @@ def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -
     seconds = facts.duration_seconds
     units = units_for(order.model_name, order.mode, seconds)
     now_ms = int(now * 1000)
+    odd = fault.kind.rpartition("-")[2]
     return {
+        "generation": order.generation,
         "external_id": order.external_task_id,
         "unique_external_id": None if settings.duplicates_allowed else order.external_task_id,
         "callback_url": order.callback_url,
@@ -263,7 +287,7 @@ def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -
         "picture": draft.picture,
         "clip": draft.clip,
         "frames": round(_output_seconds(seconds, fault) * FRAMES_PER_SECOND),
-        "charge": json.dumps(_charge(units, settings.charge, fault.kind)),
+        "charge": odd if "charge-" in fault.kind and odd in ODD_CHARGES else settings.charge,
         "units": str(units),
         "fate": fault.kind if fault.kind in FAILURES else "succeed",
         "status": "submitted",
@@ -286,16 +310,6 @@ def _output_seconds(seconds: Fraction, fault: Fault) -> Fraction:
     short = seconds * SHORT_OUTPUT_SHARE
     room = seconds - VIDEO_MIN_SECONDS >= Fraction(1, FRAMES_PER_SECOND)
     return max(short, Fraction(VIDEO_MIN_SECONDS)) if room else short
-
-
-def _charge(units: Decimal, kind: str, fault: str) -> dict[str, Any]:
-    head, _, odd = fault.rpartition("-")
-    if head.endswith("charge"):
-        return {"final_unit_deduction": ODD_CHARGES[odd]}
-    if kind == "cash":
-        price = f"{(units * USD_PER_UNIT).normalize():f}"
-        return {"final_balance_deduction": {"quota": price, "list_price": price}}
-    return {"final_unit_deduction": f"{units.normalize():f}"}
 
 
 def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) -> tuple[Task, list[Change]]:
@@ -322,7 +336,6 @@ def _reproducible_id(number: int | None, external_id: str | None) -> str:
 
 def _task(row: sqlite3.Row) -> Task:
     values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over its values
-    values |= {name: bool(values[name]) for name in ("watermark", "sound", "standard")}
-    values["charge"] = json.loads(values["charge"])
+    values |= {name: bool(values[name]) for name in ("watermark", "sound")}
     values["units"] = Decimal(values["units"])
     return Task(**values)

@@ -147,11 +147,13 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-def check_authorization(header: str | None, options: SandboxOptions) -> None:
+def check_authorization(header: str | None, options: SandboxOptions, *, api_key_alone: bool = False) -> None:
     """Check the Authorization header of a call.
 
     Documented: `Bearer` (in any case), one space, the token; a JWT is signed with HS256 and holds `iss`,
     `exp` and `nbf`. The page names no maximum of `exp` and no leeway, so there is neither.
+
+    The standard generation takes the API key alone.
 
     Raises:
         Refusal: Code 1000 to 1004, unless the header holds a key or a token of this account.
@@ -166,6 +168,10 @@ def check_authorization(header: str | None, options: SandboxOptions) -> None:
         raise Refusal(AUTHENTICATION, "Authorization must be 'Bearer', one space and the token")
     if same(token, options.api_key):
         return
+    if api_key_alone and token.count(".") == 2:  # noqa: PLR2004 - header.payload.signature
+        raise Refusal(
+            AUTHORIZATION_INVALID, "The current API does not support AK/SK; please create an API key"
+        )
     _check_times(_claims(token, options), options.now())
 
 

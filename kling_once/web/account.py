@@ -99,6 +99,8 @@ class Keys(Answer):
     """This page may change keys without a code."""
     variables: str
     """The environment's names for a key."""
+    has_address: bool
+    """The server names an address of its own (KLINGAI_BASE_URL), which a key without a region is used at."""
 
 
 class PackAnswer(Answer):
@@ -168,6 +170,7 @@ async def keys(call: Call[Nothing, Any]) -> Keys:
         profiles=[_key(state, unfinished) for state in states],
         may_change=call.looks_local,
         variables=ENVIRONMENT_NAMES,
+        has_address=call.engine.settings.klingai_base_url is not None,
     )
 
 

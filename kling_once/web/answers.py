@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, computed_field
 
 from ..errors import ApiError, InputRefused, KlingOnceError
 from ..ledger.attempts import AttemptState
@@ -24,6 +25,8 @@ Moment = Annotated[
 ]
 """ISO 8601 with the offset, to the second."""
 
+NUMBER: Final = re.compile(r"(?<![\w.-])-?\d+(?:[.,:]\d+)*\b(?!-)")
+"""Also a time such as `0:12.5`; never a part of a name such as `kling-v2-6` or `base64`."""
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What makes a spreadsheet take a cell for a formula (OWASP, CSV Injection)."""
 
@@ -56,7 +59,13 @@ class BrokenRule(Answer):
     rule: str
     """A stable name of the limit, such as `video.duration.max`."""
     message: str
-    """What is wrong, the value, the limit, and what to do."""
+    """What is wrong, the value, the limit, and what to do; in English."""
+
+    @computed_field
+    @property
+    def values(self) -> list[str]:
+        """The numbers in the message in their order, for the words of another language."""
+        return NUMBER.findall(self.message)
 
 
 class Failure(Answer):

@@ -146,6 +146,9 @@ class NodeReading:
     video_file: str
     """As LoadVideo names it; likewise."""
     wired: tuple[str, ...]
+    """Widgets whose value comes from elsewhere."""
+    bare: tuple[str, ...]
+    """Sockets to which nothing is wired."""
 
     @property
     def has_files(self) -> bool:
@@ -166,13 +169,16 @@ def read_node(prompt: ApiPrompt, node_id: str) -> NodeReading | None:
     motion = MotionControl(**{item.name: _value(item, inputs) for item in MOTION_SETTINGS})
     settings = {item.name: _value(item, inputs) for item in ORDER_SETTINGS}
     url = inputs.get("motion_source.url")
+    source = inputs.get("motion_source")
+    needed = ["image", *([f"motion_source.{source}"] if source in {"video", "frames"} else [])]
     return NodeReading(
         order=Order(image=None, video=VideoFile(Path()), motion=motion, **settings),
-        source=inputs.get("motion_source"),
+        source=source,
         url=url.strip() if isinstance(url, str) else "",
         image_file=_loaded(prompt, inputs.get("image"), "LoadImage", "image"),
         video_file=_loaded(prompt, inputs.get("motion_source.video"), "LoadVideo", "file"),
         wired=tuple(name for name in DECIDING if isinstance(inputs.get(name), list)),
+        bare=tuple(name for name in needed if link_of(inputs.get(name)) is None),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, create_model
 
+from ..api.limits import cash_of
 from ..api.motion_control import MOTION_SETTINGS
 from ..api.service_codes import SERVICE_CODES
 from ..errors import KlingOnceError, ResultGone
@@ -18,10 +19,10 @@ from ..jobs.recovery import forget as forget_job
 from ..jobs.results import picture_path, poster_of
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import (
-    RETRY_HINT,
     Serve,
-    is_input_failure,
+    input_advice,
     next_step,
+    retry_hint,
 )
 from ..ledger.queries import Page, Shown, usual_seconds
 from ..order import Service, service_of
@@ -120,6 +121,7 @@ class JobAnswer(Answer):
     model: str
     mode: str
     take: int
+    prompt: str
     image_name: str
     video_name: str
     adopted: bool
@@ -137,6 +139,9 @@ class JobAnswer(Answer):
     """Null for an intent that was never sent and that nobody works on: it costs nothing."""
     units_charged: float | None
     cash_charged: float | None
+    money: float | None
+    """What it was charged, else may cost; by the list price where only units are known."""
+    money_currency: Literal["USD", "CNY"] | None
     result_seconds: float | None
     started_at: Moment
     submitted_at: Moment | None
@@ -335,15 +340,26 @@ def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float 
         known["state"] = AttemptState.UNKNOWN
     elif row["state"] == "intent" and progress is None:
         known["units_estimated"] = None
-    return row | known
+    return row | known | _money(row | known)
+
+
+def _money(row: Row) -> Row:
+    """Return what a job costs, in money."""
+    if row["cash_charged"] is not None:
+        return {"money": row["cash_charged"], "money_currency": row["currency"] or "USD"}
+    units = row["units_charged"] if row["units_charged"] is not None else row["units_estimated"]
+    if units is None:
+        return {"money": None, "money_currency": None}
+    money, currency = cash_of(units, china=row["realm"] == "china")
+    return {"money": money, "money_currency": currency}
 
 
 def _advice(row: Row) -> str | None:
     if row["state"] == "rejected" and row["reason_code"] in SERVICE_CODES:
         return SERVICE_CODES[row["reason_code"]].hint
     if row["state"] == "failed":
-        charged = row["units_charged"] or row["cash_charged"]
-        return RETRY_HINT if is_input_failure(row["reason"]) or charged else "Run it again."
+        charged = row["units_charged"] or row["cash_charged"] or row["unread_charge"]
+        return retry_hint(row["reason"]) if input_advice(row["reason"]) or charged else "Run it again."
     return GONE_HINT if row["state"] == "expired" else None
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from ..ledger.database import package_version
 from ..settings import (
     LARGEST_LIMIT,
     LIMITS,
     is_from_environment,
     write_limits,
 )
+from ..version import package_version
 from .answers import (
     ATTEMPT_COLUMNS,
     Answer,

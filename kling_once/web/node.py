@@ -15,10 +15,11 @@ from ..api.limits import (
     Mode,
     Model,
     Orientation,
+    Price,
     cash_of,
     price,
 )
-from ..errors import KlingOnceError
+from ..errors import BudgetReached, CredentialsError, KlingOnceError, SubmissionsHeld, Violation
 from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
 from ..ledger.decision import Serve, next_step
@@ -31,7 +32,7 @@ from ..order import (
     VideoUrl,
     realm_of,
 )
-from .answers import Answer, BrokenRule
+from .answers import Answer, BrokenRule, Moment
 from .endpoint import (
     Call,
     Given,
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
-    from ..errors import Violation
     from ..jobs.check import Checked
     from ..jobs.engine import Engine
+    from ..ledger.attempts import Attempt
 
 GRAPH_MAX_BYTES: Final = 4 * 1024 * 1024
 RATE_DECIDING: Final = frozenset({"model", "mode", "service", "profile"})
@@ -98,6 +99,18 @@ class UsedPart(Answer):
     of: float
 
 
+class KeptResult(Answer):
+    """What a graph has made: its newest video."""
+
+    task_id: str | None
+    units: float | None
+    cash: float | None
+    currency: str | None
+    ended_at: Moment | None
+    path: str
+    """Below ComfyUI's output folder where it lies there, else below the results folder."""
+
+
 class OtherNode(Answer):
     """A node that orders nothing."""
 
@@ -113,6 +126,8 @@ class OrderingNode(Answer):
     """Widgets whose value only the run will know."""
     paid: bool
     """Everything that this very graph has ordered is kept here: running it costs nothing."""
+    kept: KeptResult | None = None
+    """Only where it is paid."""
     rate: Rate | None = None
     """Null for a model or mode that has none, or that only the run will know."""
     price: NodePrice | None = None
@@ -122,6 +137,8 @@ class OrderingNode(Answer):
     notes: list[str] = Field(default=[])
     report: list[str] = Field(default=[])
     """What would be done to the inputs."""
+    obstacles: list[BrokenRule] = Field(default=[])
+    """What else keeps it from running. The rule is `key`, `hold`, `limit`, or `ledger`."""
     trouble: str | None = None
     """Why no more could be found out."""
 
@@ -205,37 +222,49 @@ async def node(call: Call[Nothing, NodeBody]) -> NodeAnswer:
     reading = read_node(prompt, node_id)
     if reading is None:
         return NodeAnswer(OtherNode())
-    order, is_paid, found = reading.order, False, {}
+    order, kept, found = reading.order, None, {}
     try:
         origin = await asyncio.to_thread(call.engine.accounts.origin, order.service, order.profile)
         graph = await asyncio.to_thread(signature, prompt, node_id, call.app.host.input_moment)
         realm = realm_of(order.service, origin)
-        is_paid = await _is_paid(call.engine, graph, realm)
-        found = await _findings(call, reading, origin, china=realm == "china")
+        kept = await _kept(call, graph, realm)
+        found = await _findings(call, reading, origin, china=realm == "china", is_paid=kept is not None)
+    except CredentialsError as error:
+        found = {"obstacles": [_obstacle(error)]}
     except KlingOnceError as error:
         found = {"trouble": str(error)}
     known = OrderingNode.model_validate(
-        {"service": order.service, "wired": reading.wired, "paid": is_paid} | found
+        {"service": order.service, "wired": reading.wired, "paid": kept is not None, "kept": kept} | found
     )
     return NodeAnswer(known)
 
 
-async def _is_paid(engine: Engine, signature: str, realm: str) -> bool:
-    """Tell whether everything that this graph has ordered of a realm is kept, and its files are here."""
-    ledger = await engine.ledger()
+async def _kept(call: Call[Any, Any], signature: str, realm: str) -> KeptResult | None:
+    """Return the newest video of a graph, if all that it has ordered of a realm is kept and here."""
+    ledger, store = await call.engine.ledger(), call.engine.store
     ordered = await ledger.ordered_jobs(signature)
-    counting = [job_key for job_key, of in ordered.items() if of in {None, realm}]
-    for job_key in counting:
+    found: list[Attempt] = []
+    for job_key in (job_key for job_key, of in ordered.items() if of in {None, realm}):
         step = next_step(await ledger.attempts_of(job_key), again=False)
-        if not isinstance(step, Serve) or not await asyncio.to_thread(engine.store.holds, step.attempt):
-            return False
-    return bool(counting)
+        if not isinstance(step, Serve) or not await asyncio.to_thread(store.holds, step.attempt):
+            return None
+        found.append(step.attempt)
+    if not found:
+        return None
+    newest = max(found, key=lambda one: one.attempt_id)
+    path, output = store.path(newest.result_path or ""), call.app.host.output_folder()
+    is_shown = path.is_relative_to(output)
+    shown = f"output/{path.relative_to(output).as_posix()}" if is_shown else newest.result_path
+    charge = {"units": newest.units_charged, "cash": newest.cash_charged, "currency": newest.currency}
+    return KeptResult.model_validate(
+        charge | {"task_id": newest.task_id, "ended_at": newest.ended_at, "path": shown or ""}
+    )
 
 
 async def _findings(
-    call: Call[Nothing, NodeBody], reading: NodeReading, origin: str, *, china: bool
+    call: Call[Nothing, NodeBody], reading: NodeReading, origin: str, *, china: bool, is_paid: bool
 ) -> dict[str, Any]:
-    """Return the fields of `OrderingNode` that settings and media decide."""
+    """Return the fields of `OrderingNode` that settings, media and limits decide."""
     engine, order = call.engine, reading.order
     image, clip = await asyncio.to_thread(_files, call, reading)
     video = VideoUrl(reading.url) if reading.source == "url" else VideoFile(clip or Path())
@@ -243,20 +272,31 @@ async def _findings(
     broken = order_violations(
         order, origin, engine.settings, has_host=has_host(engine.settings, order.service)
     )
-    violations = _told(broken, reading.wired)
-    found = {"rate": _rate(reading, china=china), "notes": order_notes(order), "violations": violations}
+    violations = [
+        *(Violation(name, f"{name}.wired", f"Nothing is wired to {name}.") for name in reading.bare),
+        *_told(broken, reading.wired),
+    ]
+    found: dict[str, Any] = {"rate": _rate(reading, china=china), "notes": order_notes(order)}
+    cost = None
     if reading.source == "url":
-        return found | {"price": _price_at_most(reading, china=china)}
-    if image is None or clip is None:
-        return found
-    measured = await call.app.measurements.of(engine, reading, image, clip)
-    checked = measured.checked
-    return found | {
-        "violations": [*violations, *_told(checked.violations)],
-        "report": checked.report,
-        "price": _price(reading, checked.price.seconds, china=china) if checked.price else None,
-        "used": _used(measured),
-    }
+        cost = _price_at_most(reading, china=china)
+    elif image is not None and clip is not None:
+        measured = await call.app.measurements.of(engine, reading, image, clip)
+        checked = measured.checked
+        violations += _told(checked.violations)
+        found |= {"report": checked.report, "used": _used(measured)}
+        cost = _price(reading, checked.price.seconds, china=china) if checked.price else None
+    if not is_paid:
+        in_the_way = await asyncio.wrap_future(engine.obstacles(order, cost))
+        found["obstacles"] = [_obstacle(error) for error in in_the_way]
+    return found | {"violations": violations, "price": cost and NodePrice.model_validate(cost)}
+
+
+def _obstacle(error: KlingOnceError) -> Violation:
+    """Return an error as a rule that is broken, whose name tells what can be done about it."""
+    kinds = {CredentialsError: "key", SubmissionsHeld: "hold", BudgetReached: "limit"}
+    rule = next((rule for kind, rule in kinds.items() if isinstance(error, kind)), "ledger")
+    return Violation(rule, rule, str(error))
 
 
 def _files(call: Call[Nothing, NodeBody], reading: NodeReading) -> tuple[Path | None, Path | None]:
@@ -281,7 +321,7 @@ def _rate(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
     return {"units": units, "cash": cash, "currency": currency}
 
 
-def _price_at_most(reading: NodeReading, *, china: bool) -> NodePrice | None:
+def _price_at_most(reading: NodeReading, *, china: bool) -> Price | None:
     """Return the price at the orientation's maximum: all that is known of an address."""
     if not {*RATE_DECIDING, "character_orientation"}.isdisjoint(reading.wired):
         return None
@@ -289,9 +329,9 @@ def _price_at_most(reading: NodeReading, *, china: bool) -> NodePrice | None:
     return _price(reading, VIDEO_MAX_SECONDS[orientation], china=china) if orientation else None
 
 
-def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> NodePrice | None:
+def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> Price | None:
     models = _models(reading)
-    return NodePrice.model_validate(price(*models, seconds, china=china)) if models else None
+    return price(*models, seconds, china=china) if models else None
 
 
 def _used(measured: Measured) -> dict[str, Any] | None:

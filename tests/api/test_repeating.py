@@ -97,7 +97,7 @@ async def watched(clock: Any, *answers: Any) -> tuple[list[str], list[int], Any]
 
     client: Any = Told(*answers)
     last = await wait_for_end(
-        client, "8001", pause=clock.sleep, poll_seconds=5, on_answer=on_answer, on_trouble=on_trouble
+        client.get_task, pause=clock.sleep, poll_seconds=5, on_answer=on_answer, on_trouble=on_trouble
     )
     return seen, troubles, last.value.status
 

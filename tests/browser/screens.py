@@ -10,6 +10,10 @@ from typing import Any
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "example_workflows"
 START_MS = 90_000
+OF_TYPE = "one => one.comfyClass === type"
+STRIP = """node => [...(node?.widgets?.find(one => one.name === "kling_once_strip")?.element
+     .querySelectorAll(".kling-once-strip-line > span") ?? [])].map(line => line.textContent)"""
+"""Returns the lines of a node's strip, also while nothing shows it."""
 OURS = re.compile(r"kling[-_]once", re.IGNORECASE)
 
 
@@ -103,18 +107,15 @@ class Screen:
             [node_type, name, value],
         )
 
-    def badges(self, node_type: str = "KlingOnce_MotionControl") -> list[str]:
-        """Return the texts of a node's badges."""
-        return self.page.evaluate(
-            """type => window.app.graph.nodes.find(one => one.comfyClass === type).badges
-                 .map(one => (typeof one === "function" ? one() : one).text).filter(Boolean)""",
-            node_type,
-        )
+    def strip(self, node_type: str = "KlingOnce_MotionControl") -> list[str]:
+        """Return the lines of a node's strip."""
+        return self.page.evaluate(f"type => ({STRIP})(window.app.graph.nodes.find({OF_TYPE}))", node_type)
 
-    def wait_for_badge(self, text: str, node_type: str = "KlingOnce_MotionControl") -> None:
+    def wait_for_strip(self, text: str, node_type: str = "KlingOnce_MotionControl") -> None:
+        """Wait for a line that begins like this pattern."""
         self.page.wait_for_function(
-            """([type, text]) => window.app.graph.nodes.find(one => one.comfyClass === type)?.badges
-                 .some(one => (typeof one === "function" ? one() : one).text?.includes(text))""",
+            f"""([type, text]) => ({STRIP})(window.app.graph.nodes.find({OF_TYPE}))
+                 .some(line => RegExp("^" + text).test(line))""",
             arg=[node_type, text],
             timeout=30_000,
         )

@@ -86,3 +86,13 @@ def test_a_node_within_a_subgraph_is_checked(editor: Any) -> None:
         MOTION,
     )
     checked(editor).get_by_text("Ready to send.").wait_for()
+
+
+def test_a_node_of_ours_has_our_entries_in_its_own_menu(editor: Any) -> None:
+    entries = """type => window.app.canvas.getNodeMenuOptions(
+        window.app.graph.nodes.find(one => one.comfyClass === type)).map(one => one?.content)"""
+    ours = [text for text in editor.page.evaluate(entries, MOTION) if text and text.startswith("Kling Once:")]
+    assert ours[0] == "Kling Once: check this node"
+    assert ours[-1] == "Kling Once: open tasks"
+    theirs = editor.page.evaluate(entries, "LoadImage")
+    assert not [text for text in theirs if text and text.startswith("Kling Once:")]

@@ -110,3 +110,21 @@ def test_access_and_secret_key_are_saved_together_and_forgotten_after_a_question
     keys.page.get_by_role("button", name="Confirm").click()
     row.wait_for(state="detached")
     eventually(lambda: "access-" + SECRET not in path.read_text(), "the key is forgotten")
+
+
+def test_a_key_is_used_at_the_servers_own_address_unless_a_region_is_chosen(
+    comfy_at: Callable[..., Any], sandbox: Any, screen: Callable[..., Any]
+) -> None:
+    comfy = comfy_at(KLINGAI_BASE_URL=sandbox.origin)
+    comfy.start()
+    try:
+        keys = screen(comfy.url).keys()
+        region = keys.form.get_by_label("Region")
+        keys.page.wait_for_function(
+            "element => element.selectedOptions[0]?.textContent === 'As the server is set'",
+            arg=region.element_handle(),
+        )
+        keys.save("mine", SECRET)
+        assert keys.state("mine") == "configured, from file · Other address"
+    finally:
+        comfy.stop()

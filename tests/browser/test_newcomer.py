@@ -32,7 +32,7 @@ def test_a_newcomer_gets_a_video_on_the_node_and_in_the_sidebar(
         seen = screen(comfy.url)
         seen.browse_templates().choose("1 motion control")
         tasks = seen.tasks()
-        seen.wait_for_badge("sandbox, free")
+        seen.wait_for_strip("sandbox, free")
         seen.run()
         tasks.wait_for("under_way")
         shot(seen, "newcomer-progress")

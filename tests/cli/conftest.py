@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -15,11 +17,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from kling_once.cli.app import app
+from kling_once.cli.commands import app
+from kling_once.clock import SystemClock
+from kling_once.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+PLAIN = {"service": "sandbox", "realm": "sandbox", "created_at": 1_800_000_000_000, "number": 1}
+"""Values of columns that may not be empty."""
 
 
 @dataclass(frozen=True)
@@ -105,3 +113,36 @@ def picture_of(tmp_path: Path) -> Callable[[int, int], Path]:
         return path
 
     return draw
+
+
+@pytest.fixture
+def many_jobs(home: Path) -> Callable[[int], None]:
+    """Write kept jobs into the ledger, newest last, past the ledger's own door."""
+
+    def write(count: int, project: str = "spot") -> None:
+        Ledger(home, SystemClock()).close()
+        with closing(sqlite3.connect(home / "ledger.db")) as connection, connection:
+            for number in range(count):
+                key = f"{number:064x}"
+                insert(connection, "jobs", job_key=key, project=project, model="kling-v3", mode="std")
+                insert(
+                    connection,
+                    "attempts",
+                    job_key=key,
+                    external_id=f"ko-{number:032x}-1",
+                    state="kept",
+                    task_id=str(811461243664102693 + number),
+                    units_charged="2.5",
+                    result_path=f"{project}/figure_dance_t0_{number:08x}.mp4",
+                )
+
+    return write
+
+
+def insert(connection: sqlite3.Connection, table: str, **values: object) -> None:
+    """Insert a row; columns that are not given and must not be empty get a plain value of their type."""
+    for _, name, kind, needed, default, _ in connection.execute(f"PRAGMA table_info({table})"):
+        if needed and default is None and name not in values and name != "attempt_id":
+            values[name] = PLAIN.get(name, 0 if "INT" in kind.upper() or "BOOL" in kind.upper() else "")
+    names, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)

@@ -102,6 +102,32 @@ def test_max_units_holds_over_all_items_of_a_list(comfy: Any, sandbox: Any, grap
     assert len(sandbox.creates()) == before + 2
 
 
+def test_a_list_that_cannot_be_afforded_buys_nothing(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    before = len(sandbox.creates())
+    prompt = graphs.motion(image=["many", 0], max_units=5.0)
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4, "seed": graphs.new_take()}}
+    ended = comfy.run(prompt)
+    assert not ended.ok
+    message = ended.error["exception_message"]
+    assert "The 4 items of this node together would reserve 8 units" in message
+    assert "limit of 5 units (max_units)" in message
+    assert len(sandbox.creates()) == before
+    prompt["many"]["inputs"]["equal"] = 1
+    ended = comfy.succeed(prompt)
+    assert len(ended.entry["outputs"]["save"]["images"]) == 4, "equal items are one job of 2 units"
+
+
+def test_the_items_that_a_limit_stops_say_what_was_submitted(comfy: Any, sandbox: Any, graphs: Any) -> None:
+    prompt = graphs.motion(image=["many", 0], max_units=5.0, on_failure="skip")
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 3, "seed": graphs.new_take()}}
+    with comfy.listening() as listener:
+        assert comfy.ended(comfy.queue(prompt, listener.client_id)).ok
+        last = listener.texts()[-1]
+    assert last.startswith("3 items: 2 done, 1 failed")
+    assert "This item was not submitted." in last
+    assert "Nothing was submitted" not in last
+
+
 def test_fifty_characters_survive_a_refusal_and_a_kill(own_comfy: Any, sandbox: Any, graphs: Any) -> None:
     comfy = own_comfy(KLING_ONCE_MAX_PARALLEL="5").start()
     before = len(sandbox.creates())

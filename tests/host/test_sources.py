@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,53 @@ def test_frames_with_sound_carry_it(comfy: Any, sandbox: Any, graphs: Any) -> No
     prompt["parts"] = {"class_type": "GetVideoComponents", "inputs": {"video": ["clip", 0]}}
     comfy.succeed(prompt)
     assert clip_sent(sandbox)[3]
+
+
+def test_the_loaded_rate_of_video_helper_suite_wins_over_the_widget(
+    comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    source = {
+        "motion_source": "frames",
+        "motion_source.frames": ["parts", 0],
+        "motion_source.fps": 30.0,
+        "motion_source.video_info": ["info", 0],
+    }
+    prompt = graphs.motion(**source)
+    prompt["parts"] = {"class_type": "GetVideoComponents", "inputs": {"video": ["clip", 0]}}
+    prompt["info"] = {"class_type": "Probe_VideoInfo", "inputs": {"fps": 12.5}}
+    comfy.succeed(prompt)
+    assert clip_sent(sandbox)[2] == pytest.approx(8.0, abs=0.1), "100 frames at 12.5 per second"
+    prompt["info"]["inputs"]["fps"] = 0.0
+    refused = comfy.run(prompt)
+    assert "video_info is 0 frames per second" in refused.error["exception_message"]
+
+
+def test_frames_of_video_helper_suite_itself_keep_their_rate(
+    own_comfy: Any, sandbox: Any, graphs: Any
+) -> None:
+    """VIDEO_HELPER_SUITE names the pack's folder; what it needs is on PYTHONPATH or in ComfyUI."""
+    suite = os.environ.get("VIDEO_HELPER_SUITE")
+    if not suite:
+        pytest.skip("VIDEO_HELPER_SUITE names no folder of that pack")
+    comfy = own_comfy()
+    comfy.prepare()
+    (comfy.base / "custom_nodes" / "video-helper-suite").symlink_to(suite, target_is_directory=True)
+    comfy.start()
+    source = {
+        "motion_source": "frames",
+        "motion_source.frames": ["load", 0],
+        "motion_source.audio": ["load", 2],
+        "motion_source.video_info": ["load", 3],
+    }
+    prompt = graphs.motion(**source)
+    clip = str(comfy.base / "input" / "kling_once" / "motion.mp4")
+    inputs = {"video": clip, "force_rate": 8, "custom_width": 0, "custom_height": 0}
+    inputs |= {"frame_load_cap": 0, "skip_first_frames": 0, "select_every_nth": 1}
+    prompt["load"] = {"class_type": "VHS_LoadVideoPath", "inputs": inputs}
+    comfy.succeed(prompt)
+    _width, _height, seconds, has_sound = clip_sent(sandbox)
+    assert seconds == pytest.approx(4.0, abs=0.2)
+    assert has_sound
 
 
 def test_a_video_made_of_frames_is_sent_as_one(comfy: Any, sandbox: Any, graphs: Any) -> None:

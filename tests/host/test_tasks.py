@@ -49,15 +49,24 @@ def fetching(graphs: Any, name: str, by: str = "task_id") -> dict[str, Any]:
 
 def test_submit_goes_on_before_the_task_ends_and_collect_waits(comfy: Any, sandbox: Any, graphs: Any) -> None:
     sandbox.tasks_take(seconds=4)
-    prompt = submitted(graphs) | {"id": graphs.show("motion", 1)}
+    prompt = submitted(graphs) | {"id": graphs.show("motion", 1), "report": graphs.show("collect", 8)}
     before = len(sandbox.creates())
     with comfy.listening() as listener:
         ended = comfy.ended(comfy.queue(prompt, listener.client_id))
         assert ended.ok
         order = [event.data["node"] for event in listener.of("executing")]
+        texts = listener.texts()
     assert order.index("collect") > order.index("motion")
     assert ended.seen("id")[0]
     assert len(sandbox.creates()) == before + 1
+    task = ended.seen("id")[0]
+    assert f"submitted | task {task}" in texts
+    assert texts[-1].startswith("kept | ")
+    assert texts[-1].endswith(f"free (would be 2 units) | task {task}")
+    assert ended.seen("report")[0].startswith("Submitted and made once.")
+    prompt["motion"]["inputs"]["project"] = "again"  # so that both run again
+    again = comfy.succeed(prompt)
+    assert again.seen("report")[0].startswith("Reused: ")
 
 
 def test_after_a_failed_task_queueing_again_makes_the_next_attempt(
@@ -150,6 +159,20 @@ def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox:
     assert refused.seen("show_ok") == [False]
     assert "2501" in refused.seen("show_report")[0]
     assert len(sandbox.calls()) == before
+
+
+def test_what_a_check_would_not_send_blocks_what_follows_in_words(comfy: Any, graphs: Any) -> None:
+    prompt = graphs.motion(conform="off", image=["many", 0])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 1, "side": 100}}
+    prompt["motion"]["class_type"] = "KlingOnce_CheckMotionControl"
+    prompt["show_report"] = graphs.show("motion", 0)
+    prompt["save"] = {"class_type": "SaveImage", "inputs": {"images": ["motion", 5], "filename_prefix": "x"}}
+    with comfy.listening() as listener:
+        comfy.ended(comfy.queue(prompt, listener.client_id))
+        error = listener.wait_for("execution_error", lambda data: data["node_id"] == "save")
+    assert (
+        "Nothing would be sent as image. Reference image is 100 x 100 px" in error.data["exception_message"]
+    )
 
 
 def test_a_check_answers_a_batch_and_a_limit_instead_of_failing(

@@ -230,7 +230,7 @@ def test_trouble_in_the_wait_is_waited_out(
 def test_another_customers_task_in_the_wait_is_not_taken_for_ours(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
 ) -> None:
-    sandbox.script("get", *["ok"] * 4, "wrong-owner")
+    sandbox.script("get", *["ok"] * 4, "wrong-owner", "wrong-owner")
     seen: list[str] = []
 
     engine.run(order(), lambda progress: seen.append(progress.text)).result(30)

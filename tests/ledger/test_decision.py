@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kling_once.errors import ResultGone, TaskFailed
+from kling_once.errors import LedgerTooNew, ResultGone, TaskFailed
 from kling_once.ledger.attempts import Attempt, AttemptState
 from kling_once.ledger.decision import (
     CarryOn,
@@ -16,8 +16,9 @@ from kling_once.ledger.decision import (
     Refuse,
     Reopen,
     Serve,
+    failure,
     gone,
-    is_input_failure,
+    input_advice,
     next_step,
 )
 
@@ -84,10 +85,23 @@ def test_the_table(attempts: list[Attempt], again: bool, step: Any) -> None:
 
 
 def test_no_state_begins_an_attempt_while_one_is_under_way() -> None:
-    for state in AttemptState:
+    for state in set(AttemptState) - {S.NEWER}:
         one = attempt(state)
         if not one.has_ended:
             assert next_step([one], again=True) == CarryOn(one)
+
+
+def test_a_state_of_a_newer_version_begins_nothing() -> None:
+    got = next_step([attempt(S.NEWER), attempt(S.FAILED)], again=True)
+    assert isinstance(got, Refuse)
+    assert isinstance(got.error, LedgerTooNew)
+
+
+def test_a_charge_that_cannot_be_read_is_never_followed_by_another() -> None:
+    failed = attempt(S.FAILED, reason="no luck", unread_charge="2 units", task_id="8")
+    got = next_step([failed], again=False)
+    assert isinstance(got, Refuse)
+    assert "a charge of unknown size (Kling says '2 units')" in got.error.message
 
 
 def test_a_refusal_names_the_moment_the_reason_and_the_charge() -> None:
@@ -113,12 +127,12 @@ def test_a_result_that_is_gone_is_told_with_its_date_and_price() -> None:
     "reason", [BODY, "The content contains sensitive information", "Failure to pass the risk control system"]
 )
 def test_reasons_that_lie_in_the_input_are_known(reason: str) -> None:
-    assert is_input_failure(reason)
+    assert input_advice(reason)
 
 
 @pytest.mark.parametrize("reason", [None, "", "Task failed due to an internal error", "Service busy"])
 def test_other_reasons_do_not_lie_in_the_input(reason: str | None) -> None:
-    assert not is_input_failure(reason)
+    assert not input_advice(reason)
 
 
 def test_a_result_that_was_kept_here_is_not_said_never_to_have_been() -> None:
@@ -130,3 +144,21 @@ def test_a_result_that_was_kept_here_is_not_said_never_to_have_been() -> None:
     for error in (gone(kept), gone(never)):
         assert "collect 8 --from-file PATH" in error.hint
         assert "raise take" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("Image recognition failed. No complete upper body detected in the image", "one person alone"),
+        ("No complete upper body detected in the video", "one person alone"),
+        ("The character in the reference image or the first frame of the motion video is invalid.", "trim"),
+        ("Image pixel is invalid", "plain PNG"),
+        ("Failure to pass the risk control system", "does not review"),
+    ],
+)
+def test_a_failed_input_comes_with_the_advice_of_its_kind(reason: str, advice: str) -> None:
+    failed = attempt(S.FAILED, reason=reason, task_id="8")
+    assert advice in failure(failed).hint
+    got = next_step([failed], again=False)
+    assert isinstance(got, Refuse)
+    assert advice in got.error.hint

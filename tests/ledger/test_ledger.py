@@ -84,7 +84,7 @@ def job_of(number: int) -> Job:
     return Job(key, "sandbox", "embedded", "i", "v", order)
 
 
-RESERVATION = Reservation(Decimal(4), UNITS, UNITS, Budget(None, Cap(CAP, "CAP", "in this prompt"), None))
+RESERVATION = Reservation(Decimal(4), UNITS, Budget(None, Cap(CAP, "CAP", "in this prompt"), None))
 SENDER = Sender("", "f")
 
 
@@ -313,4 +313,4 @@ def test_every_state_is_reached_from_the_intent() -> None:
     reached = {S.INTENT}
     for _ in S:
         reached |= set(itertools.chain.from_iterable(NEXT[state] for state in reached))
-    assert reached == set(S)
+    assert reached == set(S) - {S.NEWER}

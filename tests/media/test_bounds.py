@@ -37,7 +37,6 @@ CLIP = ClipFacts(
     is_variable_rate=False,
     duration_seconds=9.0,
     container_duration_seconds=9.0,
-    picture_duration_seconds=9.0,
     picture_start_seconds=0.0,
     frame_count=270,
     sound=None,
@@ -113,8 +112,8 @@ def test_a_message_names_the_value_the_limit_and_the_way_out(video_bounds: ClipB
     (violation,) = clip_violations(replace(CLIP, duration_seconds=41.2), video_bounds)
     assert violation.field == "video"
     assert violation.message == (
-        "Reference video is 41.2 s long; orientation 'video' allows 3 to 30 s. Trim it with the node Trim "
-        "Video, or set conform to 'auto, trim to limit'; that would use 0:00-0:30."
+        "Reference video is 41.2 s long; orientation 'video' allows 3 to 30 s. Trim it, or use conform "
+        "'auto, trim to limit', which takes its first 29.96 s."
     )
 
 

@@ -78,9 +78,11 @@ def test_a_clip_of_any_kind_fits_afterwards(
 
 
 def test_a_clip_that_fits_is_sent_byte_for_byte(
-    real_clips: Path, tmp_path: Path, image_bounds: ClipBounds
+    clips: Any, real_clips: Path, tmp_path: Path, image_bounds: ClipBounds
 ) -> None:
-    source = real_clips / "bigbuckbunny.mp4"
+    tagged = "h264_metadata=colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1"
+    bunny = ("-i", str(real_clips / "bigbuckbunny.mp4"))
+    source = clips.make("plain_bunny.mp4", *bunny, "-map_metadata", "-1", "-c", "copy", "-bsf:v", tagged)
     made = conform_clip(source, tmp_path, image_bounds, mode=ConformMode.AUTO)
     assert (made.path, made.is_original, made.report) == (source, True, ())
     assert made.used_range == (0.0, pytest.approx(5.28))
@@ -141,8 +143,8 @@ def test_more_than_half_a_second_is_cut_only_when_allowed(
     source = clips.pattern("long.mp4", 31, *X264, size="400x400")
     refused = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
     assert refused.violations[0].message == (
-        "Reference video is 31.0 s long; orientation 'video' allows 3 to 30 s. Trim it with the node Trim "
-        "Video, or set conform to 'auto, trim to limit'; that would use 0:00-0:30."
+        "Reference video is 31.0 s long; orientation 'video' allows 3 to 30 s. Trim it, or use conform "
+        "'auto, trim to limit', which takes its first 29.96 s."
     )
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.TRIM)
     clips.require_fit(made, video_bounds)

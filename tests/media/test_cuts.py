@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import MediaStopped
-from kling_once.media.cuts import find_cuts
+from kling_once.media.survey import survey_clip
+from tests.media.scenes import cut_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,16 +31,16 @@ def three_cuts(clips: Any, real_clips: Path) -> Path:
 
 
 def test_three_cuts_are_found_exactly(three_cuts: Path) -> None:
-    assert find_cuts(three_cuts) == pytest.approx((1.6, 2.8, 4.0))
+    assert survey_clip(three_cuts).cuts == pytest.approx((1.6, 2.8, 4.0))
 
 
 def test_a_real_shot_has_none(real_clips: Path) -> None:
-    assert find_cuts(real_clips / "bigbuckbunny.mp4") == ()
-    assert find_cuts(real_clips / "carphone_pristine.mp4") == ()
+    assert survey_clip(real_clips / "bigbuckbunny.mp4").cuts == ()
+    assert survey_clip(real_clips / "carphone_pristine.mp4").cuts == ()
 
 
 def test_a_real_montage_has_the_cuts_that_ffmpeg_sees(real_clips: Path) -> None:
-    assert find_cuts(real_clips / "bikes.mp4") == pytest.approx((1.2, 3.04, 5.48, 7.48, 9.68))
+    assert survey_clip(real_clips / "bikes.mp4").cuts == pytest.approx((1.2, 3.04, 5.48, 7.48, 9.68))
 
 
 STEADY = {
@@ -57,9 +58,25 @@ def test_what_is_no_cut_is_not_taken_for_one(name: str, clips: Any, real_clips: 
     path = clips.make(
         f"steady_{name}.mp4", "-i", str(real_clips / "bigbuckbunny.mp4"), "-vf", STEADY[name], *X264
     )
-    assert find_cuts(path) == ()
+    assert survey_clip(path).cuts == ()
 
 
 def test_looking_for_cuts_stops_when_asked(three_cuts: Path) -> None:
     with pytest.raises(MediaStopped):
-        find_cuts(three_cuts, stop=lambda: True)
+        survey_clip(three_cuts, stop=lambda: True)
+
+
+def test_sixty_clips_are_told_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The table of `benchmarks/cuts.py`: precision and recall of at least 0.95, each cut to the hundredth."""
+    folder = tmp_path_factory.mktemp("scenes")
+    right, wrong, missed = [], [], []
+    for scene in cut_scenes():
+        found = list(survey_clip(scene.make(folder)).cuts)
+        for cut in scene.cuts:
+            near = [moment for moment in found if abs(moment - cut) <= scene.within_seconds]
+            (right if near else missed).append((scene.name, cut))
+            if near:
+                found.remove(near[0])
+        wrong += [(scene.name, moment) for moment in found]
+    assert len(right) >= 0.95 * (len(right) + len(wrong)), wrong
+    assert len(right) >= 0.95 * (len(right) + len(missed)), missed

@@ -35,8 +35,7 @@ def test_a_real_clip_is_measured(real_clips: Path) -> None:
     assert facts.frame_rate == Fraction(25)
     assert not facts.is_variable_rate
     assert facts.container_duration_seconds == pytest.approx(5.312)
-    assert facts.picture_duration_seconds == pytest.approx(5.28)
-    assert facts.duration_seconds == pytest.approx(5.312)
+    assert facts.duration_seconds == pytest.approx(5.28)
     assert facts.sound is not None
     assert (facts.sound.codec, facts.sound.channels, facts.sound.sample_rate_hz) == ("aac", 6, 48000)
 
@@ -76,7 +75,7 @@ def test_what_an_edit_list_hides_does_not_count(clips: Any) -> None:
     path = clips.pattern("edit_source.mp4", 6, "-g", "250", size="128x96")
     cut = clips.make("edit.mp4", "-ss", "1.5", "-i", str(path), "-c", "copy")
     facts = probe_clip(cut)
-    assert facts.picture_duration_seconds == pytest.approx(4.5, abs=0.05)
+    assert facts.duration_seconds == pytest.approx(4.5, abs=0.05)
 
 
 def test_a_name_with_a_colon_is_no_protocol(

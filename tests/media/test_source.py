@@ -282,3 +282,21 @@ def test_a_folder_of_frames_that_changes_while_it_is_copied_is_refused(dance: Pa
     with pytest.raises(InputChanged) as caught:
         frames.copy_to(tmp_path / "private", stop=once(longer, dance / "0.png"))
     assert caught.value.message == "dance changed while it was read."
+
+
+def test_a_folder_with_missing_numbers_is_refused_with_the_gaps_named(dance: Path) -> None:
+    for number in (4, 7, 8, 9):
+        (dance / f"{number}.png").unlink()
+    with pytest.raises(UnreadableMedia) as caught:
+        FrameFolder.open(dance)
+    assert caught.value.message == "The folder dance lacks frames: 4, 7 to 9, so the motion would jump."
+    assert "--gaps keep" in str(caught.value.hint)
+    assert len(FrameFolder.open(dance, may_have_gaps=True)) == 8
+
+
+@pytest.mark.parametrize("kept", [lambda n: n % 2 == 0, lambda n: n in {0, 1, 4, 9}, lambda n: n > 5])
+def test_every_second_frame_and_numbers_without_a_step_are_no_gaps(dance: Path, kept: Any) -> None:
+    for path in dance.iterdir():
+        if not kept(int(path.stem)):
+            path.unlink()
+    FrameFolder.open(dance)

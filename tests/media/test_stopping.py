@@ -17,11 +17,11 @@ from PIL import Image
 from kling_once.errors import MediaStopped
 from kling_once.media.conform import conform_clip
 from kling_once.media.conform_picture import conform_picture
-from kling_once.media.cuts import find_cuts
 from kling_once.media.decode import decode_clip, decode_sound
 from kling_once.media.digest import copy_and_digest, frames_digest, picture_digest
 from kling_once.media.picture import probe_picture
 from kling_once.media.probe import probe_clip
+from kling_once.media.survey import survey_clip
 from kling_once.media.types import ClipBounds, ConformMode, Frames
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_a_large_photo_may_be_stopped_at_any_moment(
             lambda clip, stop: copy_and_digest(clip, clip.with_name("copy"), stop=stop).path.unlink(),
             id="digest",
         ),
-        pytest.param(lambda clip, stop: find_cuts(clip, stop=stop), id="cuts"),
+        pytest.param(lambda clip, stop: survey_clip(clip, stop=stop), id="survey"),
         pytest.param(
             lambda clip, stop: decode_clip(clip, count=20, stop=stop), id="frames", marks=needs_torch
         ),

@@ -34,9 +34,13 @@ def test_wide_gamut_greys_are_untouched() -> None:
     assert np.abs(tone.to_bt709(ramp, "smpte432", "bt709") - ramp).max() * 255 < 0.5
 
 
+def xyz(primaries: str) -> np.ndarray:
+    return tone.to_xyz(tone.CHROMATICITIES[primaries], tone.D65)
+
+
 def hdr_signal(sdr: np.ndarray, transfer: str) -> np.ndarray:
     """What an HDR camera would store for a scene that is `sdr` with white at 203 nits (ITU-R BT.2408)."""
-    matrix = np.linalg.inv(tone._to_xyz("bt2020")) @ tone._to_xyz("bt709")
+    matrix = np.linalg.inv(xyz("bt2020")) @ xyz("bt709")
     nits = np.clip((sdr / 255) ** 2.4 @ matrix.T * 203, 0, None)
     if transfer == "smpte2084":
         return tone._nits_to_pq(nits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,3 +66,24 @@ def test_failed_items_are_listed_after_those_under_way(items: Any) -> None:
     assert lines[0] == "4 items: 1 done, 1 failed"
     assert lines[1:] == ["3: Kling Once: starting", "4: Kling Once: starting", "1: Refused by moderation."]
     assert items.fraction() == 0.5
+
+
+def test_an_item_whose_waiting_was_stopped_says_where_its_task_is(items: Any) -> None:
+    item = items.begin(0)
+    assert item.stopped_line().startswith("stopped | queue again")
+    item.hear(SimpleNamespace(stage="check", task_id="8123", job_key="v1"))
+    assert item.stopped_line().startswith("stopped | task 8123 goes on; queue again")
+    item.has_ended, item.result = True, item.stopped_line()
+    assert items.text() == item.result
+
+
+def test_a_limit_that_stops_one_item_names_what_the_others_have_submitted(items: Any, node_run: Any) -> None:
+    for index in range(3):
+        items.announce(index)
+    limit = node_run.SpendingRefused("Over 5 units.", hint="Nothing was submitted. Raise max_units.")
+    assert items.failure_text(limit) == "Over 5 units. This item was not submitted. Raise max_units."
+    items[1].hear(SimpleNamespace(stage="check", task_id="8123", job_key="v1"))
+    assert items.failure_text(limit) == (
+        "Over 5 units. This item was not submitted. Raise max_units."
+        " Submitted so far: 1 of 3 items (task 8123)."
+    )

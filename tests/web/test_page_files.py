@@ -14,7 +14,12 @@ PAGE = ROOT / "js"
 SCRIPTS = sorted([*PAGE.rglob("*.js"), *PAGE.rglob("*.mjs")])
 HOST = PAGE / "shared" / "host.mjs"
 """The one module that imports from ComfyUI's page."""
-FOLDERS = {"sidebar": {"node", "shared"}, "node": {"shared"}, "settings": {"shared"}, "shared": set()}
+FOLDERS = {
+    "sidebar": {"node", "settings", "shared"},
+    "node": {"shared"},
+    "settings": {"shared"},
+    "shared": set(),
+}
 """What a folder may import from besides itself; the entry imports from all."""
 LANGUAGES = ("en", "zh")
 FILES = ("main", "settings", "commands")
@@ -37,7 +42,10 @@ def texts(language: str, name: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_both_languages_say_everything(name: str) -> None:
-    english, chinese = (texts(language, name) for language in LANGUAGES)
+    english, chinese = (
+        {key: text for key, text in texts(language, name).items() if not key.startswith("klingOnce.rule.")}
+        for language in LANGUAGES
+    )  # rules have their English from the server: test_words
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         assert text

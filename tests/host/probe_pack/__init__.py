@@ -96,6 +96,19 @@ class OldVideo(io.ComfyNode):
         return io.NodeOutput(SimpleNamespace(**{name: getattr(trimmed, name) for name in names}))
 
 
+class VideoInfo(io.ComfyNode):
+    """What Video Helper Suite's loaders tell of a clip."""
+
+    @classmethod
+    def define_schema(cls):
+        outputs = [io.Custom("VHS_VIDEOINFO").Output()]
+        return io.Schema(node_id="Probe_VideoInfo", inputs=[io.Float.Input("fps")], outputs=outputs)
+
+    @classmethod
+    def execute(cls, fps):
+        return io.NodeOutput({"source_fps": 60.0, "loaded_fps": fps, "loaded_frame_count": 100})
+
+
 class Odd(io.ComfyNode):
     """Values that no widget gives."""
 
@@ -170,7 +183,7 @@ async def modules(_request):
 
 class Probe(ComfyExtension):
     async def get_node_list(self):
-        return [FailAfter, Pictures, BytesVideo, OldVideo, Odd, Expand, Show]
+        return [FailAfter, Pictures, BytesVideo, OldVideo, VideoInfo, Odd, Expand, Show]
 
 
 async def comfy_entrypoint():

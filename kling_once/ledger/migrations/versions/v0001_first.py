@@ -94,6 +94,7 @@ def upgrade() -> None:
         sa.Column("units_charged", sa.String(), nullable=True),
         sa.Column("cash_charged", sa.String(), nullable=True),
         sa.Column("currency", sa.String(), nullable=True),
+        sa.Column("unread_charge", sa.String(), nullable=True),
         sa.Column("video_url", sa.String(), nullable=True),
         sa.Column("watermark_url", sa.String(), nullable=True),
         sa.Column("location", sa.String(), nullable=True),

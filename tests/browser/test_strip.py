@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from tests.browser.screens import STRIP
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -19,23 +21,23 @@ MOTION = "KlingOnce_MotionControl"
 def editor(comfy: Any, inputs: Path, screen: Callable[..., Any]) -> Any:
     seen = screen(comfy.url)
     seen.open_template("1 motion control")
-    seen.wait_for_badge("free")
+    seen.wait_for_strip(".*free")
     return seen
 
 
 def test_the_price_follows_the_widgets(editor: Any, shot: Callable[..., Any]) -> None:
     editor.widget(MOTION, "service", "kling")
-    editor.wait_for_badge("up to 2 units (0.28 USD)")
+    editor.wait_for_strip(r"up to 2 units \(0.28 USD\)")
     editor.widget(MOTION, "mode", "pro")
-    editor.wait_for_badge("up to 3.2 units (0.448 USD)")
+    editor.wait_for_strip(r"up to 3.2 units \(0.448 USD\)")
     editor.widget(MOTION, "model", "kling-v3")
-    editor.wait_for_badge("up to 4.8 units (0.672 USD)")
+    editor.wait_for_strip(r"up to 4.8 units \(0.672 USD\)")
     editor.widget(MOTION, "mode", "std")
-    editor.wait_for_badge("up to 3.6 units (0.504 USD)")
+    editor.wait_for_strip(r"up to 3.6 units \(0.504 USD\)")
     editor.look_at()
-    shot(editor, "badge-price")
+    shot(editor, "strip-price")
     editor.widget(MOTION, "service", "sandbox")
-    editor.wait_for_badge("free")
+    editor.wait_for_strip(".*free")
 
 
 def test_an_old_price_is_not_shown_while_the_new_one_is_asked_for(editor: Any) -> None:
@@ -46,17 +48,17 @@ def test_an_old_price_is_not_shown_while_the_new_one_is_asked_for(editor: Any) -
 
     editor.page.route("**/kling_once/node", hold)
     editor.widget(MOTION, "service", "kling")
-    editor.wait_for_badge("checking the price")
-    assert not any("free" in text for text in editor.badges())
+    editor.wait_for_strip("checking the price")
+    assert not any("free" in text for text in editor.strip())
     while waiting:
         waiting.pop().continue_()
     editor.page.unroute("**/kling_once/node")
-    editor.wait_for_badge("up to 2 units (0.28 USD)")
+    editor.wait_for_strip(r"up to 2 units \(0.28 USD\)")
 
 
 def test_what_was_made_says_so_after_the_run_and_not_before(editor: Any) -> None:
     editor.widget(MOTION, "take", 201)
-    editor.wait_for_badge("sandbox, free")
+    editor.wait_for_strip("sandbox, free")
     editor.page.evaluate(
         """() => {
              window.ends = 0;
@@ -64,29 +66,29 @@ def test_what_was_made_says_so_after_the_run_and_not_before(editor: Any) -> None
            }"""
     )
     editor.run()
-    editor.wait_for_badge("already made, free")
+    editor.wait_for_strip("already made, free")
     editor.page.wait_for_function("() => window.ends > 0", timeout=60_000)
     with editor.page.expect_response("**/kling_once/node"):
         editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('kling_once.keys'))")
-    editor.wait_for_badge("already made, free")  # also with its player on the node
+    editor.wait_for_strip("already made, free")  # also with its player on the node
     editor.widget(MOTION, "take", 202)
-    editor.wait_for_badge("sandbox, free")
+    editor.wait_for_strip("sandbox, free")
 
 
 def test_a_broken_limit_is_shown_before_the_run(editor: Any, inputs: Path, shot: Callable[..., Any]) -> None:
     Image.new("RGB", (100, 100), "white").save(inputs / "tiny.png")
     editor.widget(MOTION, "conform", "off")
     editor.widget("LoadImage", "image", "tiny.png")
-    editor.wait_for_badge("Reference image")
+    editor.wait_for_strip("Reference image")
     editor.look_at()
-    shot(editor, "badge-limit")
+    shot(editor, "strip-limit")
 
 
 def test_widgets_that_contradict_each_other_say_so(editor: Any) -> None:
     editor.widget(MOTION, "model", "kling-v3")
     editor.widget(MOTION, "element_id", "123456")
     editor.widget(MOTION, "character_orientation", "image")
-    editor.wait_for_badge("With an element Kling follows")
+    editor.wait_for_strip("With an element Kling follows")
 
 
 def test_the_hold_switch_stops_the_next_live_submit_and_survives_a_restart(
@@ -133,11 +135,11 @@ def test_what_was_paid_says_so_and_what_was_not_does_not(
     del live["3"]["inputs"]["motion_source.video"]
     live["3"]["inputs"]["motion_source.url"] = url
     load_prompt(editor, live)
-    editor.wait_for_badge("up to 15 units")
+    editor.wait_for_strip("up to 15 units")
     editor.run()
-    editor.wait_for_badge("already paid, free")
+    editor.wait_for_strip("already paid, free")
     editor.widget(MOTION, "take", 212)
-    editor.wait_for_badge("up to 15 units")
+    editor.wait_for_strip("up to 15 units")
 
 
 def test_a_clip_that_only_the_run_will_know_is_priced_by_the_second(editor: Any) -> None:
@@ -150,7 +152,7 @@ def test_a_clip_that_only_the_run_will_know_is_priced_by_the_second(editor: Any)
            }""",
         MOTION,
     )
-    editor.wait_for_badge("0.07 USD a second")
+    editor.wait_for_strip("0.07 USD a second")
 
 
 def test_a_clip_that_is_cut_shows_how_much_of_it_is_used(
@@ -158,9 +160,9 @@ def test_a_clip_that_is_cut_shows_how_much_of_it_is_used(
 ) -> None:
     editor.widget(MOTION, "character_orientation", "image")
     editor.widget("LoadVideo", "file", clip_of(10.4))
-    editor.wait_for_badge("uses 0:00-0:10.0 of 0:10.4")
+    editor.wait_for_strip("uses 0:00-0:10.0 of 0:10.4")
     editor.look_at()
-    shot(editor, "badge-used")
+    shot(editor, "strip-used")
 
 
 def test_a_clip_too_long_for_its_orientation_is_said_to_be(
@@ -168,13 +170,13 @@ def test_a_clip_too_long_for_its_orientation_is_said_to_be(
 ) -> None:
     editor.widget(MOTION, "character_orientation", "image")
     editor.widget("LoadVideo", "file", clip_of(12))
-    editor.wait_for_badge("Reference video is 12")
+    editor.wait_for_strip("Reference video is 12")
     editor.look_at()
-    shot(editor, "badge-too-long")
+    shot(editor, "strip-too-long")
 
 
 def test_a_node_within_a_subgraph_has_its_price_too(editor: Any, shot: Callable[..., Any]) -> None:
-    inner = """() => window.motion.badges.map(one => (typeof one === "function" ? one() : one).text).join()"""
+    inner = f"() => ({STRIP})(window.motion).join()"
     editor.page.evaluate(
         """type => {
              const { graph } = window.app;
@@ -193,9 +195,9 @@ def test_a_node_within_a_subgraph_has_its_price_too(editor: Any, shot: Callable[
              document.dispatchEvent(new Event("change"));
            }"""
     )
-    editor.page.wait_for_function(f"() => ({inner})().includes('up to 2 units (0.28 USD)')")
+    editor.page.wait_for_function(f"() => ({inner})().startsWith('up to 2 units (0.28 USD)')")
     editor.page.evaluate("() => window.app.canvas.setGraph(window.around.subgraph)")
-    shot(editor, "badge-subgraph")
+    shot(editor, "strip-subgraph")
 
 
 def test_a_click_asks_no_widget_to_serialize_itself(editor: Any) -> None:
@@ -211,7 +213,7 @@ def test_a_click_asks_no_widget_to_serialize_itself(editor: Any) -> None:
     )
     editor.widget(MOTION, "service", "kling")
     editor.page.mouse.click(700, 650)
-    editor.wait_for_badge("up to 2 units (0.28 USD)")
+    editor.wait_for_strip(r"up to 2 units \(0.28 USD\)")
     assert editor.page.evaluate("window.asked") == 0
 
 
@@ -232,20 +234,20 @@ def test_a_slow_check_is_asked_once_however_often_somebody_clicks(editor: Any) -
     editor.page.wait_for_function(waiting, arg=1)
     for _ in range(3):
         editor.page.mouse.click(700, 650)
-        editor.page.wait_for_timeout(500)  # longer than the badge waits after a click
+        editor.page.wait_for_timeout(500)  # longer than the strip waits after a click
     assert editor.page.evaluate("window.nodeAnswers.length") == 1
     editor.page.evaluate("() => window.nodeAnswers[0]()")
-    editor.wait_for_badge("up to 2 units (0.28 USD)")
+    editor.wait_for_strip(r"up to 2 units \(0.28 USD\)")
 
 
 def test_a_picture_replaced_under_its_name_is_looked_at_again(editor: Any, inputs: Path) -> None:
     shutil.copyfile(inputs / "character.png", inputs / "replaced.png")
     editor.widget(MOTION, "conform", "off")
     editor.widget("LoadImage", "image", "replaced.png")
-    editor.wait_for_badge("sandbox, free")
+    editor.wait_for_strip("sandbox, free")
     Image.new("RGB", (100, 100), "white").save(inputs / "replaced.png")
     editor.page.clock.install()
     editor.page.clock.fast_forward(6000)
     editor.page.mouse.click(700, 650)
     editor.page.clock.fast_forward(1000)
-    editor.wait_for_badge("Reference image")
+    editor.wait_for_strip("Reference image")

@@ -1,0 +1,264 @@
+// @ts-check
+/**
+ * A strip inside each of our nodes that orders: its price, everything that keeps it from running with what to
+ * do about it, and after a run what became of it.
+ */
+
+/**
+ * @import { LGraphNode } from "../shared/host.mjs"
+ * @import { PlacedNode } from "./graph.mjs"
+ * @import { ApiPrompt, NodeCheck } from "../../types/server.ts"
+ * @import { Remedies } from "./remedies.mjs"
+ */
+
+import { button, h, setChildren } from "../shared/dom.mjs";
+import { addStrip, api } from "../shared/host.mjs";
+import { formatAmount, t, tRule } from "../shared/i18n.mjs";
+import { onJobEvent, onKeysChanged } from "../shared/server.mjs";
+import { check, keptText, orderingNodes, priceText, problems, reports, usedText } from "./check.mjs";
+import { allNodes, apiPrompt, executionId, isActive } from "./graph.mjs";
+import { keepPlayersOut } from "./run.mjs";
+
+const DEBOUNCE_MS = 350;
+/** How long an answer counts for an unchanged graph; a file may be replaced under the same name. */
+const FRESH_MS = 5_000;
+/** States of a job after which a node may have another price. */
+const ENDINGS = ["kept", "ended", "forgotten", "hold"];
+const BADGE = { fgColor: "#ffffff", bgColor: "#1f4fb2" };
+
+/** @typedef {{ text: string, freshUntil: number, aborting: AbortController }} Question the prompt as text */
+
+/**
+ * @typedef {object} Strip
+ * @property {HTMLElement} element
+ * @property {() => void} fit gives the node the height that the strip needs
+ * @property {NodeCheck | "checking" | null} found the newest answer
+ * @property {Question | null} asked the newest question
+ * @property {string} report what the last run of a node that reports has found
+ * @property {string} failure why the last run failed, until the next one begins
+ */
+
+export class NodeStrips {
+  /**
+   * @param {Remedies} remedies what buttons do
+   * @param {{ revision: number }} pulse a reactive object of the page. Badges read its revision and every change
+   *   raises it, so that Nodes 2.0 draws them again
+   */
+  constructor(remedies, pulse) {
+    this.remedies = remedies;
+    this.pulse = pulse;
+    /** @type {WeakMap<LGraphNode, Strip>} */
+    this.strips = new WeakMap();
+    /** @type {WeakSet<LGraphNode>} subgraph nodes with a badge */
+    this.sums = new WeakSet();
+    this.queue = Promise.resolve();
+    this.timer = 0;
+    onJobEvent(({ state }) => ENDINGS.includes(state) && this.expire());
+    onKeysChanged(() => this.expire());
+    api.addEventListener("executed", ({ detail: { node, output } }) => this.report(String(node), output));
+    api.addEventListener("execution_start", () => this.forgetFailures());
+    api.addEventListener("execution_error", ({ detail: { node_id, exception_message } }) =>
+      this.fail(String(node_id), exception_message.trim()),
+    );
+  }
+
+  /** Ask again even if the graph has not changed: a key, a file or the ledger has. */
+  expire() {
+    for (const { node } of orderingNodes()) {
+      const question = this.strips.get(node)?.asked;
+      if (question) question.freshUntil = 0;
+    }
+    this.schedule();
+  }
+
+  /**
+   * Give a node its strip.
+   * @param {LGraphNode} node
+   */
+  add(node) {
+    if (this.strips.has(node)) return;
+    const element = h("div", { class: "kling-once-strip", role: "status" });
+    this.strips.set(node, { element, fit: addStrip(node, element), found: null, asked: null, report: "", failure: "" });
+    this.schedule();
+  }
+
+  /** Ask as soon as nothing has called this for a moment. */
+  schedule() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.askAll(), DEBOUNCE_MS);
+  }
+
+  askAll() {
+    keepPlayersOut();
+    /** @type {Set<LGraphNode>} a node of a subgraph that is used twice is checked in its first place */
+    const seen = new Set();
+    for (const placed of orderingNodes()) {
+      const strip = this.strips.get(placed.node);
+      if (!strip || seen.has(placed.node)) continue;
+      if (!isActive(placed)) {
+        strip.asked?.aborting.abort();
+        strip.asked = null;
+        this.show(placed, strip, null);
+        continue;
+      }
+      seen.add(placed.node);
+      const prompt = apiPrompt(placed);
+      const text = JSON.stringify(prompt);
+      const before = strip.asked;
+      if (before?.text === text && performance.now() < before.freshUntil) continue;
+      before?.aborting.abort();
+      if (before?.text !== text) this.show(placed, strip, "checking"); // the price may be another now
+      const question = { text, freshUntil: Infinity, aborting: new AbortController() };
+      strip.asked = question;
+      this.queue = this.queue.then(() => this.ask(placed, strip, prompt, question)); // each may decode a clip
+    }
+    for (const placed of allNodes()) this.addSum(placed);
+  }
+
+  /**
+   * @param {PlacedNode} placed
+   * @param {Strip} strip
+   * @param {ApiPrompt} prompt
+   * @param {Question} question
+   */
+  async ask(placed, strip, prompt, question) {
+    const { signal } = question.aborting;
+    if (signal.aborted) return;
+    const found = await check(placed, prompt, signal).catch(() => null);
+    if (signal.aborted) return;
+    const expired = question.freshUntil === 0; // something has changed since the request
+    question.freshUntil = found && !expired ? performance.now() + FRESH_MS : 0;
+    this.show(placed, strip, found);
+  }
+
+  /**
+   * Show a report on its node.
+   * @param {string} id of execution
+   * @param {object | null} output of the node
+   */
+  report(id, output) {
+    const [report] = /** @type {{ text?: string[] }} */ (output ?? {}).text ?? [];
+    if (report) this.note(id, ({ node }) => reports(node) && { report });
+  }
+
+  /**
+   * Say on a node why it failed.
+   * @param {string} id of execution
+   * @param {string} failure
+   */
+  fail(id, failure) {
+    this.note(id, () => ({ failure }));
+  }
+
+  forgetFailures() {
+    for (const placed of allNodes()) {
+      const strip = this.strips.get(placed.node);
+      if (!strip?.failure) continue;
+      strip.failure = "";
+      this.show(placed, strip, strip.found);
+    }
+  }
+
+  /**
+   * @param {string} id of execution
+   * @param {(placed: PlacedNode) => Partial<Strip> | false} change
+   */
+  note(id, change) {
+    const placed = allNodes().find((one) => executionId(one) === id);
+    const strip = placed && this.strips.get(placed.node);
+    const changed = strip && change(placed);
+    if (!changed) return;
+    Object.assign(strip, changed);
+    this.show(placed, strip, strip.found);
+  }
+
+  /**
+   * @param {PlacedNode} placed
+   * @param {Strip} strip
+   * @param {NodeCheck | "checking" | null} found
+   */
+  show(placed, strip, found) {
+    strip.found = found;
+    setChildren(strip.element, ...this.lines(placed, strip));
+    strip.fit();
+    this.pulse.revision += 1;
+    placed.node.setDirtyCanvas(true, true);
+  }
+
+  /**
+   * @param {PlacedNode} placed
+   * @param {Strip} strip
+   * @returns {HTMLElement[]}
+   */
+  lines({ node }, { found, report, failure }) {
+    const reported = report ? [h("pre", { class: "kling-once-report", tabIndex: 0 }, report)] : [];
+    const failed = failure ? [line("trouble", failure)] : [];
+    if (found === "checking") return [...failed, line("wait", t("badge.checking"))];
+    if (!found?.known) return [...failed, ...reported];
+    const { kind, text, live } = priceText(found);
+    const lines = [...failed, line(kind, text)];
+    if (live) lines.push(line("note", live));
+    if (found.used) lines.push(line("note", usedText(found.used)));
+    if (found.kept) lines.push(line("note", keptText(found.kept)));
+    for (const problem of problems(found)) {
+      const remedy = this.remedies.of(problem.rule, node);
+      const control = remedy && button(remedy.label, remedy.act, { class: "kling-once-small" });
+      lines.push(line("trouble", tRule(problem), control, problem.message));
+    }
+    return [...lines, ...found.notes.map((note) => line("note", note)), ...reported];
+  }
+
+  /**
+   * @param {LGraphNode} node
+   * @returns {string | null} the task of its kept video
+   */
+  taskOf(node) {
+    const found = this.strips.get(node)?.found;
+    return found && found !== "checking" && found.known ? (found.kept?.task_id ?? null) : null;
+  }
+
+  /**
+   * Give a subgraph node that holds nodes of ours a badge with the sum.
+   * @param {PlacedNode} placed
+   */
+  addSum({ node }) {
+    if (!node.isSubgraphNode() || this.sums.has(node) || !this.inside(node).length) return;
+    this.sums.add(node);
+    node.badges.push(() => {
+      void this.pulse.revision;
+      return new LGraphBadge({ text: this.sumText(node), ...BADGE });
+    });
+  }
+
+  /** @param {LGraphNode} owner a subgraph node */
+  inside(owner) {
+    return orderingNodes().filter(({ path }) => path.some((one) => one === owner));
+  }
+
+  /** @param {LGraphNode} owner a subgraph node */
+  sumText(owner) {
+    const found = this.inside(owner).map(({ node }) => this.strips.get(node)?.found);
+    const known = found.filter((one) => one && one !== "checking" && one.known);
+    if (!known.length) return "";
+    let units = 0;
+    let stuck = 0;
+    for (const one of known) {
+      if (!one || one === "checking" || !one.known) continue;
+      if (problems(one).length) stuck += 1;
+      else if (one.service === "kling" && !one.paid) units += one.price?.units ?? 0;
+    }
+    const sum = units ? t("cost.estimate", { units: formatAmount(units) }) : t("badge.free");
+    return stuck ? `${sum}, ${t("badge.stuck", { count: stuck })}` : sum;
+  }
+}
+
+/**
+ * @param {"price" | "free" | "trouble" | "note" | "wait"} kind
+ * @param {string} text
+ * @param {HTMLElement | null} [control]
+ * @param {string} [title] what the server says, where that is more
+ */
+function line(kind, text, control, title) {
+  const said = h("span", { title: title === text ? undefined : title }, text);
+  return h("div", { class: `kling-once-strip-line kling-once-${kind}` }, said, control);
+}

@@ -1,0 +1,182 @@
+"""Private data in a clip's file: all that is neither pictures, sound, their times nor their colours.
+
+Sources: ISO/IEC 14496-12 (MP4), Apple's QuickTime File Format.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_TOP = frozenset({"ftyp", "moov", "mdat", "moof", "mfra", "sidx", "styp", "ssix", "pdin", "wide"})
+_PLAIN = {
+    "moov": frozenset({"mvhd", "trak", "mvex", "iods"}),
+    "trak": frozenset({"tkhd", "edts", "mdia", "tref", "tapt", "clip", "load"}),
+    "mdia": frozenset({"mdhd", "hdlr", "minf", "elng"}),
+}
+"""What may lie in the boxes that hold boxes."""
+_TIMED = frozenset({"mvhd", "tkhd", "mdhd"})
+_SPARE = frozenset({"free", "skip"})
+_TRACKS = frozenset({"vide", "soun"})
+_HANDLER_NAMES = (
+    "VideoHandler",
+    "SoundHandler",
+    "Core Media ",
+    "Apple ",
+    "ISO Media file produced by Google",
+)
+_MOST_BYTES = 1 << 24  # of a box that is looked into: private data are small, or there is no need to see more
+_PLACE, _TIME, _DEVICE = "the place it was recorded", "the time it was recorded", "the device"
+_WORDS = (
+    *(("location", _PLACE), ("xyz", _PLACE), ("loci", _PLACE), ("gps", _PLACE)),
+    *(("creation", _TIME), ("date", _TIME), ("make", _DEVICE), ("model", _DEVICE), ("manufacturer", _DEVICE)),
+)
+_WRITTEN_BY_FFMPEG = frozenset(
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "language", "vendor_id"}
+)
+_SHOWN_NAMES = 8
+_COLORS = re.compile(rb"colrncl[xc](.{6})", re.DOTALL)
+
+
+@dataclass(slots=True)
+class _Findings:
+    words: dict[str, None] = field(default_factory=dict)
+    tracks: list[str] = field(default_factory=list)
+
+    def add(self, word: str) -> None:
+        self.words[word] = None
+
+
+def private_parts(path: Path, metadata: Mapping[str, str], *, is_mp4: bool) -> tuple[str, ...]:
+    """Return what is private in a clip's file, in words; empty where it holds nothing but pictures and sound.
+
+    Args:
+        path: The clip.
+        metadata: Its container's names and values, as FFmpeg reads them.
+        is_mp4: It is an MP4 or a MOV, whose boxes are looked through.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    findings = _Findings()
+    for key in metadata:
+        if key.casefold() not in _WRITTEN_BY_FFMPEG:
+            findings.add(_word(key))
+    if is_mp4:
+        with path.open("rb") as file:
+            _look(file, 0, path.stat().st_size, "", findings)
+        kinds = [kind for kind in findings.tracks if kind in _TRACKS]
+        if len(kinds) != len(findings.tracks) or len(set(kinds)) != len(kinds):
+            findings.add("further tracks")
+    words = list(findings.words)
+    more = [f"{len(words) - _SHOWN_NAMES} more"] if len(words) > _SHOWN_NAMES else []
+    return (*words[:_SHOWN_NAMES], *more)
+
+
+def container_colors(path: Path) -> tuple[int, int, int] | None:
+    """Return the numbers of primaries, transfer and matrix in the `colr` box of an MP4 or MOV, or None.
+
+    FFmpeg's HEVC decoder forgets them where the stream itself is silent.
+    """
+    with path.open("rb") as file:
+        for kind, begin, end in _boxes(file, 0, path.stat().st_size):
+            if kind == "moov":
+                found = set(_COLORS.findall(_read(file, begin, end)))
+                return struct.unpack(">3H", found.pop()) if len(found) == 1 else None
+    return None
+
+
+def left_out(private: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a sentence for what is private in a file, or none."""
+    return (f"Left out of what is sent: {', '.join(private)}.",) if private else ()
+
+
+def _word(key: str) -> str:
+    plain = "".join(char for char in key if char.isprintable())
+    return next(
+        (word for part, word in _WORDS if part in plain.casefold()), plain[:40] or "data without a name"
+    )
+
+
+def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+    """Yield the kind, and where the content begins and ends, of each box; "" for what is none."""
+    at = start
+    while at + 8 <= end:
+        file.seek(at)
+        size, kind = struct.unpack(">I4s", file.read(8))
+        head = 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", file.read(8).ljust(8, b"\0"))
+            head = 16
+        size = size or end - at
+        if size < head or at + size > end:
+            break
+        yield kind.decode("latin-1"), at + head, at + size
+        at += size
+    if at < end:
+        yield "", at, end
+
+
+def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings) -> None:
+    for kind, begin, stop in _boxes(file, start, end):
+        if kind in _SPARE or not kind:
+            if _read(file, begin, stop).strip(b"\0"):
+                findings.add("leftover data")
+        elif kind == "udta":
+            _look_at_user_data(file, begin, stop, findings)
+        elif kind == "meta":
+            _look_at_meta(_read(file, begin, stop), findings)
+        elif kind not in _PLAIN.get(parent, _TOP):
+            findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
+        elif kind in _PLAIN:
+            _look(file, begin, stop, kind, findings)
+        elif kind in _TIMED | {"hdlr"}:
+            _look_at_header(kind, _read(file, begin, stop), findings)
+
+
+def _look_at_header(kind: str, content: bytes, findings: _Findings) -> None:
+    if kind == "hdlr":
+        findings.tracks.append(content[8:12].decode("latin-1"))
+        name = content[24:].strip(b"\0").decode("latin-1").lstrip("".join(map(chr, range(32))))
+        if name and not name.startswith(_HANDLER_NAMES):
+            findings.add("a track's name")
+    elif any(content[4 : 20 if content[:1] == b"\x01" else 12]):  # when it was made and changed; 0 is unset
+        findings.add(_TIME)
+
+
+def _look_at_user_data(file: BinaryIO, start: int, end: int, findings: _Findings) -> None:
+    for kind, begin, stop in _boxes(file, start, end):
+        if kind == "meta":
+            _look_at_meta(_read(file, begin, stop), findings)
+        elif kind and kind not in _SPARE and kind != "\xa9swr":
+            findings.add(_word(kind.strip("\xa9 ")))
+        elif _read(file, begin, stop).strip(b"\0") and kind != "\xa9swr":
+            findings.add("leftover data")
+
+
+def _look_at_meta(content: bytes, findings: _Findings) -> None:
+    """Look at a list of tags: that of the encoder alone is not private, and the others FFmpeg has named."""
+    place = content.find(b"ilst")
+    if place < 4:  # noqa: PLR2004 - its size lies before its name
+        if b"hdlr" in content and not content.strip(b"\0"):
+            return
+        findings.add("tags")
+        return
+    (size,) = struct.unpack_from(">I", content, place - 4)
+    at, end = place + 4, min(len(content), place - 4 + size)
+    while at + 8 <= end:
+        size, kind = struct.unpack_from(">I4s", content, at)
+        if kind != b"\xa9too" and not findings.words:
+            findings.add("tags")
+        at += max(8, size)
+
+
+def _read(file: BinaryIO, begin: int, end: int) -> bytes:
+    file.seek(begin)
+    return file.read(min(end - begin, _MOST_BYTES))

@@ -1,0 +1,90 @@
+"""A `kling-once` that a person runs in a terminal: a process with a pseudo-terminal of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+START = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, "-P", "-m", "kling_once.cli.app", *sys.argv[1:]])
+"""
+"""Make the pseudo-terminal the controlling one, so that its Ctrl-C is a signal, and become the command."""
+
+CONTROLS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+IMPORT = b"import time:"
+
+
+class TerminalProcess:
+    """One command in a terminal of 80 columns; standard output may lead into a file instead."""
+
+    def __init__(self, arguments: list[str], folder: Path, out: Path | None = None, **env: str) -> None:
+        self._master, slave = pty.openpty()
+        self.text = b""
+        stdout = slave if out is None else os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        self.popen = subprocess.Popen(
+            [sys.executable, "-P", "-c", START, *arguments],
+            stdin=slave,
+            stdout=stdout,
+            stderr=slave,
+            cwd=folder,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **env},
+            start_new_session=True,
+        )
+        os.close(slave)
+        if out is not None:
+            os.close(stdout)
+
+    def read_until(self, condition: Callable[[bytes], object], seconds: float = 60) -> None:
+        """Read what is shown until it meets a condition, or the process has ended."""
+        deadline = time.monotonic() + seconds
+        while not condition(self.text):
+            assert time.monotonic() < deadline, self.text[-2000:]
+            if not self._read():
+                return
+
+    def press_ctrl_c(self) -> None:
+        os.write(self._master, b"\x03")
+
+    def end(self, seconds: float = 60) -> int:
+        """Read what is still shown and return the exit code."""
+        self.read_until(lambda _: False, seconds)
+        return self.popen.wait(seconds)
+
+    def close(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        os.close(self._master)
+
+    @property
+    def lines(self) -> list[str]:
+        """Return the lines that a person sees, without the echo of Ctrl-C."""
+        seen = CONTROLS.sub(b"", self.text).replace(b"^C", b"").replace(b"\r\n", b"\n")
+        return [line.decode() for line in re.split(rb"[\r\n]+", seen) if line.strip()]
+
+    def _read(self) -> bool:
+        if not select.select([self._master], [], [], 0.05)[0]:
+            return self.popen.poll() is None
+        try:
+            piece = os.read(self._master, 65536)
+        except OSError:  # Linux: nobody has the other end open
+            return False
+        self.text += piece
+        return bool(piece)
+
+
+def imports_of(text: bytes) -> int:
+    """Count what Python has imported since the command can be interrupted (PYTHONPROFILEIMPORTTIME)."""
+    return text.partition(b"kling_once.cli.ending")[2].count(IMPORT)
