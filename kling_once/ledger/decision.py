@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..api.limits import RESULT_LIFETIME_DAYS, amount_text
+from ..api.service_codes import FINAL_CODES
 from ..errors import KlingOnceError, LedgerTooNew, ResultGone, TaskFailed
 from ..order import SANDBOX_REALM
 from .attempts import MAX_ATTEMPTS, Attempt
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-MODERATION_CODES: Final = frozenset({1300, 1301})
 INPUT_FAILURES: Final = (
     (
         ("body detected", "upper body", "whole body"),
@@ -100,7 +100,7 @@ def _after(last: Attempt, *, again: bool) -> Step:
     if last.state is AttemptState.EXPIRED:
         return Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
-        stop = last.reason_code in MODERATION_CODES and not again
+        stop = last.reason_code in FINAL_CODES and not again
         return Refuse(again_failed(last, "was refused")) if stop else Reopen(last)
     if last.shows_charge and not again:
         return Refuse(again_failed(last, "failed and was charged"))
