@@ -1,6 +1,6 @@
 """The vendor's service codes, with the typed error and the hint of each.
 
-To add a code, add its row here and to the table in `tests/api/test_service_codes.py`.
+`CONTRIBUTING.md` walks through adding a code.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class ServiceCode:
     error: type[ApiError]
     meaning: str
     hint: str
+    is_final: bool = False
+    """The same order will be refused again: it is not sent again until somebody says so."""
 
 
 _KEY = "Check the key, and that it belongs to this region."
@@ -67,8 +69,12 @@ SERVICE_CODES: dict[int, ServiceCode] = {
     1203: ServiceCode(
         404, ResourceMissing, "something that was named does not exist", "Check the model and the ids."
     ),
-    1300: ServiceCode(400, ModerationRefusal, "the platform's policy refused the input", _CONTENT),
-    1301: ServiceCode(400, ModerationRefusal, "content moderation refused the input", _CONTENT),
+    1300: ServiceCode(
+        400, ModerationRefusal, "the platform's policy refused the input", _CONTENT, is_final=True
+    ),
+    1301: ServiceCode(
+        400, ModerationRefusal, "content moderation refused the input", _CONTENT, is_final=True
+    ),
     1302: ServiceCode(429, Busy, "too many requests", "Wait; the request is sent again by itself."),
     1303: ServiceCode(429, Busy, "the account's parallel limit is reached", _TURN),
     1304: ServiceCode(
@@ -81,6 +87,8 @@ SERVICE_CODES: dict[int, ServiceCode] = {
     5001: ServiceCode(503, ServerFault, "Kling is unavailable, usually for maintenance", _LATER),
     5002: ServiceCode(504, ServerFault, "Kling timed out inside, usually a backlog", _LATER),
 }
+
+FINAL_CODES = frozenset(code for code, row in SERVICE_CODES.items() if row.is_final)
 
 
 def api_error(code: int, http_status: int, message: str, request_id: str = "") -> ApiError:
