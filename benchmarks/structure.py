@@ -34,7 +34,6 @@ PUBLIC_FACES = {
     f"{PACKAGE}.cli.doctor": "the command `kling-once doctor`",
     f"{PACKAGE}.hosting.gateway_server": "what a tunnel leads to",
     f"{PACKAGE}.hosting.object_store": "a media host, chosen by configuration",
-    f"{PACKAGE}.hosting.sandbox": "likewise",
     f"{PACKAGE}.media.conform": "what media does for an order",
     f"{PACKAGE}.media.cuts": "likewise",
     f"{PACKAGE}.media.digest": "likewise",

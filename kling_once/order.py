@@ -9,13 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .api.motion_control import (
-    MOTION_SETTINGS,
-    MotionControl,
-    Setting,
-    setting,
-    settings_of,
-)
+from .api.motion_control import MOTION_SETTINGS, MotionControl, Setting, setting, settings_of
 from .errors import InputRefused, SubmissionsHeld, Violation
 from .media.types import ConformMode, Frames, TrimWindow
 from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
@@ -23,7 +17,6 @@ from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from fractions import Fraction
-
 
 SANDBOX_REALM = "sandbox"
 EMBEDDED_ORIGIN = "embedded"

@@ -12,7 +12,6 @@ from ..kling_once.jobs.progress import SHARED
 from ..kling_once.web import mount
 from . import host
 from .frames import VideoFrames
-from .graph import signature
 from .motion_control import (
     CheckMotionControl,
     CollectMotionControl,
@@ -132,9 +131,9 @@ class PageHost:
         folders = (host.input_folder(), host.output_folder(), host.temp_folder().parent)
         return path if path.is_file() and any(path.is_relative_to(one.resolve()) for one in folders) else None
 
-    def signature(self, prompt: dict[str, Any], node_id: str) -> str:
-        """Return the hash of a node and of everything that leads to it."""
-        return signature(prompt, node_id, host.input_moment)
+    def input_moment(self, name: str) -> float | None:
+        """Return when an input file that a widget names was changed."""
+        return host.input_moment(name)
 
     def is_off(self, service: Service) -> bool:
         """Tell whether ComfyUI was started with --disable-api-nodes."""

@@ -9,9 +9,8 @@ from ..kling_once.api.motion_control import Setting
 from ..kling_once.order import refuse
 from . import host
 from .host import io
-from .inputs import CATEGORY, setting_inputs, values_of
 from .node_run import NodeRun, as_run
-from .orders import clip_of
+from .orders import CATEGORY, clip_of, setting_inputs, values_of
 
 if TYPE_CHECKING:
     from ..kling_once.media.types import Frames, Stop

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..kling_once.jobs.engine import Engine
-    from .graph import ApiPrompt
+    from ..kling_once.web.graph import ApiPrompt
 
 ComfyAPI: Any = versioned.ComfyAPI
 ComfyExtension: Any = versioned.ComfyExtension

@@ -7,28 +7,21 @@ from typing import TYPE_CHECKING, Any
 from ..kling_once.errors import InputRefused
 from ..kling_once.order import read_setting, refuse
 from . import host
+from .delivery import deliver, delivered_outputs, fingerprint, fingerprint_of_this_queueing
 from .host import InputImpl, io, ui
-from .inputs import (
+from .node_run import HIDDEN, NodeRun, announced, as_run
+from .orders import (
     AUDIO_SLOT,
     CATEGORY,
     FRAMES_SLOT,
     JOB,
     ON_FAILURE,
     SETTINGS,
-    delivered_outputs,
     motion_source_problem,
     order_inputs,
+    order_of,
     setting_inputs,
 )
-from .node_run import (
-    HIDDEN,
-    NodeRun,
-    announced,
-    as_run,
-    fingerprint,
-    fingerprint_of_this_queueing,
-)
-from .orders import order_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,14 +63,10 @@ class MotionControl(io.ComfyNode):
         """Run the node."""
         order = await order_of(cls, run, inputs)
         outcome = await run.follow(lambda engine, listen: engine.run(order, listen))
-        return await run.deliver(outcome)
+        return await deliver(run, outcome)
 
     check_lazy_status = classmethod(announced)
-
-    @classmethod
-    def validate_inputs(cls, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG003 - naming a wired input makes core report what is said here
-        """Answer a missing or unknown motion source in words."""
-        return motion_source_problem(motion_source)
+    validate_inputs = classmethod(motion_source_problem)
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
@@ -134,11 +123,7 @@ class CheckMotionControl(io.ComfyNode):
         return io.NodeOutput(*shown, ui=ui.PreviewText(shown[0]))
 
     check_lazy_status = classmethod(announced)
-
-    @classmethod
-    def validate_inputs(cls, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG003 - see MotionControl
-        """Answer a missing or unknown motion source in words."""
-        return motion_source_problem(motion_source)
+    validate_inputs = classmethod(motion_source_problem)
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
@@ -176,11 +161,7 @@ class SubmitMotionControl(io.ComfyNode):
         return io.NodeOutput(handle, attempt.task_id or "")
 
     check_lazy_status = classmethod(announced)
-
-    @classmethod
-    def validate_inputs(cls, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG003 - see MotionControl
-        """Answer a missing or unknown motion source in words."""
-        return motion_source_problem(motion_source)
+    validate_inputs = classmethod(motion_source_problem)
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
@@ -220,7 +201,7 @@ class CollectMotionControl(io.ComfyNode):
         outcome = await run.follow(
             lambda engine, listen: engine.collect(job["job_key"], listen, wait_minutes=wait_minutes)
         )
-        return await run.deliver(outcome)
+        return await deliver(run, outcome)
 
     check_lazy_status = classmethod(announced)
 

@@ -1,45 +1,55 @@
-"""One run of one node: where it runs, what is wired to it, how it follows a job, and how it ends."""
+"""One run of one node: where it runs, how it follows a job, what it shows meanwhile, and how it ends."""
 
 from __future__ import annotations
 
 import functools
-import json
 import logging
+import math
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..kling_once.errors import KlingOnceError
+from ..kling_once.web.graph import ApiPrompt, file_name_of, is_wired, signature, source_of
 from . import host
-from .graph import (
-    ApiPrompt,
-    file_name_of,
-    is_wired,
-    signature,
-    source_of,
-)
-from .host import InputImpl, io, ui
-from .inputs import (
-    AUDIO_SLOT,
-    FRAMES_SLOT,
-    ON_FAILURE,
-    SKIP,
-)
-from .status import ItemStatus, NodeItems
+from .host import KlingOnceFailure, io
+from .orders import ON_FAILURE, SKIP
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
-    from pathlib import Path
 
     from ..kling_once.jobs.engine import Engine, Listener
-    from ..kling_once.jobs.outcome import Outcome
+    from ..kling_once.jobs.progress import Progress
+    from ..kling_once.ledger.queries import Expectation
 
 logger = logging.getLogger(__name__)
 
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.dynprompt, io.Hidden.extra_pnginfo)
 JOB_INPUT = "job"
 GRAPHS_REMEMBERED = 1000
+SHOW_SECONDS = 0.5
+"""The least time between two updates of a node."""
+USUAL_SECONDS = 150.0
+"""Drives the bar where this ledger has no past job to learn from."""
+LINES = 4
+"""The most items under way, and the most failed ones, that a node lists."""
+STARTS = {"check": 0.0, "conform": 0.02, "upload": 0.1, "queue": 0.12, "submit": 0.14, "settle": 0.14}
+"""Where the bar stands when a stage begins, 0 to 1."""
+CONFORM_SHARE = 0.08
+WAIT_FROM, WAIT_TO = 0.15, 0.9
+PHRASES = {
+    "check": "reading the inputs",
+    "conform": "checking and conforming the inputs",
+    "upload": "handing the clip over",
+    "queue": "waiting for a place",
+    "submit": "submitting",
+    "settle": "finding out what became of the submit",
+    "wait": "waiting for Kling",
+    "download": "downloading",
+    "kept": "kept",
+}
 Value = TypeVar("Value")
 
 
@@ -126,40 +136,10 @@ class NodeRun:
         """
         self.status.engine = engine = await host.engine()
         self.items.require_going_on()
-        value = await host.watched(start(engine, self.status.hear), self._update)
+        value = await host.watched(start(engine, self.status.hear), self.update)
         if self.status.progress and self.status.progress.stage == "kept":
             await self.show()
         return value
-
-    async def deliver(self, outcome: Outcome) -> Any:
-        """Return a job's outputs; frames and sound are decoded only where something takes them.
-
-        Raises:
-            NotEnoughMemory: the frames do not fit.
-            UnreadableMedia: the kept file is damaged.
-        """
-        path, attempt = outcome.path, outcome.attempt
-        frames = audio = None
-        if self.is_wired(FRAMES_SLOT):
-            decoded = await self._decode(_frames, path)
-            frames, audio, fps = decoded.frames, decoded.audio, float(decoded.fps)
-        else:
-            if self.is_wired(AUDIO_SLOT):
-                audio = await self._decode(_sound, path)
-            fps = await host.in_thread(_frame_rate, path)
-        units = attempt.units_charged if attempt.units_charged is not None else attempt.units_estimated
-        return io.NodeOutput(
-            InputImpl.VideoFromFile(str(path)),
-            frames,
-            audio,
-            fps,
-            attempt.task_id or "",
-            attempt.video_url or "",
-            attempt.watermark_url or "",
-            float(units or 0),
-            outcome.report(),
-            ui=_player(path),
-        )
 
     async def show(self) -> None:
         """Show where the node stands on the page; the last text stays there."""
@@ -183,14 +163,15 @@ class NodeRun:
             self.items.stopped_by = message
             await self.show()
 
-    async def _update(self) -> None:
+    async def update(self) -> None:
+        """Show where the node stands, if that is due.
+
+        Raises:
+            KlingOnceFailure: another item has ended the prompt.
+        """
         self.items.require_going_on()
         if self.items.is_due():
             await self.show()
-
-    async def _decode(self, work: Callable[..., Value], path: Path) -> Value:
-        self.status.is_decoding = True
-        return await host.decoding(work, path, show=self._update)
 
 
 def as_run(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -231,66 +212,142 @@ def ordering_signature(prompt: ApiPrompt, node_id: str) -> str:
     return signature(prompt, source_of(prompt, node_id, JOB_INPUT) or node_id, host.input_moment)
 
 
-def fingerprint(slots: Sequence[int] = ()) -> str:
-    """Return what decides whether a node runs again although its inputs are the same. Never raises.
+class ItemStatus:
+    """Where one item of a node stands."""
 
-    That is which of `slots` are wired, and what has gone wrong with the jobs of its graph.
-    """
-    try:
-        prompt_id, node_id, _index = host.running_place()
-        prompt = host.running_prompt(prompt_id)
-        wired = [is_wired(prompt, node_id, slot) for slot in slots]
-        if node_id not in prompt:  # put in by another node, a loop for example: nothing is known of it
-            return json.dumps([wired])
-        return json.dumps([wired, _troubles(ordering_signature(prompt, node_id))])
-    except Exception:
-        logger.exception("The fingerprint of a node cannot be told; its outputs count as fresh.")
-        return "unknown"
+    def __init__(self) -> None:
+        self.engine: Engine | None = None
+        self.progress: Progress | None = None
+        """The newest; None before the first."""
+        self.is_decoding = self.has_ended = False
+        self.failure = ""
+        """Its message, once the item has failed."""
+        self._began = time.monotonic()
+        self._accepted: float | None = None
+        self._expected: Future[Expectation] | None = None
+
+    def hear(self, progress: Progress) -> None:
+        """Take an update of the job; from any thread."""
+        self.progress = progress
+        is_sent = progress.stage in {"submit", "wait", "settle"}
+        if is_sent and self._expected is None and self.engine is not None:
+            self._expected = self.engine.ask(_expectation(self.engine, progress.job_key))
+        if progress.task_id and self._accepted is None:
+            self._accepted = time.monotonic()
+
+    def fraction(self) -> float:
+        """Return how far this item is, 0 to 1."""
+        if self.has_ended:
+            return 1.0
+        if self.progress is None:
+            return 0.0
+        stage, done, total = self.progress.stage.value, self.progress.done, self.progress.total
+        share = min(1.0, done / total) if total else 0.0
+        if stage in STARTS:
+            return STARTS[stage] + (CONFORM_SHARE * share if stage == "conform" else 0.0)
+        if stage == "wait":
+            waited = time.monotonic() - (self._accepted or time.monotonic())
+            expected = self._expectation()
+            usual = (expected.seconds if expected else None) or USUAL_SECONDS
+            return WAIT_FROM + (WAIT_TO - WAIT_FROM) * (1 - math.exp(-1.6 * waited / usual))
+        return 1.0 if stage == "kept" else WAIT_TO + (1 - WAIT_TO) * share
+
+    def line(self) -> str:
+        """Return stage, elapsed time, usual time, price and task; after a failure its message."""
+        if self.failure:
+            return self.failure
+        progress = self.progress
+        if progress is None:
+            return "Kling Once: starting"
+        phrase = "decoding" if self.is_decoding else PHRASES[progress.stage.value]
+        if progress.text and progress.text not in phrase and not self.is_decoding:
+            phrase = f"{phrase} ({progress.text})"
+        parts = [phrase, self._clock()]
+        expected = self._expectation()
+        if expected and expected.price:
+            parts.append(expected.price)
+        if progress.task_id:
+            parts.append(f"task {progress.task_id}")
+        return " | ".join(parts)
+
+    def _clock(self) -> str:
+        elapsed = _minutes(time.monotonic() - self._began)
+        expected = self._expectation()
+        return (
+            f"{elapsed} of about {_minutes(expected.seconds)}" if expected and expected.seconds else elapsed
+        )
+
+    def _expectation(self) -> Expectation | None:
+        if self._expected is None or not self._expected.done() or self._expected.exception():
+            return None
+        return self._expected.result()
 
 
-def fingerprint_of_this_queueing() -> str:
-    """Return something new for every prompt: the node is free, and asks anew. Never raises."""
-    return host.running_place()[0]
+async def _expectation(engine: Engine, job_key: str) -> Expectation:
+    return await (await engine.ledger()).expectation(job_key)
 
 
-def _troubles(graph: str) -> list[int]:
-    async def look(engine: Engine) -> tuple[int, list[tuple[str, int]]]:
-        ledger = await engine.ledger()
-        return await ledger.times_failed(graph), await ledger.kept_files(graph)
+class NodeItems(dict[int, ItemStatus]):
+    """The items of one node in one prompt, by their place in the list; ended ones too."""
 
-    try:
-        engine = host.open_engine()
-        failed, kept_files = engine.ask(look(engine)).result()
-        if not all(engine.store.has(*kept) for kept in kept_files):
-            RUNS.run_again(graph)
-    except KlingOnceError as error:
-        logger.warning("The ledger cannot be read: %s", error)
-        failed = -1
-    return [failed, RUNS.times_again(graph)]
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped_by = ""
+        """The message of the item whose failure ends the prompt."""
+        self._shown = -math.inf
+
+    def announce(self, index: int) -> None:
+        """Count an item that will begin. One that is known already belongs to an earlier execution."""
+        if index in self or self._have_all_ended():
+            self._start_anew()
+        self[index] = ItemStatus()
+
+    def begin(self, index: int) -> ItemStatus:
+        """Return the status of an item that begins, announced or not."""
+        if self._have_all_ended():
+            self._start_anew()
+        return self.setdefault(index, ItemStatus())
+
+    def require_going_on(self) -> None:
+        """Pass unless an item has ended the prompt.
+
+        Raises:
+            KlingOnceFailure: one has; the message is that item's.
+        """
+        if self.stopped_by:
+            raise KlingOnceFailure(self.stopped_by)
+
+    def _have_all_ended(self) -> bool:
+        return all(item.has_ended for item in self.values())
+
+    def _start_anew(self) -> None:
+        self.clear()
+        self.stopped_by = ""
+
+    def is_due(self) -> bool:
+        """Tell whether the page should get an update; True for at most one caller in `SHOW_SECONDS`."""
+        if time.monotonic() - self._shown < SHOW_SECONDS:
+            return False
+        self._shown = time.monotonic()
+        return True
+
+    def fraction(self) -> float:
+        """Return how far the node is, 0 to 1."""
+        return sum(item.fraction() for item in self.values()) / len(self)
+
+    def text(self) -> str:
+        """Return one line for one item; for several a sum, then items under way and failed ones."""
+        if self.stopped_by:
+            return self.stopped_by
+        if len(self) == 1:
+            return next(iter(self.values())).line()
+        failed = sorted(index for index, item in self.items() if item.failure)
+        active = sorted(index for index, item in self.items() if not item.has_ended and not item.failure)
+        head = f"{len(self)} items: {len(self) - len(active) - len(failed)} done"
+        lines = [f"{head}, {len(failed)} failed" if failed else head]
+        lines += [f"{index + 1}: {self[index].line()}" for index in active[:LINES] + failed[:LINES]]
+        return "\n".join(lines)
 
 
-def _player(path: Path) -> Any:
-    """Return what the page plays on the node; nothing for a file that ComfyUI does not serve."""
-    folder = host.output_folder()
-    if not path.is_relative_to(folder):
-        return None
-    subfolder = path.parent.relative_to(folder).as_posix()
-    return ui.PreviewVideo([ui.SavedResult(path.name, subfolder, io.FolderType.output)])
-
-
-def _frames(path: Path, *, stop: Any) -> Any:
-    from ..kling_once.media.decode import decode_clip  # noqa: PLC0415 - nothing heavy before a node runs
-
-    return decode_clip(path, stop=stop)
-
-
-def _sound(path: Path, *, stop: Any) -> Any:
-    from ..kling_once.media.decode import decode_sound  # noqa: PLC0415 - likewise
-
-    return decode_sound(path, stop=stop)
-
-
-def _frame_rate(path: Path) -> float:
-    from ..kling_once.media.probe import probe_clip  # noqa: PLC0415 - likewise
-
-    return float(probe_clip(path).frame_rate)
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{int(seconds % 60):02d}"

@@ -1,4 +1,4 @@
-"""A node's inputs as an order, and its VIDEO as a file or frames."""
+"""What a node takes, and the order that it stands for; its VIDEO as a file or frames."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import hashlib
 import os
 import tempfile
 import threading
-from contextlib import contextmanager
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..kling_once.api.motion_control import MOTION_SETTINGS, Setting
 from ..kling_once.media.types import Frames, TrimWindow
 from ..kling_once.order import (
+    ORDER_SETTINGS,
     Graph,
     Order,
     Service,
@@ -24,23 +26,137 @@ from ..kling_once.order import (
     read_settings,
     refuse,
 )
+from ..kling_once.web.graph import class_of, takers_of
 from . import host
-from .graph import class_of, takers_of
-from .host import InputImpl
-from .inputs import FPS, FRAMES_SLOT, URL
+from .host import InputImpl, io
 
 if TYPE_CHECKING:
-    import io
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Mapping
 
     from ..kling_once.order import ReferenceVideo
     from .node_run import NodeRun
 
+CATEGORY = "Kling Once"
+JOB = io.Custom("KLING_ONCE_JOB")
+FRAMES_SLOT, AUDIO_SLOT = 1, 2
+"""Of every node that delivers a video."""
+
+STOP, SKIP = "stop", "skip"
+ON_FAILURE = Setting(
+    name="on_failure",
+    default=STOP,
+    choices=(STOP, SKIP),
+    is_advanced=True,
+    tip="stop ends the prompt with the message."
+    " skip blocks this item with its message and delivers the others.",
+)
+FPS = Setting(
+    name="fps", default=30.0, minimum=0.01, maximum=1000, step=0.01, tip="Frames per second of these frames."
+)
+URL = Setting(
+    name="url",
+    default="",
+    is_stripped=True,
+    tip="https address of the reference video, which Kling fetches itself."
+    " It is saved in every workflow: do not put a signed link here.",
+)
+SETTINGS = {item.name: item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS, ON_FAILURE)}
+"""Of an order, by name."""
 COLLECT = "KlingOnce_CollectMotionControl"
 LARGEST_DENOMINATOR = 1001
 """Of the frame rates that exist: 30000/1001 and the like."""
 _WRITING = threading.Lock()
 """Items of a list, and nodes side by side, bring the same clip at the same time."""
+
+
+def setting_inputs(settings: Iterable[Setting]) -> list[Any]:
+    """Return one optional input with a widget for each setting."""
+    return [_setting_input(item) for item in settings]
+
+
+def _setting_input(item: Setting) -> Any:
+    shared = {"optional": True, "tooltip": item.tip, "advanced": item.is_advanced or None}
+    if item.choices:
+        options = [str(choice) for choice in item.choices]
+        return io.Combo.Input(item.name, options=options, default=str(item.default), **shared)
+    if isinstance(item.default, bool):
+        return io.Boolean.Input(item.name, default=item.default, **shared)
+    if isinstance(item.default, str):
+        multiline = item.is_multiline
+        return io.String.Input(item.name, default=item.default, multiline=multiline, **shared)
+    is_whole = isinstance(item.default, int)
+    kind, number = (io.Int, int) if is_whole else (io.Float, float)
+    bounds = {"min": item.minimum, "max": item.maximum, "step": item.step}
+    given = {name: number(value) for name, value in bounds.items() if value is not None}
+    return kind.Input(item.name, default=number(item.default), **given, **shared)
+
+
+def values_of(settings: Iterable[Setting], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a node's settings, each in its setting's own type.
+
+    Raises:
+        InputRefused: a value is not of its setting's type.
+    """
+    return {item.name: read_setting(item, inputs.get(item.name)) for item in settings}
+
+
+def order_inputs(*, waits: bool = True) -> list[Any]:
+    """Return what describes an order: the sockets, and every setting of the table.
+
+    Args:
+        waits: the node waits for the video, so it asks how long.
+    """
+    settings = [item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS) if waits or item.name != "wait_minutes"]
+    shown = [item for item in settings if not item.is_advanced]
+    advanced = [item for item in settings if item.is_advanced]
+    place = 1 + [item.name for item in advanced].index("cuts")
+    advanced.insert(place, ON_FAILURE)
+    image = io.Image.Input(
+        "image",
+        tooltip="Reference image: the character. One picture, sides 300 to 65,536 px, at most 2.5 : 1."
+        " A batch is refused: each picture would be a paid task.",
+    )
+    return [image, *setting_inputs((*shown, *advanced)), _motion_source()]
+
+
+def _motion_source() -> Any:
+    """Return the choice of a motion source, each with exactly one widget.
+
+    It is required, so ComfyUI lists it second, and a saved workflow keeps widgets by their place: the
+    choice and its one widget come first, and all others after them, whatever is chosen.
+
+    Nobody sees or reads the widget `kind`. The page (frontend 1.49.6) cannot make a node whose first option
+    has sockets and no widget: it ends with "Failed to find input socket for motion_source", and the node is
+    missing from the graph.
+    """
+    hidden = {"options": ["clip"], "default": "clip", "optional": True, "extra_dict": {"hidden": True}}
+    clip = io.Video.Input(
+        "video",
+        tooltip="Reference video: one continuous shot of one person, 3 to 30 s (10 s with orientation image),"
+        " sides 340 to 3,850 px, at most 100 MB. A trim is honoured.",
+    )
+    frames = io.Image.Input("frames", tooltip="Reference video as frames.")
+    audio = io.Audio.Input("audio", optional=True, tooltip="Sound that goes with the frames.")
+    return io.DynamicCombo.Input(
+        "motion_source",
+        options=[
+            io.DynamicCombo.Option("video", [clip, io.Combo.Input("kind", **hidden)]),
+            io.DynamicCombo.Option("frames", [frames, *setting_inputs([FPS]), audio]),
+            io.DynamicCombo.Option("url", setting_inputs([URL])),
+        ],
+        tooltip="Where the motion comes from.",
+    )
+
+
+def motion_source_problem(_cls: Any, image: Any = None, motion_source: Any = None) -> str | bool:  # noqa: ARG001 - naming a wired input makes core report what is said here
+    """Return what is wrong with the choice of a motion source, in words, or True: a `validate_inputs`."""
+    chosen = motion_source.get("motion_source") if isinstance(motion_source, dict) else motion_source
+    if chosen in {"video", "frames", "url"}:
+        return True
+    return (
+        "motion_source is missing or unknown. Set it to 'video' (then wire motion_source.video), 'frames'"
+        " (motion_source.frames, .fps and .audio) or 'url' (motion_source.url)."
+    )
 
 
 async def order_of(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Order:
@@ -105,16 +221,12 @@ async def _reference_video(source: dict[str, Any]) -> ReferenceVideo:
     if source.get(kind) is None:
         refuse(kind, f"Nothing came over motion_source.{kind}.")
     if kind == "frames":
-        fps = Fraction(_fps(source)).limit_denominator(LARGEST_DENOMINATOR)
+        fps = read_setting(FPS, source.get("fps"))
+        if fps <= 0:
+            refuse("fps", f"fps is {fps:g}; it must be more than 0.")
+        fps = Fraction(fps).limit_denominator(LARGEST_DENOMINATOR)
         return VideoFrames(Frames(source["frames"], fps, source.get("audio")))
     return await host.in_thread(clip_of, source["video"])
-
-
-def _fps(source: dict[str, Any]) -> float:
-    fps = read_setting(FPS, source.get("fps"))
-    if fps <= 0:
-        refuse("fps", f"fps is {fps:g}; it must be more than 0.")
-    return fps
 
 
 def clip_of(video: Any) -> VideoFile | VideoFrames:
@@ -137,47 +249,27 @@ def clip_of(video: Any) -> VideoFile | VideoFrames:
     return VideoFile(path, TrimWindow(start_seconds, duration_seconds))
 
 
-def _written(source: io.BytesIO) -> Path:
+def _written(source: BytesIO) -> Path:
     """Write a clip in memory to a file named by its content; it stays until ComfyUI empties its folder."""
+    from ..kling_once.files import write_file  # noqa: PLC0415 - nothing heavy before a node runs
+
     with source.getbuffer() as data:
-        digest = hashlib.sha256(data).hexdigest()
-        with _part() as part:
-            path = _named(part, digest)
-            if not path.is_file():
-                part.write_bytes(data)
-                part.replace(path)
+        path = host.temp_folder() / f"clip_{hashlib.sha256(data).hexdigest()[:32]}.mp4"
+        try:
+            with _WRITING:
+                if not path.is_file():
+                    write_file(path, lambda file: file.write(data), durable=False)
+        except OSError as error:
+            raise host.temp_folder_full(error) from None
     return path
 
 
 def _saved(video: Any) -> Path:
-    with _part() as part:
-        video.save_to(str(part))
-        path = _named(part, hashlib.sha256(part.read_bytes()).hexdigest())
-        if not path.is_file():
-            part.replace(path)
-    return path
-
-
-def _named(part: Path, digest: str) -> Path:
-    return part.with_name(f"clip_{digest[:32]}.mp4")
-
-
-@contextmanager
-def _part() -> Iterator[Path]:
-    """Give a new file to write a clip to, one at a time; gone afterwards unless it was renamed.
-
-    Raises:
-        DiskFull: the temp folder takes no more.
-    """
-    with _WRITING:
-        part = None
+    """Write a clip as its VIDEO saves it, which honours its trim."""
+    with tempfile.TemporaryDirectory(dir=host.temp_folder()) as folder:
+        path = Path(folder) / "clip.mp4"
         try:
-            handle, name = tempfile.mkstemp(".part.mp4", "clip_", host.temp_folder())
-            os.close(handle)
-            part = Path(name)
-            yield part
+            video.save_to(str(path))
+            return _written(BytesIO(path.read_bytes()))
         except OSError as error:
             raise host.temp_folder_full(error) from None
-        finally:
-            if part is not None:
-                part.unlink(missing_ok=True)

@@ -8,22 +8,10 @@ from ..kling_once.api.motion_control import Setting
 from ..kling_once.errors import SubmissionsHeld
 from ..kling_once.order import SERVICES_OFF
 from . import host
+from .delivery import deliver, delivered_outputs, fingerprint_of_this_queueing
 from .host import ExecutionBlocker, io, ui
-from .inputs import (
-    CATEGORY,
-    SETTINGS,
-    delivered_outputs,
-    setting_inputs,
-    values_of,
-)
-from .node_run import (
-    HIDDEN,
-    NodeRun,
-    announced,
-    as_run,
-    fingerprint_of_this_queueing,
-)
-from .orders import is_off
+from .node_run import HIDDEN, NodeRun, announced, as_run
+from .orders import CATEGORY, SETTINGS, is_off, setting_inputs, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +72,7 @@ class FetchTask(io.ComfyNode):
             kept_only=is_off(values["service"]),
         )
         outcome = await run.follow(lambda engine, listen: engine.fetch(wanted, listen))
-        return await run.deliver(outcome)
+        return await deliver(run, outcome)
 
     check_lazy_status = classmethod(announced)
 

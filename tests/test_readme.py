@@ -13,10 +13,9 @@ from typing import Any
 import pytest
 import typer.main
 
-from kling_once.api.limits import Mode
-from kling_once.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
+from kling_once.api.limits import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT, Mode
 from kling_once.cli.app import app
-from kling_once.hosting.choice import no_host_error
+from kling_once.hosting.media_host import no_host_error
 from kling_once.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -22,12 +22,10 @@ const LONGEST_BADGE = 60;
 /** @typedef {{ text: string, kind: "price" | "free" | "trouble" | "note" }} BadgeText */
 
 /**
- * @param {LGraphNode} node
- * @returns {boolean} whether the node describes an order, so that it can be priced
+ * Whether the node describes an order, so that it can be priced.
+ * @type {(node: LGraphNode) => boolean}
  */
-export function isOrdering(node) {
-  return ORDERING.has(node.comfyClass ?? "");
-}
+export const isOrdering = (node) => ORDERING.has(node.comfyClass ?? "");
 
 /** @returns {PlacedNode[]} the nodes of the open workflow that describe an order */
 export function orderingNodes() {

@@ -46,12 +46,10 @@ function nodesOf(graph, path) {
 }
 
 /**
- * @param {LGraphNode} node
- * @returns {boolean} whether the node belongs to this pack
+ * Whether the node belongs to this pack.
+ * @type {(node: LGraphNode) => boolean}
  */
-export function isOurs(node) {
-  return node.comfyClass?.startsWith("KlingOnce_") ?? false;
-}
+export const isOurs = (node) => node.comfyClass?.startsWith("KlingOnce_") ?? false;
 
 /**
  * @param {PlacedNode} placed

@@ -18,39 +18,23 @@ const JOB_EVENT = "kling_once.job";
 /** Sent within the page when a key was saved or removed: prices depend on the region of a profile's key. */
 const KEYS_EVENT = "kling_once.keys";
 
-/**
- * @param {AbortSignal} signal
- * @returns {Promise<Status>}
- */
-export function getStatus(signal) {
-  return get("/status", {}, signal);
-}
+/** @type {(signal: AbortSignal) => Promise<Status>} */
+export const getStatus = (signal) => get("/status", {}, signal);
 
 /**
- * @param {JobsQuery} query
- * @param {AbortSignal} signal
- * @returns {Promise<JobsPage>} newest first
+ * Newest first; pages count from 1.
+ * @type {(query: JobsQuery, signal: AbortSignal) => Promise<JobsPage>}
  */
-export function listJobs(query, signal) {
-  return get("/jobs", query, signal);
-}
+export const listJobs = (query, signal) => get("/jobs", query, signal);
+
+/** @type {(jobKey: string, signal: AbortSignal) => Promise<Job>} */
+export const getJob = (jobKey, signal) => get(`/jobs/${jobKey}`, {}, signal);
 
 /**
- * @param {string} jobKey
- * @param {AbortSignal} signal
- * @returns {Promise<Job>}
+ * The workflow that ordered the job.
+ * @type {(jobKey: string) => Promise<{ workflow: object }>}
  */
-export function getJob(jobKey, signal) {
-  return get(`/jobs/${jobKey}`, {}, signal);
-}
-
-/**
- * @param {string} jobKey
- * @returns {Promise<{ workflow: object }>} the workflow that ordered the job
- */
-export function getWorkflow(jobKey) {
-  return get(`/jobs/${jobKey}/workflow`);
-}
+export const getWorkflow = (jobKey) => get(`/jobs/${jobKey}/workflow`);
 
 /**
  * Start to fetch the result of a task that was paid; `onJobEvent` tells how it goes.
@@ -71,65 +55,43 @@ export function forgetJob(jobKey, body) {
 }
 
 /**
- * @param {AbortSignal} signal
- * @returns {Promise<Totals>} what was spent today and this month
+ * What was spent today and this month.
+ * @type {(signal: AbortSignal) => Promise<Totals>}
  */
-export function getTotals(signal) {
-  return get("/totals", {}, signal);
-}
+export const getTotals = (signal) => get("/totals", {}, signal);
 
 /**
  * Switch live submissions off, or on again.
- * @param {boolean} held
- * @returns {Promise<Status>}
+ * @type {(held: boolean) => Promise<Status>}
  */
-export function setHold(held) {
-  return post("/hold", { held });
-}
+export const setHold = (held) => post("/hold", { held });
 
 /**
  * Change spending limits, in units. A limit that is left out stays.
- * @param {{ [Name in LimitName]?: number } & { code: string }} body
- * @returns {Promise<Limits>}
+ * @type {(body: { [Name in LimitName]?: number } & { code: string }) => Promise<Limits>}
  */
-export function setLimits(body) {
-  return post("/limits", body);
-}
+export const setLimits = (body) => post("/limits", body);
 
-/**
- * @param {AbortSignal} [signal]
- * @returns {Promise<Keys>}
- */
-export function getKeys(signal) {
-  return get("/keys", {}, signal);
-}
+/** @type {(signal?: AbortSignal) => Promise<Keys>} */
+export const getKeys = (signal) => get("/keys", {}, signal);
 
 /**
  * Store a key on the server. The key is never sent back.
- * @param {NewKey} body
- * @returns {Promise<object>}
+ * @type {(body: NewKey) => Promise<object>}
  */
-export function saveKey(body) {
-  return post("/keys", body);
-}
+export const saveKey = (body) => post("/keys", body);
 
 /**
- * Ask the account with a profile's key; free.
- * @param {string} profile
- * @returns {Promise<KeyTest>} the prepaid packs that are left
+ * Ask the account with a profile's key; free. The prepaid packs that are left.
+ * @type {(profile: string) => Promise<KeyTest>}
  */
-export function testKey(profile) {
-  return post("/keys/test", { profile });
-}
+export const testKey = (profile) => post("/keys/test", { profile });
 
 /**
  * Remove a profile's key from the server.
- * @param {{ profile: string, code: string }} body
- * @returns {Promise<Keys>}
+ * @type {(body: { profile: string, code: string }) => Promise<Keys>}
  */
-export function removeKey(body) {
-  return post("/keys/forget", body);
-}
+export const removeKey = (body) => post("/keys/forget", body);
 
 /**
  * @param {Account & { page: number, page_size: number }} query pages count from 1
@@ -142,22 +104,15 @@ export function listAccountTasks(query, signal) {
 
 /**
  * Take over a task of the account as a job, and start to fetch its result.
- * @param {Account & { task_id: string }} body
- * @returns {Promise<{ task_id: string }>}
+ * @type {(body: Account & { task_id: string }) => Promise<{ task_id: string }>}
  */
-export function adoptTask(body) {
-  return post("/account/adopt", body);
-}
+export const adoptTask = (body) => post("/account/adopt", body);
 
 /**
  * Price and check a node before it runs; spends nothing.
- * @param {{ node_id: string, prompt: ApiPrompt }} body
- * @param {AbortSignal} [signal]
- * @returns {Promise<NodeCheck>}
+ * @type {(body: { node_id: string, prompt: ApiPrompt }, signal?: AbortSignal) => Promise<NodeCheck>}
  */
-export function checkNode(body, signal) {
-  return post("/node", body, signal);
-}
+export const checkNode = (body, signal) => post("/node", body, signal);
 
 /**
  * @param {string} path of a picture, a video or a download, such as `/totals.csv`

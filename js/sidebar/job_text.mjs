@@ -11,44 +11,34 @@ const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
 const COLLECTABLE = new Set(["submitted", "succeeded", "unknown"]);
 
 /**
- * @param {Job} job
- * @returns {boolean} whether the server is working on it
+ * Whether the server is working on it.
+ * @type {(job: Job) => boolean}
  */
-export function isUnderWay(job) {
-  return job.stage !== null && job.stage !== "kept";
-}
+export const isUnderWay = (job) => job.stage !== null && job.stage !== "kept";
 
 /**
- * @param {Job} job
- * @returns {boolean} whether a result that was paid may be fetched now
+ * Whether a result that was paid may be fetched now.
+ * @type {(job: Job) => boolean}
  */
-export function canCollect(job) {
-  return !isUnderWay(job) && (COLLECTABLE.has(job.state) || isFileGone(job));
-}
+export const canCollect = (job) => !isUnderWay(job) && (COLLECTABLE.has(job.state) || isFileGone(job));
 
 /**
- * @param {Job} job
- * @returns {boolean} whether a video was kept, but its file is missing
+ * Whether a video was kept, but its file is missing.
+ * @type {(job: Job) => boolean}
  */
-function isFileGone(job) {
-  return job.state === "kept" && !job.has_file;
-}
+const isFileGone = (job) => job.state === "kept" && !job.has_file;
 
 /**
- * @param {Job} job
- * @returns {boolean} whether its state is final
+ * Whether its state is final.
+ * @type {(job: Job) => boolean}
  */
-export function isOver(job) {
-  return FINAL.has(job.state);
-}
+export const isOver = (job) => FINAL.has(job.state);
 
 /**
- * @param {Job} job
- * @returns {boolean} whether nothing was submitted, and nothing is about to be
+ * Whether nothing was submitted, and nothing is about to be.
+ * @type {(job: Job) => boolean}
  */
-export function isUnsent(job) {
-  return job.state === "intent" && !isUnderWay(job);
-}
+export const isUnsent = (job) => job.state === "intent" && !isUnderWay(job);
 
 /**
  * @param {Job} job
@@ -87,12 +77,11 @@ export function costText(job) {
 }
 
 /**
- * @param {Job} job
- * @returns {string} its picture and its clip; its task if it was adopted, since its inputs are not known then
+ * Its picture and its clip; its task if it was adopted, since its inputs are not known then.
+ * @type {(job: Job) => string}
  */
-export function nameText(job) {
-  return job.adopted ? `${t("job.task")} ${job.video_name}` : `${job.image_name} · ${job.video_name}`;
-}
+export const nameText = (job) =>
+  job.adopted ? `${t("job.task")} ${job.video_name}` : `${job.image_name} · ${job.video_name}`;
 
 /**
  * @param {Job} job

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from ..api.credentials import (
-    ApiKey,
-    Credential,
-    KeyPair,
-    is_unsendable,
-)
-from ..errors import (
-    CredentialsChanged,
-    MissingCredentials,
-    SettingsError,
-    UnknownProfile,
-)
-from ..order import (
-    EMBEDDED_ORIGIN,
-    SANDBOX_REALM,
-    Sender,
-    Service,
-)
+import jwt
+
+from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
+from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
 from ..settings import clean_origin, url_parts
 from .profiles import origin_of, profile_of
 
 if TYPE_CHECKING:
+    from ..api.client import Credential
     from ..clock import Clock
     from ..settings import Settings
     from .profiles import Profile
@@ -35,34 +24,78 @@ KLING_DOMAIN = ".klingai.com"
 UNKNOWN = ""
 """Fingerprint of an attempt that is known from its kept result alone; it matches any credential."""
 
+TOKEN_LIFETIME_SECONDS: Final = 1800
+TOKEN_BACKDATE_SECONDS: Final = 5
+"""Both from the vendor's sample; the second absorbs clock skew."""
+RENEW_BEFORE_END_SECONDS: Final = 300
 
-class Sent(Protocol):
-    """The fields of an attempt that identify the account it was sent with."""
+
+def _fingerprint(key: bytes, *parts: str) -> str:
+    return hmac.new(key, "\0".join(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class ApiKey:
+    """An API key, sent unchanged as the bearer token."""
+
+    secret: str = field(repr=False)
+    can_resign: ClassVar[bool] = False
+
+    def bearer(self, *, fresh: bool = False) -> str:  # noqa: ARG002 - the protocol's, for keys that sign
+        """Return the key."""
+        return self.secret
+
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that identify this key."""
+        return _fingerprint(key, "api-key", self.secret)
+
+
+@dataclass
+class KeyPair:
+    """An access key and a secret key that sign short-lived tokens (JWT, HS256)."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    clock: Clock = field(repr=False)
+    can_resign: ClassVar[bool] = True
+    _token: str = field(default="", init=False, repr=False)
+    _renew_at: float = field(default=0.0, init=False, repr=False)
+
+    def bearer(self, *, fresh: bool = False) -> str:
+        """Return a token that is valid for at least five minutes more."""
+        if fresh or not self._token or self.clock.monotonic() >= self._renew_at:
+            now = int(self.clock.now().timestamp())
+            claims = {
+                "iss": self.access_key,
+                "exp": now + TOKEN_LIFETIME_SECONDS,
+                "nbf": now - TOKEN_BACKDATE_SECONDS,
+            }
+            self._token = jwt.encode(claims, self.secret_key, algorithm="HS256", headers={"typ": "JWT"})
+            self._renew_at = self.clock.monotonic() + TOKEN_LIFETIME_SECONDS - RENEW_BEFORE_END_SECONDS
+        return self._token
+
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that identify this pair."""
+        return _fingerprint(key, "key-pair", self.access_key, self.secret_key)
+
+
+class _Sent(Protocol):
+    """What an attempt stores of the account that it was sent with."""
 
     @property
-    def realm(self) -> str:
-        """Realm of its task."""
-        ...
+    def realm(self) -> str: ...
 
     @property
-    def origin(self) -> str:
-        """Origin that it was sent to."""
-        ...
+    def origin(self) -> str: ...
 
     @property
-    def profile(self) -> str:
-        """Name of the profile; empty for the default one."""
-        ...
+    def profile(self) -> str: ...
 
     @property
-    def fingerprint(self) -> str:
-        """Keyed fingerprint of the credential."""
-        ...
+    def fingerprint(self) -> str: ...
 
     @property
-    def task_id(self) -> str | None:
-        """Kling's id of the task, for messages."""
-        ...
+    def task_id(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +155,7 @@ class Accounts:
         credential = credential_of(named, self._clock)
         return Account(named.origin, profile, credential, credential.fingerprint(fingerprint_key))
 
-    def account_of(self, attempt: Sent, fingerprint_key: bytes) -> Account:
+    def account_of(self, attempt: _Sent, fingerprint_key: bytes) -> Account:
         """Return the account that an attempt was made with, and no other; blocking.
 
         Raises:
@@ -172,7 +205,9 @@ def credential_of(profile: Profile, clock: Clock) -> Credential:
     Raises:
         SettingsError: a key holds characters that an HTTP header cannot carry.
     """
-    if any(is_unsendable(secret) for secret in (profile.api_key, profile.access_key, profile.secret_key)):
+    secrets = (profile.api_key, profile.access_key, profile.secret_key)
+    texts = [secret.get_secret_value().strip() for secret in secrets if secret]
+    if any(not text.isascii() or not text.isprintable() or " " in text for text in texts):
         raise SettingsError(
             f"A key of profile {profile.name!r} holds a space, a line break or a character outside ASCII.",
             hint="Copy it again from Kling's console.",

@@ -9,21 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import filelock
 
-from ..errors import (
-    CredentialsError,
-    KeyExists,
-    KlingOnceError,
-    MissingCredentials,
-    SettingsError,
-)
+from ..errors import CredentialsError, KeyExists, KlingOnceError, MissingCredentials, SettingsError
 from ..files import write_file
 from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
-from .profiles import (
-    ENVIRONMENT_NAMES,
-    REGIONS,
-    profile_of,
-    read_profiles,
-)
+from .profiles import ENVIRONMENT_NAMES, REGIONS, profile_of, read_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -1,137 +1,54 @@
-"""The HTTP client: the motion-control calls, the free account query, and how requests are sent."""
+"""The HTTP client: the motion-control calls and the free account query."""
 
 from __future__ import annotations
 
 import json
 import logging
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
-from ..errors import (
-    AnswerLost,
-    InputRefused,
-    NeverSent,
-    SettingsError,
-    TokenTimingError,
-    TransportError,
-    UnreadableAnswer,
-    Violation,
-    vendor_text,
-)
-from ..settings import LOOPBACK_HOSTS
+from ..errors import InputRefused, TokenTimingError, UnreadableAnswer, Violation, vendor_text
 from .limits import is_path_id
-from .models import (
-    Answer,
-    CreateRequest,
-    ResourcePack,
-    Task,
-    Value,
-)
+from .models import Answer, CreateRequest, ResourcePack, Task, Value
 from .service_codes import api_error
+from .transport import CONNECT_SECONDS, open_client, private_traffic, translate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
     from datetime import datetime
 
     from ..clock import Clock
-    from .credentials import Credential
 
 logger = logging.getLogger(__name__)
 
 MOTION_CONTROL: Final = "/v1/videos/motion-control"
 ACCOUNT_COSTS: Final = "/account/costs"
-CONNECT_SECONDS: Final = 15.0
 READ_SECONDS: Final = 30.0
 ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
 UNKNOWN_STATUSES_MAX: Final = 100
 """How many undocumented statuses a client warns about: a bound on the log and on memory."""
 
-DIRECT: Final[dict[str, httpx.AsyncBaseTransport | None]] = {
-    f"all://[{host}]" if ":" in host else f"all://{host}": None for host in sorted(LOOPBACK_HOSTS)
-}
-"""Loopback without a proxy: no proxy can reach it, and many environments set one without NO_PROXY."""
 
+class Credential(Protocol):
+    """Something that can authorize a request."""
 
-def open_client(**options: Any) -> httpx.AsyncClient:
-    """Return a client that follows no redirect and honours the environment's proxies and certificates.
+    can_resign: ClassVar[bool]
+    """Whether tokens are signed, so that `fresh` gives another one."""
 
-    Raises:
-        SettingsError: what the environment names cannot be used; the message never shows it.
-    """
-    try:
-        return httpx.AsyncClient(follow_redirects=False, mounts=DIRECT, **options)
-    except ImportError:
-        raise SettingsError(
-            "The proxy in the environment speaks SOCKS, and the package for that is not installed.",
-            hint="Run: pip install 'httpx[socks]'. Or set HTTPS_PROXY to an http:// proxy.",
-        ) from None
-    except (OSError, ValueError, httpx.InvalidURL):
-        raise SettingsError(
-            "The proxy or the certificates that the environment names cannot be used.",
-            hint="Look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-        ) from None
+    def bearer(self, *, fresh: bool = False) -> str:
+        """Return the bearer token; `fresh` forces a newly signed one where tokens are signed."""
+        ...
 
-
-_private: ContextVar[bool] = ContextVar("kling_once_private_traffic", default=False)
-
-LOGGERS: Final = (
-    "httpx",
-    "httpcore.connection",
-    "httpcore.http11",
-    "httpcore.http2",
-    "httpcore.proxy",
-    "httpcore.socks",
-)
-
-
-class _OwnRecords(logging.Filter):
-    """Drop the log records of our own requests; those of other users of the library pass."""
-
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - whose request it is decides
-        return not _private.get()
-
-
-_filter = _OwnRecords("kling_once")
-
-
-@contextmanager
-def private_traffic() -> Iterator[None]:
-    """Keep requests made inside the block, in this task, out of the logs of the HTTP libraries."""
-    for name in LOGGERS:
-        logging.getLogger(name).addFilter(_filter)
-    token = _private.set(True)
-    try:
-        yield
-    finally:
-        _private.reset(token)
-
-
-def translate(error: httpx.HTTPError | httpx.InvalidURL | OSError, origin: str) -> TransportError:
-    """Return our error for a failed request; the only place that maps httpx's exceptions.
-
-    httpx passes `ssl.SSLError` and other `OSError`s of an established connection on as they are.
-    """
-    kind = type(error).__name__
-    if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)):
-        return NeverSent(
-            f"{origin} cannot be reached: {vendor_text(error) or kind}.",
-            hint="Check the network, the proxy and the address. Nothing was sent.",
-        )
-    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
-        return NeverSent(f"The request to {origin} could not be formed: {kind}.", hint="Check the address.")
-    if isinstance(error, httpx.TimeoutException):
-        return AnswerLost(f"{origin} did not answer in time ({kind}).", hint="Try again later.")
-    return AnswerLost(
-        f"The connection to {origin} broke before the answer ({kind}).", hint="Try again later."
-    )
+    def fingerprint(self, key: bytes) -> str:
+        """Return 32 hex digits that identify this credential, by HMAC: without `key` they reveal nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

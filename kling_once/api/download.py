@@ -15,8 +15,7 @@ import httpx
 
 from ..errors import DownloadBroken, DownloadRefused
 from ..settings import LOOPBACK_HOSTS, url_parts
-from .client import open_client, private_traffic
-from .retry import backoff_seconds
+from .transport import backoff_seconds, open_client, private_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,6 @@ ATTEMPTS: Final = 5
 TIMEOUT: Final = httpx.Timeout(60.0, connect=15.0)
 LONGEST_PAUSE_SECONDS: Final = 20.0
 CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]{1,19})-[0-9]+/(?:[0-9]+|\*)")
-
 
 REFUSED: Final = tuple(
     ip_network(network)

@@ -1,13 +1,20 @@
-"""Every documented limit of the motion-control endpoint.
+"""Every documented limit of the motion-control endpoint, and its list prices as Decimals.
 
 Source: Kling's API page "Motion Control" (March 2026), unless a line says otherwise. MB = 1,000,000 bytes.
+Prices: official price page, snapshot of 2026-09-20 (global: 1 unit = 0.14 USD; China: 1 unit = 1 CNY); the
+changelog of 2025-12-22 says that seconds are rounded to the nearest whole second.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 MEGABYTE: Final = 1_000_000
 
@@ -71,3 +78,62 @@ RESULT_LIFETIME_DAYS: Final = 30
 def is_path_id(text: str) -> bool:
     """Tell whether an id may be put into a URL path: `.` and `..` would change the path."""
     return bool(PATH_ID.fullmatch(text)) and text not in {".", ".."}
+
+
+PRICES_AS_OF: Final = "2026-09-20"
+UNITS_PER_SECOND: Final = {
+    (Model.V2_6, Mode.STD): Decimal("0.5"),
+    (Model.V2_6, Mode.PRO): Decimal("0.8"),
+    (Model.V3, Mode.STD): Decimal("0.9"),
+    (Model.V3, Mode.PRO): Decimal("1.2"),
+}
+USD_PER_UNIT: Final = Decimal("0.14")
+CNY_PER_UNIT: Final = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """The estimated price of one task."""
+
+    seconds: Decimal
+    """Length of the reference video, which bounds the billed seconds."""
+    units: Decimal
+    """Estimate, shown as "up to": seconds rounded half up, times the rate."""
+    units_at_most: Decimal
+    """What spending limits reserve: seconds rounded up, times the rate."""
+    cash: Decimal
+    """`units` in the currency, to three decimal places."""
+    currency: str
+    """`USD`, or `CNY` in the China region."""
+
+
+def cash_of(units: Decimal, *, china: bool) -> tuple[Decimal, str]:
+    """Return what units cost at the list price, and in which currency: CNY in the China region, else USD."""
+    return (units * CNY_PER_UNIT, "CNY") if china else (units * USD_PER_UNIT, "USD")
+
+
+def amount_text(amount: Decimal, of: str) -> str:
+    """Return an amount of units or money for people, without trailing zeros: `1.5 units`, `0.21 USD`."""
+    return f"{amount.normalize():f} {of}"
+
+
+def price(model: Model, mode: Mode, seconds: float | Fraction | Decimal, *, china: bool = False) -> Price:
+    """Return the price of a task with a reference video of this length.
+
+    Args:
+        model: model of the task.
+        mode: mode of the task.
+        seconds: length of the reference video.
+        china: price in CNY instead of USD.
+    """
+    exact = Decimal(str(float(seconds)))
+    rate = UNITS_PER_SECOND[model, mode]
+    units = exact.quantize(Decimal(1), ROUND_HALF_UP) * rate
+    cash, currency = cash_of(units, china=china)
+    return Price(
+        seconds=exact,
+        units=units,
+        units_at_most=exact.quantize(Decimal(1), ROUND_CEILING) * rate,
+        cash=cash.quantize(Decimal("0.001")),
+        currency=currency,
+    )

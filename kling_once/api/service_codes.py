@@ -1,6 +1,6 @@
 """The vendor's service codes, with the typed error and the hint of each.
 
-To add a code, add its row here and to the table in `tests/api/test_service_codes.py`.
+`CONTRIBUTING.md` walks through adding a code.
 """
 
 from __future__ import annotations
@@ -26,107 +26,69 @@ from ..errors import (
 class ServiceCode:
     """One row of the vendor's error table (official documentation of 2026-09-20)."""
 
-    code: int
     http_status: int
+    error: type[ApiError]
     meaning: str
     hint: str
-    error: type[ApiError]
+    is_final: bool = False
+    """The same order will be refused again: it is not sent again until somebody says so."""
 
+
+_KEY = "Check the key, and that it belongs to this region."
+_CLOCK = "Set this machine's clock right."
+_CONTENT = "Change the picture, the clip or the prompt. Kling does not review a refusal here."
+_VALUE = "Change the input that the text names."
+_LATER = "Try again later."
+_TOP_UP = "Top up the account in Kling's console."
+_PACK = "Buy a video pack or switch on pay-as-you-go in Kling's console, then run again."
+_TURN = "Wait; the request is sent again when a running task ends."
 
 SERVICE_CODES: dict[int, ServiceCode] = {
-    row.code: row
-    for row in (
-        ServiceCode(
-            1000,
-            401,
-            "authentication failed",
-            "Check the key, and that it belongs to this region.",
-            AuthenticationError,
-        ),
-        ServiceCode(1001, 401, "no credential was sent", "Set a key.", AuthenticationError),
-        ServiceCode(
-            1002,
-            401,
-            "the credential is not valid",
-            "Check the key, and that it belongs to this region.",
-            AuthenticationError,
-        ),
-        ServiceCode(
-            1003, 401, "the token is not valid yet", "Set this machine's clock right.", TokenTimingError
-        ),
-        ServiceCode(1004, 401, "the token has expired", "Set this machine's clock right.", TokenTimingError),
-        ServiceCode(
-            1100,
-            429,
-            "the account is in an abnormal state",
-            "Look at the account's settings in Kling's console.",
-            AccountError,
-        ),
-        ServiceCode(
-            1101, 429, "the account is in arrears", "Top up the account in Kling's console.", AccountError
-        ),
-        ServiceCode(
-            1102,
-            429,
-            "the resource pack is used up, expired, or of another type",
-            "Buy a video pack or switch on pay-as-you-go in Kling's console, then run again.",
-            AccountError,
-        ),
-        ServiceCode(
-            1103,
-            403,
-            "the account has no right to this API or model",
-            "Ask for access in Kling's console, or choose another model.",
-            AccountError,
-        ),
-        ServiceCode(
-            1200, 400, "the parameters are not valid", "Change the input that the text names.", InvalidRequest
-        ),
-        ServiceCode(1201, 400, "a value is not valid", "Change the input that the text names.", InvalidValue),
-        ServiceCode(1202, 404, "the method is not valid", "Update Kling Once.", InvalidRequest),
-        ServiceCode(
-            1203,
-            404,
-            "something that was named does not exist",
-            "Check the model and the ids.",
-            ResourceMissing,
-        ),
-        ServiceCode(
-            1300,
-            400,
-            "the platform's policy refused the input",
-            "Change the picture, the clip or the prompt. Kling does not review a refusal here.",
-            ModerationRefusal,
-        ),
-        ServiceCode(
-            1301,
-            400,
-            "content moderation refused the input",
-            "Change the picture, the clip or the prompt. Kling does not review a refusal here.",
-            ModerationRefusal,
-        ),
-        ServiceCode(1302, 429, "too many requests", "Wait; the request is sent again by itself.", Busy),
-        ServiceCode(
-            1303,
-            429,
-            "the account's parallel limit is reached",
-            "Wait; the request is sent again when a running task ends.",
-            Busy,
-        ),
-        ServiceCode(
-            1304,
-            429,
-            "this address is not on the account's IP list",
-            "Add the server's address to the list in Kling's console.",
-            AccountError,
-        ),
-        ServiceCode(5000, 500, "Kling had an internal error", "Try again later.", ServerFault),
-        ServiceCode(
-            5001, 503, "Kling is unavailable, usually for maintenance", "Try again later.", ServerFault
-        ),
-        ServiceCode(5002, 504, "Kling timed out inside, usually a backlog", "Try again later.", ServerFault),
-    )
+    1000: ServiceCode(401, AuthenticationError, "authentication failed", _KEY),
+    1001: ServiceCode(401, AuthenticationError, "no credential was sent", "Set a key."),
+    1002: ServiceCode(401, AuthenticationError, "the credential is not valid", _KEY),
+    1003: ServiceCode(401, TokenTimingError, "the token is not valid yet", _CLOCK),
+    1004: ServiceCode(401, TokenTimingError, "the token has expired", _CLOCK),
+    1100: ServiceCode(
+        429,
+        AccountError,
+        "the account is in an abnormal state",
+        "Look at the account's settings in Kling's console.",
+    ),
+    1101: ServiceCode(429, AccountError, "the account is in arrears", _TOP_UP),
+    1102: ServiceCode(429, AccountError, "the resource pack is used up, expired, or of another type", _PACK),
+    1103: ServiceCode(
+        403,
+        AccountError,
+        "the account has no right to this API or model",
+        "Ask for access in Kling's console, or choose another model.",
+    ),
+    1200: ServiceCode(400, InvalidRequest, "the parameters are not valid", _VALUE),
+    1201: ServiceCode(400, InvalidValue, "a value is not valid", _VALUE),
+    1202: ServiceCode(404, InvalidRequest, "the method is not valid", "Update Kling Once."),
+    1203: ServiceCode(
+        404, ResourceMissing, "something that was named does not exist", "Check the model and the ids."
+    ),
+    1300: ServiceCode(
+        400, ModerationRefusal, "the platform's policy refused the input", _CONTENT, is_final=True
+    ),
+    1301: ServiceCode(
+        400, ModerationRefusal, "content moderation refused the input", _CONTENT, is_final=True
+    ),
+    1302: ServiceCode(429, Busy, "too many requests", "Wait; the request is sent again by itself."),
+    1303: ServiceCode(429, Busy, "the account's parallel limit is reached", _TURN),
+    1304: ServiceCode(
+        429,
+        AccountError,
+        "this address is not on the account's IP list",
+        "Add the server's address to the list in Kling's console.",
+    ),
+    5000: ServiceCode(500, ServerFault, "Kling had an internal error", _LATER),
+    5001: ServiceCode(503, ServerFault, "Kling is unavailable, usually for maintenance", _LATER),
+    5002: ServiceCode(504, ServerFault, "Kling timed out inside, usually a backlog", _LATER),
 }
+
+FINAL_CODES = frozenset(code for code, row in SERVICE_CODES.items() if row.is_final)
 
 
 def api_error(code: int, http_status: int, message: str, request_id: str = "") -> ApiError:
@@ -152,5 +114,5 @@ def api_error(code: int, http_status: int, message: str, request_id: str = "") -
         code=code,
         http_status=http_status,
         request_id=request_id,
-        hint=row.hint if row else "Try again later.",
+        hint=row.hint if row else _LATER,
     )

@@ -53,25 +53,25 @@ VideoArgument = Annotated[
 SETTINGS: Final = {item.name: item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS)}
 
 
-def _annotation(item: Setting) -> Any:
-    kind: Any = str if isinstance(item.default, Decimal) else type(item.default)  # Typer knows no decimals
+def _option(item: Setting) -> inspect.Parameter:
+    """Return the parameter that Typer reads as the option of a setting."""
+    # Typer knows no decimals
+    default = str(item.default) if isinstance(item.default, Decimal) else item.default
     name = item.option or item.name.replace("_", "-")
-    declared = f"--{name}/--no-{name}" if kind is bool and item.default else f"--{name}"
-    return Annotated[kind, typer.Option(declared, help=item.help)]
+    declared = f"--{name}/--no-{name}" if default is True else f"--{name}"
+    return _parameter(item.name, default, Annotated[type(default), typer.Option(declared, help=item.help)])
 
 
-def _default(item: Setting) -> Any:
-    return str(item.default) if isinstance(item.default, Decimal) else item.default
+def _parameter(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _help(name: str) -> str:
-    return SETTINGS[name].help
-
-
-SoundOption = Annotated[bool, typer.Option("--keep-sound/--no-keep-sound", help=_help("keep_original_sound"))]
-ServiceOption = Annotated[Service, typer.Option(help=_help("service"))]
-ProfileOption = Annotated[str, typer.Option(help=_help("profile"))]
-WaitOption = Annotated[float, typer.Option(help=_help("wait_minutes"))]
+SoundOption = Annotated[
+    bool, typer.Option("--keep-sound/--no-keep-sound", help=SETTINGS["keep_original_sound"].help)
+]
+ServiceOption = Annotated[Service, typer.Option(help=SETTINGS["service"].help)]
+ProfileOption = Annotated[str, typer.Option(help=SETTINGS["profile"].help)]
+WaitOption = Annotated[float, typer.Option(help=SETTINGS["wait_minutes"].help)]
 GapsOption = Annotated[
     Gaps, typer.Option(help="A folder of frames with missing numbers: refuse it, or keep the gaps.")
 ]
@@ -114,12 +114,11 @@ def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
 
     Typer reads the options of a command from its signature, so the returned command has one of its own.
     """
-
-    def option(name: str, default: Any, annotation: Any) -> inspect.Parameter:
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-    single = [option(item.name, _default(item), _annotation(item)) for item in SETTINGS.values()]
-    single += [option("fps", "", FpsOption), option("gaps", Gaps.REFUSE, GapsOption)]
+    single = [
+        *map(_option, SETTINGS.values()),
+        _parameter("fps", "", FpsOption),
+        _parameter("gaps", Gaps.REFUSE, GapsOption),
+    ]
 
     @functools.wraps(command)
     def with_single_options(**given: Any) -> None:

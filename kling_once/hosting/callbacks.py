@@ -56,7 +56,8 @@ class Callbacks:
         Raises:
             HostingError: the secret is not of that form.
         """
-        self._check = CallbackCheck(secret)
+        key = _key(secret.get_secret_value()) if secret else None
+        self._webhook = standardwebhooks.Webhook(key) if key else None
         self._table = table
         self._clock = clock
         self._waiting: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
@@ -67,7 +68,7 @@ class Callbacks:
         Raises:
             HostingError: the table cannot be written.
         """
-        if not self._check.is_genuine(headers, body):
+        if not self._is_genuine(headers, body):
             logger.warning("A callback was not signed with the configured secret; it changes nothing.")
             return HTTPStatus.UNAUTHORIZED
         try:
@@ -104,21 +105,8 @@ class Callbacks:
             else:
                 await self._clock.sleep(TABLE_POLL_SECONDS)
 
-
-class CallbackCheck:
-    """Check signatures (Standard Webhooks) when a secret is configured."""
-
-    def __init__(self, secret: SecretStr | None) -> None:
-        """Take the secret, `whsec_...`.
-
-        Raises:
-            HostingError: it is not of that form.
-        """
-        key = _key(secret.get_secret_value()) if secret else None
-        self._webhook = standardwebhooks.Webhook(key) if key else None
-
-    def is_genuine(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Tell whether the signature is right; without a secret, every callback passes."""
+    def _is_genuine(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Check the signature (Standard Webhooks); without a secret, every callback passes."""
         if self._webhook is None:
             return True
         try:

@@ -35,7 +35,6 @@ NOT_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.REQUEST
 BEHIND_IS_DOWN = frozenset({502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 530})
 """Statuses that proxies give when the server behind them does not answer; Cloudflare's are 520 and up."""
 
-
 NETWORK_REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError),

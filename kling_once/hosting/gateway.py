@@ -17,26 +17,14 @@ from ..settings import is_loopback, url_parts
 from .callbacks import Callbacks
 from .fetch_check import Hop, check_fetch
 from .gateway_files import GatewayFiles, GatewayTable
-from .gateway_server import (
-    LOOPBACK,
-    GatewayServer,
-    Grant,
-    SignedPaths,
-)
-from .media_host import (
-    HostedFile,
-    Leftover,
-    MediaHost,
-    checked_digest,
-    checked_lifetime,
-)
+from .gateway_server import LOOPBACK, GatewayServer, Grant, SignedPaths
+from .media_host import HostedFile, Leftover, MediaHost, checked_digest, checked_lifetime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ..settings import Settings
-
 
 logger = logging.getLogger(__name__)
 LONGEST_LIFETIME = timedelta(days=30)
@@ -62,7 +50,8 @@ class Gateway(MediaHost):
         Raises:
             HostingError: the public URL, the webhook secret or the folder cannot be used.
         """
-        self._public = clean_public_url(settings.public_url)
+        self.public_url = clean_public_url(settings.public_url)
+        """The address of the tunnel or proxy, without a trailing slash."""
         self._clock = clock or SystemClock()
         folder = private_folder(settings.home)
         self._paths = SignedPaths.of_folder(folder)
@@ -71,7 +60,7 @@ class Gateway(MediaHost):
         self._callbacks = Callbacks(settings.webhook_secret, self._table, self._clock)
         self._server = GatewayServer(
             port=settings.gateway_port,
-            prefix=urlsplit(self._public).path,
+            prefix=urlsplit(self.public_url).path,
             folder=folder,
             paths=self._paths,
             table=self._table,
@@ -80,11 +69,6 @@ class Gateway(MediaHost):
         )
         self._starting = asyncio.Lock()
         self._watcher: asyncio.Task[None] | None = None
-
-    @property
-    def public_url(self) -> str:
-        """Return the address of the tunnel or proxy, without a trailing slash."""
-        return self._public
 
     @property
     def port(self) -> int:
@@ -162,17 +146,17 @@ class Gateway(MediaHost):
             )
         await self.ensure_running()
         expires_at = int((self._clock.now() + lifetime).timestamp()) + 1
-        return self._public + self._paths.file_path(Grant(digest, expires_at))
+        return self.public_url + self._paths.file_path(Grant(digest, expires_at))
 
     async def verify(self, url: str, file: HostedFile) -> None:
         """Fetch three parts on loopback, then through the public address, and compare them with the file."""
-        if not url.startswith(f"{self._public}/ko/"):
+        if not url.startswith(f"{self.public_url}/ko/"):
             raise HostingError("This link was not made by the gateway with its present public address.")
-        inside = f"http://{LOOPBACK}:{self.port}{url.removeprefix(self._public)}"
+        inside = f"http://{LOOPBACK}:{self.port}{url.removeprefix(self.public_url)}"
         again = "Run again; if it stays, look whether kling-once gateway runs and which port it has."
         name = f"the gateway on {LOOPBACK}:{self.port}"
         await check_fetch(inside, file, Hop(name, missing=again, denied=again, down=again))
-        host = urlsplit(self._public).hostname
+        host = urlsplit(self.public_url).hostname
         target = f"Let it lead to http://{LOOPBACK}:{self.port}"
         await check_fetch(
             url,
@@ -199,7 +183,7 @@ class Gateway(MediaHost):
 
     def callback_url(self) -> str:
         """Return the URL to hand to Kling as `callback_url`; keep it out of logs and messages."""
-        return self._public + self._paths.callback_path()
+        return self.public_url + self._paths.callback_path()
 
     async def wait_for_callback(self, task_id: str) -> None:
         """Return when a callback names the task, whichever process of the home receives it.
@@ -257,14 +241,8 @@ def clean_public_url(url: str | None) -> str:
             hint="Set KLING_ONCE_PUBLIC_URL to the https address of your tunnel or reverse proxy.",
         )
     parts = url_parts(url)
-    if (
-        not parts.hostname
-        or parts.port == 0
-        or parts.query
-        or parts.fragment
-        or parts.username
-        or parts.password
-    ):
+    more = parts.query or parts.fragment or parts.username or parts.password
+    if not parts.hostname or parts.port == 0 or more:
         raise HostingError(
             "KLING_ONCE_PUBLIC_URL is not an address.", hint="Example: https://clips.example.com"
         )

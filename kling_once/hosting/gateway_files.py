@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .media_host import HostedFile
 
-
 LOCK_SECONDS = 60.0
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from ..api.prices import Price
+    from ..api.limits import Price
     from ..ledger.decision import Step
     from ..ledger.job import Job
     from ..ledger.ledger import Ledger

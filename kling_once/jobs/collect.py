@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from ..api.download import Download, DownloadPolicy, LinkExpired
-from ..api.retry import read_again
+from ..api.transport import read_again
 from ..errors import (
     ApiError,
     DiskFull,

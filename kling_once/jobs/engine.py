@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -63,8 +62,6 @@ if TYPE_CHECKING:
     from .progress import Progress
     from .run import Listener
     from .staging import StagedInputs
-
-logger = logging.getLogger(__name__)
 
 SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0

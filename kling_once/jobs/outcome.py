@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..api.prices import amount_text, cash_of
+from ..api.limits import amount_text, cash_of
 from ..ledger.decision import charge_text
 
 if TYPE_CHECKING:

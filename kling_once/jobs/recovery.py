@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.limits import is_path_id
-from ..api.retry import read_again
+from ..api.transport import read_again
 from ..errors import (
     DownloadBroken,
     InputRefused,

@@ -14,9 +14,8 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
-from ..api.retry import backoff_seconds
-from ..hosting.choice import choose_host, no_place_error
-from ..hosting.sandbox import SandboxHost
+from ..api.transport import backoff_seconds
+from ..hosting.media_host import SandboxHost, choose_host, no_place_error
 from ..order import EMBEDDED_ORIGIN, Service
 from .results import ComingFrames
 from .uploads import Sweeper

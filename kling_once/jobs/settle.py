@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from ..api.service_codes import FINAL_CODES
 from ..errors import (
     ApiError,
     KlingOnceError,
@@ -12,7 +13,7 @@ from ..errors import (
     TransportError,
 )
 from ..ledger.attempts import AttemptState
-from ..ledger.decision import MODERATION_CODES, again_failed
+from ..ledger.decision import again_failed
 from .progress import Stage
 from .tasks import is_ours, look_up
 
@@ -49,7 +50,7 @@ async def settle(run: Run) -> None:
     if task is not None:
         await run.adopt(task)
         return
-    if doubt is None and run.attempt.reason_code in MODERATION_CODES:
+    if doubt is None and run.attempt.reason_code in FINAL_CODES:
         await run.change(state=AttemptState.REJECTED, ended_at=run.services.clock.now(), units_reserved=None)
         raise again_failed(run.attempt, "was refused")
     _refuse_to_guess(run, doubt)
@@ -62,7 +63,7 @@ async def settle(run: Run) -> None:
 async def _look_until_clear(run: Run) -> tuple[Task | None, KlingOnceError | None]:
     """Look until the task shows, or its absence is clear; after the time of settling one doubt ends it.
 
-    A settling that is resumed late has no time left, and still takes as many looks.
+    Resumed after the deadline, it still needs three clear looks: answers that say "no such task".
     """
     until = run.services.clock.monotonic() + _patience(run)
     clear_looks = 0

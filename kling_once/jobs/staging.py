@@ -20,8 +20,9 @@ from ..api.limits import (
     Mode,
     Model,
     Orientation,
+    Price,
+    price,
 )
-from ..api.prices import Price, price
 from ..concurrency import SingleFlight
 from ..errors import (
     InputChanged,

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..api.models import CreateRequest
-from ..api.retry import read_again
+from ..api.transport import read_again
 from ..errors import (
     AnswerLost,
     ApiError,
@@ -24,9 +24,8 @@ from ..errors import (
     TransportError,
     UnreadableAnswer,
 )
-from ..hosting.choice import no_host_error
 from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
-from ..hosting.media_host import ClipNotThere
+from ..hosting.media_host import ClipNotThere, no_host_error
 from ..ledger.attempts import AttemptState
 from ..order import VideoUrl, realm_of
 from .progress import Stage

@@ -9,7 +9,7 @@ from ..api import limits
 from ..api.limits import Model, Orientation
 from ..api.motion_control import MOTION_SETTINGS
 from ..errors import Violation
-from ..hosting.choice import (
+from ..hosting.media_host import (
     is_written_out,
     looks_signed,
     no_host_error,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from ..api.models import TaskStatus
-from ..api.retry import backoff_seconds, may_read_again
+from ..api.transport import backoff_seconds, may_read_again
 from ..concurrency import first_of
 from ..errors import (
     ApiError,

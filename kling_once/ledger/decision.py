@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from ..api.prices import amount_text
+from ..api.limits import amount_text
+from ..api.service_codes import FINAL_CODES
 from ..errors import JobError, ResultGone, TaskFailed
 from .attempts import MAX_ATTEMPTS, Attempt
 from .tables import AttemptState
@@ -13,7 +14,6 @@ from .tables import AttemptState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODERATION_CODES: Final = frozenset({1300, 1301})
 INPUT_FAILURE_WORDS: Final = (
     "body detected",
     "upper body",
@@ -89,7 +89,7 @@ def _after(last: Attempt, *, again: bool) -> Step:
     if last.state is AttemptState.EXPIRED:
         return Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
-        stop = last.reason_code in MODERATION_CODES and not again
+        stop = last.reason_code in FINAL_CODES and not again
         return Refuse(again_failed(last, "was refused")) if stop else Reopen(last)
     if last.shows_charge and not again:
         return Refuse(again_failed(last, "failed and was charged"))

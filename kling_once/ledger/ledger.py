@@ -18,7 +18,6 @@ from . import (
     queries,
     uploads,
 )
-from . import graphs as forgetting
 from .attempts import attempt_row, attempt_rows
 from .database import Database, translated
 from .decision import next_step
@@ -63,15 +62,6 @@ class Ledger:
         with translated(self.database.path):
             self.owner = Owner(home / "owners")
         self.clock = clock
-
-    @classmethod
-    async def open(cls, home: Path, clock: Clock) -> Ledger:
-        """Open or make the ledger of a home.
-
-        Raises:
-            LedgerError: it cannot be used.
-        """
-        return await asyncio.to_thread(cls, home, clock)
 
     def close(self) -> None:
         """Close the database and give up this process's name; blocking."""
@@ -199,7 +189,7 @@ class Ledger:
             task_key: the key of the job, see `job.adopted_key`.
             realm: where the task lives.
             origin: where its account is asked.
-            service: the same for people.
+            service: `kling` or `sandbox`.
             project: folder and label of its result.
             sender: the account.
             columns: what the vendor says of the task, its `task_id` among them.
@@ -421,12 +411,12 @@ class Ledger:
             ResultGone: the ledger knows no such job.
             JobError: the job is under way.
         """
-        return await self._write(forgetting.hide, job_key, self.clock.now())
+        return await self._write(graphs.hide, job_key, self.clock.now())
 
     async def show_again(self, job_key: str) -> None:
         """Show a hidden job again."""
-        if await self._read(forgetting.is_hidden, job_key):
-            await self._write(forgetting.show_again, job_key)
+        if await self._read(graphs.is_hidden, job_key):
+            await self._write(graphs.show_again, job_key)
 
     # Uploads
 
@@ -442,7 +432,7 @@ class Ledger:
         return await self._read(uploads.removable, self.clock.now(), kind)
 
     async def is_removable(self, location: str) -> bool:
-        """Tell the same of one location; False for one that is not known."""
+        """Tell whether `removable` would list this location."""
         return await self._read(uploads.is_removable, location, self.clock.now())
 
     async def needed(self, moment: datetime) -> set[str]:

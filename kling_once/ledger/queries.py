@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..api.prices import amount_text, cash_of
+from ..api.limits import amount_text, cash_of
 from ..order import SANDBOX_REALM, Service
 from .attempts import Attempt, attempt_of
 from .job import JobLabel

@@ -51,7 +51,7 @@ def removable(connection: sa.Connection, now: datetime, kind: str | None = None)
 
 
 def is_removable(connection: sa.Connection, location: str, now: datetime) -> bool:
-    """Tell the same of one location; False for one that is not known."""
+    """Tell whether `removable` would list this location."""
     query = sa.select(uploads.c.signed_until).where(uploads.c.location == location)
     signed_until = connection.execute(query).scalar()
     is_over = signed_until is not None and signed_until < now

@@ -66,7 +66,7 @@ def conform_picture(
     violations = picture_violations(facts, bounds)
     with open_picture(picture, stop) as image:
         conversion = conversion_of(image)
-        profile = image.info.get("icc_profile") if image.mode in _COLOR_MODES and not conversion else None
+        profile = image.info.get("icc_profile", b"") if image.mode in _COLOR_MODES and not conversion else b""
         report = _peculiarities(facts)
         if conversion is not None:
             report.append(conversion.sentence)
@@ -80,6 +80,7 @@ def conform_picture(
         report += picture.sentences
         pixels = rgb_of(image, conversion, stop)
     lossy = facts.format in _LOSSY_FORMATS
+    profile = profile if profile[16:20] == b"RGB " else None
     return _conform_pixels(pixels, bounds, mode, report, stop, lossy=lossy, profile=profile)
 
 

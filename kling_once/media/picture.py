@@ -7,6 +7,7 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
@@ -251,9 +252,9 @@ def require_tensor(values: Any, what: str, way_out: str) -> None:
     Raises:
         UnreadableMedia: Anything else, such as a list; `what` and `way_out` are for its message.
     """
-    if not hasattr(values, "shape") or not hasattr(values, "dtype"):
+    if not hasattr(values, "shape"):
         raise UnreadableMedia(f"{what} is a tensor; a {type(values).__name__} came.", hint=way_out)
-    kind = str(values.dtype).removeprefix("torch.")
+    kind = str(getattr(values, "dtype", "float32")).removeprefix("torch.")
     if not kind.startswith(("float", "bfloat")) and kind != "uint8":
         raise UnreadableMedia(f"{what} has values from 0 to 1; values of the type {kind} came.", hint=way_out)
 
@@ -321,9 +322,7 @@ def _identified(file: BinaryIO, stop: Stop | None) -> Image.Image:
         except UnidentifiedImageError:
             if "HEIF" in Image.OPEN or find_spec("pillow_heif") is None:
                 raise
-            import pillow_heif  # noqa: PLC0415 - where somebody installed it, Pillow reads HEIC too
-
-            pillow_heif.register_heif_opener()
+            import_module("pillow_heif").register_heif_opener()  # where somebody installed it
             file.seek(0)
             return Image.open(cast("BinaryIO", StoppableFile(file, stop)))
 
@@ -360,8 +359,8 @@ def _rounded(picture: np.ndarray) -> np.ndarray:
     scratch = np.empty((min(_ROWS, len(picture)), *picture.shape[1:]), np.float32)
     for top in range(0, len(picture), _ROWS):
         rows = picture[top : top + _ROWS]
-        scaled = np.multiply(rows, np.float32(255), out=scratch[: len(rows)])
         with np.errstate(over="ignore", invalid="ignore"):
+            scaled = np.multiply(rows, np.float32(255), out=scratch[: len(rows)])
             is_finite = np.isfinite(scaled.sum())
         if not is_finite:
             raise UnreadableMedia(

@@ -218,10 +218,10 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
     if facts.is_hdr:
         name = _TRANSFER_NAMES[facts.color_transfer]
         found.append(f"Tone mapped from HDR ({name}) to ordinary BT.709 colours.")
-    elif is_wide(facts.color_primaries):
-        found.append(f"Converted from {_PRIMARY_NAMES[facts.color_primaries]} to BT.709 colours.")
     elif facts.pixel_format not in _PLAIN_FORMATS:
         found.append(f"Converted from {facts.bit_depth}-bit {facts.pixel_format} to 8-bit 4:2:0.")
+    if is_wide(facts.color_primaries) and not facts.is_hdr:
+        found.append(f"Converted from {_PRIMARY_NAMES[facts.color_primaries]} to BT.709 colours.")
     if facts.rotation_degrees or facts.is_mirrored:
         mirrored = "Mirrored and turned" if facts.is_mirrored else "Turned"
         found.append(f"{mirrored} upright ({facts.rotation_degrees} degrees).")

@@ -21,38 +21,18 @@ from .server import serve
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and serve until SIGINT or SIGTERM; return the exit code."""
-    given = _parser().parse_args(arguments)
+    given = vars(_parser().parse_args(arguments))
+    host, port, ahead = given.pop("host"), given.pop("port"), given.pop("days_ahead") * DAY_SECONDS
     try:
-        serve(_options(given), given.host, given.port)
+        serve(SandboxOptions(**given, now=lambda: time.time() + ahead), host, port)
     except OSError as error:
-        return _complain(f"cannot listen on {given.host}:{given.port}: {error.strerror or error}")
+        problem = f"cannot listen on {host}:{port}: {error.strerror or error}"
     except ValueError as error:
-        return _complain(f"cannot start: {error}")
-    return 0
-
-
-def _complain(problem: str) -> int:
+        problem = f"cannot start: {error}"
+    else:
+        return 0
     sys.stderr.write(f"The sandbox {problem}\n")
     return 1
-
-
-def _options(given: argparse.Namespace) -> SandboxOptions:
-    return SandboxOptions(
-        state_dir=given.state,
-        token=given.token,
-        access_key=given.access_key,
-        secret_key=given.secret_key,
-        api_key=given.api_key,
-        fetch=given.fetch,
-        callbacks=given.callbacks,
-        callback_secret=given.callback_secret,
-        parallel_limit=given.parallel_limit,
-        transitions=given.transitions,
-        quick_results=given.quick_results,
-        charge=given.charge,
-        duplicates_allowed=given.duplicates_allowed,
-        now=lambda: time.time() + given.days_ahead * DAY_SECONDS,
-    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--fetch", choices=("own", "any"), default="own", help="fetch its own uploads only, or any URL")
     add("--callbacks", choices=("loopback", "any"), default="loopback", help="where callbacks may go")
     add("--callback-secret", help="whsec_<base64>: sign callbacks by Standard Webhooks")
-    add("--state", type=Path, help="folder to keep everything in; without it a temporary one")
+    add("--state", type=Path, dest="state_dir", help="folder of the state; without it a temporary one")
     add("--parallel-limit", type=int, default=TRIAL_PARALLEL_LIMIT, help="tasks at a time before 1303")
     add("--token", help="value that the header X-Sandbox-Token must have under /sandbox/")
     add("--quick-results", action="store_true", help="small results at 10 frames a second, for tests")

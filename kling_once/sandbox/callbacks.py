@@ -20,7 +20,7 @@ from .task_view import callback_view
 from .tasks import advance_due, callbacks_outstanding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .options import SandboxOptions
     from .store import Store
@@ -38,17 +38,17 @@ class Callbacks:
     Args:
         options: which URLs may be called, and the secret of the signature.
         store: the state.
-        own_origin: returns the origin of this server; result URLs begin with it.
 
     Attributes:
         origins: origins that an embedded sandbox may call; the embedder may add to them at any time.
+        own_origin: origin of this server, with which result URLs begin.
     """
 
-    def __init__(self, options: SandboxOptions, store: Store, own_origin: Callable[[], str]) -> None:
+    def __init__(self, options: SandboxOptions, store: Store) -> None:
         self.origins = set(options.callback_origins)
+        self.own_origin = ""
         self._options = options
         self._store = store
-        self._own_origin = own_origin
         self._webhook = Webhook(options.callback_secret) if options.callback_secret else None
         self._last_of: dict[int, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
@@ -70,7 +70,7 @@ class Callbacks:
                 continue
             self._wake.set()
             if self.allows(task.callback_url):
-                body = callback_view(task, status, self._own_origin())
+                body = callback_view(task, status, self.own_origin)
                 before = self._last_of.get(task.n)
                 job = asyncio.create_task(self._post_after(before, task.callback_url, body))
                 self._last_of[task.n] = job

@@ -30,8 +30,8 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def origin_of(request: web.Request, own: str) -> str:
-    """Return the origin that the client addressed, or `own` where its Host header is not usable."""
+def origin_of(request: web.Request) -> str:
+    """Return the origin that the client addressed, or the server's own without a usable Host header."""
     host = request.headers.get("Host", "")
     try:
         parts = urlsplit(f"//{host}")
@@ -39,24 +39,29 @@ def origin_of(request: web.Request, own: str) -> str:
         _ = parts.port
     except ValueError:
         valid = False
-    return f"http://{host}" if valid and not any(sign in host for sign in " \"'<>\\") else own
+    if not valid or any(sign in host for sign in " \"'<>\\"):
+        address, port, *_ = request.get_extra_info("sockname")
+        return origin_at(address, port)
+    return f"http://{host}"
+
+
+def origin_at(host: str, port: int) -> str:
+    """Return the origin of a server that listens on a host and port."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 async def read_body(request: web.Request, limit_bytes: int, drain_bytes: int = 0) -> bytes | None:
     """Read a request body.
 
     Args:
-        request: The request.
-        limit_bytes: The longest body that is returned.
-        drain_bytes: How far an oversized body is read all the same. A client that is still sending
+        request: the request.
+        limit_bytes: the longest body that is returned; None stands for a longer one.
+        drain_bytes: how far an oversized body is read all the same. A client that is still sending
             when the connection closes may see a reset instead of the answer.
 
-    Returns:
-        The body, or None when it is longer than `limit_bytes`.
-
     Raises:
-        ConnectionError: The client hung up.
-        web.RequestPayloadError: The transfer encoding is broken.
+        ConnectionError: the client hung up.
+        web.RequestPayloadError: the transfer encoding is broken.
     """
     body, length = bytearray(), 0
     async for chunk in request.content.iter_chunked(CHUNK_BYTES):

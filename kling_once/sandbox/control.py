@@ -20,6 +20,7 @@ from .connection import (
 from .faults import list_faults, read_script, replace_script
 from .files import UPLOAD_MAX_BYTES, TooLarge
 from .options import (
+    SETTINGS,
     Transitions,
     load_settings,
     read_changes,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from .files import Files
-    from .options import SandboxOptions, Settings
+    from .options import SandboxOptions
     from .store import Store
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -51,7 +52,6 @@ class Control:
         store: the state.
         files: uploads and results.
         token: value of `X-Sandbox-Token`; None means that programs on this machine need none.
-        own_origin: returns the origin of this server, for requests without a usable Host header.
     """
 
     def __init__(
@@ -60,13 +60,11 @@ class Control:
         store: Store,
         files: Files,
         token: str | None,
-        own_origin: Callable[[], str],
     ) -> None:
         self._options = options
         self._store = store
         self._files = files
         self._token = token
-        self._own_origin = own_origin
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes; all but health and downloads of uploads are guarded."""
@@ -99,7 +97,7 @@ class Control:
             kept = await self._files.keep(self._files.uploads, chunks, UPLOAD_MAX_BYTES)
         except TooLarge:
             return _refused(413, f"an upload holds at most {UPLOAD_MAX_BYTES} bytes")
-        url = f"{origin_of(request, self._own_origin())}/sandbox/files/{kept.name}"
+        url = f"{origin_of(request)}/sandbox/files/{kept.name}"
         return web.json_response({"url": url, "size": kept.size_bytes, "digest": kept.digest})
 
     async def download(self, request: web.Request) -> web.StreamResponse:
@@ -136,7 +134,9 @@ class Control:
 
     async def settings(self, _request: web.Request) -> web.Response:
         """Answer every setting."""
-        return web.json_response((await self._settings()).to_json())
+        settings = await self._settings()
+        shown = {name: getattr(settings, name.replace("-", "_")) for name in SETTINGS}
+        return web.json_response(shown | {"transitions": settings.transitions.to_json()})
 
     async def change_settings(self, request: web.Request) -> web.Response:
         """Change the settings that the body names."""
@@ -154,7 +154,7 @@ class Control:
         """Refuse a path or method that is no control."""
         return _refused(404, f"there is no {request.method} {request.path[:100]}")
 
-    async def _settings(self) -> Settings:
+    async def _settings(self) -> SandboxOptions:
         return await self._store.read(load_settings, self._options)
 
     def _guarded(self, handler: Handler) -> Handler:

@@ -62,7 +62,6 @@ from .wire import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
 
     from .callbacks import Callbacks
     from .options import SandboxOptions
@@ -93,7 +92,6 @@ class Endpoints:
         store: the state.
         fetcher: gets the reference files of a create.
         callbacks: announces changes of status.
-        own_origin: returns the origin of this server, for requests without a usable Host header.
     """
 
     def __init__(
@@ -102,13 +100,11 @@ class Endpoints:
         store: Store,
         fetcher: Fetcher,
         callbacks: Callbacks,
-        own_origin: Callable[[], str],
     ) -> None:
         self._options = options
         self._store = store
         self._fetcher = fetcher
         self._callbacks = callbacks
-        self._own_origin = own_origin
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer an HTTP request to any path that is not under `/sandbox/`."""
@@ -126,7 +122,7 @@ class Endpoints:
             authorization=request.headers.get("Authorization"),
             content_type=request.headers.get("Content-Type"),
             body=body,
-            origin=origin_of(request, self._own_origin()),
+            origin=origin_of(request),
             is_gone=lambda: is_gone(request),
         )
         return respond(request, await self.answer(call))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -80,11 +81,11 @@ class Transitions:
         match value:
             case {"policy": "at once", **rest} if not rest:
                 return cls.at_once()
-            case {"policy": "polls", "polls": int(polls), **rest} if not rest and not isinstance(polls, bool):
+            case {"policy": "polls", "polls": polls, **rest} if not rest and type(polls) is int:
                 if 0 <= polls <= MOST_POLLS:
                     return cls.after_polls(polls)
-            case {"policy": "seconds", "seconds": int() | float() as seconds, **rest} if not rest:
-                if not isinstance(seconds, bool) and 0 <= seconds <= MOST_SECONDS:
+            case {"policy": "seconds", "seconds": seconds, **rest} if not rest:
+                if type(seconds) in (int, float) and 0 <= seconds <= MOST_SECONDS:
                     return cls.after_seconds(float(seconds))
         raise ValueError(
             'transitions are {"policy": "at once"}, {"policy": "polls", "polls": N} '
@@ -100,40 +101,31 @@ class Transitions:
         """
         kind, _, number = text.partition(":")
         kind = kind.strip().replace("-", " ")
-        try:
-            if kind == "at once" and not number:
-                return cls.at_once()
-            if kind == "polls":
-                return cls.from_json({"policy": "polls", "polls": int(number)})
-            if kind == "seconds":
-                return cls.from_json({"policy": "seconds", "seconds": float(number)})
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            match kind:
+                case "at once" if not number:
+                    return cls.at_once()
+                case "polls":
+                    return cls.from_json({"policy": kind, "polls": int(number)})
+                case "seconds":
+                    return cls.from_json({"policy": kind, "seconds": float(number)})
         raise ValueError(f"{text!r} is not 'at once', 'polls:N' or 'seconds:T'")
 
     def to_json(self) -> dict[str, Any]:
         """Return the policy as the controls answer it."""
-        if self.policy == "polls":
-            return {"policy": "polls", "polls": self.polls}
-        if self.policy == "seconds":
-            return {"policy": "seconds", "seconds": self.seconds}
-        return {"policy": "at once"}
+        numbers = {"polls": {"polls": self.polls}, "seconds": {"seconds": self.seconds}}
+        return {"policy": self.policy} | numbers.get(self.policy, {})
 
     def stage(self, polls: int, age_seconds: float) -> Stage:
         """Return the stage of a task of that age that was polled `polls` times, this poll included."""
+        if self.policy == "at once":
+            return Stage.ENDED
+        reached, end, half = age_seconds, self.seconds, self.seconds / 2
         if self.policy == "polls":
-            if polls > self.polls:
-                return Stage.ENDED
-            return Stage.SUBMITTED if polls <= self.polls // 2 else Stage.PROCESSING
-        if self.policy == "seconds":
-            if age_seconds >= self.seconds:
-                return Stage.ENDED
-            return Stage.SUBMITTED if age_seconds < self.seconds / 2 else Stage.PROCESSING
-        return Stage.ENDED
-
-    def moves_by_itself(self) -> bool:
-        """Return whether a task changes its status without being polled."""
-        return self.policy != "polls"
+            reached, end, half = polls - 1, self.polls, self.polls // 2
+        if reached >= end:
+            return Stage.ENDED
+        return Stage.SUBMITTED if reached < half else Stage.PROCESSING
 
 
 @dataclass(frozen=True)
@@ -201,41 +193,13 @@ def _is_webhook_secret(text: str) -> bool:
         return False
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The settings in force for one call."""
-
-    transitions: Transitions
-    parallel_limit: int
-    duplicates_allowed: bool
-    quick_results: bool
-    charge: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings as `GET /sandbox/settings` answers them."""
-        return {
-            "duplicates-allowed": self.duplicates_allowed,
-            "parallel-limit": self.parallel_limit,
-            "quick-results": self.quick_results,
-            "charge": self.charge,
-            "transitions": self.transitions.to_json(),
-        }
-
-
-def load_settings(connection: sqlite3.Connection, options: SandboxOptions) -> Settings:
-    """Read the settings from the state; the options give those that are not stored."""
-    stored = {
-        name: json.loads(value)
-        for name, value in connection.execute("SELECT name, value FROM settings WHERE name != 'secret'")
-    }
-    transitions = stored.get("transitions")
-    return Settings(
-        transitions=options.transitions if transitions is None else Transitions.from_json(transitions),
-        parallel_limit=stored.get("parallel-limit", options.parallel_limit),
-        duplicates_allowed=stored.get("duplicates-allowed", options.duplicates_allowed),
-        quick_results=stored.get("quick-results", options.quick_results),
-        charge=stored.get("charge", options.charge),
-    )
+def load_settings(connection: sqlite3.Connection, options: SandboxOptions) -> SandboxOptions:
+    """Return the options with the settings that the state stores in their place."""
+    rows = connection.execute("SELECT name, value FROM settings WHERE name != 'secret'")
+    stored = {name.replace("-", "_"): json.loads(value) for name, value in rows}
+    if "transitions" in stored:
+        stored["transitions"] = Transitions.from_json(stored["transitions"])
+    return replace(options, **stored)
 
 
 def save_settings(connection: sqlite3.Connection, changes: dict[str, Any]) -> None:
@@ -255,21 +219,27 @@ def read_changes(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise ValueError('settings are an object such as {"duplicates-allowed": true}')  # noqa: TRY004 - a wrong body is one kind of error
     for name, value in body.items():
-        match name:
-            case "duplicates-allowed" | "quick-results":
-                right = isinstance(value, bool)
-            case "parallel-limit":
-                right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_PARALLEL
-            case "charge":
-                right = value in {"units", "cash"} if isinstance(value, str) else False
-            case "transitions":
-                Transitions.from_json(value)
-                right = True
-            case _:
-                raise ValueError(
-                    f"{name!r} is not a setting; there are duplicates-allowed (boolean), parallel-limit "
-                    "(integer from 1), quick-results (boolean), charge (units or cash) and transitions"
-                )
-        if not right:
+        if name not in SETTINGS:
+            raise ValueError(
+                f"{name!r} is not a setting; there are duplicates-allowed (boolean), parallel-limit "
+                "(integer from 1), quick-results (boolean), charge (units or cash) and transitions"
+            )
+        if name == "transitions":
+            Transitions.from_json(value)
+        elif not SETTINGS[name](value):
             raise ValueError(f"{value!r} is not a value of {name}")
     return body
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+SETTINGS: Final[dict[str, Callable[[Any], bool]]] = {
+    "duplicates-allowed": _is_boolean,
+    "parallel-limit": lambda value: type(value) is int and 1 <= value <= MOST_PARALLEL,
+    "quick-results": _is_boolean,
+    "charge": lambda value: value in ("units", "cash"),
+    "transitions": lambda _: True,
+}
+"""The options that can change while a sandbox runs, and the check of each."""

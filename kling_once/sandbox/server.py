@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from .callbacks import Callbacks
-from .connection import is_loopback
+from .connection import is_loopback, origin_at
 from .control import Control
 from .endpoints import Endpoints
 from .files import Files
@@ -42,12 +42,7 @@ class Sandbox:
         self.origin = ""
         self.token = options.token
         self.callback_origins = set(options.callback_origins)
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
-        self._store: Store | None = None
-        self._callbacks: Callbacks | None = None
-        self._results: Results | None = None
-        self._runner: web.AppRunner | None = None
-        self._advancing: asyncio.Task[None] | None = None
+        self._running: contextlib.AsyncExitStack | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -63,48 +58,35 @@ class Sandbox:
             OSError: the port is taken, or the state cannot be opened.
             RuntimeError: this sandbox is started already.
         """
-        if self._runner is not None:
+        if self._running is not None:
             raise RuntimeError("this sandbox is already started")
         if self.token is None and (self.options.embedded or not is_loopback(host)):
             self.token = secrets.token_urlsafe(24)
-        try:
-            await self._start(host, port)
-        except BaseException:
-            await self.stop()
-            raise
+        async with contextlib.AsyncExitStack() as starting:
+            await self._start(starting, host, port)
+            self._running = starting.pop_all()
 
     async def stop(self) -> None:
         """Stop listening and close the state; tasks go on when a server opens it again."""
-        if self._advancing is not None:
-            self._advancing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._advancing
-        if self._results is not None:
-            self._results.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
-        if self._callbacks is not None:
-            await self._callbacks.stop()
-        if self._store is not None:
-            await self._store.close()
-        if self._temporary is not None:
-            await asyncio.to_thread(self._temporary.cleanup)
-        self._advancing = self._results = self._runner = self._callbacks = self._store = None
-        self._temporary = None
+        running, self._running = self._running, None
         self.origin = ""
+        if running is not None:
+            await running.aclose()
 
-    async def _start(self, host: str, port: int) -> None:
+    async def _start(self, starting: contextlib.AsyncExitStack, host: str, port: int) -> None:
+        """Start every part; `starting` stops them in reverse order."""
         options = self.options
-        folder = await asyncio.to_thread(self._folder)
-        store = self._store = Store(folder)
+        folder = await asyncio.to_thread(self._folder, starting)
+        store = Store(folder)
+        starting.push_async_callback(store.close)
         files = Files(folder, await store.open(), options.now)
         await asyncio.to_thread(files.sweep)
-        callbacks = self._callbacks = Callbacks(options, store, self._own_origin)
+        callbacks = Callbacks(options, store)
         callbacks.origins = self.callback_origins
-        results = self._results = Results(options, store, files)
-        control = Control(options, store, files, self.token, self._own_origin)
-        fetcher = Fetcher(files, options.fetch)
-        endpoints = Endpoints(options, store, fetcher, callbacks, self._own_origin)
+        starting.push_async_callback(callbacks.stop)
+        results = Results(options, store, files)
+        control = Control(options, store, files, self.token)
+        endpoints = Endpoints(options, store, Fetcher(files, options.fetch), callbacks)
         application = web.Application()
         application.on_response_prepare.append(self._date)
         application.add_routes(
@@ -114,33 +96,38 @@ class Sandbox:
                 web.route("*", "/{tail:.*}", endpoints.handle),
             ]
         )
-        runner = self._runner = web.AppRunner(
+        runner = web.AppRunner(
             application,
             access_log=None,
             handle_signals=False,
             auto_decompress=False,
             shutdown_timeout=0.5,
         )
+        starting.push_async_callback(runner.cleanup)
+        starting.callback(results.stop)
         await runner.setup()
         await web.TCPSite(runner, host, port).start()
-        named = f"[{host}]" if ":" in host else host
-        self.origin = f"http://{named}:{runner.addresses[0][1]}"
-        self._advancing = asyncio.create_task(callbacks.advance_tasks())
+        self.origin = callbacks.own_origin = origin_at(host, runner.addresses[0][1])
+        starting.push_async_callback(_cancel, asyncio.create_task(callbacks.advance_tasks()))
 
-    def _folder(self) -> Path:
-        if self.options.state_dir is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="kling-sandbox-", ignore_cleanup_errors=True)
-            return Path(self._temporary.name)
-        folder = Path(self.options.state_dir)
+    def _folder(self, starting: contextlib.AsyncExitStack) -> Path:
+        folder = self.options.state_dir
+        if folder is None:
+            temporary = tempfile.TemporaryDirectory(prefix="kling-sandbox-", ignore_cleanup_errors=True)
+            starting.push_async_callback(asyncio.to_thread, temporary.cleanup)
+            return Path(temporary.name)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-    def _own_origin(self) -> str:
-        return self.origin
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
         """Set the Date header by the sandbox's clock; clients measure the 30 days of a result by it."""
         response.headers["Date"] = formatdate(self.options.now(), usegmt=True)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def serve(options: SandboxOptions, host: str = "127.0.0.1", port: int = 8190) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from .faults import Fault
-    from .options import Settings, Transitions
+    from .options import SandboxOptions, Transitions
     from .references import Draft
 
 FORGOTTEN_SECONDS: Final = 60.0
@@ -90,7 +90,7 @@ Change = tuple[Task, str]
 """A task and a status that it has just reached."""
 
 
-def check_unused(connection: sqlite3.Connection, external_id: str | None, settings: Settings) -> None:
+def check_unused(connection: sqlite3.Connection, external_id: str | None, settings: SandboxOptions) -> None:
     """Check that the account has not used an external id.
 
     Raises:
@@ -104,7 +104,7 @@ def check_unused(connection: sqlite3.Connection, external_id: str | None, settin
 
 
 def accept(
-    connection: sqlite3.Connection, draft: Draft, settings: Settings, fault: Fault, now: float
+    connection: sqlite3.Connection, draft: Draft, settings: SandboxOptions, fault: Fault, now: float
 ) -> tuple[Task, list[Change]]:
     """Make a task.
 
@@ -145,15 +145,11 @@ def poll(
     Returns:
         The task and its changes of status; None when there is no such task.
     """
-    row = None
-    for column in ("task_id", "external_id"):
-        row = (
-            row
-            or connection.execute(
-                f"SELECT * FROM tasks WHERE {column} = ? AND visible_at <= ? ORDER BY n LIMIT 1",  # noqa: S608 - one of two names
-                (identifier, now),
-            ).fetchone()
-        )
+    row = connection.execute(
+        "SELECT * FROM tasks WHERE (task_id = :id OR external_id = :id) AND visible_at <= :now "
+        "ORDER BY task_id != :id, n LIMIT 1",
+        {"id": identifier, "now": now},
+    ).fetchone()
     if row is None:
         return None
     task = _task(row)
@@ -168,7 +164,7 @@ def poll(
 
 def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: float) -> list[Change]:
     """Advance every task that is due without a poll."""
-    if not transitions.moves_by_itself():
+    if transitions.policy == "polls":
         return []
     changes: list[Change] = []
     for row in connection.execute(
@@ -219,7 +215,7 @@ def callbacks_outstanding(connection: sqlite3.Connection) -> bool:
     return waiting is not None
 
 
-def _columns(draft: Draft, settings: Settings, fault: Fault, now: float) -> dict[str, Any]:
+def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -> dict[str, Any]:
     order, facts = draft.order, draft.facts
     visible_at = now + fault.number if fault.kind == "accept-late-S" else now
     seconds = facts.duration_seconds
@@ -272,10 +268,8 @@ def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) 
     """Advance a task to a stage through every status in between, never backwards."""
     end = "failed" if task.fate in FAILURES else "succeed"
     path = ["submitted", "processing", end]
-    target = {Stage.SUBMITTED: 0, Stage.PROCESSING: 1, Stage.ENDED: 2}[stage]
-    ahead = path[path.index(task.status) + 1 : target + 1]
     changes: list[Change] = []
-    for status in ahead:
+    for status in path[path.index(task.status) + 1 : list(Stage).index(stage) + 1]:
         message = FAILURES.get(task.fate, "") if status == "failed" else ""
         task = replace(task, status=status, message=message, updated_ms=int(now * 1000))
         changes.append((task, status))
@@ -295,8 +289,7 @@ def _reproducible_id(number: int | None, external_id: str | None) -> str:
 
 def _task(row: sqlite3.Row) -> Task:
     values = {name: row[name] for name in row.keys() if name != "unique_external_id"}  # noqa: SIM118 - a Row iterates over its values
-    values["watermark"] = bool(values["watermark"])
-    values["sound"] = bool(values["sound"])
+    values |= {name: bool(values[name]) for name in ("watermark", "sound")}
     values["charge"] = json.loads(values["charge"])
     values["units"] = Decimal(values["units"])
     return Task(**values)

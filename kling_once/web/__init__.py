@@ -6,7 +6,7 @@ Nothing heavy is imported before the first request.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,8 @@ class Host(Protocol):
         """Return the file that a loader's widget names, None where that is no file of the server's."""
         ...
 
-    def signature(self, prompt: dict[str, Any], node_id: str) -> str:
-        """Return the hash of a node of an API prompt and of everything that leads to it."""
+    def input_moment(self, name: str) -> float | None:
+        """Return when an input file that a widget names was changed, None where it names none."""
         ...
 
     def is_off(self, service: Service) -> bool:

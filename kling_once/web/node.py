@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
+    UNITS_PER_SECOND,
     VIDEO_MAX_SECONDS,
     Mode,
     Model,
     Orientation,
+    cash_of,
+    price,
 )
-from ..api.motion_control import MOTION_SETTINGS
-from ..api.prices import UNITS_PER_SECOND, cash_of, price
-from ..errors import InputRefused, KlingOnceError
+from ..errors import KlingOnceError
 from ..jobs.services import has_host
 from ..jobs.violations import order_notes, order_violations
 from ..ledger.decision import Serve, next_step
 from ..media.probe import probe_clip
 from ..order import (
-    ORDER_SETTINGS,
     MotionControl,
     Order,
     Service,
     VideoFile,
     VideoUrl,
-    read_setting,
     realm_of,
 )
 from .answers import Answer, BrokenRule
@@ -39,35 +38,17 @@ from .endpoint import (
     Nothing,
     endpoint,
 )
+from .graph import NodeReading, known, read_node, signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from decimal import Decimal
 
-    from ..api.motion_control import Setting
     from ..errors import Violation
     from ..jobs.check import Checked
     from ..jobs.engine import Engine
 
 GRAPH_MAX_BYTES: Final = 4 * 1024 * 1024
-NODES: Final = frozenset(
-    {"KlingOnce_MotionControl", "KlingOnce_SubmitMotionControl", "KlingOnce_CheckMotionControl"}
-)
-"""Those that describe an order."""
-LINK_PARTS: Final = 2
-DECIDING: Final = (
-    "model",
-    "mode",
-    "character_orientation",
-    "service",
-    "profile",
-    "element_id",
-    "conform",
-    "cuts",
-    "motion_source.url",
-    "motion_source.fps",
-)
-"""Widgets that price and limits hang on."""
 RATE_DECIDING: Final = frozenset({"model", "mode", "service", "profile"})
 """Those that the price of a second hangs on."""
 WIRED_FIELDS: Final = {"motion_source.url": "video"}
@@ -150,69 +131,6 @@ class NodeAnswer(RootModel[OrderingNode | OtherNode]):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeReading:
-    """What the widgets of a node say."""
-
-    order: Order
-    """With neither picture nor clip; a setting that is wired, or cannot be read, is at its default."""
-    source: Any
-    """`video`, `frames` or `url`, unless somebody queued something else."""
-    url: str
-    image_file: str
-    """As LoadImage names it; empty where the picture comes from elsewhere."""
-    video_file: str
-    """As LoadVideo names it; likewise."""
-    wired: tuple[str, ...]
-
-    @property
-    def has_files(self) -> bool:
-        """Tell whether picture and clip come straight from loaders, and nothing that decides is wired."""
-        return bool(self.image_file and self.video_file) and not self.wired
-
-    @property
-    def orientation(self) -> Orientation:
-        """Return what a clip is measured against; an unknown orientation is a violation of its own."""
-        return _known(Orientation, self.order.motion.character_orientation) or Orientation.VIDEO
-
-
-def read_node(prompt: dict[str, dict[str, Any]], node_id: str) -> NodeReading | None:
-    """Return what a node of an API prompt says, None for a node that orders nothing."""
-    node = prompt.get(node_id)
-    if node is None or node.get("class_type") not in NODES:
-        return None
-    inputs = node.get("inputs", {})
-    motion = MotionControl(**{item.name: _value(item, inputs) for item in MOTION_SETTINGS})
-    settings = {item.name: _value(item, inputs) for item in ORDER_SETTINGS}
-    url = inputs.get("motion_source.url")
-    return NodeReading(
-        order=Order(image=None, video=VideoFile(Path()), motion=motion, **settings),
-        source=inputs.get("motion_source"),
-        url=url.strip() if isinstance(url, str) else "",
-        image_file=_loaded(prompt, inputs.get("image"), "LoadImage", "image"),
-        video_file=_loaded(prompt, inputs.get("motion_source.video"), "LoadVideo", "file"),
-        wired=tuple(name for name in DECIDING if isinstance(inputs.get(name), list)),
-    )
-
-
-def _value(item: Setting, inputs: dict[str, Any]) -> Any:
-    """Return a widget's value, or the default where it is wired or cannot be read."""
-    given = inputs.get(item.name)
-    try:
-        return read_setting(item, None if isinstance(given, list) else given)
-    except InputRefused:
-        return item.default
-
-
-def _loaded(prompt: dict[str, dict[str, Any]], link: Any, loader: str, widget: str) -> str:
-    """Return the file that a loader's widget names, where an input is linked to the loader's first output."""
-    if not isinstance(link, list) or len(link) != LINK_PARTS or link[1] != 0:
-        return ""
-    source = prompt.get(str(link[0]), {})
-    name = source.get("inputs", {}).get(widget) if source.get("class_type") == loader else None
-    return name if isinstance(name, str) else ""
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """A picture and a clip as they would be sent."""
 
@@ -290,9 +208,9 @@ async def node(call: Call[Nothing, NodeBody]) -> NodeAnswer:
     order, is_paid, found = reading.order, False, {}
     try:
         origin = await asyncio.to_thread(call.engine.accounts.origin, order.service, order.profile)
-        signature = await asyncio.to_thread(call.app.host.signature, prompt, node_id)
+        graph = await asyncio.to_thread(signature, prompt, node_id, call.app.host.input_moment)
         realm = realm_of(order.service, origin)
-        is_paid = await _is_paid(call.engine, signature, realm)
+        is_paid = await _is_paid(call.engine, graph, realm)
         found = await _findings(call, reading, origin, china=realm == "china")
     except KlingOnceError as error:
         found = {"trouble": str(error)}
@@ -367,7 +285,7 @@ def _price_at_most(reading: NodeReading, *, china: bool) -> NodePrice | None:
     """Return the price at the orientation's maximum: all that is known of an address."""
     if not {*RATE_DECIDING, "character_orientation"}.isdisjoint(reading.wired):
         return None
-    orientation = _known(Orientation, reading.order.motion.character_orientation)
+    orientation = known(Orientation, reading.order.motion.character_orientation)
     return _price(reading, VIDEO_MAX_SECONDS[orientation], china=china) if orientation else None
 
 
@@ -385,9 +303,5 @@ def _used(measured: Measured) -> dict[str, Any] | None:
 
 def _models(reading: NodeReading) -> tuple[Model, Mode] | None:
     motion = reading.order.motion
-    model, mode = _known(Model, motion.model), _known(Mode, motion.mode)
+    model, mode = known(Model, motion.model), known(Mode, motion.mode)
     return (model, mode) if model and mode else None
-
-
-def _known(kind: Any, text: str) -> Any:
-    return kind(text) if text in {item.value for item in kind} else None

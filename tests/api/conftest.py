@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from PIL import Image
 
+from kling_once.accounts.accounts import ApiKey
 from kling_once.api.client import KlingClient
-from kling_once.api.credentials import ApiKey
 from kling_once.api.download import Download, DownloadPolicy
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from tests.create_request import create_request

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
 from pydantic import SecretStr
 
-from kling_once.accounts.accounts import credential_of
+from kling_once.accounts.accounts import ApiKey, KeyPair, credential_of
 from kling_once.accounts.profiles import Profile
-from kling_once.api.credentials import ApiKey, Credential, KeyPair
 from kling_once.errors import SettingsError, TokenTimingError
+
+if TYPE_CHECKING:
+    from kling_once.api.client import Credential
 
 ACCESS = "access-key-of-the-tests-0123456789"
 SECRET = "secret-key-of-the-tests-0123456789abcdef"

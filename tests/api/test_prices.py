@@ -7,8 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from kling_once.api.limits import Mode, Model
-from kling_once.api.prices import PRICES_AS_OF, price
+from kling_once.api.limits import PRICES_AS_OF, Mode, Model, price
 
 LIST = [
     # model, mode, units a second, USD a second (price page of 2026-09-20)

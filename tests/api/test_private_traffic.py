@@ -10,7 +10,7 @@ import httpcore
 import httpx
 import pytest
 
-from kling_once.api.client import LOGGERS, private_traffic
+from kling_once.api.transport import LOGGERS, private_traffic
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

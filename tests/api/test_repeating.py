@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kling_once.api.models import Answer, Task
-from kling_once.api.retry import backoff_seconds, may_read_again, read_again
 from kling_once.api.service_codes import SERVICE_CODES, api_error
+from kling_once.api.transport import backoff_seconds, may_read_again, read_again
 from kling_once.errors import (
     AnswerLost,
     ApiError,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kling_once import errors
-from kling_once.api.retry import may_read_again
 from kling_once.api.service_codes import SERVICE_CODES, api_error
+from kling_once.api.transport import may_read_again
 from kling_once.errors import ApiError
 
 NEVER, LATER = False, True
@@ -92,7 +92,7 @@ async def test_429_waits_its_turn_when_too_much_is_going_on(connect: Any, serve:
     assert type(await refused(connect, serve, code, 429)) is errors.Busy
 
 
-@pytest.mark.parametrize("code", [1, -1, 1305, 9999, 2**40])
+@pytest.mark.parametrize("code", [1, -1, 1399, 9999, 2**40])
 async def test_a_code_nobody_documents_is_settled_before_anything_is_sent_again(
     connect: Any, serve: Any, code: int
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from kling_once.api.client import open_client, translate
+from kling_once.api.transport import open_client, translate
 from kling_once.errors import AnswerLost, NeverSent, SettingsError
 
 if TYPE_CHECKING:

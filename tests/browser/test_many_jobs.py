@@ -38,8 +38,8 @@ def many(comfy: Any, inputs: Path) -> Iterator[None]:
             ledger.execute(
                 "INSERT INTO jobs (job_key, service, realm, project, model, mode, character_orientation,"
                 " keep_original_sound, prompt, element_id, watermark, take, image_name, video_name,"
-                " image_digest, video_digest, created_at)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'figure','walk','','',?)",
+                " image_digest, video_digest, adopted, created_at)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'figure','walk','','',0,?)",
                 (key, *values, now),
             )
             outcome = ("failed", "Made up.", None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -225,3 +226,23 @@ def test_check_of_good_input_exits_with_0_and_sends_nothing(
         0.504,
     )
     assert sandbox.calls() == []
+
+
+@pytest.mark.parametrize("video", ["", " "])
+def test_an_empty_video_is_a_mistake_in_the_command(
+    kling: Any, sandbox: Any, small_picture: Path, video: str
+) -> None:
+    done = kling("run", small_picture, video)
+    assert done.code == 2
+    assert "VIDEO" in done.err
+    assert "it is empty" in done.err
+    assert sandbox.calls() == []
+
+
+def test_what_is_no_file(kling: Any, sandbox: Any, small_picture: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    for path in (pipe, "/dev/zero", "/dev/fd/0"):
+        said = refused(kling, sandbox, small_picture, path)
+        assert "is a device or a pipe, not a file" in said
+        assert "is a device or a pipe, not a file" in refused(kling, sandbox, path, small_picture)

@@ -22,6 +22,7 @@ LIGHT = {
     "kling_once.order",
     "kling_once.origins",
     "kling_once.web",
+    "kling_once.web.graph",
 }
 NODES = [
     "MotionControl",

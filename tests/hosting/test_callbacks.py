@@ -16,8 +16,9 @@ import pytest
 import standardwebhooks.webhooks
 from pydantic import SecretStr
 
+from kling_once.clock import SystemClock
 from kling_once.errors import HostingError
-from kling_once.hosting.callbacks import CallbackCheck, named_task
+from kling_once.hosting.callbacks import Callbacks, named_task
 from kling_once.hosting.gateway import Gateway
 from kling_once.hosting.gateway_files import CALLBACKS_KEPT, GatewayTable
 
@@ -256,10 +257,10 @@ async def test_a_refused_callback_is_logged_without_its_path(
 @pytest.mark.parametrize(
     "text", [" ", "whsec_", "whsec_=", "whsec_é", "whsec_x", "whsec_!!!!", "whsec_dGVz dA=="]
 )
-def test_a_secret_that_is_none_is_said_without_repeating_it(text: str) -> None:
+def test_a_secret_that_is_none_is_said_without_repeating_it(text: str, tmp_path: Path) -> None:
     # An empty key would make every forged callback genuine; standardwebhooks 1.0.0 takes it.
     with pytest.raises(HostingError, match="KLING_ONCE_WEBHOOK_SECRET") as caught:
-        CallbackCheck(SecretStr(text))
+        Callbacks(SecretStr(text), GatewayTable(tmp_path / "table.sqlite"), SystemClock())
     assert "dGVz" not in str(caught.value)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_once.errors import HostingError
-from kling_once.hosting.choice import choose_host, no_host_error
+from kling_once.hosting.media_host import choose_host, no_host_error
 
 if TYPE_CHECKING:
     import subprocess
@@ -52,7 +52,7 @@ def test_importing_the_folder_loads_neither_obstore_nor_aiohttp(
     run_python: Callable[..., subprocess.Popen[str]],
 ) -> None:
     code = (
-        "import sys, kling_once.hosting, kling_once.hosting.choice, kling_once.hosting.media_host\n"
+        "import sys, kling_once.hosting, kling_once.hosting.media_host, kling_once.hosting.media_host\n"
         "print(sorted({'obstore', 'aiohttp', 'standardwebhooks', 'sqlite3'} & set(sys.modules)))"
     )
     out, err = run_python(code).communicate(timeout=30)

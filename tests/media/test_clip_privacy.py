@@ -13,6 +13,7 @@ from PIL import Image
 
 from kling_once.errors import UnreadableMedia
 from kling_once.media.conform import conform_clip
+from kling_once.media.decode import decode_clip
 from kling_once.media.digest import frames_digest
 from kling_once.media.frame_folder import FrameFolder
 from kling_once.media.probe import probe_clip
@@ -229,3 +230,16 @@ def test_alpha_of_frames_that_is_laid_on_white_is_said(video_bounds: ClipBounds,
     frames[:, :200] = 0
     made = conform_clip(Frames(frames, Fraction(25)), tmp_path, video_bounds, mode=ConformMode.AUTO)
     assert "Transparency laid on white." in made.report
+
+
+def test_frames_of_an_untagged_clip_are_decoded_as_players_show_them(
+    clips: Any, chart_patches: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    pytest.importorskip("torch")
+    source = clips.chart(
+        "untagged_frames.mp4",
+        *("-vf", "scale=-2:720:out_color_matrix=bt709:flags=neighbor,format=yuv420p"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-crf", "12"),
+    )
+    found = decode_clip(source, count=1).frames[0].numpy() * 255
+    assert np.abs(chart_patches(found) - chart_patches(shown(source, "bt709"))).max() <= WITHIN

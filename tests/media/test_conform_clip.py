@@ -78,9 +78,11 @@ def test_a_clip_of_any_kind_fits_afterwards(
 
 
 def test_a_clip_that_fits_is_sent_byte_for_byte(
-    real_clips: Path, tmp_path: Path, image_bounds: ClipBounds
+    clips: Any, real_clips: Path, tmp_path: Path, image_bounds: ClipBounds
 ) -> None:
-    source = real_clips / "bigbuckbunny.mp4"
+    tagged = "h264_metadata=colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1"
+    bunny = ("-i", str(real_clips / "bigbuckbunny.mp4"))
+    source = clips.make("plain_bunny.mp4", *bunny, "-map_metadata", "-1", "-c", "copy", "-bsf:v", tagged)
     made = conform_clip(source, tmp_path, image_bounds, mode=ConformMode.AUTO)
     assert (made.path, made.is_original, made.report) == (source, True, ())
     assert made.used_range == (0.0, pytest.approx(5.28))

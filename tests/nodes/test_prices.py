@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from kling_once.api.limits import Mode, Model
+from kling_once.api.limits import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT, Mode, Model
 from kling_once.api.motion_control import MOTION_SETTINGS
-from kling_once.api.prices import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT
 from kling_once.order import ORDER_SETTINGS
 from kling_once.settings import load_settings
 

@@ -144,7 +144,7 @@ async def test_alone_only_loopback_is_called_unless_any(
     callbacks: Any, url: str, allowed: bool, tmp_path: Path
 ) -> None:
     options = SandboxOptions(callbacks=callbacks)
-    assert Callbacks(options, Store(tmp_path), lambda: "").allows(url) is allowed
+    assert Callbacks(options, Store(tmp_path)).allows(url) is allowed
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "whsec_not base64!", "c2VjcmV0"])

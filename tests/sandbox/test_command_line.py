@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import socket
 import subprocess
 import sys
@@ -77,13 +78,12 @@ def test_options_show_no_key() -> None:
         assert secret not in shown
 
 
-async def test_a_temporary_state_is_gone_after_stop() -> None:
+async def test_a_temporary_state_is_gone_after_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     sandbox = Sandbox(SandboxOptions())
     await sandbox.start()
-    store = sandbox._store
-    assert store is not None
-    folder = store.path.parent
-    assert folder.is_dir()
+    folder, *others = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+    assert others == []
     await sandbox.stop()
     assert not folder.exists()
     assert sandbox.origin == ""

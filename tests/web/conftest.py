@@ -58,12 +58,12 @@ class PageHost:
         return path if path.is_relative_to(root) and path.is_file() else None
 
     def signature(self, prompt: dict[str, Any], node_id: str) -> str:
-        return part("nodes.graph").signature(prompt, node_id, self._moment)
+        return part("kling_once.web.graph").signature(prompt, node_id, self.input_moment)
 
     def is_off(self, service: str) -> bool:
         return self.served.is_off and service == "kling"
 
-    def _moment(self, name: str) -> float | None:
+    def input_moment(self, name: str) -> float | None:
         path = self.input_file(name) if name and "\0" not in name and len(name) < 500 else None
         return path.stat().st_mtime if path else None
 

@@ -138,14 +138,16 @@ def test_equal_questions_at_once_measure_the_media_once(
     served: Any, graph_of: Any, part: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
     fit_image = part("kling_once.jobs.staging")._fitted_image
-    asked, sign = [], part("nodes.graph").signature
+    asked, sign = [], part("kling_once.web.node").signature
 
     def held(*values: Any, **named: Any) -> Any:
         eventually(lambda: len(asked) == 2, "both have asked")
         return fit_image(*values, **named)
 
     monkeypatch.setattr(part("kling_once.jobs.staging"), "_fitted_image", held)
-    monkeypatch.setattr(part("nodes.graph"), "signature", lambda *of: (asked.append(of), sign(*of))[1])
+    monkeypatch.setattr(
+        part("kling_once.web.node"), "signature", lambda *of: (asked.append(of), sign(*of))[1]
+    )
     made = counted_checks(served, monkeypatch)
     body = {"node_id": "3", "prompt": graph_of()}
     with ThreadPoolExecutor(2) as threads:

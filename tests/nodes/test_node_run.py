@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Told(Exception):
-    """One message for people."""
-
 
 @pytest.fixture
-def items(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a node's items, of nodes/status.py alone: the host beside it needs ComfyUI."""
-    package, host = ModuleType("bare_nodes"), ModuleType("bare_nodes.host")
-    package.__path__ = [str(ROOT / "nodes")]
-    host.__dict__["KlingOnceFailure"] = Told
-    for module in (package, host):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    spec = importlib.util.spec_from_file_location("bare_nodes.status", ROOT / "nodes" / "status.py")
-    assert spec is not None
-    assert spec.loader is not None
-    status = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(status)
-    return status.NodeItems()
+def items(node_run: Any) -> Any:
+    """Return a node's items."""
+    return node_run.NodeItems()
 
 
 def test_items_that_are_announced_count_before_they_begin(items: Any) -> None:
@@ -67,11 +47,11 @@ def test_an_item_that_nobody_announced_is_counted_when_it_begins(items: Any) -> 
     assert items.text() == "Kling Once: starting"
 
 
-def test_after_a_failure_that_stops_every_item_says_what_failed(items: Any) -> None:
+def test_after_a_failure_that_stops_every_item_says_what_failed(items: Any, node_run: Any) -> None:
     items.announce(0)
     items.stopped_by = "Task 1 failed."
     assert items.text() == "Task 1 failed."
-    with pytest.raises(Told, match=r"Task 1 failed\."):
+    with pytest.raises(node_run.host.KlingOnceFailure, match=r"Task 1 failed\."):
         items.require_going_on()
 
 

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module", name="graph")
-def graph_module() -> Any:
-    """Load nodes/graph.py alone: the package beside it needs ComfyUI."""
-    spec = importlib.util.spec_from_file_location("kling_once_graph", ROOT / "nodes" / "graph.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from kling_once.web import graph
 
 
 def prompt(**changes: Any) -> dict[str, Any]:
@@ -48,24 +33,24 @@ def never(_name: str) -> None:
     return None
 
 
-def test_a_slot_is_wired_only_where_an_input_takes_it(graph: Any) -> None:
+def test_a_slot_is_wired_only_where_an_input_takes_it() -> None:
     assert graph.is_wired(prompt(), "3", 0)
     assert not graph.is_wired(prompt(), "3", 1)
 
 
-def test_a_node_that_the_prompt_does_not_know_counts_as_wired(graph: Any) -> None:
+def test_a_node_that_the_prompt_does_not_know_counts_as_wired() -> None:
     assert graph.is_wired({}, "3", 1)
     assert graph.is_wired(prompt(), "12:3", 1)
 
 
-def test_inputs_are_called_after_the_files_that_are_loaded(graph: Any) -> None:
+def test_inputs_are_called_after_the_files_that_are_loaded() -> None:
     assert graph.file_name_of(prompt(), "3", "image") == "anna"
     assert graph.file_name_of(prompt(), "3", "motion_source.video") == "dance"
     assert graph.file_name_of(prompt(), "4", "video") == ""
     assert graph.file_name_of({}, "3", "image") == ""
 
 
-def test_the_signature_is_that_of_the_graph_and_not_of_its_numbers(graph: Any) -> None:
+def test_the_signature_is_that_of_the_graph_and_not_of_its_numbers() -> None:
     one = graph.signature(prompt(), "3", never)
     assert graph.signature(renumbered(prompt()), "sub:3", never) == one
     assert graph.signature(prompt(take=1), "3", never) != one
@@ -73,7 +58,7 @@ def test_the_signature_is_that_of_the_graph_and_not_of_its_numbers(graph: Any) -
     assert graph.signature(follower, "3", never) == one
 
 
-def test_the_signature_changes_with_a_file_that_is_named(graph: Any) -> None:
+def test_the_signature_changes_with_a_file_that_is_named() -> None:
     def dated(moment: float) -> Any:
         return lambda name: moment if name == "dance.mp4" else None
 
@@ -81,12 +66,12 @@ def test_the_signature_changes_with_a_file_that_is_named(graph: Any) -> None:
     assert graph.signature(prompt(), "3", dated(1.0)) == graph.signature(prompt(), "3", dated(1.0))
 
 
-def test_a_loop_in_a_prompt_ends(graph: Any) -> None:
+def test_a_loop_in_a_prompt_ends() -> None:
     looped = {"1": {"class_type": "A", "inputs": {"x": ["1", 0]}}}
     assert len(graph.signature(looped, "1", never)) == 64
 
 
-def test_a_long_chain_has_a_signature(graph: Any) -> None:
+def test_a_long_chain_has_a_signature() -> None:
     chain = {
         str(number): {"class_type": "A", "inputs": {"x": [str(number - 1), 0]}} for number in range(1, 5000)
     }
@@ -95,7 +80,7 @@ def test_a_long_chain_has_a_signature(graph: Any) -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "text", ["list"], 5, {"class_type": ["A"], "inputs": None}])
-def test_whatever_somebody_queued_is_read_without_an_error(graph: Any, odd: Any) -> None:
+def test_whatever_somebody_queued_is_read_without_an_error(odd: Any) -> None:
     given = prompt() | {"1": odd, "5": odd, "6": {"class_type": {"a": 1}, "inputs": {"x": [{"b": 2}, 0]}}}
     assert graph.is_wired(given, "3", 0)
     assert not graph.is_wired(given, "5", 0)
@@ -104,8 +89,9 @@ def test_whatever_somebody_queued_is_read_without_an_error(graph: Any, odd: Any)
     assert all(len(graph.signature(given, name, never)) == 64 for name in given)
 
 
-def test_a_node_is_asked_who_takes_its_output(graph: Any) -> None:
+def test_a_node_is_asked_who_takes_its_output() -> None:
     assert graph.takers_of(prompt(), "3", 0) == ["4"]
     assert graph.takers_of(prompt(), "3", 1) == []
     assert graph.class_of(prompt(), "4") == "SaveVideo"
-    assert graph.class_of({"4": None}, "4") is None
+    given: Any = {"4": None}
+    assert graph.class_of(given, "4") is None

@@ -1,14 +1,22 @@
-"""Read an API prompt: what is wired to a node, what leads to it, and what all that is called. Pure."""
+"""Read an API prompt of ComfyUI: what is wired to a node, what leads to it, and what its widgets say."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+from ..api.limits import Orientation
+from ..api.motion_control import MOTION_SETTINGS
+from ..errors import InputRefused
+from ..order import ORDER_SETTINGS, MotionControl, Order, VideoFile, read_setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..api.motion_control import Setting
 
 ApiPrompt = dict[str, dict[str, Any]]
 """`{node id: {"class_type": ..., "inputs": {...}}}`; what somebody queued in another form has no inputs."""
@@ -16,6 +24,23 @@ ApiPrompt = dict[str, dict[str, Any]]
 LINK_PARTS = 2
 FILE_INPUTS = ("image", "file", "video", "audio")
 """What core's loaders call the file that they load."""
+NODES: Final = frozenset(
+    {"KlingOnce_MotionControl", "KlingOnce_SubmitMotionControl", "KlingOnce_CheckMotionControl"}
+)
+"""Those that describe an order."""
+DECIDING: Final = (
+    "model",
+    "mode",
+    "character_orientation",
+    "service",
+    "profile",
+    "element_id",
+    "conform",
+    "cuts",
+    "motion_source.url",
+    "motion_source.fps",
+)
+"""Widgets that price and limits hang on."""
 
 
 def link_of(value: Any) -> tuple[str, int] | None:
@@ -105,3 +130,70 @@ def _inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
 
 def _sorted_inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
     return dict(sorted(_inputs(prompt, node_id).items()))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReading:
+    """What the widgets of a node say."""
+
+    order: Order
+    """With neither picture nor clip; a setting that is wired, or cannot be read, is at its default."""
+    source: Any
+    """`video`, `frames` or `url`, unless somebody queued something else."""
+    url: str
+    image_file: str
+    """As LoadImage names it; empty where the picture comes from elsewhere."""
+    video_file: str
+    """As LoadVideo names it; likewise."""
+    wired: tuple[str, ...]
+
+    @property
+    def has_files(self) -> bool:
+        """Tell whether picture and clip come straight from loaders, and nothing that decides is wired."""
+        return bool(self.image_file and self.video_file) and not self.wired
+
+    @property
+    def orientation(self) -> Orientation:
+        """Return what a clip is measured against; an unknown orientation is a violation of its own."""
+        return known(Orientation, self.order.motion.character_orientation) or Orientation.VIDEO
+
+
+def read_node(prompt: ApiPrompt, node_id: str) -> NodeReading | None:
+    """Return what a node of an API prompt says, None for a node that orders nothing."""
+    if class_of(prompt, node_id) not in NODES:
+        return None
+    inputs = _inputs(prompt, node_id)
+    motion = MotionControl(**{item.name: _value(item, inputs) for item in MOTION_SETTINGS})
+    settings = {item.name: _value(item, inputs) for item in ORDER_SETTINGS}
+    url = inputs.get("motion_source.url")
+    return NodeReading(
+        order=Order(image=None, video=VideoFile(Path()), motion=motion, **settings),
+        source=inputs.get("motion_source"),
+        url=url.strip() if isinstance(url, str) else "",
+        image_file=_loaded(prompt, inputs.get("image"), "LoadImage", "image"),
+        video_file=_loaded(prompt, inputs.get("motion_source.video"), "LoadVideo", "file"),
+        wired=tuple(name for name in DECIDING if isinstance(inputs.get(name), list)),
+    )
+
+
+def _value(item: Setting, inputs: dict[str, Any]) -> Any:
+    """Return a widget's value, or the default where it is wired or cannot be read."""
+    given = inputs.get(item.name)
+    try:
+        return read_setting(item, None if isinstance(given, list) else given)
+    except InputRefused:
+        return item.default
+
+
+def _loaded(prompt: ApiPrompt, link: Any, loader: str, widget: str) -> str:
+    """Return the file that a loader's widget names, where an input is linked to the loader's first output."""
+    source, slot = link_of(link) or ("", 0)
+    if slot != 0 or class_of(prompt, source) != loader:
+        return ""
+    name = _inputs(prompt, source).get(widget)
+    return name if isinstance(name, str) else ""
+
+
+def known(kind: Any, text: str) -> Any:
+    """Return a member of an enumeration by its text, None where it has none."""
+    return kind(text) if text in {item.value for item in kind} else None
