@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_once.api.limits import Mode, Model
-from kling_once.api.prices import price
+from kling_once.api.limits import Mode, Model, price
 from kling_once.media.conform import conform_clip
 from kling_once.media.survey import survey_clip
 from kling_once.media.types import ClipBounds, ConformMode, TrimWindow
