@@ -123,7 +123,7 @@ export interface Keys {
   may_change: boolean;
   /** Names of the environment variables that hold a key, in a sentence. */
   variables: string;
-  /** Whether the server names an address of its own, at which a key without a region is used. */
+  /** Whether the server names an address of its own, for the default profile without a region. */
   has_address: boolean;
 }
 

@@ -70,9 +70,10 @@ export class KeysPanel {
 
   /** Choose the region that the profile has: a new key is seldom from another one. Else the server's own. */
   showRegion() {
-    const region = this.stored.get(this.profile.value.trim())?.region;
+    const name = this.profile.value.trim();
+    const region = this.stored.get(name)?.region;
     const isOther = region === "other";
-    const isOffered = isOther || this.hasAddress;
+    const isOffered = isOther || (this.hasAddress && !name); // the server's own address serves no named profile
     this.ownAddress.hidden = !isOffered;
     this.ownAddress.textContent = t(isOther ? "keys.other" : "keys.as_server");
     if (region) this.region.value = isOther ? "" : region;

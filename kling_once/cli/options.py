@@ -118,8 +118,11 @@ def takes_order_options(command: Callable[..., None]) -> Callable[..., None]:
 
     Typer reads the options of a command from its signature, so the returned command has one of its own.
     """
-    single = [*map(_option, SETTINGS.values())]
-    single += [_parameter("fps", "", FpsOption), _parameter("gaps", Gaps.REFUSE, GapsOption)]
+    single = [
+        *map(_option, SETTINGS.values()),
+        _parameter("fps", "", FpsOption),
+        _parameter("gaps", Gaps.REFUSE, GapsOption),
+    ]
 
     @functools.wraps(command)
     def with_single_options(**given: Any) -> None:

@@ -252,9 +252,9 @@ def require_tensor(values: Any, what: str, way_out: str) -> None:
     Raises:
         UnreadableMedia: Anything else, such as a list; `what` and `way_out` are for its message.
     """
-    if not hasattr(values, "shape") or not hasattr(values, "dtype"):
+    if not hasattr(values, "shape"):
         raise UnreadableMedia(f"{what} is a tensor; a {type(values).__name__} came.", hint=way_out)
-    kind = str(values.dtype).removeprefix("torch.")
+    kind = str(getattr(values, "dtype", "float32")).removeprefix("torch.")
     if not kind.startswith(("float", "bfloat")) and kind != "uint8":
         raise UnreadableMedia(f"{what} has values from 0 to 1; values of the type {kind} came.", hint=way_out)
 

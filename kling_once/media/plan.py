@@ -267,8 +267,6 @@ def _repacking(facts: ClipFacts, bounds: ClipBounds, mode: ConformMode) -> tuple
     sound_end_seconds = facts.duration_seconds + facts.idle_sound_seconds
     if not report and sound_end_seconds > bounds.max_duration_seconds >= facts.duration_seconds:
         report.append("Cut off the end of the sound, which had no picture, to keep to the limit.")
-    if facts.picture_tracks > 1:
-        report.append(f"Of its {facts.picture_tracks} picture tracks only the one that players show is sent.")
     if facts.picture_start_seconds > _MOST_LATE_SECONDS:
         report.append(f"Its first picture came after {facts.picture_start_seconds:.2f} s; now it comes at 0.")
     if leaves_matrix_open(facts):

@@ -38,7 +38,7 @@ _WORDS = (
     *(("creation", _TIME), ("date", _TIME), ("make", _DEVICE), ("model", _DEVICE), ("manufacturer", _DEVICE)),
 )
 _WRITTEN_BY_FFMPEG = frozenset(
-    {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "language", "vendor_id"}
+    {"major_brand", "minor_version", "compatible_brands", "encoder", "software", "duration", "language"}
 )
 _SHOWN_NAMES = 8
 _COLORS = re.compile(rb"colrncl[xc](.{6})", re.DOTALL)

@@ -18,7 +18,6 @@ from .private_boxes import container_colors, private_parts
 from .reader import decoded, demuxed
 from .source import (
     has_presentation_times,
-    moving_streams,
     open_clip,
     picture_stream,
     sound_stream,
@@ -183,7 +182,6 @@ def _clip_facts(
         picture_start_seconds=float(pictures.start),
         frame_count=pictures.count,
         sound=_sound_facts(audio, reading),
-        picture_tracks=len(moving_streams(container)),
         has_presentation_times=has_presentation_times(container),
         size_bytes=path.stat().st_size,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,

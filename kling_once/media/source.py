@@ -204,7 +204,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     Raises:
         UnreadableMedia: There is none, or FFmpeg has no decoder for it.
     """
-    streams = moving_streams(container)
+    streams = [stream for stream in container.streams.video if not _disposition(stream) & _ATTACHED_PICTURE]
     if not streams:
         raise UnreadableMedia(
             f"{path.name} holds no moving picture, only sound or data.", hint="Choose a video file."
@@ -215,11 +215,6 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
             f"{path.name} is in a format that this FFmpeg cannot decode.", hint="Export it as H.264 MP4."
         )
     return max(readable, key=_prominence)
-
-
-def moving_streams(container: InputContainer) -> list[VideoStream]:
-    """Return the streams of moving pictures."""
-    return [stream for stream in container.streams.video if not _disposition(stream) & _ATTACHED_PICTURE]
 
 
 def _prominence(stream: VideoStream) -> tuple[bool, int]:

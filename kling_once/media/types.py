@@ -109,8 +109,6 @@ class ClipFacts:
     size_bytes: int
     peak_frame_rate: Fraction | None = None
     """Frames per second where they are densest; None for an even rate."""
-    picture_tracks: int = 1
-    """Tracks of moving pictures; the facts are those of the one that players show."""
     has_presentation_times: bool = True
     """Packets say when their frames are shown; in AVI and raw streams they do not."""
     private: tuple[str, ...] = ()

@@ -100,7 +100,7 @@ class Keys(Answer):
     variables: str
     """The environment's names for a key."""
     has_address: bool
-    """The server names an address of its own (KLINGAI_BASE_URL), which a key without a region is used at."""
+    """The server names an address of its own, at which the default profile is used unless it has a region."""
 
 
 class PackAnswer(Answer):

@@ -124,7 +124,14 @@ def test_a_key_is_used_at_the_servers_own_address_unless_a_region_is_chosen(
             "element => element.selectedOptions[0]?.textContent === 'As the server is set'",
             arg=region.element_handle(),
         )
-        keys.save("mine", SECRET)
-        assert keys.state("mine") == "configured, from file · Other address"
+        keys.form.get_by_label("Profile").fill("mine")
+        assert region.input_value() == "global", "no named profile falls back to it"
+        keys.form.get_by_label("Profile").fill("")
+        region.select_option("")
+        keys.save("", SECRET)
+        keys.page.wait_for_function(
+            "() => document.querySelector('.kling-once-said').textContent === 'Saved on the server.'"
+        )
+        assert keys.state("") == "configured, from file · Other address"
     finally:
         comfy.stop()

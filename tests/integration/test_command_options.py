@@ -74,7 +74,7 @@ def test_a_clip_with_a_cut_is_refused_with_its_time_and_sent_only_when_asked(
 ) -> None:
     refused = kling("run", two_shots)
     assert refused.code == 1
-    assert "Reference video changes its shot at 0:04.0." in refused.err
+    assert "Reference video changes its shot at 0:04.00." in refused.err
     assert vendor.calls() == []
     assert kling("run", two_shots, "--cuts", "send", "--json").code == 0
     assert [create["status"] for create in vendor.creates()] == [200]

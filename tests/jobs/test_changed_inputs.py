@@ -107,14 +107,13 @@ def test_a_picture_that_is_written_while_it_is_staged_is_not_sent(
     picture: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    identify = pictures._identified
+    check_stop = pictures.check_stop
 
-    def write_meanwhile(*values: Any) -> Any:
-        found = identify(*values)
+    def write_meanwhile(stop: Any) -> None:
         write_again(picture)
-        return found
+        check_stop(stop)
 
-    monkeypatch.setattr(pictures, "_identified", write_meanwhile)
+    monkeypatch.setattr(pictures, "check_stop", write_meanwhile)
 
     with pytest.raises(InputChanged, match=r"figure\.png changed while it was read"):
         engine.run(order(image=picture)).result(30)

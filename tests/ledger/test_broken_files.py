@@ -43,7 +43,7 @@ def used(engine: Any, order: Callable[..., Any], home: Path) -> Path:
 
 
 async def listed(home: Path) -> list[dict[str, Any]]:
-    ledger = await Ledger.open(home, SystemClock())
+    ledger = await asyncio.to_thread(Ledger, home, SystemClock())
     try:
         _total, rows = await ledger.list_jobs(Page())
         await ledger.totals()
@@ -94,7 +94,7 @@ async def test_a_lock_held_by_another_program_is_called_a_lock(
     used: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
-    ledger = await Ledger.open(used.parent, SystemClock())
+    ledger = await asyncio.to_thread(Ledger, used.parent, SystemClock())
     holder = sqlite3.connect(used, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     try:
@@ -200,7 +200,7 @@ async def test_a_time_that_is_none_reads_as_none_or_long_ago(
 
 async def test_a_hold_that_cannot_be_read_holds(strange: LedgerFile, home: Path) -> None:
     strange.execute("INSERT INTO notes VALUES ('live_held_since', 'soon')")
-    ledger = await Ledger.open(home, SystemClock())
+    ledger = await asyncio.to_thread(Ledger, home, SystemClock())
     try:
         with pytest.raises(SubmissionsHeld):
             await ledger.require_released(Service.KLING)

@@ -28,7 +28,7 @@ def test_the_default_track_is_sent_and_no_other(clips: Any, tmp_path: Path, vide
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
     probe = clips.require_fit(made, video_bounds)
     assert (probe.width_px, probe.height_px) == (400, 400)
-    assert made.report == ("Of its 2 picture tracks only the one that players show is sent.",)
+    assert made.report == ("Left out of what is sent: further tracks.",)
     assert [stream["codec_type"] for stream in probe.json["streams"]] == ["video"]
 
 
