@@ -88,7 +88,12 @@ class StandardClient(KlingClient):
             InputRefused, ApiError, TransportError: as `get`.
         """
         require_path_id(task_id)
-        answer = await self._looks.look(task_id)
+        try:
+            answer = await self._looks.look(task_id)
+        except ResourceMissing:
+            if task_id.isdigit():
+                raise
+            answer = await self.find(task_id)  # an external id stands where the vendor's own is unusable
         if external_id and answer.value.task_info.external_task_id not in {"", external_id}:
             raise OtherTask(self.origin, task_id)
         return answer
