@@ -39,8 +39,8 @@ def test_every_violation_is_listed() -> None:
         Violation("prompt", "prompt.length", "Long."),
     ]
     assert failure_of(InputRefused(broken)).model_dump()["violations"] == [
-        {"field": "image", "rule": "image.side.min", "message": "Too small."},
-        {"field": "prompt", "rule": "prompt.length", "message": "Long."},
+        {"field": "image", "rule": "image.side.min", "message": "Too small.", "values": []},
+        {"field": "prompt", "rule": "prompt.length", "message": "Long.", "values": []},
     ]
 
 
