@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kling_once.errors import Violation
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("media/bounds.py", "jobs/violations.py", "jobs/staging.py", "hosting/*.py")
+SOURCES = ("media/bounds.py", "media/damage.py", "jobs/violations.py", "jobs/staging.py", "hosting/*.py")
 RULE = re.compile(r"(image|video|prompt|project|take|\w+_\w+)(\.[a-z_]+)+")
 
 
