@@ -98,7 +98,8 @@ async def test_a_create_sends_exactly_the_documented_body(standard: Any) -> None
 
 async def test_an_empty_prompt_is_left_out_and_2_6_has_its_own_path(standard: Any) -> None:
     client, server = await standard(lambda _request: TASK)
-    await client.create(create_request(image_url="QUJD", video_url="https://clips.example/a.mp4"))
+    named = {"external_task_id": "mine-1"}
+    await client.create(create_request(image_url="QUJD", video_url="https://clips.example/a.mp4", **named))
     assert server.requests[0].path == "/motion-control/kling-2.6"
     body = json.loads(server.bodies[0])
     assert [item["type"] for item in body["contents"]] == ["image", "video"]
@@ -158,6 +159,7 @@ async def test_a_charge_is_units_or_money_by_its_type(
         "units_charged": units and Decimal(units),
         "cash_charged": cash and Decimal(cash),
         "currency": currency,
+        "unread_charge": None,
     }
 
 
