@@ -47,8 +47,14 @@ class SandboxControl:
         return self._json("GET", "/sandbox/calls")["calls"]
 
     def creates(self) -> list[dict[str, Any]]:
+        """Return the creates; the options of a body of the second generation stand in the body itself."""
+        calls = [call for call in self.calls() if call["method"] == "POST"]
+        found = [call for call in calls if "motion-control" in call["path"]]
         return [
-            call for call in self.calls() if call["method"] == "POST" and "motion-control" in call["path"]
+            call | {"body": call["body"] | call["body"].get("options", {})}
+            if isinstance(call["body"], dict)
+            else call
+            for call in found
         ]
 
     def tasks(self) -> list[dict[str, Any]]:
