@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _STEP_SECONDS = 0.078  # between two pictures that are compared, a little less than every second one at 25 fps
-_AT_ONCE = 64  # pairs of pictures, which bounds the memory
+_AT_ONCE = 12  # pairs of pictures, which bounds the memory
 _BLOCKS = (3, 4)  # along the shorter and the longer side
 _TEXTURE = 3.0  # grey levels: a block that deviates less from its mean shows nothing to follow
 _LEAST_BLOCKS = 5

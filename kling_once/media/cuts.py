@@ -58,7 +58,10 @@ def _reduced(pictures: np.ndarray) -> np.ndarray:
     count, tall, wide = pictures.shape
     shape = (height, width) if wide >= tall else (width, height)
     parts = pictures.reshape(count, shape[0], tall // shape[0], shape[1], wide // shape[1])
-    return parts.mean((2, 4), dtype=np.float32)
+    reduced = np.empty((count, *shape), np.float32)
+    for number, part in enumerate(parts):  # one at a time: the sums of all at once would take much memory
+        part.mean((1, 3), dtype=np.float32, out=reduced[number])
+    return reduced
 
 
 class _Scenes:
@@ -67,9 +70,9 @@ class _Scenes:
     def __init__(self, times: np.ndarray, pictures: np.ndarray) -> None:
         self.times, self.pictures = times, pictures
         self._textures: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._steps = np.abs(np.diff(pictures, axis=0)).mean((1, 2)) if len(times) > 1 else np.zeros(0)
+        self._steps = np.array([np.abs(after - before).mean() for before, after in pairwise(pictures)])
         """How much each picture but the first differs from the one before."""
-        self._spread = pictures.std((1, 2))
+        self._spread = np.array([picture.std() for picture in pictures])
 
     def hard_cuts(self) -> Iterator[tuple[float, float]]:
         """Yield (seconds, tolerance) for each frame that begins a scene which lasts."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +44,10 @@ def phone_clip(ffmpeg: Callable[..., None], tmp_path_factory: pytest.TempPathFac
     upright = np.repeat(np.repeat(hlg_signal(ROWS), HEIGHT_PX // 3, axis=0), WIDTH_PX // 2, axis=1)
     folder = tmp_path_factory.mktemp("phone")
     picture, second, clip = folder / "picture.raw", folder / "second.mov", folder / "IMG_0001.MOV"
-    picture.write_bytes((np.rot90(upright) * 65535).round().astype("<u2").tobytes())
+    still = (np.rot90(upright) * 65535).round().astype("<u2")
+    moved = still.copy()
+    moved[:50, :300] = 0  # at the edge, where nobody measures: a clip that never moves is refused
+    picture.write_bytes(still.tobytes() + moved.tobytes())
     ffmpeg(
         *(
             "-f",
@@ -59,7 +61,7 @@ def phone_clip(ffmpeg: Callable[..., None], tmp_path_factory: pytest.TempPathFac
             "-i",
             picture,
         ),
-        *("-vf", "loop=29:1,scale=out_color_matrix=bt2020", "-pix_fmt", "yuv420p10le"),
+        *("-vf", "loop=14:2,scale=out_color_matrix=bt2020", "-pix_fmt", "yuv420p10le"),
         *("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0"),
         *("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc"),
         second,
@@ -103,7 +105,7 @@ def test_it_is_refused_by_auto_which_names_the_range_that_trimming_would_use(
     ended = run.end()
     assert ended.code == 1
     assert "Reference video is 12.0 s long; orientation 'image' allows 3 to 10 s." in ended.err
-    assert re.search(r"conform to 'auto, trim to limit'; that would use 0:00-0:(09\.96|10)\.\n", ended.err)
+    assert "use conform 'auto, trim to limit', which takes its first 9.96 s.\n" in ended.err
     assert vendor.calls() == []
 
 
