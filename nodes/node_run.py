@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ..kling_once.order import Order
 
 logger = logging.getLogger(__name__)
+
+NOTHING_SENT = re.compile(r"Nothing was submitted(?: for it)?\.")
 
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.dynprompt, io.Hidden.extra_pnginfo)
 JOB_INPUT = "job"
@@ -372,7 +375,7 @@ class NodeItems(dict[int, ItemStatus]):
         tasks = [item.progress.task_id for item in self.values() if item.progress and item.progress.task_id]
         if not isinstance(error, SpendingRefused) or len(self) == 1 or self._are_refused_together():
             return str(error)
-        text = str(error).replace("Nothing was submitted.", "This item was not submitted.")
+        text = NOTHING_SENT.sub("This item was not submitted.", str(error))
         if tasks:
             text += f" Submitted so far: {len(tasks)} of {len(self)} items (task {', '.join(tasks)})."
         return text
