@@ -153,8 +153,8 @@ class NodeRun:
         items = self.items
         if len(items) < 2:  # noqa: PLR2004 - one is held against the limits when its units are reserved
             return
-        self.status.order = order
-        while not all(item.order or item.has_ended for item in items.values()):
+        self.status.order, self.status.has_order = order, True
+        while not all(item.has_order or item.has_ended for item in items.values()):
             items.require_going_on()
             await host.pause()
         if items.affordable is None:
@@ -255,6 +255,8 @@ class ItemStatus:
         self.is_decoding = self.has_ended = False
         self.failure = self.result = ""
         """Its message, once the item has failed or ended otherwise."""
+        self.has_order = False
+        """Its order is known; it stays so when `order` is let go of."""
         self.order: Order | None = None
         """What it will order, while the items of a list are held against the limits."""
         self._began = time.monotonic()
