@@ -96,12 +96,16 @@ async def test_the_items_of_a_list_pass_the_limits_together(
     """The first that is let pass does not keep the others waiting until it has ended."""
 
     async def engine() -> Any:
-        return SimpleNamespace(require_affordable=lambda orders: len(orders))
+        return SimpleNamespace(require_affordable=len)
 
-    async def nothing(*_given: Any) -> None:
+    async def soon(*_given: Any) -> None:
         await asyncio.sleep(0)
 
-    host = SimpleNamespace(engine=engine, watched=nothing, pause=nothing)
+    async def later() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    host = SimpleNamespace(engine=engine, watched=soon, pause=later)
     monkeypatch.setattr(node_run, "host", host)
     for index in range(3):
         items.announce(index)
