@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from ..kling_once.order import Order
 
 logger = logging.getLogger(__name__)
+
+NOTHING_SENT = re.compile(r"Nothing was submitted(?: for it)?\.")
 
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.dynprompt, io.Hidden.extra_pnginfo)
 JOB_INPUT = "job"
@@ -150,8 +153,8 @@ class NodeRun:
         items = self.items
         if len(items) < 2:  # noqa: PLR2004 - one is held against the limits when its units are reserved
             return
-        self.status.order = order
-        while not all(item.order or item.has_ended for item in items.values()):
+        self.status.order, self.status.has_order = order, True
+        while not all(item.has_order or item.has_ended for item in items.values()):
             items.require_going_on()
             await host.pause()
         if items.affordable is None:
@@ -252,6 +255,8 @@ class ItemStatus:
         self.is_decoding = self.has_ended = False
         self.failure = self.result = ""
         """Its message, once the item has failed or ended otherwise."""
+        self.has_order = False
+        """Its order is known; it stays so when `order` is let go of."""
         self.order: Order | None = None
         """What it will order, while the items of a list are held against the limits."""
         self._began = time.monotonic()
@@ -372,7 +377,7 @@ class NodeItems(dict[int, ItemStatus]):
         tasks = [item.progress.task_id for item in self.values() if item.progress and item.progress.task_id]
         if not isinstance(error, SpendingRefused) or len(self) == 1 or self._are_refused_together():
             return str(error)
-        text = str(error).replace("Nothing was submitted.", "This item was not submitted.")
+        text = NOTHING_SENT.sub("This item was not submitted.", str(error))
         if tasks:
             text += f" Submitted so far: {len(tasks)} of {len(self)} items (task {', '.join(tasks)})."
         return text

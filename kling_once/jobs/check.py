@@ -137,7 +137,7 @@ async def require_affordable(
     """
     for service in {order.service for order in orders}:
         items = [order for order in orders if order.service is service]
-        own_limits = [order.max_units for order in items if order.max_units > 0]
+        own_limits = [one.max_units for one in items if one.max_units.is_finite() and one.max_units > 0]
         budget = budget_of(services.settings, service, min(own_limits, default=Decimal(0)))
         spent = await services.ledger.spent(service, items[0].spender)
         with suppress(BudgetReached):

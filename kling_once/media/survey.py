@@ -64,20 +64,20 @@ def survey_clip(path: Path, *, stop: Stop | None = None) -> Survey:
 def _small_pictures(reader: ClipReader) -> tuple[np.ndarray, np.ndarray]:
     """Return the frames' times, in seconds after the first, and the frames, small and grey, (N, H, W)."""
     times: list[Fraction] = []
-    pictures, shape = bytearray(), (0, 0)
+    pictures, size_px = bytearray(), (0, 0)
     shrinking: _Shrinking | None = None
     for frame in reader.pictures():
         if frame.pts is None:
             continue
         if shrinking is None or not shrinking.takes(frame):
-            shape = shape if pictures else _size_px(frame)[::-1]
-            shrinking = _Shrinking(frame, shape[::-1], reader.time_base)
+            size_px = size_px if pictures else _size_px(frame)
+            shrinking = _Shrinking(frame, size_px, reader.time_base)
         times.append(frame.pts * reader.time_base)
         for small in shrinking.shrunk(frame):
             pictures += small.tobytes()
     first = times[0] if times else Fraction(0)
     moments = np.array([float(time - first) for time in times])
-    return moments, np.frombuffer(pictures, np.uint8).reshape(len(times), *shape)
+    return moments, np.frombuffer(pictures, np.uint8).reshape(len(times), size_px[1], size_px[0])
 
 
 def _size_px(frame: VideoFrame) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,3 +88,28 @@ def test_a_limit_that_stops_one_item_names_what_the_others_have_submitted(items:
         "Over 5 units. This item was not submitted. Raise max_units."
         " Submitted so far: 1 of 3 items (task 8123)."
     )
+
+
+async def test_the_items_of_a_list_pass_the_limits_together(
+    node_run: Any, items: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first that is let pass does not keep the others waiting until it has ended."""
+
+    async def engine() -> Any:
+        return SimpleNamespace(require_affordable=len)
+
+    async def soon(*_given: Any) -> None:
+        await asyncio.sleep(0)
+
+    async def later() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    host = SimpleNamespace(engine=engine, watched=soon, pause=later)
+    monkeypatch.setattr(node_run, "host", host)
+    for index in range(3):
+        items.announce(index)
+    runs = [node_run.NodeRun("p", "n", index, {}, None, items, items.begin(index)) for index in range(3)]
+    await asyncio.wait_for(asyncio.gather(*(run.hold_against_limits(object()) for run in runs)), 5)
+    assert items.affordable == 3
+    assert [item.order for item in items.values()] == [None] * 3
