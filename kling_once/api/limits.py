@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -45,6 +45,11 @@ class Orientation(StrEnum):
 
     VIDEO = "video"
     IMAGE = "image"
+
+
+def known(kind: Any, text: str) -> Any:
+    """Return a member of an enumeration by its text, None where it has none."""
+    return kind(text) if text in {item.value for item in kind} else None
 
 
 PROMPT_MAX_CHARACTERS: Final = 2500

@@ -141,12 +141,15 @@ class Ending:
             if closed != number:
                 os.dup2(closed, number)
                 os.close(closed)
+        stream = getattr(sys, name)
         if os.name == "nt" and os.isatty(number):
-            return None  # Windows' consoles take characters, not bytes
+            if isinstance(stream, io.TextIOWrapper):  # Windows' consoles take characters, not bytes
+                stream.reconfigure(errors="backslashreplace")
+            return None
         raw = Output(number, is_error=is_error)
         stream = io.TextIOWrapper(
             io.BufferedWriter(raw),
-            encoding=getattr(getattr(sys, name), "encoding", "utf-8"),
+            encoding=getattr(stream, "encoding", "utf-8"),
             errors="backslashreplace",
             line_buffering=is_error or os.isatty(number),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 from contextlib import contextmanager
@@ -76,13 +75,6 @@ def one_line(text: object) -> str:
     if value.isprintable():
         return value
     return "".join(" " if character.isspace() else _visible(character) for character in value)
-
-
-def forgive_encodings() -> None:
-    """Escape characters that standard output or error cannot encode, so that printing never fails."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(value: Any) -> None:

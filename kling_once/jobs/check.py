@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from .services import Services
     from .staging import StagedInputs
 
-logger = logging.getLogger(__name__)
 DEAREST: Final = max(UNITS_PER_SECOND.values()) * max(VIDEO_MAX_SECONDS.values())
 """Units; no task costs more."""
 

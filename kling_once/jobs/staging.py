@@ -21,6 +21,7 @@ from ..api.limits import (
     Model,
     Orientation,
     Price,
+    known,
     price,
 )
 from ..concurrency import SingleFlight
@@ -239,7 +240,7 @@ class StagedInputs:
             return
         order, motion = self.order, self.order.motion
         broken = {violation.field for violation in self.unreadable}
-        orientation = _known(Orientation, motion.character_orientation) or Orientation.VIDEO
+        orientation = known(Orientation, motion.character_orientation) or Orientation.VIDEO
         image_report: tuple[str, ...] = ()
         violations: list[Violation] = list(self.unreadable)
         if "image" not in broken:
@@ -257,7 +258,7 @@ class StagedInputs:
                 if fitted.conformed is not None:
                     seconds = billed_seconds(fitted.conformed.facts.duration_seconds)
                     video_report = fitted.conformed.report if fitted.hosted else ()
-        model, mode = _known(Model, motion.model), _known(Mode, motion.mode)
+        model, mode = known(Model, motion.model), known(Mode, motion.mode)
         if model and mode and seconds is not None:
             self.price = price(model, mode, seconds, china=china)
         self.report, self.violations = (*image_report, *video_report), tuple(violations)
@@ -436,7 +437,3 @@ def _hosted(conformed: ConformedClip, copied: ClipCopy | None, stop: Stop | None
     with conformed.path.open("rb") as file:
         digest = digest_of(file, lambda _chunk: check_stop(stop))
     return HostedFile(conformed.path, digest, facts.size_bytes, content_type)
-
-
-def _known(kind: Any, text: str) -> Any:
-    return kind(text) if text in {item.value for item in kind} else None

@@ -16,9 +16,7 @@ _RADIUS_PX = 4  # of the window in which texture is compared
 _FLAT = 2.0  # grey levels: a window that deviates less from its mean shows nothing to compare
 _ALIKE = 0.6  # correlation of two windows from which on they show the same
 _SHIFTS = [(down, right) for down in (-1, 0, 1) for right in (-2, -1, 0, 1, 2)]
-_MOST_LIKE_REGIONS = (
-    0.4  # of the regions may stay alike, so bars and captions at two edges are no change of scene
-)
+_MOST_LIKE_REGIONS = 0.4  # of the regions may stay alike: bars and captions at two edges are no new scene
 _CHANGED = 0.42  # of a region's texture
 _LASTING_SECONDS = 0.3  # what returns to the scene before within this time was a flash
 _LOOKS = 4  # pictures on each side that are compared

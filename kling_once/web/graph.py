@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from ..api.limits import Orientation
+from ..api.limits import Orientation, known
 from ..api.motion_control import MOTION_SETTINGS
 from ..errors import InputRefused
 from ..order import ORDER_SETTINGS, MotionControl, Order, VideoFile, read_setting
@@ -198,8 +198,3 @@ def _loaded(prompt: ApiPrompt, link: Any, loader: str, widget: str) -> str:
         return ""
     name = _inputs(prompt, source).get(widget)
     return name if isinstance(name, str) else ""
-
-
-def known(kind: Any, text: str) -> Any:
-    """Return a member of an enumeration by its text, None where it has none."""
-    return kind(text) if text in {item.value for item in kind} else None

@@ -17,6 +17,7 @@ from ..api.limits import (
     Orientation,
     Price,
     cash_of,
+    known,
     price,
 )
 from ..errors import BudgetReached, CredentialsError, KlingOnceError, SubmissionsHeld, Violation
@@ -39,7 +40,7 @@ from .endpoint import (
     Nothing,
     endpoint,
 )
-from .graph import NodeReading, known, read_node, signature
+from .graph import NodeReading, read_node, signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -97,9 +97,19 @@ def test_no_id_in_a_table_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(text in shown for text in ids.values())
 
 
+PREPARED = (
+    "from kling_once.cli.ending import Ending; from kling_once.cli.terminal import *; Ending(as_json=False);"
+)
+
+
 def printed(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-c", "from kling_once.cli.terminal import *; forgive_encodings();" + code],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            PREPARED + code,
+        ],
         capture_output=True,
         text=True,
         check=False,
