@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .api.limits import Generation
 from .api.motion_control import MOTION_SETTINGS, MotionControl, Setting, setting, settings_of
 from .errors import InputRefused, SubmissionsHeld, Violation
 from .media.types import ConformMode, Frames, TrimWindow
@@ -89,6 +90,7 @@ class Sender:
 
     profile: str
     fingerprint: str
+    generation: str = Generation.LEGACY.value
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("KLINGAI_BASE_URL"),
         description=f"Where these keys are valid; default `{GLOBAL_ORIGIN}`, China: `{CHINA_ORIGIN}`.",
     )
+    klingai_api_generation: Literal["legacy", "standard"] = Field(
+        default="legacy",
+        validation_alias=AliasChoices("KLINGAI_API_GENERATION"),
+        description="Which of Kling's two APIs gets new tasks; a profile may say so itself with `api`.",
+    )
 
     @field_validator("allow_hosts", "callback_origins", "trusted_origins", mode="before")
     @classmethod

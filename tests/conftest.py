@@ -164,13 +164,30 @@ def sandboxes(tmp_path: Path, http: httpx.Client) -> Iterator[Callable[..., Sand
         yield start
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    both = metafunc.definition.get_closest_marker("both_generations")
+    if both and "generation" in metafunc.fixturenames:
+        metafunc.parametrize("generation", ["legacy", "standard"])
+
+
+@pytest.fixture
+def generation() -> str:
+    """Return which of the vendor's two APIs is used; tests marked `both_generations` run with either."""
+    return "legacy"
+
+
 @pytest.fixture
 def sandbox(
-    sandboxes: Callable[..., SandboxControl], hermetic: None, monkeypatch: pytest.MonkeyPatch
+    sandboxes: Callable[..., SandboxControl],
+    hermetic: None,
+    monkeypatch: pytest.MonkeyPatch,
+    generation: str,
 ) -> SandboxControl:
     """One such sandbox, named by KLING_ONCE_SANDBOX_URL."""
     control = sandboxes()
+    control.generation = generation
     monkeypatch.setenv("KLING_ONCE_SANDBOX_URL", control.origin)
+    monkeypatch.setenv("KLINGAI_API_GENERATION", generation)
     return control
 
 

@@ -21,6 +21,7 @@ class SandboxControl:
 
     origin: str
     http: httpx.Client = field(repr=False)
+    generation: str = "legacy"
 
     def _json(self, method: str, path: str, body: Any = None) -> Any:
         answer = self.http.request(method, f"{self.origin}{path}", json=body)
@@ -46,14 +47,32 @@ class SandboxControl:
         return self._json("GET", "/sandbox/calls")["calls"]
 
     def creates(self) -> list[dict[str, Any]]:
-        return [call for call in self.calls() if call["method"] == "POST"]
+        """Return the creates; the options of a body of the second generation stand in the body itself."""
+        calls = [call for call in self.calls() if call["method"] == "POST"]
+        found = [call for call in calls if "motion-control" in call["path"]]
+        return [
+            call | {"body": call["body"] | call["body"].get("options", {})}
+            if isinstance(call["body"], dict)
+            else call
+            for call in found
+        ]
 
     def tasks(self) -> list[dict[str, Any]]:
         """Return the account's tasks, newest first; the list endpoint is asked, and appears in the calls."""
-        answer = self.http.get(
-            f"{self.origin}{CREATE}?pageSize=500", headers={"Authorization": f"Bearer {DEFAULT_API_KEY}"}
-        )
-        return answer.json()["data"]
+        headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+        if self.generation == "legacy":
+            answer = self.http.get(f"{self.origin}{CREATE}?pageSize=500", headers=headers)
+            return answer.json()["data"]
+        answer = self.http.post(f"{self.origin}/tasks", json={"limit": 500}, headers=headers)
+        return [
+            {
+                "task_id": task["id"],
+                "task_status": {"succeeded": "succeed"}.get(task["status"], task["status"]),
+                "task_info": {"external_task_id": task["external_id"]},
+                **task,
+            }
+            for task in answer.json()["data"]["result"]
+        ]
 
     def upload(self, path: Path) -> str:
         answer = self.http.post(f"{self.origin}/sandbox/files", content=path.read_bytes())

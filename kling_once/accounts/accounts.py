@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 import jwt
 
+from ..api.limits import Generation
 from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
 from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
 from ..settings import clean_origin, url_parts
@@ -95,6 +97,9 @@ class _Sent(Protocol):
     def fingerprint(self) -> str: ...
 
     @property
+    def generation(self) -> str: ...
+
+    @property
     def task_id(self) -> str | None: ...
 
 
@@ -106,11 +111,12 @@ class Account:
     profile: str
     credential: Credential = field(repr=False)
     fingerprint: str
+    generation: str
 
     @property
     def sender(self) -> Sender:
         """The part of it that the ledger stores."""
-        return Sender(self.profile, self.fingerprint)
+        return Sender(self.profile, self.fingerprint, self.generation)
 
 
 class Accounts:
@@ -137,6 +143,18 @@ class Accounts:
             return _sandbox_origin(url) if url else EMBEDDED_ORIGIN
         return origin_of(self._settings, profile)
 
+    def generation(self, service: Service, profile: str) -> str:
+        """Return which of the vendor's two APIs a new order is sent to; it needs no key. Blocking.
+
+        Raises:
+            UnknownProfile: there is no such profile.
+            SettingsError: the credentials file is wrong.
+        """
+        if service is Service.KLING:
+            with contextlib.suppress(MissingCredentials):
+                return profile_of(self._settings, profile).generation
+        return self._settings.klingai_api_generation
+
     def account(self, service: Service, profile: str, fingerprint_key: bytes) -> Account:
         """Return the account of a new order; blocking.
 
@@ -153,7 +171,9 @@ class Accounts:
             return self._sandbox(self.origin(service, profile), profile)
         named = profile_of(self._settings, profile)
         credential = credential_of(named, self._clock)
-        return Account(named.origin, profile, credential, credential.fingerprint(fingerprint_key))
+        fingerprint = credential.fingerprint(fingerprint_key)
+        account = Account(named.origin, profile, credential, fingerprint, named.generation)
+        return _speaking(account, named.generation)
 
     def account_of(self, attempt: _Sent, fingerprint_key: bytes) -> Account:
         """Return the account that an attempt was made with, and no other; blocking.
@@ -162,7 +182,7 @@ class Accounts:
             CredentialsChanged: it is not configured; nothing was sent.
         """
         if attempt.realm == SANDBOX_REALM:
-            return self._sandbox(attempt.origin, attempt.profile)
+            return self._sandbox(attempt.origin, attempt.profile, attempt.generation)
         named = f"profile {attempt.profile!r}" if attempt.profile else "the default profile"
         try:
             account = self.account(Service.KLING, attempt.profile, fingerprint_key)
@@ -179,14 +199,30 @@ class Accounts:
                 hint=f"Configure the same {what} again to go on with it.",
                 task_id=attempt.task_id,
             )
-        return account
+        return _speaking(account, attempt.generation)
 
-    def _sandbox(self, origin: str, profile: str) -> Account:
+    def _sandbox(self, origin: str, profile: str, generation: str = "") -> Account:
         from ..sandbox import DEFAULT_API_KEY  # noqa: PLC0415 - imports the sandbox's server
 
         chosen = self._settings.sandbox_api_key
         key = chosen.get_secret_value() if chosen and origin != EMBEDDED_ORIGIN else DEFAULT_API_KEY
-        return Account(origin, profile, ApiKey(key), "sandbox")
+        spoken = generation or self._settings.klingai_api_generation
+        return Account(origin, profile, ApiKey(key), "sandbox", spoken)
+
+
+def _speaking(account: Account, generation: str) -> Account:
+    """Return an account as it speaks one of the vendor's two APIs.
+
+    Raises:
+        SettingsError: the newer one takes API keys alone (401, 1002 for an access key).
+    """
+    if generation == Generation.STANDARD and account.credential.can_resign:
+        where = f"profile {account.profile!r}" if account.profile else "the default profile"
+        raise SettingsError(
+            f"The API generation 'standard' takes an API key; {where} has an access key and a secret key.",
+            hint="Make an API key in Kling's console, or set the generation to 'legacy'. Nothing was sent.",
+        )
+    return replace(account, generation=generation)
 
 
 def _sandbox_origin(url: str) -> str:

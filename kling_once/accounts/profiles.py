@@ -2,7 +2,7 @@
 
 ::
 
-    {"profiles": {"studio": {"api_key": "..."},
+    {"profiles": {"studio": {"api_key": "...", "api": "standard"},
                   "china":  {"access_key": "...", "secret_key": "...", "region": "china"}}}
 """
 
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import SecretStr
 
+from ..api.limits import Generation
 from ..errors import MissingCredentials, SettingsError, UnknownProfile
 from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
 from ..settings import clean_origin
@@ -40,6 +41,8 @@ class Profile:
     api_key: SecretStr | None = None
     access_key: SecretStr | None = None
     secret_key: SecretStr | None = None
+    generation: str = Generation.LEGACY.value
+    """Which of the vendor's two APIs new tasks are sent to."""
 
 
 def origin_of(settings: Settings, name: str) -> str:
@@ -135,10 +138,12 @@ def _configured(settings: Settings, name: str) -> Profile:
     """Return a profile as it is configured, even with half a key pair or none."""
     keys = (settings.klingai_api_key, settings.klingai_access_key, settings.klingai_secret_key)
     if not name and any(keys):
-        return Profile("", _environment_origin(settings), "environment", *keys)
+        generation = settings.klingai_api_generation
+        return Profile("", _environment_origin(settings), "environment", *keys, generation)
     profiles = read_profiles(settings.credentials_file)
     if name in profiles:
-        return _file_profile(name, profiles[name], GLOBAL_ORIGIN if name else _environment_origin(settings))
+        default_origin = GLOBAL_ORIGIN if name else _environment_origin(settings)
+        return _file_profile(name, profiles[name], default_origin, settings.klingai_api_generation)
     if name:
         known = ", ".join(repr(known) for known in sorted(profiles) if known) or "none"
         raise UnknownProfile(
@@ -156,13 +161,26 @@ def _environment_origin(settings: Settings) -> str:
     return clean_origin(settings.klingai_base_url or GLOBAL_ORIGIN, "KLINGAI_BASE_URL")
 
 
-def _file_profile(name: str, fields: Mapping[str, Any], default_origin: str) -> Profile:
+def _file_profile(
+    name: str, fields: Mapping[str, Any], default_origin: str, default_generation: str
+) -> Profile:
     region = str(fields.get("region", "global"))
     if region not in REGIONS:
         raise SettingsError(f"Profile {name!r} has a region that is not known; there are: global, china.")
     origin = fields.get("base_url") or (REGIONS[region] if "region" in fields else default_origin)
+    generation = str(fields.get("api", default_generation))
+    if generation not in set(Generation):
+        raise SettingsError(
+            f"Profile {name!r} has an api that is not known; there are: {', '.join(Generation)}."
+        )
     secrets = {
         key: SecretStr(str(fields[key])) if str(fields.get(key) or "").strip() else None
         for key in ("api_key", "access_key", "secret_key")
     }
-    return Profile(name, clean_origin(str(origin), f"base_url of profile {name!r}"), "file", **secrets)
+    return Profile(
+        name,
+        clean_origin(str(origin), f"base_url of profile {name!r}"),
+        "file",
+        **secrets,
+        generation=generation,
+    )

@@ -9,14 +9,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, Self
 from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
-from ..errors import InputRefused, TokenTimingError, UnreadableAnswer, Violation, vendor_text
-from .limits import is_path_id
+from ..errors import (
+    InputRefused,
+    InvalidValue,
+    ResourceMissing,
+    TokenTimingError,
+    UnreadableAnswer,
+    Violation,
+    vendor_text,
+)
+from .limits import Generation, is_path_id
 from .models import Answer, CreateRequest, ResourcePack, Task, Value
 from .service_codes import api_error
 from .transport import CONNECT_SECONDS, open_client, private_traffic, translate
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ..clock import Clock
+    from ..errors import ApiError
 
 logger = logging.getLogger(__name__)
 
@@ -65,11 +74,15 @@ class OtherTask(UnreadableAnswer):
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class Call:
+    """One request to the API."""
+
     method: str
     path: str
-    params: dict[str, int] | None = None
-    body: CreateRequest | None = field(default=None, repr=False)
+    params: dict[str, int] | dict[str, str] | None = None
+    content: bytes | None = field(default=None, repr=False)
+    is_create: bool = False
+    """It may make a task, and is waited for as long as the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +112,29 @@ def _envelope(content: bytes) -> _Envelope | None:
     return _Envelope(code, vendor_text(answer.get("message") or ""), request_id, answer.get("data"))
 
 
+def require_path_id(text: str) -> None:
+    """Pass when a text can be an id that is asked for.
+
+    Raises:
+        InputRefused: it cannot; nothing is sent.
+    """
+    if not is_path_id(text):
+        message = f"{vendor_text(text)!r} is not a task id: letters, digits and . _ : - only, at most 128."
+        raise InputRefused([Violation("id", "id.form", message)])
+
+
 @dataclass
 class KlingClient:
-    """The API at one origin, used with one credential on one event loop."""
+    """The API of the generation `legacy` at one origin, used with one credential on one event loop.
+
+    Attributes:
+        generation: which of the vendor's two APIs this client speaks.
+        absent: the errors by which that API says that it knows no task of an id: 1201 is what a live probe
+            saw, 1203 what the error table says.
+    """
+
+    generation: ClassVar[Generation] = Generation.LEGACY
+    absent: ClassVar[tuple[type[ApiError], ...]] = (InvalidValue, ResourceMissing)
 
     origin: str
     credential: Credential = field(repr=False)
@@ -109,20 +142,35 @@ class KlingClient:
     http: httpx.AsyncClient = field(repr=False)
     create_seconds: float = 60.0
     """How long to wait for the answer to a create."""
+    poll_seconds: float = 5.0
+    """How often each waiting task is looked at."""
     _unknown_statuses: set[str] = field(default_factory=set, init=False, repr=False)
 
     @classmethod
     @asynccontextmanager
     async def connect(
-        cls, origin: str, credential: Credential, clock: Clock, *, create_seconds: float = 60.0
-    ) -> AsyncIterator[KlingClient]:
+        cls,
+        origin: str,
+        credential: Credential,
+        clock: Clock,
+        *,
+        create_seconds: float = 60.0,
+        poll_seconds: float = 5.0,
+    ) -> AsyncIterator[Self]:
         """Open a client that honours the environment's proxies and certificates and follows no redirect.
 
         Raises:
             SettingsError: the environment's proxy or certificates cannot be used.
         """
         async with open_client(base_url=origin) as http:
-            yield cls(origin, credential, clock, http, create_seconds)
+            client = cls(origin, credential, clock, http, create_seconds, poll_seconds)
+            try:
+                yield client
+            finally:
+                client.close()
+
+    def close(self) -> None:
+        """Stop what this client does by itself; the connections are closed by `connect`."""
 
     async def create(self, request: CreateRequest) -> Answer[Task]:
         """Create a task with one POST.
@@ -135,7 +183,11 @@ class KlingClient:
             NeverSent: nothing left this machine.
             AnswerLost, UnreadableAnswer: it is not known whether a task was created, or not under which id.
         """
-        answer = self._read(await self._send(_Call("POST", MOTION_CONTROL, body=request)), self._task)
+        call = Call("POST", MOTION_CONTROL, content=request.encode(), is_create=True)
+        return self._made(self._read(await self._send(call), self._task), request)
+
+    def _made(self, answer: Answer[Task], request: CreateRequest) -> Answer[Task]:
+        """Pass the answer to a create on when it names the new task by an id that can be asked for."""
         task = answer.value
         if not task.is_askable:
             raise UnreadableAnswer(
@@ -153,13 +205,13 @@ class KlingClient:
             ApiError: InvalidValue or ResourceMissing when the id is not known.
             TransportError: no readable answer.
         """
-        if not is_path_id(any_id):
-            message = (
-                f"{vendor_text(any_id)!r} is not a task id: letters, digits and . _ : - only, at most 128."
-            )
-            raise InputRefused([Violation("id", "id.form", message)])
-        answer = await self._send(_Call("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}"))
+        require_path_id(any_id)
+        answer = await self._send(Call("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}"))
         return self._read(answer, self._task)
+
+    async def find(self, external_id: str) -> Answer[Task]:
+        """Return the task of an external task id; as `get`, which takes both kinds here."""
+        return await self.get(external_id)
 
     async def get_task(self, task_id: str, external_id: str = "") -> Answer[Task]:
         """Return the task of this id, and no other.
@@ -189,7 +241,7 @@ class KlingClient:
             ApiError: the API answered with a service code.
             TransportError: no readable answer.
         """
-        call = _Call("GET", MOTION_CONTROL, {"pageNum": page, "pageSize": page_size})
+        call = Call("GET", MOTION_CONTROL, {"pageNum": page, "pageSize": page_size})
         return self._read(await self._send(call), lambda data: tuple(map(self._task, data or ())))
 
     async def costs(self, start: datetime, end: datetime) -> Answer[tuple[ResourcePack, ...]]:
@@ -203,13 +255,13 @@ class KlingClient:
         """
         params = {"start_time": int(start.timestamp() * 1000), "end_time": int(end.timestamp() * 1000)}
         return self._read(
-            await self._send(_Call("GET", ACCOUNT_COSTS, params)),
+            await self._send(Call("GET", ACCOUNT_COSTS, params)),
             lambda data: tuple(
                 ResourcePack.model_validate(item) for item in data.get("resource_pack_subscribe_infos") or ()
             ),
         )
 
-    async def _send(self, call: _Call) -> Answer[Any]:
+    async def _send(self, call: Call) -> Answer[Any]:
         try:
             return await self._send_once(call, fresh=False)
         except TokenTimingError:
@@ -217,13 +269,13 @@ class KlingClient:
                 raise
             return await self._send_once(call, fresh=True)
 
-    async def _send_once(self, call: _Call, *, fresh: bool) -> Answer[Any]:
+    async def _send_once(self, call: Call, *, fresh: bool) -> Answer[Any]:
         """Send and open the answer. No local holds a key or a body: crash reporters print locals."""
         began = self.clock.monotonic()
         try:
             with private_traffic():
                 request = self._request(call, fresh=fresh)
-                async with asyncio.timeout(self._deadline(call, request)):
+                async with asyncio.timeout(self._deadline(call)):
                     response = await self._exchange(request)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise translate(error, self.origin) from None
@@ -231,7 +283,7 @@ class KlingClient:
         logger.debug("%s %s: HTTP %d in %.2f s", call.method, call.path, response.status, took)
         return self._opened(response)
 
-    def _request(self, call: _Call, *, fresh: bool) -> httpx.Request:
+    def _request(self, call: Call, *, fresh: bool) -> httpx.Request:
         return self.http.build_request(
             call.method,
             call.path,
@@ -241,17 +293,17 @@ class KlingClient:
                 "Accept": "application/json",
             },
             params=call.params,
-            content=call.body.encode() if call.body else None,
+            content=call.content,
             timeout=httpx.Timeout(self._patience(call), connect=CONNECT_SECONDS),
         )
 
-    def _deadline(self, call: _Call, request: httpx.Request) -> float:
+    def _deadline(self, call: Call) -> float:
         """Return how many seconds a call may take in all: httpx limits single reads and writes alone."""
-        size_bytes = len(request.content) if call.body else 0
+        size_bytes = len(call.content or b"")
         return self._patience(call) + size_bytes / SLOWEST_UPLOAD_BYTES_PER_SECOND
 
-    def _patience(self, call: _Call) -> float:
-        return self.create_seconds if call.method == "POST" else READ_SECONDS
+    def _patience(self, call: Call) -> float:
+        return self.create_seconds if call.is_create else READ_SECONDS
 
     async def _exchange(self, request: httpx.Request) -> _Received:
         response = await self.http.send(request, stream=True)
@@ -291,7 +343,7 @@ class KlingClient:
     def _read(self, answer: Answer[Any], read: Callable[[Any], Value]) -> Answer[Value]:
         try:
             return Answer(read(answer.value), answer.request_id, answer.server_time)
-        except (ValidationError, TypeError, AttributeError):
+        except (ValidationError, TypeError, AttributeError, LookupError):
             raise UnreadableAnswer(
                 f"{self.origin} answered without the fields that Kling's API documents.",
                 hint="Check the address; if it is Kling's, update Kling Once.",

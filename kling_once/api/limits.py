@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 MEGABYTE: Final = 1_000_000
 
 
+class Generation(StrEnum):
+    """Which of the vendor's two APIs speaks: `legacy` is the page of March 2026, `standard` that of July."""
+
+    LEGACY = "legacy"
+    STANDARD = "standard"
+
+
 class Model(StrEnum):
     """`model_name`."""
 
@@ -48,8 +55,8 @@ def known(kind: Any, text: str) -> Any:
 PROMPT_MAX_CHARACTERS: Final = 2500
 
 IMAGE_FORMATS: Final = ("JPEG", "PNG")
-IMAGE_MAX_BYTES: Final = 10 * MEGABYTE
-"""Measured after base64 encoding: the page does not say which, and this is the stricter reading."""
+IMAGE_MAX_BYTES: Final = {Generation.LEGACY: 10 * MEGABYTE, Generation.STANDARD: 50 * MEGABYTE}
+"""Measured after base64 encoding: no page says which, and this is the stricter reading."""
 IMAGE_SIDE_MIN_PX: Final = 300
 IMAGE_SIDE_MAX_PX: Final = 65536
 IMAGE_RATIO_MAX: Final = 2.5

@@ -155,6 +155,10 @@ class BalanceDeduction(_Answered):
 
     quota: Amount = None
     list_price: Amount = None
+    currency: Text = ""
+    """Empty where the answer leaves it to the region: CNY in China, else USD."""
+    is_test: Flag = False
+    """It was taken from a test balance, which nobody paid for."""
 
 
 class Task(_Answered):
@@ -249,6 +253,19 @@ class CreateRequest(BaseModel):
             body["callback_url"] = self.callback_url
         if self.external_task_id:
             body["external_task_id"] = self.external_task_id
+        return body
+
+    def standard_wire(self) -> dict[str, Any]:
+        """Return the JSON object of the generation `standard`, whose path names the model."""
+        body = self.motion.standard_wire()
+        body["contents"] += [
+            {"type": "image", "url": self.image_url},
+            {"type": "video", "url": self.video_url},
+        ]
+        if self.callback_url:
+            body["options"]["callback_url"] = self.callback_url
+        if self.external_task_id:
+            body["options"]["external_task_id"] = self.external_task_id
         return body
 
     def encode(self) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from .limits import Mode, Model, Orientation
 
@@ -46,6 +46,12 @@ class Setting:
     that are paid already stay the same."""
     wire: Callable[[Any], dict[str, Any]] | None = None
     """The part of a create's JSON body that says it; None for a setting that Kling never sees."""
+    standard: Callable[[Any], dict[str, Any]] | None = None
+    """The same in the generation `standard`: a `content`, or fields of `settings` or `options`."""
+
+
+RESOLUTIONS: Final = {Mode.STD.value: "720p", Mode.PRO.value: "1080p"}
+"""`settings.resolution` of the generation `standard`, by `mode`."""
 
 
 def setting(default: Any, **facts: Any) -> Any:
@@ -87,6 +93,7 @@ class MotionControl:
         help="Look, setting and camera, not the motion.",
         is_multiline=True,
         wire=_when_set(lambda text: {"prompt": text}),
+        standard=_when_set(lambda text: {"contents": [{"type": "prompt", "text": text}]}),
     )
     model: str = setting(
         Model.V2_6.value,
@@ -102,6 +109,7 @@ class MotionControl:
         " kling-v2-6 std 0.07 USD, pro 0.112 USD; kling-v3 std 0.126 USD, pro 0.168 USD.",
         help="std is 720p, pro is 1080p.",
         wire=lambda mode: {"mode": mode},
+        standard=lambda mode: {"settings": {"resolution": RESOLUTIONS[mode]}},
     )
     character_orientation: str = setting(
         Orientation.VIDEO.value,
@@ -111,6 +119,7 @@ class MotionControl:
         " image: as in the picture, 3 to 10 s.",
         help="video: face as in the video, 3 to 30 s; image: as in the picture, 3 to 10 s.",
         wire=lambda orientation: {"character_orientation": orientation},
+        standard=lambda orientation: {"settings": {"character_orientation": orientation}},
     )
     keep_original_sound: bool = setting(
         default=True,
@@ -118,6 +127,7 @@ class MotionControl:
         tip="Put the reference video's sound into the result.",
         help="Keep the reference video's sound.",
         wire=lambda keep: {"keep_original_sound": "yes" if keep else "no"},
+        standard=lambda keep: {"settings": {"audio": "original" if keep else "off"}},
     )
     take: int = setting(
         0,
@@ -135,6 +145,9 @@ class MotionControl:
         " With it the character faces as in the video, whatever character_orientation says.",
         help="Id of an element that keeps the face stable.",
         wire=_when_set(lambda digits: {"element_list": [{"element_id": int(digits)}]}),
+        standard=_when_set(
+            lambda digits: {"contents": [{"type": "element", "element_id": digits, "id": "element_1"}]}
+        ),
     )
     watermark: bool = setting(
         default=False,
@@ -142,6 +155,7 @@ class MotionControl:
         tip="Ask for a watermarked copy as well; its link is the output watermark_url.",
         help="Ask for a watermarked copy as well.",
         wire=_when_set(lambda _wanted: {"watermark_info": {"enabled": True}}),
+        standard=_when_set(lambda _wanted: {"options": {"watermark_info": {"enabled": True}}}),
     )
 
     def __post_init__(self) -> None:
@@ -155,6 +169,19 @@ class MotionControl:
             if item.wire is not None:
                 body |= item.wire(getattr(self, item.name))
         return body
+
+    def standard_wire(self) -> dict[str, Any]:
+        """Return `contents`, `settings` and `options` of a create of the generation `standard`."""
+        contents: list[dict[str, Any]] = []
+        settings: dict[str, Any] = {}
+        options: dict[str, Any] = {}
+        for item in MOTION_SETTINGS:
+            if item.standard is not None:
+                part = item.standard(getattr(self, item.name))
+                contents += part.get("contents", ())
+                settings |= part.get("settings", {})
+                options |= part.get("options", {})
+        return {"contents": contents, "settings": settings, "options": options}
 
 
 MOTION_SETTINGS = settings_of(MotionControl)

@@ -25,7 +25,6 @@ from .results import sidecar_of, way_out
 from .tasks import (
     Gone,
     ask,
-    is_absent,
     is_lost,
     is_past_lifetime,
     kept_columns,
@@ -153,7 +152,7 @@ async def _look(run: Run) -> Answer[Task]:
                 pause_seconds=run.pace.poll_seconds,
             )
         except ApiError as error:
-            if not is_absent(error):
+            if not isinstance(error, run.client.absent):
                 raise
             absences += 1
             if is_lost(run.attempt, error, absences):

@@ -351,7 +351,10 @@ class Engine:
         self, staged: StagedInputs, origin: str, write_to: Path | None = None, *, by_content: bool = False
     ) -> Checked:
         try:
-            await staged.fit(self._media, china=realm_of(staged.order.service, origin) == "china")
+            order = staged.order
+            generation = await asyncio.to_thread(self.accounts.generation, order.service, order.profile)
+            china = realm_of(order.service, origin) == "china"
+            await staged.fit(self._media, generation=generation, china=china)
             return await describe(
                 staged, origin, self.settings, self.services, write_to=write_to, by_content=by_content
             )

@@ -218,13 +218,12 @@ async def _find_tasks(run: Run, staged: StagedInputs) -> None:
     await _reservation(run, staged)
     job = _job(staged)
     account = await services.account(job.order.service, job.order.profile)
-    client = await services.client(account)
     while True:
         try:
-            await find_tasks(services, job, account, client)
+            await find_tasks(services, job, account)
         except Busy as error:
             run.say(Stage.QUEUE, f"the account is full ({error.code}); waiting to ask for the job's tasks")
-            await services.clock.sleep(services.settings.pace(client.origin).poll_seconds)
+            await services.clock.sleep(services.settings.pace(account.origin).poll_seconds)
         else:
             return
 

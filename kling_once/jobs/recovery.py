@@ -36,6 +36,7 @@ from .collect import not_written
 from .results import sidecar_of
 from .tasks import (
     found_columns,
+    if_known,
     kept_columns,
     look_up,
     place_columns,
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..accounts.accounts import Account
-    from ..api.client import KlingClient
     from ..api.models import Task
     from ..ledger.attempts import Attempt
     from ..ledger.job import Job, JobLabel
@@ -89,12 +89,15 @@ async def find_result(services: Services, job: Job) -> bool:
     return True
 
 
-async def find_tasks(services: Services, job: Job, account: Account, client: KlingClient) -> None:
+async def find_tasks(services: Services, job: Job, account: Account) -> None:
     """Write down the attempts that the vendor has under this job's ids, of which a lost ledger knows nothing.
+
+    The generation `standard` shows the tasks of both generations, `legacy` those of its own.
 
     Raises:
         ApiError, TransportError: the vendor gave no answer; nothing was submitted.
     """
+    client = await services.client(account)
     numbers = range(1, MAX_ATTEMPTS + 1)
     pause_seconds = services.settings.pace(client.origin).poll_seconds
     reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
@@ -208,7 +211,9 @@ async def _task(services: Services, wanted: Wanted, account: Account) -> Task:
     client = await services.client(account)
     pause_seconds = services.settings.pace(client.origin).poll_seconds
     answer = await read_again(
-        lambda: look_up(client, wanted.name), services.clock, pause_seconds=min(1.0, pause_seconds)
+        lambda: if_known(client, client.get(wanted.name)),
+        services.clock,
+        pause_seconds=min(1.0, pause_seconds),
     )
     if answer is not None:
         task = answer.value

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
+from ..api.standard import StandardClient
 from ..api.transport import backoff_seconds
 from ..hosting.media_host import SandboxHost, choose_host, no_place_error
 from ..order import EMBEDDED_ORIGIN, Service
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from ..settings import Settings
     from .progress import Watchers
     from .results import ResultStore
+
+
+CLIENTS: Final[dict[str, type[KlingClient]]] = {
+    kind.generation: kind for kind in (KlingClient, StandardClient)
+}
 
 
 def has_host(settings: Settings, service: Service) -> bool:
@@ -95,12 +101,19 @@ class Services:
 
     async def client(self, account: Account) -> KlingClient:
         """Return the API client of an account."""
-        name = (account.origin, account.profile, account.fingerprint)
+        name = (account.origin, account.fingerprint, account.generation)
         origin = await self.origin(account.origin)
         async with self._opening:
             if name not in self._clients:
-                seconds = self.settings.pace(origin).create_seconds
-                opened = KlingClient.connect(origin, account.credential, self.clock, create_seconds=seconds)
+                kind = CLIENTS[account.generation]
+                pace = self.settings.pace(origin)
+                opened = kind.connect(
+                    origin,
+                    account.credential,
+                    self.clock,
+                    create_seconds=pace.create_seconds,
+                    poll_seconds=pace.poll_seconds,
+                )
                 self._clients[name] = await self._stack.enter_async_context(opened)
             return self._clients[name]
 

@@ -222,7 +222,12 @@ class StagedInputs:
         return self.copied is not None and self.hosted is not None and self.hosted.path == self.copied.path
 
     async def fit(
-        self, media: MediaThreads, *, china: bool, on_progress: Callable[[int, int], None] | None = None
+        self,
+        media: MediaThreads,
+        *,
+        generation: str,
+        china: bool,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Make the inputs fit the documented limits, look for cuts, and price the order; once.
 
@@ -239,7 +244,7 @@ class StagedInputs:
         image_report: tuple[str, ...] = ()
         violations: list[Violation] = list(self.unreadable)
         if "image" not in broken:
-            self.image_data, image_report, found = await media.run(_fitted_image, order)
+            self.image_data, image_report, found = await media.run(_fitted_image, order, generation)
             violations += found
         seconds: Any = VIDEO_MAX_SECONDS[orientation]
         video_report: tuple[str, ...] = ()
@@ -373,9 +378,11 @@ def _clip_key(order: Order, video_digest: str) -> ClipKey:
     return (video_digest, order.motion.character_orientation, order.conform.value, order.cuts.value)
 
 
-def _fitted_image(order: Order, *, stop: Stop | None) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]:
+def _fitted_image(
+    order: Order, generation: str, *, stop: Stop | None
+) -> tuple[bytes, tuple[str, ...], tuple[Violation, ...]]:
     try:
-        conformed = conform_picture(order.image, picture_bounds(), mode=order.conform, stop=stop)
+        conformed = conform_picture(order.image, picture_bounds(generation), mode=order.conform, stop=stop)
     except MediaStopped:
         raise
     except MediaError as error:

@@ -273,8 +273,12 @@ async def fit(run: Run, staged: StagedInputs) -> None:
         def tell_frames(done: int, total: int) -> None:
             run.say(Stage.CONFORM, "conforming the clip", done=done, total=total)
 
+        order = staged.order
         await staged.fit(
-            services.media, china=realm_of(staged.order.service, origin) == "china", on_progress=tell_frames
+            services.media,
+            generation=await asyncio.to_thread(services.accounts.generation, order.service, order.profile),
+            china=realm_of(order.service, origin) == "china",
+            on_progress=tell_frames,
         )
     hosted = has_host(services.settings, staged.order.service)
     broken = order_violations(staged.order, origin, services.settings, has_host=hosted)

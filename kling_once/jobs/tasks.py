@@ -12,10 +12,7 @@ from ..api.limits import RESULT_LIFETIME_DAYS, is_path_id
 from ..api.models import TaskStatus, moment_of
 from ..errors import (
     ApiError,
-    InvalidValue,
     KlingOnceError,
-    ResourceMissing,
-    TransportError,
     UnreadableAnswer,
     vendor_text,
 )
@@ -24,6 +21,7 @@ from ..order import SANDBOX_REALM
 from ..settings import url_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from datetime import datetime
 
     from ..api.client import KlingClient
@@ -57,13 +55,18 @@ def failure_columns(task: Task, now: datetime) -> dict[str, Any]:
 
 
 def charge_columns(task: Task, realm: str) -> dict[str, Any]:
-    """Return what the vendor charged: units, or cash with the realm's currency, or what cannot be read."""
-    quota = task.final_balance_deduction.quota
-    currency = {"china": "CNY"}.get(realm, "USD")
+    """Return what the vendor charged: units, or cash with its currency, or what cannot be read.
+
+    The currency is the answer's, else the realm's; what a test balance paid counts by itself.
+    """
+    cash = task.final_balance_deduction
+    currency = cash.currency or {"china": "CNY"}.get(realm, "USD")
+    if cash.is_test:
+        currency += " of a test balance"
     return {
         "units_charged": task.final_unit_deduction,
-        "cash_charged": quota,
-        "currency": currency if quota is not None else None,
+        "cash_charged": cash.quota,
+        "currency": currency if cash.quota is not None else None,
         "unread_charge": task.unread_charge or None,
     }
 
@@ -113,26 +116,21 @@ def is_ours(task: Task, attempt: Attempt) -> bool:
     return task.task_info.external_task_id == attempt.external_id
 
 
-def is_absent(error: KlingOnceError) -> bool:
-    """Tell whether the vendor said that it knows no task of that id.
-
-    1201 is what a live probe saw, 1203 what the error table says. Everything else is no answer.
-    """
-    return isinstance(error, (InvalidValue, ResourceMissing))
-
-
-async def look_up(client: KlingClient, external_id: str) -> Answer[Task] | None:
-    """Return the task that carries an id, or None when the vendor knows none.
+async def if_known(client: KlingClient, answer: Awaitable[Answer[Task]]) -> Answer[Task] | None:
+    """Return an answer about one task, or None when the vendor says that it knows none.
 
     Raises:
         ApiError, TransportError: no answer to the question.
     """
     try:
-        return await client.get(external_id)
-    except (ApiError, TransportError) as error:
-        if is_absent(error):
-            return None
-        raise
+        return await answer
+    except client.absent:
+        return None
+
+
+async def look_up(client: KlingClient, external_id: str) -> Answer[Task] | None:
+    """Return the task that carries an external id, or None; raises as `if_known`."""
+    return await if_known(client, client.find(external_id))
 
 
 def asked_as(task: Task, external_id: str) -> str:
@@ -157,7 +155,7 @@ async def ask(client: KlingClient, attempt: Attempt) -> Answer[Task]:
         lost: KlingOnceError = UnreadableAnswer(
             f"Kling named the task {vendor_text(task_id)!r}, which cannot be asked for."
         )
-    except (InvalidValue, ResourceMissing, OtherTask) as error:
+    except (*client.absent, OtherTask) as error:
         lost = error
     found = await look_up(client, external_id) if is_ours_alone else None
     if found is None or not is_ours(found.value, attempt):

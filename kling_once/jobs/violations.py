@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from ..api import limits
-from ..api.limits import Model, Orientation
+from ..api.limits import Generation, Model, Orientation
 from ..api.motion_control import MOTION_SETTINGS
 from ..errors import Violation
 from ..hosting.media_host import (
@@ -39,13 +39,13 @@ SHOWN_MOMENTS = 5
 """Times that one sentence lists."""
 
 
-def picture_bounds() -> PictureBounds:
-    """Return the documented limits of a reference image."""
+def picture_bounds(generation: str) -> PictureBounds:
+    """Return the documented limits of a reference image in one of the vendor's two APIs."""
     return PictureBounds(
         min_side_px=limits.IMAGE_SIDE_MIN_PX,
         max_side_px=limits.IMAGE_SIDE_MAX_PX,
         max_ratio=limits.IMAGE_RATIO_MAX,
-        max_encoded_bytes=limits.IMAGE_MAX_BYTES,
+        max_encoded_bytes=limits.IMAGE_MAX_BYTES[Generation(generation)],
         formats=frozenset(limits.IMAGE_FORMATS),
     )
 

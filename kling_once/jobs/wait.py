@@ -6,14 +6,13 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from ..api.client import KlingClient
 from ..api.models import TaskStatus
 from ..api.transport import backoff_seconds, may_read_again
 from ..concurrency import first_of
 from ..errors import (
     ApiError,
     HostingError,
-    InvalidValue,
-    ResourceMissing,
     StillRunning,
     TransportError,
     vendor_text,
@@ -26,7 +25,6 @@ from .tasks import (
     asked_as,
     charge_columns,
     failure_columns,
-    is_absent,
     is_lost,
     link_columns,
 )
@@ -70,7 +68,7 @@ async def wait(run: Run) -> None:
         logger.info(
             "Task %s could not be looked at (%d in a row): %s", run.attempt.task_id, times, error.message
         )
-        is_missed = is_absent(error)
+        is_missed = isinstance(error, run.client.absent)
         absences = absences + 1 if is_missed else 0
         what = f"{run.service_name} does not know the task" if is_missed else "no answer from Kling"
         run.say(Stage.WAIT, f"{what}, looking again ({times})")
@@ -82,6 +80,7 @@ async def wait(run: Run) -> None:
             lambda: ask(run.client, run.attempt),
             pause=lambda seconds: _pause(run, seconds),
             poll_seconds=run.pace.poll_seconds,
+            absent=run.client.absent,
             on_answer=on_answer,
             on_trouble=on_trouble,
         )
@@ -140,6 +139,7 @@ async def wait_for_end(
     *,
     pause: Callable[[float], Awaitable[object]],
     poll_seconds: float,
+    absent: tuple[type[ApiError], ...] = KlingClient.absent,
     on_answer: Callable[[Answer[Task]], Awaitable[None]],
     on_trouble: Callable[[ApiError | TransportError, int], Awaitable[None]],
 ) -> Answer[Task]:
@@ -156,7 +156,7 @@ async def wait_for_end(
         try:
             answer = await look()
         except (ApiError, TransportError) as error:
-            if not (may_read_again(error) or isinstance(error, (InvalidValue, ResourceMissing))):
+            if not (may_read_again(error) or isinstance(error, absent)):
                 raise
             troubles += 1
             await on_trouble(error, troubles)

@@ -86,6 +86,7 @@ def adopt_task(
         "origin": origin,
         "profile": sender.profile,
         "fingerprint": sender.fingerprint,
+        "generation": sender.generation,
         "prompt_id": "",
         "node_id": "",
     }

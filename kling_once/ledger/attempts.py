@@ -36,6 +36,8 @@ class Attempt:
     origin: str
     profile: str
     fingerprint: str
+    generation: str
+    """Which of the vendor's APIs it was sent to; it is asked for there alone."""
     external_id: str
     own_external_id: bool
     """The user chose the external id."""

@@ -113,7 +113,7 @@ def reserve(
     """
     columns = _reserved(connection, job, sender, reservation, owner, now)
     if attempt.posts:
-        for name in ("realm", "origin", "profile", "fingerprint", "own_external_id"):
+        for name in ("realm", "origin", "profile", "fingerprint", "generation", "own_external_id"):
             del columns[name]
     else:
         columns["external_id"] = external_id_for(connection, job, sender.profile, attempt.number)

@@ -83,6 +83,7 @@ class Job:
             "origin": self.origin,
             "profile": sender.profile,
             "fingerprint": sender.fingerprint,
+            "generation": sender.generation,
             "prompt_id": self.order.spender.prompt_id,
             "node_id": self.order.spender.node_id,
         }

@@ -161,6 +161,7 @@ attempts = Table(
     Column("origin", String, nullable=False),
     Column("profile", String, nullable=False),
     Column("fingerprint", String, nullable=False),
+    Column("generation", String, nullable=False),
     Column("external_id", String, nullable=False),
     Column("own_external_id", Boolean, nullable=False),
     Column("prompt_id", String, nullable=False),

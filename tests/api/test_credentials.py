@@ -27,9 +27,8 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def profile(**keys: str) -> Profile:
-    return Profile(
-        "studio", "https://api.example", "file", **{name: SecretStr(key) for name, key in keys.items()}
-    )
+    secrets: dict[str, Any] = {name: SecretStr(key) for name, key in keys.items()}
+    return Profile("studio", "https://api.example", "file", **secrets)
 
 
 def test_a_token_holds_exactly_what_is_documented(clock: Any) -> None:

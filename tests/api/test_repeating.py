@@ -13,7 +13,9 @@ from kling_once.errors import (
     AnswerLost,
     ApiError,
     Busy,
+    InvalidValue,
     NeverSent,
+    ResourceMissing,
     UnreadableAnswer,
 )
 from kling_once.jobs.wait import wait_for_end
@@ -21,6 +23,8 @@ from kling_once.jobs.wait import wait_for_end
 
 class Told:
     """A client whose answers are given beforehand."""
+
+    absent = (InvalidValue, ResourceMissing)
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)

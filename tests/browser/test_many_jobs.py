@@ -49,9 +49,9 @@ def many(comfy: Any, inputs: Path) -> Iterator[None]:
                 outcome = ("kept", None, f"sandbox/many/{number}.mp4", len(clip))
             ledger.execute(
                 "INSERT INTO attempts (job_key, number, state, reason, result_path, result_size_bytes, realm,"
-                " origin, profile, fingerprint, external_id, own_external_id, prompt_id, node_id, created_at,"
-                " posts, task_id)"
-                " VALUES (?,1,?,?,?,?,'sandbox','embedded','','','many-' || ?,0,'','',?,1,?)",
+                " origin, profile, fingerprint, generation, external_id, own_external_id, prompt_id, node_id,"
+                " created_at, posts, task_id)"
+                " VALUES (?,1,?,?,?,?,'sandbox','embedded','','','legacy','many-' || ?,0,'','',?,1,?)",
                 (key, *outcome, number, now, f"9{number:017d}"),
             )
     yield

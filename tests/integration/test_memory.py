@@ -36,7 +36,7 @@ before = highest_mb()
 async def prepare(folder):
     media, area = MediaThreads(), StagingArea(Path(folder))
     staged = await stage(order, "embedded", area, media)
-    await staged.fit(media, china=False)
+    await staged.fit(media, generation="legacy", china=False)
     media.close()
     return staged
 

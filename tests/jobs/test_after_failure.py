@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile, Process
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 def failed(engine: Any, order: Any) -> TaskFailed:
     with pytest.raises(TaskFailed) as caught:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 """Ids 1 to 3 in case the ledger was lost, then the intent's own."""
 ACCEPTED = (
@@ -206,12 +208,16 @@ def test_a_passing_failure_of_the_look_before_the_create_is_looked_at_again(
 
 
 def test_a_repeated_id_that_the_vendor_refuses_is_adopted(
-    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], tmp_path: Path
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    tmp_path: Path,
+    generation: str,
 ) -> None:
     """Two machines without a shared ledger, in the same second: 1201, then the task of the other."""
     sandbox.set(duplicates_allowed=False)
     first = engines().run(order()).result(30)
-    sandbox.script("get", *["code-1201"] * 4)
+    sandbox.script("get", *(["code-1201"] * 4 if generation == "legacy" else ["not-found-once"] * 2))
 
     other = engines(home=tmp_path / "other", results=tmp_path / "other-results").run(order()).result(30)
 
@@ -329,10 +335,19 @@ def test_a_moderation_refusal_after_a_lost_create_is_sent_again_only_when_asked_
 
 
 def looks_between_the_creates(sandbox: SandboxControl) -> list[int]:
-    """Return the HTTP status of every look at the attempt's id; the last is right before the create."""
-    calls = [call for call in sandbox.calls() if "pageNum" not in call["path"]]
+    """Return what every look at the attempt's id was answered; the last is right before the create.
+
+    That is the HTTP status, and 404 for a clear "there is no such task" of either generation.
+    """
+    calls = [call for call in sandbox.calls() if "pageNum" not in call["path"] and call["path"] != "/tasks"]
     first, second = [n for n, call in enumerate(calls) if call["method"] == "POST"]
-    return [call["status"] for call in calls[first + 1 : second] if call["path"].endswith("-1")]
+    looks = [call for call in calls[first + 1 : second] if call["path"].endswith("-1")]
+    return [404 if says_no(call) else call["status"] for call in looks]
+
+
+def says_no(call: dict[str, Any]) -> bool:
+    answer = call["answer"]
+    return call["status"] == 400 or (isinstance(answer, dict) and answer.get("data") == [])
 
 
 def test_a_create_is_sent_again_only_after_three_clear_answers_in_a_row(
@@ -343,7 +358,7 @@ def test_a_create_is_sent_again_only_after_three_clear_answers_in_a_row(
     sandbox.script("get", *LOOKS_BEFORE_CREATE, "status-502", "status-502")
 
     assert engine.run(order()).result(30).path.is_file()
-    assert looks_between_the_creates(sandbox) == [502, 502, *[400] * 3, 400]
+    assert looks_between_the_creates(sandbox) == [502, 502, *[404] * 3, 404]
 
 
 @pytest.mark.parametrize("looks", [(), ("ok",), ("ok", "ok")])
@@ -368,4 +383,4 @@ def test_a_settling_resumed_late_does_not_send_again_on_fewer_than_three_clear_a
 
     assert engine.run(order()).result(30).path.is_file()
     assert len(sandbox.creates()) == 2
-    assert looks_between_the_creates(sandbox)[-4:] == [400] * 4
+    assert looks_between_the_creates(sandbox)[-4:] == [404] * 4

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile, Process
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 LOOKS_AFTER_A_LOST_LEDGER = ("ok",) * 3
 
 

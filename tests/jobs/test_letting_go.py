@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.api.client import KlingClient
 from kling_once.jobs.progress import Stage
+from kling_once.jobs.services import CLIENTS
 from tests.host.relay import Relay
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kling_once.order import Order
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
+
+pytestmark = pytest.mark.both_generations
 
 AT_ONCE_SECONDS = 0.1
 
@@ -135,15 +137,17 @@ def test_while_its_create_is_on_the_wire_of_an_account_that_is_full(
     ledger_file: LedgerFile,
     eventually: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
+    generation: str,
 ) -> None:
     """The refused create waits behind one that came first: nobody would call it to its turn."""
-    create, answered = KlingClient.create, threading.Event()
+    kind = CLIENTS[generation]
+    create, answered = kind.create, threading.Event()
 
-    async def held(client: KlingClient, request: Any) -> Any:
+    async def held(client: Any, request: Any) -> Any:
         await asyncio.to_thread(answered.wait, 60)
         return await create(client, request)
 
-    monkeypatch.setattr(KlingClient, "create", held)
+    monkeypatch.setattr(kind, "create", held)
     sandbox.script("create", *["code-1303"] * 1000)
     first = engine.run(order(take=1))
     eventually(lambda: [one.stage for one in engine.under_way().values()] == [Stage.SUBMIT], "the first")

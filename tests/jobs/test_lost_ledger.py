@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 @pytest.fixture
 def run(engines: Callable[..., Any], sandbox: SandboxControl) -> Callable[..., Outcome]:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile, Process
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile, Process
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 @pytest.mark.parametrize(
     ("fault", "error", "words"),

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile, Process
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 def test_a_wait_that_is_over_says_so_and_the_task_is_collected_later(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any]

@@ -66,7 +66,7 @@ def broken_limits(tmp_path: Path) -> list[Violation]:
         max_units=Decimal(-1),
     )
     return [
-        *picture_violations(picture, picture_bounds()),
+        *picture_violations(picture, picture_bounds("legacy")),
         *clip_violations(clip, clip_bounds(Orientation.VIDEO)),
         *clip_violations(replace(clip, duration_seconds=2.5), clip_bounds(Orientation.IMAGE)),
         *order_violations(order, "https://example.com", load_settings(), has_host=False),

@@ -72,6 +72,7 @@ def upgrade() -> None:
         sa.Column("origin", sa.String(), nullable=False),
         sa.Column("profile", sa.String(), nullable=False),
         sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("generation", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("own_external_id", sa.Boolean(), nullable=False),
         sa.Column("prompt_id", sa.String(), nullable=False),
