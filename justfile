@@ -62,6 +62,11 @@ js:
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
 
+# Build the docs site into site/, strictly
+site:
+    python docs/reference_pages.py
+    zensical build --strict
+
 # Make the ledger's first migration from its tables; after the first release migrations only add
 migration:
     python -m tests.ledger.first_migration
