@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ..concurrency import first_of
 from ..errors import ResourceMissing, vendor_text
 from .client import Call, KlingClient, OtherTask, require_path_id
-from .limits import Generation, Model
+from .limits import MODELS, Generation
 from .models import Answer, Task
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from .models import CreateRequest
 
 TASKS: Final = "/tasks"
-PATHS: Final = {
-    Model.V2_6.value: "/motion-control/kling-2.6",
-    Model.V3.value: "/motion-control/kling-3.0",
-}
 IDS_PER_CALL: Final = 20
 """The most ids of one query; 21 are refused with 1201 (seen live, 2026-09)."""
 GATHER_SECONDS: Final = 0.2
@@ -52,9 +48,8 @@ class StandardClient(KlingClient):
 
     async def create(self, request: CreateRequest) -> Answer[Task]:
         """Create a task with one POST; as `KlingClient.create`."""
-        call = Call(
-            "POST", PATHS[request.motion.model], content=_encoded(request.standard_wire()), is_create=True
-        )
+        path = MODELS[request.motion.model].standard_path
+        call = Call("POST", path, content=_encoded(request.standard_wire()), is_create=True)
         return self._made(self._read(await self._send(call), self._standard_task), request)
 
     async def get(self, any_id: str) -> Answer[Task]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from ..api.limits import UNITS_PER_SECOND, VIDEO_MAX_SECONDS
+from ..api.limits import MODELS, VIDEO_MAX_SECONDS
 from ..errors import (
     BudgetReached,
     DiskFull,
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from .services import Services
     from .staging import StagedInputs
 
-DEAREST: Final = max(UNITS_PER_SECOND.values()) * max(VIDEO_MAX_SECONDS.values())
+DEAREST: Final = max(VIDEO_MAX_SECONDS.values()) * max(
+    units for model in MODELS.values() for units in model.units_per_second.values()
+)
 """Units; no task costs more."""
 
 

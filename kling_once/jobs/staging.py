@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..api.limits import (
+    MODELS,
     VIDEO_MAX_SECONDS,
     Mode,
-    Model,
     Orientation,
     Price,
     known,
@@ -258,7 +258,7 @@ class StagedInputs:
                 if fitted.conformed is not None:
                     seconds = billed_seconds(fitted.conformed.facts.duration_seconds)
                     video_report = fitted.conformed.report if fitted.hosted else ()
-        model, mode = known(Model, motion.model), known(Mode, motion.mode)
+        model, mode = MODELS.get(motion.model), known(Mode, motion.mode)
         if model and mode and seconds is not None:
             self.price = price(model, mode, seconds, china=china)
         self.report, self.violations = (*image_report, *video_report), tuple(violations)

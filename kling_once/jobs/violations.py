@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..api import limits
-from ..api.limits import Generation, Model, Orientation
+from ..api.limits import MODELS, Generation, Orientation
 from ..api.motion_control import MOTION_SETTINGS
 from ..errors import Violation
 from ..hosting.media_host import (
@@ -121,8 +122,12 @@ def order_notes(order: Order) -> tuple[str, ...]:
         notes.append(
             "With an element Kling follows the orientation of the video, whatever character_orientation says."
         )
-    if motion.element_id and motion.model == Model.V2_6.value:
-        notes.append("Kling documents elements for kling-v3; kling-v2-6 may refuse this one.")
+    model = MODELS.get(motion.model)
+    if model and motion.element_id and not model.takes_element:
+        others = " and ".join(one.name for one in MODELS.values() if one.takes_element)
+        notes.append(f"Kling documents elements for {others}; {model.name} may refuse this one.")
+    if model and (retired := model.retirement(datetime.now(UTC).date())):
+        notes.append(retired)
     if isinstance(order.video, VideoUrl):
         notes.append(
             "The reference video is a URL, which only Kling fetches: its format, length, size and cuts"

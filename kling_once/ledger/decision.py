@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..api.limits import RESULT_LIFETIME_DAYS, amount_text
-from ..api.service_codes import FINAL_CODES
+from ..api.service_codes import CHOOSE_ANOTHER_MODEL, RETIRED, is_final
 from ..errors import KlingOnceError, LedgerTooNew, ResultGone, TaskFailed
 from ..order import SANDBOX_REALM
 from .attempts import MAX_ATTEMPTS, Attempt
@@ -100,7 +100,7 @@ def _after(last: Attempt, *, again: bool) -> Step:
     if last.state is AttemptState.EXPIRED:
         return Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
-        stop = last.reason_code in FINAL_CODES and not again
+        stop = is_final(last.reason_code, last.reason) and not again
         return Refuse(again_failed(last, "was refused")) if stop else Reopen(last)
     if last.shows_charge and not again:
         return Refuse(again_failed(last, "failed and was charged"))
@@ -120,6 +120,8 @@ def of_newer_version(attempt: Attempt) -> LedgerTooNew:
 
 def input_advice(reason: str | None) -> str:
     """Return what to change when a failed task's reason names its input; empty where it does not."""
+    if RETIRED.search(reason or ""):
+        return CHOOSE_ANOTHER_MODEL
     text = (reason or "").casefold()
     return next((advice for words, advice in INPUT_FAILURES if any(word in text for word in words)), "")
 

@@ -38,7 +38,7 @@ from .faults import (
 from .options import load_settings
 from .rules import DAY_SECONDS, read_order
 from .standard import (
-    MODELS,
+    CREATE_PATHS,
     TASKS_PATH,
     read_ids,
     read_standard_order,
@@ -166,7 +166,7 @@ class Endpoints:
             await asyncio.sleep(fault.number)
             if endpoint == "create":
                 return failure(INTERNAL_TIMEOUT)
-        is_standard = call.raw_path in MODELS or call.raw_path == TASKS_PATH
+        is_standard = call.raw_path in CREATE_PATHS or call.raw_path == TASKS_PATH
         check_authorization(call.authorization, self._options, api_key_alone=is_standard)
         if is_standard:
             answers = {
@@ -183,7 +183,7 @@ class Endpoints:
             }
         if endpoint is not None:
             return await answers[endpoint]()
-        known = {CREATE_PATH, COSTS_PATH, TASKS_PATH, *MODELS}
+        known = {CREATE_PATH, COSTS_PATH, TASKS_PATH, *CREATE_PATHS}
         if call.raw_path in known or call.raw_path.startswith(CREATE_PATH + "/"):
             raise Refusal(INVALID_METHOD, f"{clip(call.method)} is not a method of this path")
         raise Refusal(NO_SUCH_RESOURCE, f"there is no {clip(call.raw_path)}")
@@ -206,7 +206,7 @@ class Endpoints:
         store, options = self._store, self._options
         settings = await store.read(load_settings, options)
         ignore = settings.unknown_fields == "ignore"
-        model = MODELS.get(call.raw_path)
+        model = CREATE_PATHS.get(call.raw_path)
         order = (
             read_standard_order(model, body, ignore_unknown=ignore)
             if model
@@ -325,7 +325,7 @@ def _route(call: Call) -> tuple[str | None, str]:
         return {"POST": "create", "GET": "list"}.get(call.method), ""
     if call.raw_path == COSTS_PATH:
         return ("costs" if call.method == "GET" else None), ""
-    if call.raw_path in MODELS:
+    if call.raw_path in CREATE_PATHS:
         return ("create" if call.method == "POST" else None), ""
     if call.raw_path == TASKS_PATH:
         return {"GET": "get", "POST": "list"}.get(call.method), ""

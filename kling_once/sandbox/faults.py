@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .wire import (
+    INVALID_VALUE,
     RESET,
     SERVICE_CODES,
     Reply,
@@ -61,6 +62,7 @@ KNOWN: Final = {
         "another-external-id",
         "created-in-seconds",
         "short-output",
+        "model-discontinued",
     ),
     "get": (
         *ANYWHERE,
@@ -101,6 +103,7 @@ AFTER_ACCEPT: Final = frozenset(KNOWN["create"]) - {
     "code-N",
     "reset-before-accept",
     "garbage-json-before-accept",
+    "model-discontinued",
 }
 """Faults of a create that need an accepted task; they stay pending when the create itself is refused."""
 
@@ -112,6 +115,10 @@ ON_A_TASK: Final = frozenset(
 HTML: Final = Reply(
     200, b"<!doctype html><title>Sign in</title><p>This network needs a login.</p>", "text/html"
 )
+DISCONTINUED: Final = failure(
+    INVALID_VALUE, "The model 'kling-v2-6' has been discontinued and is no longer available."
+)
+"""Seen live for `kling-v1`, under a code that nobody wrote down: 1201 is our guess."""
 GARBAGE: Final = Reply(200, b'{"code":0,"message":"SUCCEED","request_id":"5b1c","data":{"task_id":')
 
 
@@ -170,6 +177,7 @@ def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
         "reset-before-accept": RESET,
         "html": HTML,
         "garbage-json-before-accept": GARBAGE,
+        "model-discontinued": DISCONTINUED,
     }
     return fixed.get(fault.kind)
 

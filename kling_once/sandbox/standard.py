@@ -14,6 +14,8 @@ from .rules import (
     FRAMES_PER_SECOND,
     LONGEST_ID,
     MEGABYTE,
+    MODELS,
+    Model,
     Order,
     check_callback,
     check_image,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from .tasks import Task
 
-MODELS: Final = {"/motion-control/kling-3.0": "kling-v3", "/motion-control/kling-2.6": "kling-v2-6"}
+CREATE_PATHS: Final = {model.standard_path: model for model in MODELS}
 TASKS_PATH: Final = "/tasks"
 IMAGE_MAX_BYTES: Final = 50 * MEGABYTE
 MOST_IDS: Final = 20
@@ -113,7 +115,7 @@ class _Problems:
         return right
 
 
-def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = False) -> Order:
+def read_standard_order(model: Model, body: Any, *, ignore_unknown: bool = False) -> Order:
     """Check every field of a create.
 
     Not documented and decided here: two items of one type are refused, as is an element without the model
@@ -126,14 +128,14 @@ def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = Fa
         raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
     problems = _Problems(ignore_unknown=ignore_unknown)
     top = problems.fields(body, BODY, "")
-    contents = _contents(top.get("contents", []), model_name, problems)
+    contents = _contents(top.get("contents", []), model, problems)
     settings = problems.fields(top.get("settings"), SETTINGS, "settings.")
     options = problems.fields(top.get("options"), OPTIONS, "options.")
     mark = problems.fields(options.get("watermark_info"), WATERMARK, "options.watermark_info.")
     if problems.found:
         raise Refusal(INVALID_VALUE, "; ".join(problems.found[:30]))
     return Order(
-        model_name=model_name,
+        model_name=model.name,
         mode="pro" if settings.get("resolution") == "1080p" else "std",
         character_orientation=settings["character_orientation"],
         image_url=contents["image"]["url"],
@@ -149,7 +151,7 @@ def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = Fa
     )
 
 
-def _contents(items: list[Any], model_name: str, problems: _Problems) -> dict[str, dict[str, Any]]:
+def _contents(items: list[Any], model: Model, problems: _Problems) -> dict[str, dict[str, Any]]:
     """Return the items of `contents` by their type."""
     found: dict[str, dict[str, Any]] = {}
     for number, item in enumerate(items):
@@ -160,7 +162,7 @@ def _contents(items: list[Any], model_name: str, problems: _Problems) -> dict[st
             continue
         if kind in found:
             problems.add(f"{place}type: there can be one {kind} at most")
-        if kind == "element" and model_name != MODELS["/motion-control/kling-3.0"]:
+        if kind == "element" and not model.takes_element:
             problems.add(f"{place}type: this model takes no element")
         fields = {name: value for name, value in item.items() if name != "type"}
         found[kind] = problems.fields(fields, CONTENTS[kind], place)

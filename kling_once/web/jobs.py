@@ -12,7 +12,7 @@ from pydantic import Field, create_model
 
 from ..api.limits import cash_of
 from ..api.motion_control import MOTION_SETTINGS
-from ..api.service_codes import SERVICE_CODES
+from ..api.service_codes import refusal_advice
 from ..errors import KlingOnceError, ResultGone
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
 from ..jobs.recovery import forget as forget_job
@@ -355,8 +355,8 @@ def _money(row: Row) -> Row:
 
 
 def _advice(row: Row) -> str | None:
-    if row["state"] == "rejected" and row["reason_code"] in SERVICE_CODES:
-        return SERVICE_CODES[row["reason_code"]].hint
+    if row["state"] == "rejected":
+        return refusal_advice(row["reason_code"], row["reason"])
     if row["state"] == "failed":
         charged = row["units_charged"] or row["cash_charged"] or row["unread_charge"]
         return retry_hint(row["reason"]) if input_advice(row["reason"]) or charged else "Run it again."
