@@ -28,8 +28,10 @@ class Generation(StrEnum):
 
 GENERATION_GIVES: Final = {
     Generation.LEGACY: "the use of an access key with a secret key beside an API key",
-    Generation.STANDARD: "pictures up to 50 MB and 20 tasks in one query, was seen to refuse a repeated task id,"
-    " and takes an API key alone",
+    Generation.STANDARD: (
+        "pictures up to 50 MB and 20 tasks in one query, was seen to refuse a repeated task id,"
+        " and takes an API key alone"
+    ),
 }
 """What is to be had there and not from the other one, as a part of a sentence."""
 

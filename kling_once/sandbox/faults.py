@@ -17,7 +17,19 @@ from .wire import (
 if TYPE_CHECKING:
     import sqlite3
 
-ENDPOINTS: Final = ("create", "get", "list", "costs", "result")
+ENDPOINTS: Final = (
+    "create",
+    "get",
+    "list",
+    "costs",
+    "result",
+    "create-element",
+    "get-element",
+    "list-elements",
+    "list-presets",
+    "delete-element",
+)
+CREATES: Final = frozenset({"create", "create-element"})
 
 ANYWHERE: Final = ("ok", "status-N", "stall-S", "html", "trickle-S")
 API: Final = ("code-N", "garbage-json")
@@ -41,40 +53,45 @@ STRANGE_NAME: Final = "somebody-elses-name"
 ODD_CHARGES: Final[dict[str, Any]] = {"text": "2 units", "list": ["2"], "object": {"amount": "2"}}
 """What a deduction is in place of a number, by the end of the fault's name."""
 
+ANY_CREATE: Final = (
+    *ANYWHERE,
+    *API,
+    "garbage-json-before-accept",
+    "html-after-accept",
+    "status-N-after-accept",
+    "stall-S-after-accept",
+    "reset-before-accept",
+    "reset-after-accept",
+    "accept-late-S",
+    "task-failed",
+    "task-failed-input",
+    "task-failed-charged",
+    "task-failed-odd-text",
+    *(f"task-failed-charge-{kind}" for kind in ODD_CHARGES),
+    *(f"charge-{kind}" for kind in ODD_CHARGES),
+    *ODD_IDS,
+    "another-external-id",
+    "created-in-seconds",
+)
+ANY_GET: Final = (
+    *ANYWHERE,
+    *API,
+    *READS,
+    "not-found-once",
+    "unknown-status",
+    "wrong-owner",
+    "another-external-id",
+    "created-in-seconds",
+)
 KNOWN: Final = {
-    "create": (
-        *ANYWHERE,
-        *API,
-        "garbage-json-before-accept",
-        "html-after-accept",
-        "status-N-after-accept",
-        "stall-S-after-accept",
-        "reset-before-accept",
-        "reset-after-accept",
-        "accept-late-S",
-        "task-failed",
-        "task-failed-input",
-        "task-failed-charged",
-        "task-failed-odd-text",
-        *(f"task-failed-charge-{kind}" for kind in ODD_CHARGES),
-        *(f"charge-{kind}" for kind in ODD_CHARGES),
-        *ODD_IDS,
-        "another-external-id",
-        "created-in-seconds",
-        "short-output",
-        "model-discontinued",
-    ),
-    "get": (
-        *ANYWHERE,
-        *API,
-        *READS,
-        "not-found-once",
-        "unknown-status",
-        "wrong-owner",
-        "another-external-id",
-        "created-in-seconds",
-    ),
+    "create": (*ANY_CREATE, "short-output", "model-discontinued"),
+    "create-element": ANY_CREATE,
+    "get": ANY_GET,
+    "get-element": ANY_GET,
     "list": (*ANYWHERE, *API, *READS, "created-in-seconds"),
+    "list-elements": (*ANYWHERE, *API, *READS, "created-in-seconds"),
+    "list-presets": (*ANYWHERE, *API, *READS),
+    "delete-element": (*ANYWHERE, *API, "reset-before-accept", "reset-after-accept"),
     "costs": (*ANYWHERE, *API, *READS),
     "result": (
         *ANYWHERE,
@@ -170,7 +187,7 @@ def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
         return status_reply(int(fault.number))
     if fault.kind == "code-N":
         return failure(int(fault.number))
-    if fault.kind == "garbage-json" and endpoint != "create":
+    if fault.kind == "garbage-json" and endpoint not in CREATES:
         return GARBAGE
     fixed = {
         "reset": RESET,

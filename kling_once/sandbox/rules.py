@@ -244,16 +244,14 @@ def judge_picture(facts: PictureFacts, max_bytes: int = IMAGE_MAX_BYTES) -> list
     """Return a message for every documented limit that a reference image breaks."""
     problems = []
     if facts.size_bytes > max_bytes:
-        problems.append(
-            f"image_url: file size must be <= {max_bytes // MEGABYTE} MB, got {facts.size_bytes} bytes"
-        )
+        problems.append(f"file size must be <= {max_bytes // MEGABYTE} MB, got {facts.size_bytes} bytes")
     low, high = IMAGE_SIDE_PX
     short, long = sorted((facts.width_px, facts.height_px))
     shape = f"{facts.width_px}x{facts.height_px}"
     if short < low or long > high:
-        problems.append(f"image_url: each side must be {low} to {high} px, got {shape}")
+        problems.append(f"each side must be {low} to {high} px, got {shape}")
     if 2 * long > 5 * short:
-        problems.append(f"image_url: aspect ratio must be 1:2.5 to 2.5:1, got {shape}")
+        problems.append(f"aspect ratio must be 1:2.5 to 2.5:1, got {shape}")
     return problems
 
 

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .elements import element_outputs
 from .rules import (
     FRAMES_PER_SECOND,
     LONGEST_ID,
@@ -185,8 +186,8 @@ def standard_created_view(task: Task) -> dict[str, Any]:
 
 def standard_view(task: Task, origin: str) -> dict[str, Any]:
     """Return a task as queries and callbacks show it, with result URLs at `origin`."""
-    outputs = []
-    if task.status == "succeed":
+    outputs = element_outputs(task, origin)
+    if task.status == "succeed" and task.element is None:
         seconds = f"{task.frames / FRAMES_PER_SECOND:.3f}".rstrip("0").rstrip(".")
         video = {
             "type": "video",
@@ -267,7 +268,8 @@ class Window:
         before: number of the last task of the page before; None for the first page.
         limit: tasks on a page.
         statuses: legacy names of the statuses that are listed.
-        is_video: whether tasks of videos are listed; there are no others.
+        is_video: whether tasks of videos alone are listed.
+        is_known: whether tasks of any product that this sandbox has are listed.
     """
 
     start_ms: int
@@ -276,13 +278,14 @@ class Window:
     limit: int
     statuses: tuple[str, ...]
     is_video: bool
+    is_known: bool
 
 
 def read_window(body: Any) -> Window:
     """Read the body of `POST /tasks`.
 
     Not documented and decided here: every field may be left out; times are milliseconds as numbers or as
-    digits; the default limit is 30.
+    digits; the default limit is 30; the task of an element is of no `product_type`.
 
     Raises:
         Refusal: code 1201.
@@ -308,7 +311,8 @@ def read_window(body: Any) -> Window:
         before=int(right["cursor"]) if right.get("cursor") else None,
         limit=right.get("limit", 30),
         statuses=tuple(legacy for legacy, name in STATUSES.items() if name in wanted),
-        is_video="video" in chosen.get("product_type", ["video"]),
+        is_video="product_type" in chosen,
+        is_known="video" in chosen.get("product_type", ["video"]),
     )
 
 
