@@ -77,6 +77,17 @@ ELEMENT_ID: Final = re.compile(r"[0-9]{1,19}")
 """A 64-bit signed integer, as text: 2**63-1 has 19 digits."""
 ELEMENT_ID_MAX: Final = 2**63 - 1
 
+ELEMENT_NAME_MAX_CHARACTERS: Final = 20
+ELEMENT_DESCRIPTION_MAX_CHARACTERS: Final = 100
+ELEMENT_VIEWS_MAX: Final = 3
+"""Beside the frontal picture; at least one."""
+ELEMENT_IMAGE_MAX_BYTES: Final = 10 * MEGABYTE
+ELEMENT_VIDEO_MAX_BYTES: Final = 200 * MEGABYTE
+ELEMENT_VIDEO_SECONDS: Final = (3, 8)
+ELEMENT_VIDEO_SIDES_PX: Final = (1080, 1920)
+"""1080p in 16:9 or 9:16, taken exactly (element page, 2026-09)."""
+ELEMENT_PRICE: Final = "0 units were seen for an element (2026-09-20); no page names a price."
+
 EXTERNAL_TASK_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Our own rule: the page sets no form; this one is safe in a path."""
 OUR_TASK_ID: Final = re.compile(r"ko-[0-9a-f]{32}-")
@@ -88,6 +99,11 @@ PAGE_MAX: Final = 1000
 PAGE_SIZE_MAX: Final = 500
 RESULT_LIFETIME_DAYS: Final = 30
 """Kling deletes generated files after this time."""
+
+
+def is_element_id(text: str) -> bool:
+    """Tell whether a text is an element's id."""
+    return bool(ELEMENT_ID.fullmatch(text)) and 0 < int(text) <= ELEMENT_ID_MAX
 
 
 def is_path_id(text: str) -> bool:

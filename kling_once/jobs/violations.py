@@ -79,7 +79,7 @@ def order_violations(
 
     if not 0 <= motion.take <= TAKE_MAX:
         broken("take", "take.range", f"take is {motion.take}; it may be 0 to {TAKE_MAX}.")
-    if motion.element_id and not _is_element_id(motion.element_id):
+    if motion.element_id and not limits.is_element_id(motion.element_id):
         broken(
             "element_id",
             "element_id.form",
@@ -214,10 +214,6 @@ def _is_whole(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _is_element_id(text: str) -> bool:
-    return bool(limits.ELEMENT_ID.fullmatch(text)) and 0 < int(text) <= limits.ELEMENT_ID_MAX
 
 
 def _wait_and_money(order: Order) -> list[Violation]:
