@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ..hosting.media_host import (
 from ..media.types import ClipBounds, PictureBounds
 from ..order import (
     EMBEDDED_ORIGIN,
+    ElementOrder,
     Order,
     Service,
     VideoUrl,
@@ -28,6 +30,7 @@ from ..settings import is_loopback, url_parts
 if TYPE_CHECKING:
     from ..api.motion_control import Setting
     from ..media.survey import Survey
+    from ..order import AnyOrder, ReferenceVideo
     from ..settings import Settings
 
 WAIT_MINUTES_MAX = 7 * 24 * 60
@@ -64,10 +67,32 @@ def clip_bounds(orientation: Orientation) -> ClipBounds:
     )
 
 
+def element_picture_bounds() -> PictureBounds:
+    """Return the documented limits of an element's pictures, the same in both of the vendor's APIs."""
+    return replace(picture_bounds(Generation.LEGACY), max_encoded_bytes=limits.ELEMENT_IMAGE_MAX_BYTES)
+
+
+def element_clip_bounds() -> ClipBounds:
+    """Return the documented limits of an element's clip, less its exact sides."""
+    shortest, longest = limits.ELEMENT_VIDEO_SECONDS
+    lower, upper = limits.ELEMENT_VIDEO_SIDES_PX
+    return ClipBounds(
+        min_duration_seconds=shortest,
+        max_duration_seconds=longest,
+        min_side_px=lower,
+        max_side_px=upper,
+        max_size_bytes=limits.ELEMENT_VIDEO_MAX_BYTES,
+        orientation="",
+        containers=frozenset(limits.VIDEO_CONTAINERS),
+    )
+
+
 def order_violations(
-    order: Order, origin: str, settings: Settings, *, has_host: bool
+    order: AnyOrder, origin: str, settings: Settings, *, has_host: bool
 ) -> tuple[Violation, ...]:
     """Return everything wrong with an order's settings; the media are looked at elsewhere."""
+    if isinstance(order, ElementOrder):
+        return _element_violations(order, origin, has_host=has_host)
     motion = order.motion
     found = [
         *(found for item in MOTION_SETTINGS for found in _choice(item, getattr(motion, item.name))),
@@ -106,12 +131,53 @@ def order_violations(
         )
     found += _wait_and_money(order)
     found += _callback(order, settings)
-    if isinstance(order.video, VideoUrl):
-        local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
-        found += url_violations(order.video.url, loopback_allowed=local)
-    elif not has_host:
-        broken("video", "video.hosting", str(no_host_error()))
+    found += _reachable(order.video, origin, has_host=has_host)
     return tuple(found)
+
+
+def _reachable(video: ReferenceVideo, origin: str, *, has_host: bool) -> tuple[Violation, ...]:
+    """Return why Kling could not fetch a clip, as far as that is known before it is asked."""
+    if isinstance(video, VideoUrl):
+        local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
+        return tuple(url_violations(video.url, loopback_allowed=local))
+    return () if has_host else (Violation("video", "video.hosting", str(no_host_error())),)
+
+
+def _element_violations(order: ElementOrder, origin: str, *, has_host: bool) -> tuple[Violation, ...]:
+    """Return everything wrong with what is said of an element."""
+    found = [*_element_texts(order), *_wait_and_money(order)]
+
+    def broken(field: str, rule: str, message: str) -> None:
+        found.append(Violation(field, f"{field}.{rule}", message))
+
+    count, most = len(order.views), limits.ELEMENT_VIEWS_MAX
+    if order.video is not None:
+        if order.image is not None or count:
+            broken("video", "both", "An element is made of pictures or of one clip. Leave one of both out.")
+        return (*found, *_reachable(order.video, origin, has_host=has_host))
+    if order.image is None:
+        broken("frontal", "missing", "There is no frontal picture, and no clip either: give one of both.")
+    if not 1 <= count <= most:
+        broken("views", "count", f"There are {count} other views; Kling takes 1 to {most}.")
+    return tuple(found)
+
+
+def _element_texts(order: ElementOrder) -> list[Violation]:
+    found = []
+    texts = (
+        ("name", order.name, limits.ELEMENT_NAME_MAX_CHARACTERS),
+        ("description", order.description, limits.ELEMENT_DESCRIPTION_MAX_CHARACTERS),
+    )
+    for field, text, most in texts:
+        if not text:
+            message = f"{field} is empty; an element needs one, of {most} characters at most."
+            found.append(Violation(field, f"{field}.empty", message))
+        if len(text) > most:
+            message = f"{field} has {len(text)} characters; Kling takes {most}."
+            found.append(Violation(field, f"{field}.length", message))
+    for field, text in (("name", order.name), ("description", order.description), ("project", order.project)):
+        found += _half_characters(field, text)
+    return found
 
 
 def order_notes(order: Order) -> tuple[str, ...]:
@@ -200,23 +266,20 @@ def _texts(order: Order) -> list[Violation]:
     if len(prompt) > limits.PROMPT_MAX_CHARACTERS:
         message = f"Prompt has {len(prompt)} characters; Kling takes {limits.PROMPT_MAX_CHARACTERS}."
         found.append(Violation("prompt", "prompt.length", message))
-    for field, text in (("prompt", prompt), ("project", order.project)):
-        if not _is_whole(text):
-            message = f"{field} holds half of a character. Type or paste it again."
-            found.append(Violation(field, f"{field}.unicode", message))
-    return found
+    return [*found, *_half_characters("prompt", prompt), *_half_characters("project", order.project)]
 
 
-def _is_whole(text: str) -> bool:
-    """Tell whether a text has no lone surrogate, which neither Kling nor the ledger takes."""
+def _half_characters(field: str, text: str) -> list[Violation]:
+    """Return the violation of a text with a lone surrogate, which neither Kling nor the ledger takes."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        message = f"{field} holds half of a character. Type or paste it again."
+        return [Violation(field, f"{field}.unicode", message)]
+    return []
 
 
-def _wait_and_money(order: Order) -> list[Violation]:
+def _wait_and_money(order: AnyOrder) -> list[Violation]:
     found = []
     if not (math.isfinite(order.wait_minutes) and 0 <= order.wait_minutes <= WAIT_MINUTES_MAX):
         message = f"wait_minutes is {order.wait_minutes:g}; it may be 0 to {WAIT_MINUTES_MAX} (7 days)."

@@ -98,7 +98,7 @@ def next_step(attempts: Sequence[Attempt], *, again: bool) -> Step:
 
 def _after(last: Attempt, *, again: bool) -> Step:
     if last.state is AttemptState.EXPIRED:
-        return Refuse(gone(last))
+        return Open(last.number + 1) if last.made_element_id else Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
         stop = is_final(last.reason_code, last.reason) and not again
         return Refuse(again_failed(last, "was refused")) if stop else Reopen(last)
@@ -169,6 +169,12 @@ def gone(last: Attempt, said_at: datetime | None = None) -> ResultGone:
         last: the attempt whose result it is.
         said_at: when the service said so; default: when the attempt expired.
     """
+    if last.made_element_id:
+        return ResultGone(
+            f"The element {last.made_element_id} was deleted.",
+            hint="Order it again to make it again.",
+            task_id=last.task_id,
+        )
     made = f" of {last.vendor_created_at:%Y-%m-%d}" if last.vendor_created_at else ""
     who = "the sandbox" if last.realm == SANDBOX_REALM else "Kling"
     here, hint = "was not kept here", ""
