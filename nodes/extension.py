@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..kling_once.jobs.progress import SHARED
 from ..kling_once.web import mount
 from . import host
+from .elements import ChosenElement, CreateElement, ListElements
 from .frames import VideoFrames
 from .motion_control import (
     CheckMotionControl,
@@ -48,6 +49,9 @@ NODES = (
     FetchTask,
     ListTasks,
     VideoFrames,
+    CreateElement,
+    ListElements,
+    ChosenElement,
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from kling_once.api.limits import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT, Mode
+from kling_once.api.limits import MODELS, USD_PER_UNIT, Mode
 from kling_once.cli.commands import app
 from kling_once.hosting.media_host import no_host_error
 
@@ -94,5 +94,9 @@ def test_the_table_of_prices_is_the_price_list() -> None:
     told = {
         (model, mode): Decimal(price) for model, *pair in rows for mode, price in zip(Mode, pair, strict=True)
     }
-    assert told == {of: units * USD_PER_UNIT for of, units in UNITS_PER_SECOND.items()}
-    assert f"as of {PRICES_AS_OF}" in README
+    assert told == {
+        (model.name, mode): units * USD_PER_UNIT
+        for model in MODELS.values()
+        for mode, units in model.units_per_second.items()
+    }
+    assert all(f"as of {model.prices_as_of}" in README for model in MODELS.values())

@@ -66,6 +66,36 @@ async def collect(run: Run) -> None:
         raise not_written(run.services.results, error, run.attempt.task_id) from None
 
 
+async def collect_element(run: Run) -> None:
+    """Bring a succeeded attempt of an element to kept, or to expired when the element was deleted.
+
+    Raises:
+        DownloadBroken: the vendor names no element yet.
+        ApiError, TransportError: not now.
+        LeaseLost: another process took over.
+    """
+    now = run.services.clock.now()
+    try:
+        element = (await _look(run)).value.element
+    except Gone as gone:
+        reason = f"{run.service_name} no longer has it."
+        await run.note(state=AttemptState.EXPIRED, ended_at=gone.server_time or now, reason=reason)
+        return
+    if element is None:
+        message = "Kling says that the task succeeded, and names no element."
+        raise DownloadBroken(message, hint="Run again later.")
+    if element.is_deleted:
+        reason = "The element was deleted."
+        await run.note(
+            state=AttemptState.EXPIRED, ended_at=now, made_element_id=element.element_id, reason=reason
+        )
+        return
+    await run.note(state=AttemptState.KEPT, ended_at=now, made_element_id=element.element_id, reason=None)
+    run.services.library.forget_lists()
+    run.say(Stage.KEPT, "kept")
+    logger.info("Task %s made element %s.", run.attempt.task_id, element.element_id)
+
+
 async def _collect(run: Run) -> None:
     part = await asyncio.to_thread(run.services.results.part_path, run.label, run.services.ledger.owner.name)
     try:

@@ -124,7 +124,11 @@ class ResultStore:
 
     def holds(self, attempt: Attempt) -> bool:
         """Tell whether an attempt's result is kept and still there."""
-        return attempt.state is AttemptState.KEPT and self.has(attempt.result_path, attempt.result_size_bytes)
+        if attempt.state is not AttemptState.KEPT:
+            return False
+        if attempt.made_element_id is not None:
+            return True
+        return self.has(attempt.result_path, attempt.result_size_bytes)
 
     def folder_of(self, label: JobLabel) -> Path:
         """Return the folder of a job's results."""

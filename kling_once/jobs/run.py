@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from ..ledger.attempts import Attempt
     from ..ledger.job import JobLabel
     from ..settings import Pace
+    from .element_staging import AnyStaged
     from .services import Services
-    from .staging import StagedInputs
 
     Listener = Callable[[Progress], None]
 
@@ -63,7 +63,7 @@ class Run:
         self,
         services: Services,
         label: JobLabel,
-        staged: StagedInputs | None = None,
+        staged: AnyStaged | None = None,
         attempt: Attempt | None = None,
     ) -> None:
         self.services = services
@@ -146,7 +146,7 @@ class Run:
     async def connect(self, account: Account) -> None:
         """Use this account and its client from here on."""
         self._account = account
-        self._client = await self.services.client(account)
+        self._client = await self.services.client(account, self.label.kind)
 
     # --- who waits ---
 

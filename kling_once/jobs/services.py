@@ -14,10 +14,12 @@ from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
+from ..api.elements import ElementClient
 from ..api.standard import StandardClient
 from ..api.transport import backoff_seconds
 from ..hosting.media_host import SandboxHost, choose_host, no_place_error
-from ..order import EMBEDDED_ORIGIN, Service
+from ..order import EMBEDDED_ORIGIN, Kind, Service
+from .library import Library
 from .results import ComingFrames
 from .uploads import Sweeper
 
@@ -70,6 +72,7 @@ class Services:
         self.slots = asyncio.Semaphore(settings.max_parallel)
         """One for each task that this process runs at once."""
         self.sweeper = Sweeper(ledger, self.public_host, clock)
+        self.library = Library(self)
         self._stack = AsyncExitStack()
         self._clients: dict[tuple[str, str, str], KlingClient] = {}
         self._queues: dict[tuple[str, str], TicketQueue] = {}
@@ -99,15 +102,21 @@ class Services:
         key = await self.ledger.fingerprint_key()
         return await asyncio.to_thread(self.accounts.account_of, attempt, key)
 
-    async def client(self, account: Account) -> KlingClient:
-        """Return the API client of an account."""
+    async def elements(self, account: Account) -> ElementClient:
+        """Return the element library of an account."""
+        return ElementClient.beside(await self.client(account))
+
+    async def client(self, account: Account, kind: Kind = Kind.VIDEO) -> KlingClient:
+        """Return the API client of an account, for tasks of one kind."""
+        if kind is Kind.ELEMENT:
+            return await self.elements(account)
         name = (account.origin, account.fingerprint, account.generation)
         origin = await self.origin(account.origin)
         async with self._opening:
             if name not in self._clients:
-                kind = CLIENTS[account.generation]
+                speaks = CLIENTS[account.generation]
                 pace = self.settings.pace(origin)
-                opened = kind.connect(
+                opened = speaks.connect(
                     origin,
                     account.credential,
                     self.clock,

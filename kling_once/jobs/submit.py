@@ -8,6 +8,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..api.elements import ElementRequest
 from ..api.models import CreateRequest
 from ..api.transport import read_again
 from ..errors import (
@@ -28,6 +29,7 @@ from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere, no_host_error
 from ..ledger.attempts import AttemptState
 from ..order import VideoUrl, realm_of
+from .element_staging import StagedElement
 from .progress import Stage
 from .services import has_host
 from .tasks import found_columns, is_ours, look_up
@@ -36,11 +38,12 @@ from .violations import order_violations
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..api.client import Request
     from ..api.models import Answer, Task
     from ..hosting.media_host import HostedFile, MediaHost
+    from .element_staging import AnyStaged
     from .run import Run
     from .services import Ticket
-    from .staging import StagedInputs
 
 
 logger = logging.getLogger(__name__)
@@ -132,7 +135,7 @@ async def _post(run: Run) -> None:
         await _send(run, request)
 
 
-async def _send(run: Run, request: CreateRequest) -> None:
+async def _send(run: Run, request: Request) -> None:
     run.say(Stage.SUBMIT, "submitting")
     run.attempt = await run.services.ledger.post(run.attempt)
     run.posted = True
@@ -202,7 +205,7 @@ SHORTEST_MINUTES: Final = 60.0
 """How long a link lives at least: the task goes on at Kling when nobody waits for it here."""
 
 
-async def create_request(run: Run) -> CreateRequest:
+async def create_request(run: Run) -> Request:
     """Return the body of a run's create.
 
     Raises:
@@ -216,6 +219,8 @@ async def create_request(run: Run) -> CreateRequest:
             hint="Run it again with its picture and clip.",
         )
     await fit(run, staged)
+    if isinstance(staged, StagedElement):
+        return await _element_request(run, staged)
     order = staged.order
     run.say(Stage.UPLOAD, "handing the clip over")
     gateway = None if isinstance(order.video, VideoUrl) else await services.gateway(order.service)
@@ -229,7 +234,24 @@ async def create_request(run: Run) -> CreateRequest:
     )
 
 
-async def _video_url(run: Run, staged: StagedInputs, origin: str) -> str:
+async def _element_request(run: Run, staged: StagedElement) -> ElementRequest:
+    order = staged.order
+    frontal, *views = [base64.b64encode(data).decode() for data in staged.pictures] or [""]
+    url = ""
+    if order.video is not None:
+        run.say(Stage.UPLOAD, "handing the clip over")
+        url = await _video_url(run, staged, staged.origin)
+    return ElementRequest(
+        name=order.name,
+        description=order.description,
+        frontal_image=frontal,
+        views=tuple(views),
+        video_url=url,
+        external_task_id=run.attempt.external_id,
+    )
+
+
+async def _video_url(run: Run, staged: AnyStaged, origin: str) -> str:
     video, clip = staged.order.video, staged.hosted
     if isinstance(video, VideoUrl):
         return video.url
@@ -264,7 +286,7 @@ async def _note(run: Run, host: MediaHost, clip: HostedFile, *, signed_until: da
         await run.services.ledger.note_upload(location, host.kind, signed_until)
 
 
-async def fit(run: Run, staged: StagedInputs) -> None:
+async def fit(run: Run, staged: AnyStaged) -> None:
     """Make staged inputs fit, and pass when nothing about the order breaks a limit.
 
     Raises:

@@ -198,7 +198,7 @@ def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fracti
         return part.seconds, []
     used = f"{clock(float(part.start))}-{clock(float(part.start + longest))}"
     lengths = f"from {float(part.seconds):.2f} s to {float(longest):.2f} s"
-    limit = f"the limit of orientation '{bounds.orientation}'"
+    limit = f"the limit of {bounds.whose}"
     return longest, [f"Trimmed {lengths}, {limit}: {used} is used."]
 
 

@@ -80,31 +80,40 @@ class Fetcher:
             Refusal: code 1201; the message names everything that is wrong with either file.
         """
         problems: list[str] = []
-        picture = await self._picture(order, problems)
+        picture = await self.picture(order.image_url, "image_url", order.image_max_bytes, problems)
         path, facts = await self._clip(order, problems)
         if problems or path is None or facts is None or picture is None:
             raise Refusal(INVALID_VALUE, "; ".join(problems))
-        return Draft(order, self._relative(picture), self._relative(path), facts)
+        return Draft(order, self.relative(picture), self.relative(path), facts)
 
-    async def _picture(self, order: Order, problems: list[str]) -> Path | None:
+    async def picture(self, text: str, field: str, max_bytes: int, problems: list[str]) -> Path | None:
+        """Fetch or decode a picture and check it; add what is wrong with it to `problems`."""
         try:
-            if looks_like_url(order.image_url):
-                path = await self._get(order.image_url, order.image_max_bytes)
+            if looks_like_url(text):
+                path = await self._get(text, max_bytes)
                 size_bytes = path.stat().st_size
             else:
-                path = await self._decode(order.image_url)
-                size_bytes = len(order.image_url)
+                path = await self._decode(text)
+                size_bytes = len(text)
             facts = await asyncio.to_thread(probe_picture, path, size_bytes)
         except Unusable as error:
-            problems.append(f"image_url: {error}")
+            problems.append(f"{field}: {error}")
             return None
-        problems += judge_picture(facts, order.image_max_bytes)
+        problems += [f"{field}: {wrong}" for wrong in judge_picture(facts, max_bytes)]
         return path
+
+    async def clip(self, url: str, max_bytes: int) -> tuple[Path, ClipFacts]:
+        """Fetch and measure a clip.
+
+        Raises:
+            Unusable: it cannot be had, or is none.
+        """
+        path = await self._get(url, max_bytes)
+        return path, await asyncio.to_thread(probe_clip, path)
 
     async def _clip(self, order: Order, problems: list[str]) -> tuple[Path | None, ClipFacts | None]:
         try:
-            path = await self._get(order.video_url, VIDEO_MAX_BYTES)
-            facts = await asyncio.to_thread(probe_clip, path)
+            path, facts = await self.clip(order.video_url, VIDEO_MAX_BYTES)
         except Unusable as error:
             problems.append(f"video_url: {error}")
             return None, None
@@ -154,7 +163,8 @@ class Fetcher:
         folder = self._files.references
         return folder / (await self._files.keep(folder, chunks, limit_bytes)).name
 
-    def _relative(self, path: Path) -> str:
+    def relative(self, path: Path) -> str:
+        """Return where a kept file lies in the state's folder."""
         return path.relative_to(self._files.folder).as_posix()
 
 
