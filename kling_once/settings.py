@@ -113,6 +113,11 @@ class Settings(BaseSettings):
     results: Path | None = Field(
         default=None, description="Where results are kept; default `<home>/results`."
     )
+    ledger_url: SecretStr | None = Field(
+        default=None,
+        description="Ledger on PostgreSQL, for several machines:"
+        " `postgresql+psycopg://user:password@host/database`; default: SQLite in the home.",
+    )
     credentials_file: Path = Field(
         default_factory=lambda: config_folder() / "credentials.json", description="Named profiles, mode 0600."
     )

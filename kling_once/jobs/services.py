@@ -52,7 +52,6 @@ class Services:
     def __init__(
         self,
         settings: Settings,
-        clock: Clock,
         ledger: Ledger,
         results: ResultStore,
         accounts: Accounts,
@@ -60,7 +59,7 @@ class Services:
         watchers: Watchers,
     ) -> None:
         self.settings = settings
-        self.clock = clock
+        self.clock = ledger.clock
         self.ledger = ledger
         self.results = results
         self.accounts = accounts
@@ -69,7 +68,7 @@ class Services:
         self.coming_frames = ComingFrames()
         self.slots = asyncio.Semaphore(settings.max_parallel)
         """One for each task that this process runs at once."""
-        self.sweeper = Sweeper(ledger, self.public_host, clock)
+        self.sweeper = Sweeper(ledger, self.public_host, ledger.clock)
         self._stack = AsyncExitStack()
         self._clients: dict[tuple[str, str, str], KlingClient] = {}
         self._queues: dict[tuple[str, str], TicketQueue] = {}

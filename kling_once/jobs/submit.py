@@ -124,7 +124,7 @@ async def _adopt_existing(run: Run) -> bool:
 
 
 async def _post(run: Run) -> None:
-    run.services.ledger.require_writable()
+    await run.services.ledger.require_writable()
     request = await create_request(run)
     run.require_wanted()
     await run.services.ledger.require_released(run.label.service)
