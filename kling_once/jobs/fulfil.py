@@ -134,7 +134,7 @@ async def carry(run: Run) -> None:
             run.end_if_unwanted()
             run.say(Stage.WAIT, "another process works on it")
             await run.services.clock.sleep(min(WATCH_SECONDS, run.services.settings.poll_seconds))
-            run.attempt = await ledger.attempt(run.attempt.attempt_id)
+            await _look_again(run)
             continue
         run.attempt = claimed
         try:
@@ -143,7 +143,7 @@ async def carry(run: Run) -> None:
                 await _take_steps(run)
         except LeaseLost:
             run.posted = False
-            run.attempt = await ledger.attempt(run.attempt.attempt_id)
+            await _look_again(run)
         except KlingOnceError as error:
             error.task_id = error.task_id or run.attempt.task_id
             raise
@@ -152,6 +152,13 @@ async def carry(run: Run) -> None:
                 await _release(run, claimed)
     if run.attempt.state is not AttemptState.KEPT:
         raise gone(run.attempt) if run.attempt.state is AttemptState.EXPIRED else failure(run.attempt)
+
+
+async def _look_again(run: Run) -> None:
+    """Read what another process has made of the attempt; a file that it keeps elsewhere is fetched here."""
+    attempt = await run.services.ledger.attempt(run.attempt.attempt_id)
+    is_kept = attempt.state is AttemptState.KEPT
+    run.attempt = await servable(run.services, attempt) if is_kept else attempt
 
 
 async def _release(run: Run, attempt: Attempt) -> None:
