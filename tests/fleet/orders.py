@@ -36,13 +36,7 @@ def main() -> None:
         except KlingOnceError as error:
             told.append({"error": type(error).__name__, "message": str(error)})
         else:
-            told.append(
-                {
-                    "task_id": outcome.attempt.task_id,
-                    "path": str(outcome.path),
-                    "there": outcome.path.is_file(),
-                }
-            )
+            told.append({"task_id": outcome.attempt.task_id, "there": outcome.path.is_file()})
     engine.close()
     sys.stdout.write(json.dumps(told) + "\n")
 

@@ -7,8 +7,6 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from kling_once.api.limits import UNITS_PER_SECOND
 from kling_once.order import Service, Spender
 from kling_once.sandbox import DEFAULT_API_KEY
@@ -17,6 +15,8 @@ from tests.postgresql import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from kling_once.jobs.engine import Engine
     from tests.fleet.conftest import Fleet
@@ -36,9 +36,7 @@ def test_two_homes_with_the_same_order_at_the_same_moment_make_one_task(
     assert [end.code for end in ended] == [0, 0], [end.err for end in ended]
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
     assert len({end.json["task_id"] for end in ended}) == 1
-    assert [len(fleet.results(name)) for name in ("one", "two")] == [1, 1], (
-        "each has the file on its own disk"
-    )
+    assert [len(fleet.results(name)) for name in ("one", "two")] == [1, 1], "each on its own disk"
 
 
 def test_the_limit_of_a_day_holds_over_three_homes_to_the_unit(
