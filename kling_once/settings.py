@@ -128,6 +128,13 @@ class Settings(BaseSettings):
         default=Decimal(300), ge=0, description="Most units one day may spend."
     )
     max_parallel: int = Field(default=3, ge=1, le=100, description="Tasks this process runs at once.")
+    account_parallel: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Tasks of one account and model at once, over all processes that share a ledger;"
+        " default: as many as Kling allows.",
+    )
     poll_seconds: float = Field(
         default=5.0,
         gt=0,

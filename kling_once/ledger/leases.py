@@ -17,6 +17,7 @@ import filelock
 import sqlalchemy as sa
 
 from ..errors import LeaseLost
+from . import slots
 from .attempts import attempt_row
 from .tables import AttemptState, attempts
 
@@ -126,7 +127,7 @@ def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Own
     """Take the lease if it is free, expired, or held by a process that is gone; None when it is held.
 
     An intent whose holder stopped in mid-create may have become a task: it is unknown from here on. One
-    that was not sent gives its reservation back: the order that goes on with it pays.
+    that was not sent gives its reservation and its place back: the order that goes on with it pays.
     """
     dead = attempt.owner is not None and owner.is_dead(attempt.owner)
     free = sa.or_(
@@ -137,14 +138,20 @@ def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Own
     )
     current = attempt_row(connection, attempt.attempt_id, for_change=True)
     changes: dict[str, Any] = {"owner": owner.name, "lease_until": now + LEASE}
+    is_unsent = current.state is AttemptState.INTENT and not current.posted_at
+    is_abandoned = is_unsent and current.owner != owner.name
     if current.state is AttemptState.INTENT and current.posted_at:
         changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
-    elif current.state is AttemptState.INTENT and current.owner != owner.name:
+    elif is_abandoned:
         changes |= {"units_reserved": None}
     taken = connection.execute(
         sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id, free).values(changes)
     )
-    return attempt_row(connection, attempt.attempt_id) if taken.rowcount else None
+    if not taken.rowcount:
+        return None
+    if is_abandoned:
+        slots.forget(connection, attempt.attempt_id)
+    return attempt_row(connection, attempt.attempt_id)
 
 
 def change(
@@ -191,11 +198,14 @@ def post(connection: sa.Connection, now: datetime, attempt: Attempt, owner: str)
 
 
 def release(connection: sa.Connection, attempt: Attempt, owner: str) -> None:
-    """Give the lease up; an intent that was never posted gives its reservation back too."""
+    """Give the lease up; an intent that was never posted gives its reservation and its place back too."""
     never_posted = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_(None))
+    is_ours = sa.and_(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == owner)
+    if connection.execute(sa.select(attempts.c.attempt_id).where(is_ours, never_posted)).first():
+        slots.forget(connection, attempt.attempt_id)
     connection.execute(
         sa.update(attempts)
-        .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == owner)
+        .where(is_ours)
         .values(
             owner=None,
             lease_until=None,

@@ -16,6 +16,7 @@ from . import (
     leases,
     notes,
     queries,
+    slots,
     uploads,
 )
 from .attempts import attempt_row, attempt_rows
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .decision import Step
     from .job import Job, JobLabel
     from .queries import Expectation, Page
+    from .slots import Room
 
 logger = logging.getLogger(__name__)
 
@@ -272,6 +274,24 @@ class Ledger:
     async def reopen_collection(self, attempt: Attempt) -> None:
         """Let a kept attempt whose file is gone be fetched again."""
         await self._write(leases.reopen_collection, attempt)
+
+    # Slots
+
+    async def take_slot(self, attempt: Attempt, room: Room, most: int | None) -> bool:
+        """Take a slot of an account for an attempt, or a place in the line; tell whether it has one.
+
+        Args:
+            attempt: to be sent; this process holds its lease.
+            room: what Kling counts it with.
+            most: how many the operator allows; None for as many as Kling does.
+        """
+        if not await self._read_at(slots.may_take, attempt, room, most):
+            return False
+        return await self._write_at(slots.take, attempt, room, most)
+
+    async def refuse_slot(self, attempt: Attempt, room: Room) -> None:
+        """Note that Kling refused one task more; the attempt goes back to its place in the line."""
+        await self._write_at(slots.refuse, attempt, room)
 
     # Budgets and the hold switch
 

@@ -49,6 +49,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "rooms",
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("believed", sa.Integer(), nullable=False),
+        sa.Column("refused_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("room"),
+    )
+    op.create_table(
         "uploads",
         sa.Column("location", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -104,13 +111,21 @@ def upgrade() -> None:
         sa.Column("result_seconds", sa.String(), nullable=True),
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["job_key"],
-            ["jobs.job_key"],
-        ),
+        sa.ForeignKeyConstraint(["job_key"], ["jobs.job_key"]),
         sa.PrimaryKeyConstraint("attempt_id"),
         sa.UniqueConstraint("job_key", "number"),
         sa.UniqueConstraint("realm", "profile", "external_id"),
     )
     op.create_index("attempts_by_date", "attempts", ["created_at"], unique=False)
     op.create_index("attempts_by_task", "attempts", ["task_id"], unique=False)
+    op.create_table(
+        "slots",
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("attempt_id", sa.Integer(), nullable=False),
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["attempt_id"], ["attempts.attempt_id"]),
+        sa.PrimaryKeyConstraint("place"),
+        sa.UniqueConstraint("attempt_id"),
+    )
+    op.create_index("slots_by_room", "slots", ["room"], unique=False)
