@@ -6,7 +6,6 @@ distributions put them.
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import shutil
@@ -64,6 +63,31 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def unprivileged() -> pwd.struct_passwd | None:
+    """Return whom to run as in root's place; None for anybody else, who runs as themselves."""
+    if os.getuid() != 0:
+        return None
+    for name in UNPRIVILEGED:
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    pytest.skip("root may not run PostgreSQL, and there is no user to run it as")
+
+
+def as_unprivileged(folder: Path) -> dict[str, Any]:
+    """Return how to start a process that owns `folder`."""
+    options: dict[str, Any] = {
+        "cwd": folder,
+        "stdin": subprocess.DEVNULL,
+        "env": {"PATH": os.environ["PATH"], "LC_ALL": "C"},
+    }
+    if identity := unprivileged():
+        os.chown(folder, identity.pw_uid, identity.pw_gid)
+        options |= {"user": identity.pw_uid, "group": identity.pw_gid, "extra_groups": []}
+    return options
+
+
 class Postgresql:
     """One server: it can be stopped, killed and started again."""
 
@@ -74,9 +98,7 @@ class Postgresql:
         self._data = self._root / "data"
         self._numbers = count()
         self._server: subprocess.Popen[Any] | None = None
-        self._identity = self._unprivileged()
-        if self._identity:
-            os.chown(self._root, self._identity.pw_uid, self._identity.pw_gid)
+        self._options = as_unprivileged(self._root)
         (self._root / "password").write_text(PASSWORD)
         (self._root / "password").chmod(0o644)
         if copy_of is not None:
@@ -88,30 +110,12 @@ class Postgresql:
         self._run([*initdb, "--encoding=UTF8", "--locale=C", f"--pwfile={self._root / 'password'}"])
         self.start()
 
-    @staticmethod
-    def _unprivileged() -> pwd.struct_passwd | None:
-        if getpass.getuser() != "root" and os.getuid() != 0:
-            return None
-        for name in UNPRIVILEGED:
-            try:
-                return pwd.getpwnam(name)
-            except KeyError:
-                continue
-        pytest.skip("root may not run PostgreSQL, and there is no user to run it as")
-
-    def _popen_options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {"cwd": self._root, "stdin": subprocess.DEVNULL}
-        if self._identity:
-            options |= {"user": self._identity.pw_uid, "group": self._identity.pw_gid, "extra_groups": []}
-        return options
-
     def _run(self, command: list[Any]) -> None:
         done = subprocess.run(
             [str(word) for word in command],
             capture_output=True,
             check=False,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-            **self._popen_options(),
+            **self._options,
         )
         assert done.returncode == 0, done.stderr.decode(errors="replace")
 
@@ -123,9 +127,8 @@ class Postgresql:
                 [str(self._bin / "postgres"), "-D", str(self._data), *arguments],
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
                 start_new_session=True,
-                **self._popen_options(),
+                **self._options,
             )
         deadline = time.monotonic() + 30
         while True:
@@ -166,3 +169,61 @@ class Postgresql:
 
     def url(self, database: str, port: int | None = None) -> str:
         return f"postgresql+psycopg://tests:{PASSWORD}@127.0.0.1:{port or self.port}/{database}"
+
+
+class Pgbouncer:
+    """A connection pooler in transaction mode before a server."""
+
+    def __init__(self, server: Postgresql) -> None:
+        program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/usr/local/sbin")
+        if program is None:
+            reason = "pgbouncer is not installed"
+            if os.environ.get("REQUIRE_POSTGRESQL"):
+                pytest.fail(reason)
+            pytest.skip(reason)
+        self.port = free_port()
+        self._root = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir="/tmp"))
+        (self._root / "users").write_text(f'"tests" "{PASSWORD}"\n')
+        (self._root / "settings").write_text(
+            "\n".join(
+                [
+                    "[databases]",
+                    f"* = host=127.0.0.1 port={server.port}",
+                    "[pgbouncer]",
+                    "listen_addr = 127.0.0.1",
+                    f"listen_port = {self.port}",
+                    "unix_socket_dir =",
+                    "auth_type = scram-sha-256",
+                    f"auth_file = {self._root / 'users'}",
+                    "pool_mode = transaction",
+                    "default_pool_size = 8",
+                    "max_client_conn = 400",
+                    "server_login_retry = 1",
+                ]
+            )
+        )
+        options = as_unprivileged(self._root)
+        for file in self._root.iterdir():
+            file.chmod(0o644)
+        with (self._root / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [program, str(self._root / "settings")],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **options,
+            )
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert time.monotonic() < deadline, (self._root / "log").read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def remove(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(30)
+        shutil.rmtree(self._root, ignore_errors=True)

@@ -125,7 +125,7 @@ async def carry(run: Run) -> None:
         KlingOnceError: it has not ended; queueing again goes on with it.
     """
     ledger = run.services.ledger
-    while not run.attempt.has_ended:
+    while not await _has_ended(run):
         if run.attempt.state is AttemptState.NEWER:
             raise of_newer_version(run.attempt)
         claimed = await ledger.claim(run.attempt)
@@ -134,7 +134,7 @@ async def carry(run: Run) -> None:
             run.end_if_unwanted()
             run.say(Stage.WAIT, "another process works on it")
             await run.services.clock.sleep(min(WATCH_SECONDS, run.services.settings.poll_seconds))
-            await _look_again(run)
+            run.attempt = await ledger.attempt(run.attempt.attempt_id)
             continue
         run.attempt = claimed
         try:
@@ -143,7 +143,7 @@ async def carry(run: Run) -> None:
                 await _take_steps(run)
         except LeaseLost:
             run.posted = False
-            await _look_again(run)
+            run.attempt = await ledger.attempt(run.attempt.attempt_id)
         except KlingOnceError as error:
             error.task_id = error.task_id or run.attempt.task_id
             raise
@@ -154,11 +154,11 @@ async def carry(run: Run) -> None:
         raise gone(run.attempt) if run.attempt.state is AttemptState.EXPIRED else failure(run.attempt)
 
 
-async def _look_again(run: Run) -> None:
-    """Read what another process has made of the attempt; a file that it keeps elsewhere is fetched here."""
-    attempt = await run.services.ledger.attempt(run.attempt.attempt_id)
-    is_kept = attempt.state is AttemptState.KEPT
-    run.attempt = await servable(run.services, attempt) if is_kept else attempt
+async def _has_ended(run: Run) -> bool:
+    """Tell whether nothing is left to do; a video that lies on the disk of another home is fetched here."""
+    if run.attempt.state is AttemptState.KEPT:
+        run.attempt = await servable(run.services, run.attempt)
+    return run.attempt.has_ended
 
 
 async def _release(run: Run, attempt: Attempt) -> None:

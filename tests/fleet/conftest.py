@@ -15,6 +15,7 @@ from kling_once.jobs.engine import Engine
 from kling_once.settings import load_settings
 from tests.jobs.conftest import cli, python
 from tests.ledger.stores import migrated_database
+from tests.postgresql import Pgbouncer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,10 +35,11 @@ class Fleet:
     server: Postgresql
     database: str
     folder: Path
+    pooler: Pgbouncer | None = None
 
     @property
     def url(self) -> str:
-        return self.server.url(self.database)
+        return self.server.url(self.database, self.pooler and self.pooler.port)
 
     def home(self, name: str) -> dict[str, str]:
         """Return the environment of a worker at home `name`."""
@@ -68,6 +70,14 @@ class Fleet:
 @pytest.fixture
 def fleet(postgresql: Postgresql, tmp_path: Path, hermetic: None) -> Fleet:
     return Fleet(postgresql, postgresql.new_database(migrated_database(postgresql)), tmp_path / "fleet")
+
+
+@pytest.fixture
+def pooled(fleet: Fleet, tmp_path: Path) -> Iterator[Fleet]:
+    """The same behind a pooler that gives every transaction another connection."""
+    fleet.pooler = Pgbouncer(fleet.server)
+    yield fleet
+    fleet.pooler.remove()
 
 
 @pytest.fixture

@@ -5,17 +5,29 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from kling_once.clock import SystemClock
 from kling_once.errors import KlingOnceError
 from kling_once.jobs.engine import Engine
 from kling_once.order import MotionControl, Order, Service, Spender, VideoFile
 from kling_once.settings import load_settings
 
 
+class WrongClock(SystemClock):
+    """The clock of a worker that nobody has set."""
+
+    def __init__(self, minutes: float) -> None:
+        self.ahead = timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
 def main() -> None:
     picture, clip, takes = sys.argv[1:]
-    engine = Engine(load_settings())
+    engine = Engine(load_settings(), WrongClock(float(os.environ.get("TEST_CLOCK_MINUTES", "0"))))
     service = Service(os.environ.get("TEST_SERVICE", "sandbox"))
     pending = [
         engine.run(
