@@ -18,7 +18,7 @@ setup torch="torch":
 
 # Fast lane, further arguments go to pytest: just test -x tests/jobs
 test *arguments:
-    pytest -m "not media and not process and not host and not browser" {{ arguments }}
+    pytest -m "not media and not process and not host and not browser and not fleet" {{ arguments }}
 
 # Process lane: kills real processes, waits in real time
 test-process *arguments:
@@ -35,6 +35,10 @@ test-host *arguments:
 # Browser lane: needs ComfyUI and Chromium
 test-browser *arguments:
     REQUIRE_COMFYUI=1 REQUIRE_BROWSER=1 pytest -m browser {{ arguments }}
+
+# Fleet lane: needs PostgreSQL's initdb
+test-fleet *arguments:
+    REQUIRE_POSTGRESQL=1 pytest -m fleet {{ arguments }}
 
 # Take the README's pictures anew: needs ComfyUI and Chromium
 pictures:

@@ -113,6 +113,11 @@ class Settings(BaseSettings):
     results: Path | None = Field(
         default=None, description="Where results are kept; default `<home>/results`."
     )
+    ledger_url: SecretStr | None = Field(
+        default=None,
+        description="Ledger on PostgreSQL, for several machines:"
+        " `postgresql+psycopg://user:password@host/database`; default: SQLite in the home.",
+    )
     credentials_file: Path = Field(
         default_factory=lambda: config_folder() / "credentials.json", description="Named profiles, mode 0600."
     )
@@ -123,6 +128,13 @@ class Settings(BaseSettings):
         default=Decimal(300), ge=0, description="Most units one day may spend."
     )
     max_parallel: int = Field(default=3, ge=1, le=100, description="Tasks this process runs at once.")
+    account_parallel: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Tasks of one account and model at once, over all processes that share a ledger;"
+        " default: as many as Kling allows.",
+    )
     poll_seconds: float = Field(
         default=5.0,
         gt=0,

@@ -161,7 +161,7 @@ async def named_attempt(services: Services, name: str) -> Attempt:
     attempt = await services.ledger.find_attempt(name)
     if attempt is None:
         raise ResultGone(
-            f"The ledger {services.ledger.path} knows no job or task named {name[:128]!r}.",
+            f"The ledger {services.ledger.place} knows no job or task named {name[:128]!r}.",
             hint="'kling-once jobs' lists what it knows.",
         )
     return attempt
