@@ -34,6 +34,7 @@ ComfyAPI: Any = versioned.ComfyAPI
 ComfyExtension: Any = versioned.ComfyExtension
 ExecutionBlocker: Any = graph_utils.ExecutionBlocker
 InputImpl: Any = versioned.InputImpl
+VideoComponents: Any = versioned.Types.VideoComponents
 io: Any = versioned.io
 ui: Any = versioned.ui
 core_nodes: Any = importlib.import_module("nodes")
