@@ -113,8 +113,11 @@ def _refuse_to_guess(run: Run, doubt: KlingOnceError | None) -> None:
             f"It is not known whether Kling accepted {run.attempt.external_id}: {doubt.message}", hint=hint
         )
     if run.attempt.posts >= MAX_POSTS:
+        attempt = run.attempt
+        answers = "every answer was lost"
+        if attempt.reason is not None:
+            answers = f"the last answer was {attempt.reason_code} ({attempt.reason}), others were lost"
         raise OutcomeUnknown(
-            f"{run.attempt.external_id} was sent {run.attempt.posts} times; every answer was lost,"
-            " and Kling knows no such task.",
+            f"{attempt.external_id} was sent {attempt.posts} times; {answers}, and Kling knows no such task.",
             hint=hint,
         )

@@ -180,18 +180,22 @@ async def _refused(run: Run, error: ApiError) -> None:
     else:
         is_clear = is_first
     if found is not None and is_ours(found.value, run.attempt):
+        run.posted = not is_first  # refused, so another machine without this ledger made it
         await run.adopt(found.value)
         return
     if is_clear:
         await run.reject(error)
         raise error
-    unknown = {"state": AttemptState.UNKNOWN, "unknown_since": run.services.clock.now()}
-    if isinstance(error, InvalidValue):
-        await run.change(**unknown)
-        return
-    refusal = {"posts": run.attempt.posts - 1, "reason": error.message, "reason_code": error.code}
-    await run.change(**unknown, **refusal)
-    raise error
+    may_be_taken = isinstance(error, InvalidValue)
+    await run.change(
+        state=AttemptState.UNKNOWN,
+        unknown_since=run.services.clock.now(),
+        posts=run.attempt.posts - (not may_be_taken),
+        reason=error.message,
+        reason_code=error.code,
+    )
+    if not may_be_taken:
+        raise error
 
 
 SHORTEST_MINUTES: Final = 60.0
