@@ -114,7 +114,11 @@ def open_engine() -> Engine:
     from ..kling_once.client import shared_client  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
-    return shared_client(results=output_folder() / "kling_once", account_browse=browse)
+    return shared_client(
+        results=output_folder() / "kling_once",
+        account_browse=browse,
+        embed_workflow=not args.disable_metadata,
+    )
 
 
 def registered_class(node_id: str) -> Any:

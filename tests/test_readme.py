@@ -31,6 +31,8 @@ def default_of(name: str, field: Any) -> str:
         return DEFAULT_PATHS[name]
     if field.default is None or field.default == ():
         return ""
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
     if isinstance(field.default, (Decimal, int, float)):
         return f"`{Decimal(str(field.default)).normalize():f}`"
     return f"`{field.default}`"
