@@ -1,4 +1,4 @@
-"""A kept file carries prompt and workflow as core writes them with Save Video, unless that is switched off."""
+"""A kept file carries prompt and workflow as core's Save Video writes them, unless that is switched off."""
 
 from __future__ import annotations
 
