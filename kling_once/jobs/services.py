@@ -176,7 +176,7 @@ class Services:
                 from ..sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - only for those who use it
 
                 folder = self.settings.home / "sandbox"
-                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True))
+                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True, fetch="guarded"))
                 await sandbox.start()
                 self._stack.push_async_callback(sandbox.stop)
                 self._sandbox = sandbox
