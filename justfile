@@ -62,6 +62,10 @@ js:
     npm ci
     npx tsc --noEmit
 
+# Look for unsafe lines in the workflows of .github
+workflows:
+    zizmor --offline --no-progress .github
+
 # Make docs/openapi.json from the routes
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
@@ -81,6 +85,10 @@ bench:
     python benchmarks/decode.py
     python benchmarks/encode.py
     python benchmarks/conform.py
+
+# List what the Comfy Registry will hold
+archive:
+    python -P -m tests.publishing.archive
 
 # Figures of the structure: modules, lines, importers, circles
 structure:
