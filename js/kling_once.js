@@ -10,7 +10,7 @@
 import { check, isOrdering, orderingNodes } from "./node/check.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
 import { Remedies } from "./node/remedies.mjs";
-import { watchPlayers, watchRuns } from "./node/run.mjs";
+import { watchPlayers, watchRuns, watchTexts } from "./node/run.mjs";
 import { NodeStrips } from "./node/strips.mjs";
 import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
@@ -82,6 +82,7 @@ app.registerExtension({
     watchGraph(made);
     watchPlayers();
     watchRuns();
+    watchTexts();
     acceptDroppedTasks();
   },
 
