@@ -123,6 +123,7 @@ class CheckMotionControl(io.ComfyNode):
             folder = await host.in_thread(host.temp_folder)
             checked = await host.watched(engine.check(order, folder, by_content=True))
         shown = await host.in_thread(_shown, checked)
+        host.tell_words(shown[0], checked.violations)
         return io.NodeOutput(*shown, ui=ui.PreviewText(shown[0]))
 
     check_lazy_status = classmethod(announced)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
+    from ..kling_once.errors import Violation
     from ..kling_once.jobs.engine import Engine, Listener
     from ..kling_once.jobs.progress import Progress
     from ..kling_once.ledger.queries import Expectation
@@ -194,8 +195,10 @@ class NodeRun:
 
     async def show(self) -> None:
         """Show where the node stands on the page; the last text stays there."""
+        text = self.items.text()
         try:
-            await host.show_progress(self.node_id, self.items.fraction(), self.items.text())
+            host.tell_words(text, self.items.broken)
+            await host.show_progress(self.node_id, self.items.fraction(), text)
         except Exception as error:  # noqa: BLE001 - a display must not end what may be paid
             logger.debug("The page could not be told: %r", error)
 
@@ -246,11 +249,13 @@ def as_run(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             return await execute(cls, run, inputs)
         except (KlingOnceError, host.KlingOnceFailure) as error:
             message = run.items.failure_text(error)
+            run.items.broken += getattr(error, "violations", ())
         except host.STOPPED:
             await run.end(run.status.stopped_line())
             raise
         finally:
             run.status.has_ended = True
+        host.tell_words(message, run.items.broken)
         if inputs.get(ON_FAILURE.name) == SKIP:
             return await run.skip(cls, message)
         await run.stop(message)
@@ -369,6 +374,8 @@ class NodeItems(dict[int, ItemStatus]):
         """The message of the item whose failure ends the prompt."""
         self.affordable: Future[None] | None = None
         """Whether the limits allow what all cost together, once that is asked."""
+        self.broken: list[Violation] = []
+        """Limits that items were refused for."""
         self._shown = -math.inf
 
     def announce(self, index: int) -> None:
