@@ -96,8 +96,11 @@ async def submit(run: Run) -> None:
 
 
 def _room(run: Run) -> Room:
-    model = run.staged.order.motion.model if run.staged is not None else ""
-    return Room(run.account.origin, run.account.fingerprint, model)
+    """Return what a run's task counts towards; elements have a room of their own."""
+    origin, fingerprint, staged = run.account.origin, run.account.fingerprint, run.staged
+    if isinstance(staged, StagedElement):
+        return Room(origin, fingerprint, model="", pack="element")
+    return Room(origin, fingerprint, staged.order.motion.model if staged is not None else "")
 
 
 async def _full(run: Run, ticket: Ticket, error: Busy) -> None:
