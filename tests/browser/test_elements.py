@@ -118,10 +118,14 @@ def test_the_button_at_the_node_opens_the_library_and_the_list_of_the_element_no
     )
     rows(seen).first.get_by_role("button", name="Use in the selected node").click()
     assert value_of(seen, "KlingOnce_Element", "element") == f"Number {MANY - 1:03d} | {library[0]}"
-    saved = seen.page.evaluate(
-        "() => window.app.graph.serialize().nodes.find((one) => one.type === 'KlingOnce_MotionControl')"
+    saved, kept = seen.page.evaluate(
+        """() => {
+             const node = window.app.graph.nodes.find((one) => one.comfyClass === "KlingOnce_MotionControl");
+             const kept = node.widgets.filter((one) => one.serialize !== false);
+             return [node.serialize().widgets_values, kept.map((one) => one.value)];
+           }"""
     )
-    assert "" not in saved["widgets_values"][-1:], "a button is no value"
+    assert saved == kept, "a button is no value"
 
 
 def test_a_deleted_element_is_gone_from_the_view_and_from_the_list_of_the_node(
