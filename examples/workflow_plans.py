@@ -29,6 +29,7 @@ class Plan:
 
 CHARACTER = {"image": "kling_once_character.png"}
 MOTION = {"file": "kling_once_motion.mp4"}
+LONG_MOTION = {"file": "kling_once_long_motion.mp4"}
 
 
 def note(text: str, pos: list[int], size: list[int]) -> Node:
@@ -97,6 +98,14 @@ made **once**; queue again and the same element is used. 0 units were seen for o
 
 Elements are documented for `kling-v3`, and the character then faces as in the video. An element that you have already
 comes from **Kling Once Element**, or by the button *Choose an element* at the node.
+"""
+LONG_NOTE = """## A long dance
+
+Kling takes **30 s** at once. **Split Video** divides 75 s where the dancer rests, each part becomes a task, and
+**Join Videos** makes one video of the results, with its sound.
+
+Queue again as often as you like: no part is bought twice. With **on_failure** on `skip`, a part that Kling refuses is
+left out, and the report names it.
 """
 
 PLANS = {
@@ -226,7 +235,28 @@ PLANS = {
             ("video", "VIDEO", "save", "video"),
         ],
     ),
-    "7 a character that stays the same": Plan(
+    "7 long dance": Plan(
+        [
+            note(LONG_NOTE, [40, 40], [420, 250]),
+            character([40, 350]),
+            Node("clip", "LoadVideo", [40, 740], dict(LONG_MOTION), [300, 330], "Reference video: 75 s"),
+            Node("split", "KlingOnce_SplitVideo", [400, 740], size=[300, 200]),
+            Node("motion", "KlingOnce_MotionControl", [760, 350], size=[400, 620]),
+            Node("join", "KlingOnce_JoinVideos", [1220, 350], size=[300, 340]),
+            Node("report", "PreviewAny", [1220, 760], size=[300, 210]),
+            save("save", [1580, 350], "kling/long dance"),
+        ],
+        [
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "split", "video"),
+            ("split", "parts", "motion", "motion_source.video"),
+            ("motion", "video", "join", "videos"),
+            ("split", "overlap", "join", "overlap"),
+            ("join", "report", "report", "source"),
+            ("join", "video", "save", "video"),
+        ],
+    ),
+    "8 a character that stays the same": Plan(
         [
             note(ELEMENT_NOTE, [40, 40], [420, 280]),
             character([40, 380]),

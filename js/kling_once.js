@@ -12,7 +12,7 @@ import { check, isOrdering, orderingNodes } from "./node/check.mjs";
 import { prepareNode, watchElements } from "./node/elements.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
 import { Remedies } from "./node/remedies.mjs";
-import { watchPlayers, watchRuns } from "./node/run.mjs";
+import { watchPlayers, watchRuns, watchTexts } from "./node/run.mjs";
 import { NodeStrips } from "./node/strips.mjs";
 import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
@@ -88,6 +88,7 @@ app.registerExtension({
     watchGraph(made);
     watchPlayers();
     watchRuns();
+    watchTexts();
     acceptDroppedTasks();
   },
 

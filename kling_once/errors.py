@@ -33,7 +33,8 @@
     |  `- ServerFault                5000, 5001, 5002 and every code not listed here
     |- LedgerError
     |  |- LedgerNotWritable
-    |  |  `- LedgerLocked            another program holds it
+    |  |  |- LedgerLocked            another program holds it
+    |  |  `- LedgerUnreachable       its server does not answer
     |  |- LedgerDamaged
     |  |- LedgerTooNew
     |  `- LeaseLost                  another process has taken an attempt over
@@ -258,8 +259,12 @@ class LedgerLocked(LedgerNotWritable):
     """Another program holds the ledger's lock; nothing was submitted."""
 
 
+class LedgerUnreachable(LedgerNotWritable):
+    """The server of the ledger's database does not answer; nothing was submitted."""
+
+
 class LedgerDamaged(LedgerError):
-    """The ledger's file is no database, or lacks what this version wrote into it."""
+    """The ledger is no database of ours, or lacks what this version wrote into it."""
 
 
 class LedgerTooNew(LedgerError):

@@ -107,6 +107,8 @@ class Graph:
     signature: str
     workflow: Any = field(default=None, repr=False)
     """The whole workflow as its editor saved it; None where there is none."""
+    prompt: Any = field(default=None, repr=False)
+    """What ComfyUI was asked to run; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

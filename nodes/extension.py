@@ -20,6 +20,7 @@ from .motion_control import (
     SubmitMotionControl,
 )
 from .orders import is_off
+from .parts import JoinVideos, SplitVideo
 from .tasks import FetchTask, ListTasks
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ DEMO_FILES = {
     "kling_once/motion.mp4": "motion.mp4",
     "kling_once_character.png": "character.png",
     "kling_once_motion.mp4": "motion.mp4",
+    "kling_once_long_motion.mp4": "long_motion.mp4",
 }
 """Where each is put in ComfyUI's input folder. The page's loaders list no file in a folder, and a workflow
 that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
@@ -52,6 +54,8 @@ NODES = (
     CreateElement,
     ListElements,
     ChosenElement,
+    SplitVideo,
+    JoinVideos,
 )
 
 

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.postgresql import Postgresql
+
 LANES = {
+    "tests/fleet/": "fleet",
     "tests/integration/": "process",
     "tests/jobs/test_killed.py": "process",
     "tests/jobs/test_takeover.py": "process",
@@ -54,13 +57,15 @@ DEADLINE_SECONDS = 30.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests into lanes; those that need a ComfyUI share one, so they run in one worker."""
+    """Sort tests into lanes; those that need a ComfyUI, or PostgreSQL, share one: they run in one worker."""
     for item in items:
         for part, lane in LANES.items():
             if part in item.nodeid:
                 item.add_marker(getattr(pytest.mark, lane))
         if item.nodeid.startswith(("tests/host/", "tests/browser/")):
             item.add_marker(pytest.mark.xdist_group("comfyui"))
+        if item.get_closest_marker("fleet"):
+            item.add_marker(pytest.mark.xdist_group("fleet"))
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
@@ -104,6 +109,16 @@ class SandboxThread:
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """One PostgreSQL server for all tests of the lane `fleet`; each makes a database of its own."""
+    from tests.postgresql import Postgresql, require_programs  # noqa: PLC0415 - needs its driver
+
+    server = Postgresql(require_programs())
+    yield server
+    server.remove()
 
 
 @pytest.fixture

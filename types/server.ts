@@ -54,10 +54,10 @@ export interface Job {
   submitted_at: string | null;
   /** Why the vendor made no video. */
   reason: string | null;
-  /** What to do about it. */
-  advice: string | null;
+  /** That reason, and what to do about it. */
+  ending: Said[];
   /** Why the last attempt to collect ended. */
-  trouble: { message: string; hint: string | null } | null;
+  trouble: Told | null;
   /** The kept video, where ComfyUI can show it. */
   file: OutputFile | null;
   has_file: boolean;
@@ -118,7 +118,7 @@ export interface KeyState {
   profile: string;
   source: "environment" | "file" | "missing";
   region: "global" | "china" | "other" | null;
-  problem: string | null;
+  problem: Told | null;
   /** How many tasks can be collected with this key alone. */
   unfinished: number;
 }
@@ -196,6 +196,12 @@ export type Price = { units: number; cash: number; currency: string };
 /** The part of a clip that is sent, in seconds; `of` is the length of the whole clip. */
 export type UsedPart = { start: number; end: number; of: number };
 
+/** A piece of a text: an English sentence, its id (empty where it has none), and the values in it. */
+export type Said = { rule: string; message: string; values: (string | Said[])[] };
+
+/** A text and its pieces. */
+export type Told = { message: string; said: Said[] };
+
 /** A documented limit that is broken, an English sentence about it, and the numbers in it. */
 export type BrokenRule = { rule: string; message: string; values: string[] };
 
@@ -223,10 +229,10 @@ export interface CheckedNode {
   violations: BrokenRule[];
   /** What else keeps it from running: `key`, `hold`, `limit` or `ledger`. */
   obstacles: BrokenRule[];
-  notes: string[];
-  report: string[];
+  notes: Told[];
+  report: Told[];
   /** Why the check could not be finished. */
-  trouble: string | null;
+  trouble: Told | null;
 }
 
 /** `known` is false for a node that the server does not take for one that orders a video. */

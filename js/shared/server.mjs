@@ -7,11 +7,12 @@
  */
 
 /**
- * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Job, JobEvent, JobsPage, JobsQuery, Keys, KeyTest, LimitName,
- *   Limits, NewKey, NodeCheck, Status, Totals } from "../../types/server.ts"
+ * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Job, JobEvent, JobsPage, JobsQuery, Keys,
+ *   KeyTest, LimitName, Limits, NewKey, NodeCheck, Status, Told, Totals } from "../../types/server.ts"
  */
 
 import { api } from "./host.mjs";
+import { say, t } from "./i18n.mjs";
 
 const PREFIX = "/kling_once";
 const JOB_EVENT = "kling_once.job";
@@ -160,6 +161,14 @@ export function onJobEvent(listener, signal) {
 }
 
 /**
+ * Hear in which sentences a text comes that ComfyUI shows of a node.
+ * @param {(told: Told) => void} listener
+ */
+export function onWords(listener) {
+  api.addCustomEventListener("kling_once.words", (/** @type {CustomEvent} */ { detail }) => listener(detail));
+}
+
+/**
  * Hear that the web socket is back after a break, until the signal is aborted: events may have been missed.
  * @param {() => void} listener
  * @param {AbortSignal} signal
@@ -215,5 +224,5 @@ async function send(path, options) {
   const response = await api.fetchApi(PREFIX + path, options);
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw new Error([body.message, body.hint].filter(Boolean).join(" ") || "The server gave no answer.");
+  throw new Error(body.said ? say(body.said) : t("failed.answer"));
 }

@@ -3,7 +3,7 @@
 
 /** @import { AttemptState, Job } from "../../types/server.ts" */
 
-import { formatAmount, formatClock, formatMoment, t } from "../shared/i18n.mjs";
+import { formatAmount, formatClock, formatMoment, say, t } from "../shared/i18n.mjs";
 
 /** @type {Set<AttemptState>} */
 const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
@@ -93,8 +93,8 @@ export function nameText(job) {
  * @returns {string} what went wrong and what to do about it; empty if nothing did
  */
 export function troubleText(job) {
-  if (job.trouble) return [job.trouble.message, job.trouble.hint].filter(Boolean).join(" ");
-  if (isOver(job) && job.state !== "kept") return [job.reason, job.advice].filter(Boolean).join(" ");
+  if (job.trouble) return say(job.trouble.said);
+  if (isOver(job) && job.state !== "kept") return say(job.ending);
   if (isUnsent(job)) return t("job.unsent");
   return isFileGone(job) ? t("job.gone") : "";
 }

@@ -175,7 +175,8 @@ class MotionControl:
     watermark: bool = setting(
         default=False,
         is_advanced=True,
-        tip="Ask for a watermarked copy as well; its link is the output watermark_url.",
+        tip="Ask for a watermarked copy as well. It is kept beside the video; its link is the output"
+        " watermark_url.",
         help="Ask for a watermarked copy as well.",
         wire=_when_set(lambda _wanted: {"watermark_info": {"enabled": True}}),
         standard=_when_set(lambda _wanted: {"options": {"watermark_info": {"enabled": True}}}),

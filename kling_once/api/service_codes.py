@@ -91,6 +91,8 @@ SERVICE_CODES: dict[int, ServiceCode] = {
     5002: ServiceCode(504, ServerFault, "Kling timed out inside, usually a backlog", _LATER),
 }
 
+PARALLEL_LIMIT = 1303
+"""The account runs as many tasks as its pack allows."""
 FINAL_CODES = frozenset(code for code, row in SERVICE_CODES.items() if row.is_final)
 
 RETIRED: Final = re.compile(r"\bmodel\b.*\b(discontinued|no longer (available|supported))\b", re.IGNORECASE)

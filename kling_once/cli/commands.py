@@ -302,7 +302,8 @@ async def _history(since: datetime | None, project: str | None) -> list[dict[str
     from ..ledger.ledger import Ledger  # noqa: PLC0415 - likewise
     from ..settings import load_settings  # noqa: PLC0415 - likewise
 
-    ledger = Ledger(load_settings().home, SystemClock())
+    settings = load_settings()
+    ledger = Ledger(settings.home, SystemClock(), settings.ledger_url)
     try:
         return await ledger.history(since=since, project=project)
     finally:

@@ -67,10 +67,8 @@ def _ledger(engine: Engine) -> Finding:
 
 async def _ledger_finding(engine: Engine) -> Finding:
     ledger = await engine.ledger()
-    text = f"{ledger.path} (journal {await ledger.journal_mode()})"
-    if ledger.newer_version:
-        return Finding("ledger", f"{text}, written by version {ledger.newer_version}", ok=False, broken=True)
-    return Finding("ledger", text)
+    await ledger.require_writable()
+    return Finding("ledger", await ledger.describe())
 
 
 def _profiles(engine: Engine) -> Finding:

@@ -186,13 +186,9 @@ async def obstacles(services: Services, order: AnyOrder, price: Price | None) ->
         order: to be sent.
         price: None while the length is not known; no limit to spending is looked at then.
     """
-
-    async def writable() -> None:
-        services.ledger.require_writable()
-
     looks: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: services.account(order.service, order.profile),
-        writable,
+        services.ledger.require_writable,
         lambda: services.ledger.require_released(order.service),
         lambda: _require_budget(services, order, price),
     )

@@ -258,7 +258,7 @@ class Engine:
         ledger = await self.ledger()
         if self._services is None:
             self._services = Services(
-                self.settings, self.clock, ledger, self.store, self.accounts, self._media, self.watchers
+                self.settings, ledger, self.store, self.accounts, self._media, self.watchers
             )
         return self._services
 
@@ -444,7 +444,7 @@ class Engine:
     def _open_ledger(self) -> Ledger:
         with self._opening:
             if self._ledger is None:
-                self._ledger = Ledger(self.settings.home, self.clock)
+                self._ledger = Ledger(self.settings.home, self.clock, self.settings.ledger_url)
             return self._ledger
 
     async def _wind_down(self) -> None:

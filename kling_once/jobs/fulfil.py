@@ -138,7 +138,7 @@ async def carry(run: Run) -> None:
         KlingOnceError: it has not ended; queueing again goes on with it.
     """
     ledger = run.services.ledger
-    while not run.attempt.has_ended:
+    while not await _has_ended(run):
         if run.attempt.state is AttemptState.NEWER:
             raise of_newer_version(run.attempt)
         claimed = await ledger.claim(run.attempt)
@@ -165,6 +165,13 @@ async def carry(run: Run) -> None:
                 await _release(run, claimed)
     if run.attempt.state is not AttemptState.KEPT:
         raise gone(run.attempt) if run.attempt.state is AttemptState.EXPIRED else failure(run.attempt)
+
+
+async def _has_ended(run: Run) -> bool:
+    """Tell whether nothing is left to do; a video that lies on the disk of another home is fetched here."""
+    if run.attempt.state is AttemptState.KEPT:
+        run.attempt = await servable(run.services, run.attempt)
+    return run.attempt.has_ended
 
 
 async def _release(run: Run, attempt: Attempt) -> None:

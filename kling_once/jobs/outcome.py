@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..api.limits import ELEMENT_PRICE, amount_text, cash_of
 from ..ledger.decision import charge_text
+from .results import watermarked
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -56,7 +57,15 @@ class Outcome:
         lines += self.did
         lines += self.notes
         lines.append(f"Kept as {self.path}")
+        if attempt.watermark_url:
+            lines.append(self._watermarked())
         return "\n".join(lines)
+
+    def _watermarked(self) -> str:
+        copy = watermarked(self.path)
+        if copy.is_file():
+            return f"Watermarked copy: {copy}"
+        return "The watermarked copy could not be fetched; Kling has it for 30 days, at watermark_url."
 
     def _estimate(self) -> str:
         attempt = self.attempt

@@ -34,6 +34,7 @@ from ..order import (
     services_off,
 )
 from .collect import not_written
+from .embedding import embed_workflow
 from .results import sidecar_of
 from .tasks import (
     found_columns,
@@ -162,7 +163,7 @@ async def named_attempt(services: Services, name: str) -> Attempt:
     attempt = await services.ledger.find_attempt(name)
     if attempt is None:
         raise ResultGone(
-            f"The ledger {services.ledger.path} knows no job or task named {name[:128]!r}.",
+            f"The ledger {services.ledger.place} knows no job or task named {name[:128]!r}.",
             hint="'kling-once jobs' lists what it knows.",
         )
     return attempt
@@ -261,6 +262,7 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
     try:
         part = await asyncio.to_thread(results.part_path, label, ledger.owner.name)
         await asyncio.to_thread(shutil.copyfile, path, part)
+        await embed_workflow(services, label.key, None, part)
         kept = await results.keep(label, part, sidecar_of(claimed, label))
         return await ledger.change(claimed, **kept_columns(kept, facts), ended_at=services.clock.now())
     except KlingOnceError:

@@ -55,6 +55,7 @@ class Run:
     Attributes:
         staged: the inputs; None where only a task that exists is collected.
         attempt: the attempt that the job is at; `is_held_elsewhere` while another process has its lease.
+        graph: what the order came from; None where it is not at hand.
         posted: this process sent a create that was not refused.
         location: where the reference video lies at its media host.
     """
@@ -69,6 +70,7 @@ class Run:
         self.services = services
         self.label = label
         self.staged = staged
+        self.graph = staged.order.graph if staged else None
         self.progress = Progress(Stage.CHECK, "checking", label.key)
         self.scope = anyio.CancelScope()
         self.done = asyncio.Event()

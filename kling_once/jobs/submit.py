@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..api.elements import ElementRequest
 from ..api.models import CreateRequest
+from ..api.service_codes import PARALLEL_LIMIT
 from ..api.transport import read_again
 from ..errors import (
     AnswerLost,
@@ -28,11 +29,13 @@ from ..errors import (
 from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere, no_host_error
 from ..ledger.attempts import AttemptState
+from ..ledger.slots import Room
 from ..order import VideoUrl, realm_of
 from .element_staging import StagedElement
 from .progress import Stage
 from .services import has_host
 from .tasks import found_columns, is_ours, look_up
+from .ticket import Ticket
 from .violations import order_violations
 
 if TYPE_CHECKING:
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
     from ..hosting.media_host import HostedFile, MediaHost
     from .element_staging import AnyStaged
     from .run import Run
-    from .services import Ticket
 
 
 logger = logging.getLogger(__name__)
@@ -63,33 +65,47 @@ async def submit(run: Run) -> None:
         LeaseLost: another process took over before the create.
     """
     refused_connections = 0
-    with run.services.queue(run.account).ticket() as ticket:
-        while run.attempt.state is AttemptState.INTENT:
-            run.say(Stage.QUEUE, "waiting for a place")
-            await ticket.turn()
-            run.require_wanted()
-            if await _take_kept(run):
+    room, services = _room(run), run.services
+    most = services.settings.account_parallel
+    ticket = Ticket(
+        lambda: services.ledger.take_slot(run.attempt, room, most), services.clock, run.pace.poll_seconds
+    )
+    while run.attempt.state is AttemptState.INTENT:
+        run.say(Stage.QUEUE, "waiting for a place")
+        await ticket.turn()
+        run.require_wanted()
+        if await _take_kept(run):
+            return
+        try:
+            if await _adopt_existing(run):
                 return
-            try:
-                if await _adopt_existing(run):
-                    return
-            except Busy as error:
-                await _full(run, ticket, error)
-                continue
-            try:
-                await _post(run)
-            except Busy as error:
-                await _full(run, ticket, error)
-            except NeverSent:
-                refused_connections += 1
-                if refused_connections >= CONNECT_ATTEMPTS:
-                    raise
-                await run.services.clock.sleep(run.pace.poll_seconds)
+        except Busy as error:
+            await _full(run, ticket, error)
+            continue
+        try:
+            await _post(run)
+        except Busy as error:
+            if error.code == PARALLEL_LIMIT:
+                await services.ledger.refuse_slot(run.attempt, room)
+            await _full(run, ticket, error)
+        except NeverSent:
+            refused_connections += 1
+            if refused_connections >= CONNECT_ATTEMPTS:
+                raise
+            await services.clock.sleep(run.pace.poll_seconds)
+
+
+def _room(run: Run) -> Room:
+    """Return what a run's task counts towards; elements have a room of their own."""
+    origin, fingerprint, staged = run.account.origin, run.account.fingerprint, run.staged
+    if isinstance(staged, StagedElement):
+        return Room(origin, fingerprint, model="", pack="element")
+    return Room(origin, fingerprint, staged.order.motion.model if staged is not None else "")
 
 
 async def _full(run: Run, ticket: Ticket, error: Busy) -> None:
     run.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
-    await ticket.refused(min(1.0, run.pace.poll_seconds))
+    await ticket.refused()
 
 
 async def _take_kept(run: Run) -> bool:
@@ -127,7 +143,7 @@ async def _adopt_existing(run: Run) -> bool:
 
 
 async def _post(run: Run) -> None:
-    run.services.ledger.require_writable()
+    await run.services.ledger.require_writable()
     request = await create_request(run)
     run.require_wanted()
     await run.services.ledger.require_released(run.label.service)

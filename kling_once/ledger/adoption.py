@@ -31,19 +31,19 @@ ADOPTED_IMAGE_NAME = "task"
 
 def adopt(
     connection: sa.Connection,
+    now: datetime,
     job: Job,
     found: Iterable[tuple[int, Sender, dict[str, Any]]],
-    now: datetime,
 ) -> None:
     """Insert attempts that a lost ledger forgot; a number that is there already stays as it is.
 
     Args:
         connection: a transaction that writes.
+        now: the moment of the insertion.
         job: whose attempts they are.
         found: number, account and columns of each.
-        now: the moment of the insertion.
     """
-    known = {attempt.number for attempt in attempt_rows(connection, job.key)}
+    known = {attempt.number for attempt in attempt_rows(connection, job.key, for_change=True)}
     for number, sender, columns in found:
         if number not in known:
             _add_found(connection, job, number, sender, now, columns)
@@ -51,22 +51,22 @@ def adopt(
 
 def adopt_task(
     connection: sa.Connection,
+    now: datetime,
     task_key: str,
     realm: str,
     origin: str,
     service: Service,
     project: str,
+    *,
     sender: Sender,
     columns: dict[str, Any],
-    *,
-    now: datetime,
 ) -> Attempt:
     """Insert a task of the account as a job of its own, unless it is there; return its attempt.
 
     Nothing is known of its order, so its settings are empty. Its external id is the task id: ours and the
     user's own ids stay free for the jobs that they name.
     """
-    known = attempt_rows(connection, task_key)
+    known = attempt_rows(connection, task_key, for_change=True)
     if known:
         return known[-1]
     task_id = columns["task_id"]
@@ -99,13 +99,13 @@ def adopt_task(
 
 def adopt_kept(
     connection: sa.Connection,
+    now: datetime,
     job: Job,
     sender: Sender,
     external_id: str,
     columns: dict[str, Any],
     *,
-    now: datetime,
-    require_writable: Callable[[], None],
+    require_writable: Callable[[sa.Connection], None],
 ) -> None:
     """Note a result that lies in the results folder; the job is served from here on.
 
@@ -114,12 +114,12 @@ def adopt_kept(
     Raises:
         LedgerTooNew: a newer version wrote this ledger, and the task has no row.
     """
-    rows = attempt_rows(connection, job.key)
+    rows = attempt_rows(connection, job.key, for_change=True)
     known = next((row for row in rows if row.task_id == columns["task_id"]), None)
     if known is not None:
         keep_again(connection, known, columns)
         return
-    require_writable()
+    require_writable(connection)
     numbers = {row.number for row in rows}
     ours = next((n for n in range(1, MAX_ATTEMPTS + 1) if job.external_id(n) == external_id), None)
     number = ours or 1

@@ -202,6 +202,25 @@ attempts = Table(
     Index("attempts_by_date", "created_at"),
 )
 
+slots = Table(
+    "slots",
+    metadata,
+    Column("place", Integer, primary_key=True),
+    Column("attempt_id", Integer, ForeignKey("attempts.attempt_id"), nullable=False),
+    Column("room", String, nullable=False),
+    Column("taken_at", Moment),
+    UniqueConstraint("attempt_id"),
+    Index("slots_by_room", "room"),
+)
+
+rooms = Table(
+    "rooms",
+    metadata,
+    Column("room", String, primary_key=True),
+    Column("believed", Integer, nullable=False),
+    Column("refused_at", Moment(EPOCH), nullable=False),
+)
+
 uploads = Table(
     "uploads",
     metadata,

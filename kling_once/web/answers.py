@@ -12,9 +12,13 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, com
 from ..errors import ApiError, InputRefused, KlingOnceError
 from ..ledger.attempts import AttemptState
 from ..order import Kind, Service
+from .sentences import Piece, taken_apart
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from ..api.models import Element, Task
+    from ..errors import Violation
     from ..jobs.check import Checked
     from ..jobs.outcome import Outcome
 
@@ -51,6 +55,43 @@ class Answer(BaseModel):
     )
 
 
+class Said(Answer):
+    """A piece of a text; one without a rule is said as it is."""
+
+    message: str
+    """In English."""
+    rule: str
+    """The id of its sentence, of which other languages have words."""
+    values: list[str | list[Said]]
+    """What fills the sentence's places, in their order; sentences within it are taken apart likewise."""
+
+
+class Told(Answer):
+    """A text that people are told, for the words of any language."""
+
+    message: str
+    """In English."""
+    said: list[Said]
+    """Its pieces; their messages make the text again."""
+
+    @classmethod
+    def of(cls, text: str, broken: Iterable[Violation] = ()) -> Self:
+        """Return the answer for a text, in which the messages of broken limits keep the rule's own name."""
+        return cls.model_validate({"message": text, "said": list(_pieces(text, tuple(broken)))})
+
+
+def _pieces(text: str, broken: tuple[Violation, ...]) -> Iterator[Piece]:
+    if not broken:
+        yield from taken_apart(text)
+        return
+    first, *others = broken
+    before, found, after = text.partition(first.message)
+    yield from _pieces(before, tuple(others))
+    if found:
+        yield Piece(found, first.rule, tuple(NUMBER.findall(found)))
+        yield from _pieces(after, broken)
+
+
 class BrokenRule(Answer):
     """One documented limit that an input breaks."""
 
@@ -77,6 +118,12 @@ class Failure(Answer):
     hint: str | None
     """What to do next."""
     task_id: str | None = None
+
+    @computed_field
+    @property
+    def said(self) -> list[Said]:
+        """Message and hint in pieces."""
+        return Told.of(" ".join(part for part in (self.message, self.hint) if part)).said
 
 
 class InputFailure(Failure):

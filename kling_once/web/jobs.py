@@ -30,6 +30,8 @@ from .answers import (
     Answer,
     AnyFailure,
     Moment,
+    Said,
+    Told,
     failure_of,
 )
 from .endpoint import (
@@ -161,6 +163,8 @@ class JobAnswer(Answer):
     """How long such a job takes, while it is under way and where there is a past to learn from."""
     advice: str | None
     """What to do about a job that ended without a video."""
+    ending: list[Said]
+    """Reason and advice in pieces."""
     trouble: AnyFailure | None
     """Why the last collecting ended without a video."""
     file: ShownFile | None
@@ -332,12 +336,14 @@ def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float 
     key, store = row["job_key"], call.engine.store
     is_here = row["state"] == "kept" and store.has(row["result_path"], row["result_size_bytes"])
     is_done = is_here or (row["kind"] == Kind.ELEMENT and row["state"] == "kept")
+    advice = _advice(row)
     known = {
         "stage": progress.stage if progress else None,
         "done": progress.done if progress else 0,
         "total": progress.total if progress else 0,
         "usual_seconds": usual_seconds(pace, row["seconds"]) if progress else None,
-        "advice": _advice(row),
+        "advice": advice,
+        "ending": Told.of(" ".join(text for text in (row["reason"], advice) if text)).said,
         "trouble": None if is_done or progress else call.app.troubles.of(key),
         "file": _shown(store.path(row["result_path"]), call.app.host.output_folder()) if is_here else None,
         "has_file": is_here,

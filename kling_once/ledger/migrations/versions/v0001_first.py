@@ -51,6 +51,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "rooms",
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("believed", sa.Integer(), nullable=False),
+        sa.Column("refused_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("room"),
+    )
+    op.create_table(
         "uploads",
         sa.Column("location", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -114,3 +121,14 @@ def upgrade() -> None:
     )
     op.create_index("attempts_by_date", "attempts", ["created_at"], unique=False)
     op.create_index("attempts_by_task", "attempts", ["task_id"], unique=False)
+    op.create_table(
+        "slots",
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("attempt_id", sa.Integer(), nullable=False),
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["attempt_id"], ["attempts.attempt_id"]),
+        sa.PrimaryKeyConstraint("place"),
+        sa.UniqueConstraint("attempt_id"),
+    )
+    op.create_index("slots_by_room", "slots", ["room"], unique=False)
