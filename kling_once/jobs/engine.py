@@ -398,6 +398,7 @@ class Engine:
         client = await services.client(await services.account(service, profile))
         tasks = (await client.list(page, page_size)).value
         is_last = len(tasks) < page_size
+        tasks = tuple(task for task in tasks if task.element is None)  # the other generation lists every kind
         if self.settings.account_browse == "all":
             return TaskPage(tasks, is_last)
         own = await services.ledger.known_tasks([task.task_id for task in tasks])
