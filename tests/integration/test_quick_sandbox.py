@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from kling_once.demo import CHARACTER, MOTION
 from kling_once.order import VideoFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 TAKES = 3
 
