@@ -91,7 +91,7 @@ def clean_origin(url: str, setting: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-LOCAL_POLL_SECONDS = 0.5
+LOCAL_POLL_SECONDS = 0.2
 """Between two looks at a task of a service on this machine."""
 
 
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
         gt=0,
         le=600,
         description="Pause between two looks at a task; unless it is set,"
-        " half a second where the service is on this machine.",
+        " a fifth of a second where the service is on this machine.",
     )
     settle_seconds: float = Field(
         default=90.0,
