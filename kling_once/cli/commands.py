@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import KlingOnceError, SettingsError
+from ..errors import SettingsError
 from ..order import (
     USUAL_WAIT_MINUTES,
     MotionControl,
@@ -23,6 +22,7 @@ from ..order import (
 from ..version import package_version
 from .copy import Copy
 from .ending import Interrupted, OutputLost
+from .ledger import ledger_app
 from .options import (
     ImageArgument,
     JsonOption,
@@ -37,6 +37,7 @@ from .options import (
     takes_order_options,
     this_invocation,
 )
+from .session import engine_and_errors, errors_told
 from .terminal import (
     Commands,
     err,
@@ -44,7 +45,6 @@ from .terminal import (
     print_attempts,
     print_check,
     print_csv,
-    print_error,
     print_json,
     print_table,
     progress_display,
@@ -52,12 +52,15 @@ from .terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ..client import Client
     from ..hosting.gateway import Gateway
     from ..jobs.outcome import Outcome
     from ..jobs.progress import Progress
+
+MOST_COLLECTED = 100
+"""Tasks that `worker` watches at once."""
 
 app = typer.Typer(
     cls=Commands,
@@ -69,6 +72,7 @@ app = typer.Typer(
 
 store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(ledger_app, name="ledger")
 keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
@@ -92,30 +96,6 @@ def settings_for_all(
     if level is None:
         raise typer.BadParameter(f"{log_level!r} is not one of debug, info, warning, error.")
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-
-
-@contextmanager
-def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Client]:
-    """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
-
-    Args:
-        as_json: whether the error is printed as JSON.
-        **overrides: settings that take precedence over the environment.
-    """
-    from ..client import Client  # noqa: PLC0415 - takes its time, which --help has not
-
-    with errors_told(as_json=as_json), Client(**overrides) as engine:
-        yield engine
-
-
-@contextmanager
-def errors_told(*, as_json: bool) -> Iterator[None]:
-    """Print a `KlingOnceError` and end the program with exit code 1."""
-    try:
-        yield
-    except KlingOnceError as error:
-        print_error(error, as_json=as_json)
-        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -290,6 +270,22 @@ def gateway(as_json: JsonOption = False) -> None:
         number = serve_gateway(engine.settings, started if as_json else None)
     err.print("Stopped.")
     raise typer.Exit(130 if number == signal.SIGINT else 0)  # SIGTERM is how a server is meant to end
+
+
+@app.command()
+def worker(
+    every: Annotated[float, typer.Option(help="Seconds between two looks at the ledger.", min=0.1)] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to collect.")] = False,
+) -> None:
+    """Collect and settle what any machine of this ledger has submitted; submits nothing."""
+    from ..jobs.worker import work  # noqa: PLC0415 - for this command alone
+
+    with engine_and_errors(max_parallel=MOST_COLLECTED) as engine:
+        try:
+            engine.ask(work(engine, every_seconds=every, once=once)).result()
+        except Interrupted as stop:
+            stop.say("Stopped. What it was collecting is free for others.")
+            raise typer.Exit(130 if stop.exit_code == 128 + signal.SIGINT else 0) from None
 
 
 @store_app.command("clean")

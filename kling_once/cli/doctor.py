@@ -38,11 +38,17 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
     yield _folder("home", settings.home)
     yield _folder("results", settings.results_folder)
-    yield _ledger(engine)
+    ledger = _ledger(engine)
+    yield ledger
     yield _profiles(engine)
     yield from _settings(engine)
-    yield _media_host(engine)
     yield _key(engine, profile)
+    if ledger.broken:
+        text = "not asked, since nothing is sent without the ledger"
+        yield Finding("media host", text, ok=False)
+        yield Finding("service", text, ok=False)
+        return
+    yield _media_host(engine)
     yield _service(engine, profile)
 
 
