@@ -104,7 +104,7 @@ def unfinished_tasks(connection: sa.Connection) -> dict[str, int]:
 
 
 def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:
-    """Return the attempts that exist at the vendor, or may, and that nobody but `owner` holds; oldest first."""
+    """Return the attempts that exist at the vendor, or may, and that no other than `owner` holds."""
     states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
     was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
     is_free = sa.or_(attempts.c.owner.is_(None), attempts.c.owner == owner, attempts.c.lease_until < now)
