@@ -38,6 +38,8 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
     yield _folder("home", settings.home)
     yield _folder("results", settings.results_folder)
+    if settings.results_url is not None:
+        yield _bucket(engine)
     ledger = _ledger(engine)
     yield ledger
     yield _profiles(engine)
@@ -60,6 +62,13 @@ def _folder(subject: str, path: Path) -> Finding:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Finding(subject, text)
     return Finding(subject, f"{text} cannot be written.", ok=False, broken=True)
+
+
+def _bucket(engine: Engine) -> Finding:
+    try:
+        return Finding("results store", engine.store.describe())
+    except KlingOnceError as error:
+        return Finding("results store", str(error), ok=False, broken=True)
 
 
 def _ledger(engine: Engine) -> Finding:
