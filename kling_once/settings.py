@@ -110,8 +110,18 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("kling-once", appauthor=False),
         description="Ledger, sandbox state and gateway state.",
     )
-    results: Path | None = Field(
-        default=None, description="Where results are kept; default `<home>/results`."
+    results: Path | str | None = Field(
+        default=None,
+        description="Where results are kept: a folder, or a bucket that machines share (`s3://`, `gs://`, `az://`);"
+        " default `<home>/results`.",
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="Folder that holds the newest results of a bucket; default `<home>/cache`, in ComfyUI its"
+        " output folder.",
+    )
+    cache_gb: Decimal = Field(
+        default=Decimal(20), gt=0, description="Size of that folder; beyond it the oldest leave it."
     )
     ledger_url: SecretStr | None = Field(
         default=None,
@@ -217,10 +227,17 @@ class Settings(BaseSettings):
             return tuple(item.strip() for item in value.split(",") if item.strip())
         return value
 
-    @field_validator("home", "results", "credentials_file")
+    @field_validator("home", "cache", "credentials_file")
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
+
+    @field_validator("results")
+    @classmethod
+    def _folder_or_bucket(cls, value: Path | str | None) -> Path | str | None:
+        if value is None or "://" in str(value):
+            return value
+        return Path(value).expanduser().absolute()
 
     @field_validator("klingai_api_key", "klingai_access_key", "klingai_secret_key")
     @classmethod
@@ -242,8 +259,15 @@ class Settings(BaseSettings):
 
     @property
     def results_folder(self) -> Path:
-        """Return the folder of results: `results`, or `<home>/results`."""
-        return self.results or self.home / "results"
+        """Return the folder of results on this disk: of all, or of those that a bucket's cache holds."""
+        if self.results_url is not None:
+            return self.cache or self.home / "cache"
+        return Path(self.results) if self.results else self.home / "results"
+
+    @property
+    def results_url(self) -> str | None:
+        """Return the address of the bucket that keeps results, None where a folder does."""
+        return str(self.results) if self.results is not None and "://" in str(self.results) else None
 
     def pace(self, origin: str) -> Pace:
         """Return the intervals for `origin`: at least a second, except on loopback.

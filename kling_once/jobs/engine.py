@@ -77,6 +77,15 @@ FIRST_ORDERS_ALONE = (NobodyWaits, MediaStopped, SpendingRefused)
 Value = TypeVar("Value")
 
 
+def _result_store(settings: Settings, clock: Clock) -> ResultStore:
+    if settings.results_url is None:
+        return ResultStore(settings.results_folder, clock)
+    from .bucket_results import BucketStore  # noqa: PLC0415 - only for those who use one
+
+    size_bytes = int(settings.cache_gb * 10**9)
+    return BucketStore(settings.results_url, settings.results_folder, size_bytes, clock)
+
+
 class Engine:
     """Jobs, shared by everybody in this process. Start it by using it; `close` when done."""
 
@@ -87,7 +96,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
         self.accounts = Accounts(settings, self.clock)
-        self.store = ResultStore(settings.results_folder, self.clock)
+        self.store = _result_store(settings, self.clock)
         self._media = MediaThreads()
         self._staging = StagingArea(settings.home)
         self._runs: dict[str, Run] = {}
