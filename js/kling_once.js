@@ -17,7 +17,7 @@ import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
 import { loadTranslations, t } from "./shared/i18n.mjs";
-import { acceptDroppedTasks, copyTaskId } from "./sidebar/job_actions.mjs";
+import { acceptDroppedTasks, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
 const TAB_ID = "kling-once";
@@ -74,7 +74,7 @@ app.registerExtension({
     const open = {
       keys: () => showInTab((tab) => tab.showKeys()),
       totals: () => showInTab((tab) => tab.showView("totals")),
-      help: () => showInTab((tab) => tab.showView("help")),
+      hosting: () => showInTab((tab) => tab.showHosting()),
     };
     const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
     strips = made;
@@ -101,6 +101,7 @@ app.registerExtension({
     return [
       ...(isOrdering(node) ? [{ content: t("menu.check"), callback: check }] : []),
       ...(copy ? [copy] : []),
+      { content: t("menu.folder"), callback: () => void openResultsFolder() },
       { content: t("menu.tasks"), callback: show },
     ];
   },

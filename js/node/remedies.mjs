@@ -14,7 +14,7 @@ const CONFORMED = /^(image|video)\.(format|size|side|ratio|container)/;
 
 export class Remedies {
   /**
-   * @param {{ keys: () => void, totals: () => void, help: () => void }} open views of the sidebar
+   * @param {{ keys: () => void, hosting: () => void, totals: () => void }} open views of the sidebar
    * @param {() => void} changed is called after a widget was set
    */
   constructor(open, changed) {
@@ -31,7 +31,7 @@ export class Remedies {
     if (rule === "key") return { label: t("remedy.key"), act: this.open.keys };
     if (rule === "limit") return { label: t("remedy.limit"), act: this.open.totals };
     if (rule === "hold") return { label: t("hold.release"), act: () => withErrorToast(() => setHold(false)) };
-    if (rule === "video.hosting") return { label: t("remedy.hosting"), act: this.open.help };
+    if (rule === "video.hosting") return { label: t("remedy.hosting"), act: this.open.hosting };
     if (rule === "video.duration.max") return this.widget(node, "conform", "auto, trim to limit", "remedy.trim");
     if (CONFORMED.test(rule)) return this.widget(node, "conform", "auto", "remedy.conform");
     return null;

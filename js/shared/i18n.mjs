@@ -130,8 +130,12 @@ export function formatAmount(amount) {
 
 /**
  * @param {string} moment in ISO 8601
- * @returns {string} date and time, to the minute, in the page's language
+ * @returns {string} date and time, to the minute, in the page's language; the year only where it is another one
  */
 export function formatMoment(moment) {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
+  const date = new Date(moment);
+  /** @type {Intl.DateTimeFormatOptions} */
+  const format = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+  if (date.getFullYear() !== new Date().getFullYear()) format.year = "numeric";
+  return new Intl.DateTimeFormat(locale(), format).format(date);
 }

@@ -118,6 +118,7 @@ class ObjectStore(MediaHost):
         """
         self._address = StoreAddress.parse(settings.store_url or "")
         self._home = settings.home
+        self._given = _given_config(settings)
         self._stores: dict[int, S3Store | GCSStore | AzureStore] = {}
         self._uploads = SingleFlight[None]()
 
@@ -240,10 +241,24 @@ class ObjectStore(MediaHost):
         if seconds not in self._stores:
             kind: Any = STORES[self._address.scheme]
             # Not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin.
-            config = {"timeout": f"{seconds}s", "connect_timeout": "10s"}
+            config = {"timeout": f"{seconds}s", "connect_timeout": "10s"} | self._given
             retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=seconds)}
             self._stores[seconds] = kind(self._address.bucket, config=config, retry_config=retries)
         return self._stores[seconds]
+
+
+def _given_config(settings: Settings) -> dict[str, str]:
+    """Return what the settings say of an S3-like store; what they leave open obstore reads for itself."""
+    keys = settings.store_access_key, settings.store_secret_key
+    endpoint = settings.store_endpoint or ""
+    given = {
+        "endpoint": endpoint,
+        "region": settings.store_region or "",
+        "access_key_id": keys[0].get_secret_value() if keys[0] else "",
+        "secret_access_key": keys[1].get_secret_value() if keys[1] else "",
+        "allow_http": "true" if endpoint.startswith("http://") else "",
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 class StoppableFile(io.FileIO):
