@@ -9,6 +9,7 @@
 
 import { check, isOrdering, orderingNodes } from "./node/check.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
+import { sayNotes } from "./node/notes.mjs";
 import { Remedies } from "./node/remedies.mjs";
 import { watchPlayers, watchRuns, watchTexts } from "./node/run.mjs";
 import { NodeStrips } from "./node/strips.mjs";
@@ -107,6 +108,7 @@ app.registerExtension({
   },
 
   afterConfigureGraph() {
+    sayNotes();
     strips?.schedule();
   },
 });

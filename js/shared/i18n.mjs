@@ -41,6 +41,12 @@ export function t(name, values = {}) {
 }
 
 /**
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+export const inEnglish = (name) => lookUp("en", name);
+
+/**
  * Say what the server tells: each piece in the page's own words where it has some, else as it came, in English.
  * @param {Said[]} pieces
  * @returns {string}

@@ -211,7 +211,7 @@ def _price(engine: Engine, profile: str) -> tuple[float | None, Literal["USD", "
     except KlingOnceError:
         return None, None
     cash, currency = cash_of(Decimal(1), china=origin == CHINA_ORIGIN)
-    return float(cash), currency
+    return float(cash), "CNY" if currency == "CNY" else "USD"
 
 
 def _limits(settings: Settings) -> LimitsAnswer:
