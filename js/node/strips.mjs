@@ -16,8 +16,9 @@ import { addStrip, api } from "../shared/host.mjs";
 import { formatAmount, say, sayText, t } from "../shared/i18n.mjs";
 import { onJobEvent, onSetupChanged } from "../shared/server.mjs";
 import { check, keptText, orderingNodes, priceText, problems, reports, usedText } from "./check.mjs";
-import { allNodes, apiPrompt, executionId, isActive } from "./graph.mjs";
+import { allNodes, apiPrompt, executionId, isActive, isOurs } from "./graph.mjs";
 import { keepPlayersOut } from "./run.mjs";
+import { nameSockets } from "./sockets.mjs";
 import { isCheck, writeBack } from "./write_back.mjs";
 
 const DEBOUNCE_MS = 350;
@@ -113,7 +114,10 @@ export class NodeStrips {
       strip.asked = question;
       this.queue = this.queue.then(() => this.ask(placed, strip, prompt, question)); // each may decode a clip
     }
-    for (const placed of allNodes()) this.addSum(placed);
+    for (const placed of allNodes()) {
+      this.addSum(placed);
+      if (isOurs(placed.node)) nameSockets(placed.node);
+    }
   }
 
   /**

@@ -10,13 +10,15 @@ import { api, app } from "./host.mjs";
 /** @type {Record<string, Texts | undefined>} */
 let translations = {};
 
-/** Load the translations. Without them the page still works and shows the names of its texts. */
+/** Load the translations, ComfyUI's own words for our nodes under `nodes`. Without them the page still works and shows the names of its texts. */
 export async function loadTranslations() {
   try {
     const response = await api.fetchApi("/i18n");
-    /** @type {Record<string, { klingOnce?: Texts }>} */
+    /** @type {Record<string, { klingOnce?: Texts, nodeDefs?: Texts }>} */
     const all = await response.json();
-    translations = Object.fromEntries(Object.entries(all).map(([name, texts]) => [name, texts.klingOnce]));
+    translations = Object.fromEntries(
+      Object.entries(all).map(([name, { klingOnce, nodeDefs }]) => [name, { ...klingOnce, nodes: nodeDefs ?? {} }]),
+    );
   } catch (error) {
     console.warn("Kling Once: the texts could not be loaded.", error);
   }
@@ -89,8 +91,11 @@ export function sayText(text) {
   return said ? say(said) : text;
 }
 
-/** @param {string} name */
-function hasOwnWords(name) {
+/**
+ * Whether the page's own language has this text.
+ * @param {string} name
+ */
+export function hasOwnWords(name) {
   const [base = "en"] = locale().split("-");
   return (lookUp(locale(), name) ?? lookUp(base, name)) !== undefined;
 }

@@ -21,7 +21,7 @@ WORDS = {
         "nothing wired": "Nothing is wired to image",
         "no key": "No key is stored",
         "no place": "The clip is a file on this machine",
-        "over a cap": "This run would reserve",
+        "over a cap": ".*would reserve 2 units",
         "on hold": "Live submissions are on hold",
         "running": "sandbox, free",
         "done": "free, would be 2 units",
@@ -29,10 +29,10 @@ WORDS = {
     "zh": {
         "ready": "沙盒，免费",  # noqa: RUF001 - Chinese signs
         "nothing wired": "image 没有连接",
-        "no key": ".*没有.*密钥",
+        "no key": "尚未配置可用的密钥",
         "no place": "参考视频是本地文件",
-        "over a cap": ".*积分",
-        "on hold": ".*暂停",
+        "over a cap": "这次会超过消费限额",
+        "on hold": "付费提交已暂停",
         "running": "沙盒，免费",  # noqa: RUF001 - likewise
         "done": "免费，原价 2 积分",  # noqa: RUF001 - likewise
     },
@@ -105,7 +105,8 @@ def test_the_strip_looks_right_in_eight_states(
     )
     look("running")
     seen.page.wait_for_function(
-        f"""([type, text]) => ({STRIP})(window.app.graph.nodes.find({OF_TYPE})).some(one => one.includes(text))""",
+        f"""([type, text]) => ({STRIP})(window.app.graph.nodes.find({OF_TYPE}))
+             .some(one => one.includes(text))""",
         arg=[MOTION, words["done"]],
         timeout=90_000,
     )
