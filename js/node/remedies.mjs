@@ -23,12 +23,14 @@ export class Remedies {
   }
 
   /**
-   * @param {string} rule what is broken
+   * @param {{ rule: string, message: string }} problem what is broken
    * @param {LGraphNode} node
    * @returns {Remedy | null}
    */
-  of(rule, node) {
+  of({ rule, message }, node) {
     if (rule === "key") return { label: t("remedy.key"), act: this.open.keys };
+    if (rule === "limit" && message.includes("(max_units)"))
+      return this.widget(node, "max_units", 0, "remedy.own_limit");
     if (rule === "limit") return { label: t("remedy.limit"), act: this.open.totals };
     if (rule === "hold") return { label: t("hold.release"), act: () => withErrorToast(() => setHold(false)) };
     if (rule === "video.hosting") return { label: t("remedy.hosting"), act: this.open.hosting };
@@ -40,7 +42,7 @@ export class Remedies {
   /**
    * @param {LGraphNode} node
    * @param {string} name
-   * @param {string} value
+   * @param {string | number} value
    * @param {string} label name of its text
    * @returns {Remedy | null} null where the widget has that value already, or is not there
    */

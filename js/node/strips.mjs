@@ -57,6 +57,7 @@ export class NodeStrips {
     this.timer = 0;
     onJobEvent(({ state }) => ENDINGS.includes(state) && this.expire());
     onSetupChanged(() => this.expire());
+    api.addEventListener("reconnected", () => this.expire());
     api.addEventListener("executed", ({ detail: { node, output } }) => this.report(String(node), output));
     api.addEventListener("execution_start", () => this.forgetFailures());
     api.addEventListener("execution_error", ({ detail: { node_id, exception_message } }) =>
@@ -206,7 +207,7 @@ export class NodeStrips {
     if (found.used) lines.push(line("note", usedText(found.used)));
     if (found.kept) lines.push(line("note", keptText(found.kept, found.service)));
     for (const problem of problems(found)) {
-      const remedy = this.remedies.of(problem.rule, node);
+      const remedy = this.remedies.of(problem, node);
       const control = remedy && button(remedy.label, remedy.act, { class: "kling-once-small" });
       lines.push(line("trouble", problem.text, control, problem.message));
     }

@@ -81,7 +81,7 @@ def test_the_sockets_of_a_choice_are_chinese(chinese: Any) -> None:
     chinese.open_template("1 motion control")
     chinese.page.wait_for_function(
         """type => window.app.graph.nodes.find(one => one.comfyClass === type).inputs
-             .find(one => one.name === "motion_source.video").localized_name === "视频"""",
+             .find(one => one.name === "motion_source.video").localized_name === '视频'""",
         arg=MOTION,
     )
 
