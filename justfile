@@ -62,9 +62,18 @@ js:
     npm ci
     npx tsc --noEmit
 
+# Look for unsafe lines in the workflows of .github
+workflows:
+    zizmor --offline --no-progress .github
+
 # Make docs/openapi.json from the routes
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
+
+# Build the docs site into site/, strictly
+site:
+    python docs/reference_pages.py
+    zensical build --strict
 
 # Make the ledger's first migration from its tables; after the first release migrations only add
 migration:
@@ -76,6 +85,10 @@ bench:
     python benchmarks/decode.py
     python benchmarks/encode.py
     python benchmarks/conform.py
+
+# List what the Comfy Registry will hold
+archive:
+    python -P -m tests.publishing.archive
 
 # Figures of the structure: modules, lines, importers, circles
 structure:

@@ -28,6 +28,7 @@
     |  |- InvalidValue               1201
     |  |- ResourceMissing            1203
     |  |- ModerationRefusal          1300, 1301
+    |  |- ModelRetired               the text says that the model is switched off, whatever the code
     |  |- Busy                       1302, 1303
     |  `- ServerFault                5000, 5001, 5002 and every code not listed here
     |- LedgerError
@@ -229,6 +230,10 @@ class ResourceMissing(ApiError, LookupError):
 
 class ModerationRefusal(ApiError, ValueError):
     """Platform policy or content security refused the input (1300, 1301)."""
+
+
+class ModelRetired(ApiError, LookupError):
+    """The vendor has switched the model off; its text says so, under a code that no page documents."""
 
 
 class Busy(ApiError):

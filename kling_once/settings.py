@@ -186,6 +186,11 @@ class Settings(BaseSettings):
     store_url: str | None = Field(
         default=None, description="Object store for reference videos: s3://, gs://, az://."
     )
+    embed_workflow: bool = Field(
+        default=True,
+        description="Put the workflow that ordered a video into its file, so that the file opens its graph;"
+        " ComfyUI's `--disable-metadata` turns it off.",
+    )
     gateway_port: int = Field(default=8189, ge=0, le=65535, description="Loopback port of the gateway.")
     public_url: str | None = Field(
         default=None, description="Address of the tunnel or proxy before the gateway."

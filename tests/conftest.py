@@ -21,6 +21,7 @@ from PIL import Image
 
 from kling_once.jobs.engine import Engine
 from kling_once.order import (
+    ElementOrder,
     MotionControl,
     Order,
     Service,
@@ -236,6 +237,15 @@ def small_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_view(small_picture: Path) -> Path:
+    """The same, seen from another side."""
+    path = small_picture.with_name("side.png")
+    with Image.open(small_picture) as picture:
+        picture.rotate(90).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """3.0 s, 360x360, 10 fps, silent: a bar that walks to the right."""
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
@@ -293,6 +303,23 @@ def order(small_picture: Path, small_clip: Path) -> Callable[..., Order]:
             "spender": Spender("prompt", "node"),
         }
         return Order(**(known | changes))
+
+    return make
+
+
+@pytest.fixture
+def element(small_picture: Path, small_view: Path) -> Callable[..., ElementOrder]:
+    """Return a maker of orders of an element of two small pictures."""
+
+    def make(**changes: Any) -> ElementOrder:
+        known: dict[str, Any] = {
+            "name": "Mia",
+            "description": "A disc in front of a gradient",
+            "image": small_picture,
+            "views": (small_view,),
+            "spender": Spender("prompt", "node"),
+        }
+        return ElementOrder(**(known | changes))
 
     return make
 

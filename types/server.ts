@@ -17,6 +17,11 @@ export interface Job {
   service: Service;
   project: string;
   profile: string;
+  kind: "video" | "element";
+  /** Of the element that it makes; empty for a video. */
+  element_name: string;
+  /** Digits; null until the element is made. */
+  made_element_id: string | null;
   model: string;
   mode: string;
   take: number;
@@ -49,10 +54,10 @@ export interface Job {
   submitted_at: string | null;
   /** Why the vendor made no video. */
   reason: string | null;
-  /** What to do about it. */
-  advice: string | null;
+  /** That reason, and what to do about it. */
+  ending: Said[];
   /** Why the last attempt to collect ended. */
-  trouble: { message: string; hint: string | null } | null;
+  trouble: Told | null;
   /** The kept video, where ComfyUI can show it. */
   file: OutputFile | null;
   has_file: boolean;
@@ -113,7 +118,7 @@ export interface KeyState {
   profile: string;
   source: "environment" | "file" | "missing";
   region: "global" | "china" | "other" | null;
-  problem: string | null;
+  problem: Told | null;
   /** How many tasks can be collected with this key alone. */
   unfinished: number;
 }
@@ -161,10 +166,41 @@ export interface AccountTasks {
   browse: "own" | "all";
 }
 
+/** An element of the library. Its id is digits, and longer than a number here can hold. */
+export interface LibraryElement {
+  element_id: string;
+  name: string;
+  description: string;
+  is_preset: boolean;
+  has_picture: boolean;
+}
+
+export type ElementsQuery = Account & {
+  of: "own" | "presets";
+  search: string;
+  offset: number;
+  limit: number;
+  is_fresh: boolean;
+};
+
+export interface ElementsPage {
+  total: number;
+  offset: number;
+  elements: LibraryElement[];
+  /** `own` where the server lists elements of its own ledger only. */
+  browse: "own" | "all";
+}
+
 export type Price = { units: number; cash: number; currency: string };
 
 /** The part of a clip that is sent, in seconds; `of` is the length of the whole clip. */
 export type UsedPart = { start: number; end: number; of: number };
+
+/** A piece of a text: an English sentence, its id (empty where it has none), and the values in it. */
+export type Said = { rule: string; message: string; values: (string | Said[])[] };
+
+/** A text and its pieces. */
+export type Told = { message: string; said: Said[] };
 
 /** A documented limit that is broken, an English sentence about it, and the numbers in it. */
 export type BrokenRule = { rule: string; message: string; values: string[] };
@@ -193,10 +229,10 @@ export interface CheckedNode {
   violations: BrokenRule[];
   /** What else keeps it from running: `key`, `hold`, `limit` or `ledger`. */
   obstacles: BrokenRule[];
-  notes: string[];
-  report: string[];
+  notes: Told[];
+  report: Told[];
   /** Why the check could not be finished. */
-  trouble: string | null;
+  trouble: Told | null;
 }
 
 /** `known` is false for a node that the server does not take for one that orders a video. */

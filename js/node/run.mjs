@@ -3,7 +3,8 @@
 
 import { showStandingError, showToast } from "../shared/dialogs.mjs";
 import { api } from "../shared/host.mjs";
-import { t } from "../shared/i18n.mjs";
+import { keepWords, sayText, t } from "../shared/i18n.mjs";
+import { onWords } from "../shared/server.mjs";
 import { allNodes, executionId, isOurs } from "./graph.mjs";
 
 /** The widget in which ComfyUI's page shows a node's video. */
@@ -33,6 +34,22 @@ export function keepPlayersOut() {
   }
 }
 
+/** The widget in which ComfyUI's page shows the text under a node's bar. */
+const TEXT = "$$node-text-preview";
+
+/** Say what ComfyUI shows of our nodes while they run in the page's language. */
+export function watchTexts() {
+  onWords(keepWords);
+  api.addEventListener("progress_text", ({ detail: { nodeId, text } }) => {
+    // ComfyUI's own listener may come later
+    queueMicrotask(() => {
+      const placed = allNodes().find((one) => executionId(one) === String(nodeId));
+      const widget = placed && isOurs(placed.node) && placed.node.widgets?.find(({ name }) => name === TEXT);
+      if (widget && widget.value === text) widget.value = sayText(text);
+    });
+  });
+}
+
 /**
  * Tell how a run ended if nobody looks at the page: that it has delivered a video, or why one of our nodes has
  * failed. Who looks at it reads that on the node. What failed is no news any more once a run succeeds.
@@ -53,7 +70,7 @@ export function watchRuns() {
     delivered.delete(prompt_id);
     if (!document.hidden || !node_type.startsWith("KlingOnce_")) return;
     forgetFailure();
-    forgetFailure = showStandingError(exception_message.trim());
+    forgetFailure = showStandingError(sayText(exception_message));
   });
 }
 

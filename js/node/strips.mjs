@@ -13,7 +13,7 @@
 
 import { button, h, setChildren } from "../shared/dom.mjs";
 import { addStrip, api } from "../shared/host.mjs";
-import { formatAmount, t, tRule } from "../shared/i18n.mjs";
+import { formatAmount, say, sayText, t } from "../shared/i18n.mjs";
 import { onJobEvent, onKeysChanged } from "../shared/server.mjs";
 import { check, keptText, orderingNodes, priceText, problems, reports, usedText } from "./check.mjs";
 import { allNodes, apiPrompt, executionId, isActive } from "./graph.mjs";
@@ -138,7 +138,7 @@ export class NodeStrips {
    */
   report(id, output) {
     const [report] = /** @type {{ text?: string[] }} */ (output ?? {}).text ?? [];
-    if (report) this.note(id, ({ node }) => reports(node) && { report });
+    if (report) this.note(id, ({ node }) => reports(node) && { report: sayText(report) });
   }
 
   /**
@@ -147,7 +147,7 @@ export class NodeStrips {
    * @param {string} failure
    */
   fail(id, failure) {
-    this.note(id, () => ({ failure }));
+    this.note(id, () => ({ failure: sayText(failure) }));
   }
 
   forgetFailures() {
@@ -203,9 +203,9 @@ export class NodeStrips {
     for (const problem of problems(found)) {
       const remedy = this.remedies.of(problem.rule, node);
       const control = remedy && button(remedy.label, remedy.act, { class: "kling-once-small" });
-      lines.push(line("trouble", tRule(problem), control, problem.message));
+      lines.push(line("trouble", problem.text, control, problem.message));
     }
-    return [...lines, ...found.notes.map((note) => line("note", note)), ...reported];
+    return [...lines, ...found.notes.map((note) => line("note", say(note.said))), ...reported];
   }
 
   /**

@@ -5,7 +5,7 @@
 
 import { confirmed, messageOf, showToast, withErrorToast, withOneTimeCode } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
-import { formatAmount, t } from "../shared/i18n.mjs";
+import { formatAmount, say, t } from "../shared/i18n.mjs";
 import { announceKeysChanged, getKeys, removeKey, saveKey, testKey } from "../shared/server.mjs";
 
 /** Where the vendor gives out keys. */
@@ -110,7 +110,7 @@ export class KeysPanel {
       source !== "missing" && button(t("action.test"), () => this.test(profile)),
       source === "file" &&
         button(t("action.forget"), () => this.remove(profile), { class: "kling-once-danger" }),
-      source !== "missing" && problem && h("p", { class: "kling-once-trouble" }, problem),
+      source !== "missing" && problem && h("p", { class: "kling-once-trouble" }, say(problem.said)),
     );
   }
 

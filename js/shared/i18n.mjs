@@ -1,6 +1,8 @@
 // @ts-check
 /** Translations and number formats. The texts lie in `locales/<language>/main.json`, under `klingOnce`. */
 
+/** @import { Said, Told } from "../../types/server.ts" */
+
 import { api, app } from "./host.mjs";
 
 /** @typedef {{ [name: string]: string | Texts }} Texts nested texts, addressed with dots */
@@ -39,15 +41,52 @@ export function t(name, values = {}) {
 }
 
 /**
- * Say a rule that is broken: in the page's own words where it has some, else as the server did, in English.
- * @param {{ rule: string, message: string, values?: string[] }} broken
+ * Say what the server tells: each piece in the page's own words where it has some, else as it came, in English.
+ * @param {Said[]} pieces
  * @returns {string}
  */
-export function tRule({ rule, message, values = [] }) {
-  const name = `rule.${rule.replaceAll(".", "_")}`;
+export function say(pieces) {
+  return pieces.map(sayPiece).join("").replace(/(?<=[。：；！？，]) +/g, "");
+}
+
+/** @param {Said} piece a sentence, or a limit that is broken */
+function sayPiece({ message, rule, values }) {
+  const names = rule ? [`said.${rule}`, `rule.${rule.replaceAll(".", "_")}`] : [];
+  const name = names.find((one) => hasOwnWords(one));
+  const said = values.map((value) => (typeof value === "string" ? value : say(value)));
+  return name ? t(name, Object.fromEntries(said.entries())) : message;
+}
+
+/** Texts that ComfyUI shows as they are, and their pieces as the server told them before. */
+const WORDS_KEPT = 100;
+/** @type {Map<string, Said[]>} */
+const words = new Map();
+
+/**
+ * Keep in which sentences a text comes.
+ * @param {Told} told
+ */
+export function keepWords({ message, said }) {
+  words.delete(message.trim());
+  words.set(message.trim(), said);
+  const [oldest] = words.keys();
+  if (oldest !== undefined && words.size > WORDS_KEPT) words.delete(oldest);
+}
+
+/**
+ * Say a text of a node in the page's language, if the server has told its sentences.
+ * @param {string} text
+ * @returns {string}
+ */
+export function sayText(text) {
+  const said = words.get(text.trim());
+  return said ? say(said) : text;
+}
+
+/** @param {string} name */
+function hasOwnWords(name) {
   const [base = "en"] = locale().split("-");
-  const known = lookUp(locale(), name) ?? lookUp(base, name);
-  return known ? t(name, Object.fromEntries(values.entries())) : message;
+  return (lookUp(locale(), name) ?? lookUp(base, name)) !== undefined;
 }
 
 /**

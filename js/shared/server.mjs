@@ -7,11 +7,12 @@
  */
 
 /**
- * @import { AccountTasks, Account, ApiPrompt, Job, JobEvent, JobsPage, JobsQuery, Keys, KeyTest, LimitName,
- *   Limits, NewKey, NodeCheck, Status, Totals } from "../../types/server.ts"
+ * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Job, JobEvent, JobsPage, JobsQuery, Keys,
+ *   KeyTest, LimitName, Limits, NewKey, NodeCheck, Status, Told, Totals } from "../../types/server.ts"
  */
 
 import { api } from "./host.mjs";
+import { say, t } from "./i18n.mjs";
 
 const PREFIX = "/kling_once";
 const JOB_EVENT = "kling_once.job";
@@ -109,6 +110,31 @@ export function listAccountTasks(query, signal) {
 export const adoptTask = (body) => post("/account/adopt", body);
 
 /**
+ * Newest first.
+ * @type {(query: ElementsQuery, signal?: AbortSignal) => Promise<ElementsPage>}
+ */
+export const listElements = (query, signal) => get("/elements", query, signal);
+
+/**
+ * @param {Account} account
+ * @param {string} elementId
+ * @returns {string} the URL of its small picture
+ */
+export function elementPictureUrl(account, elementId) {
+  return urlOf(`/elements/${elementId}/picture?${new URLSearchParams(account)}`);
+}
+
+/**
+ * Delete an element of the account at Kling.
+ * @param {string} elementId
+ * @param {Account & { code: string }} body
+ * @returns {Promise<{ element_id: string }>}
+ */
+export function deleteElement(elementId, body) {
+  return post(`/elements/${elementId}/delete`, body);
+}
+
+/**
  * Price and check a node before it runs; spends nothing.
  * @type {(body: { node_id: string, prompt: ApiPrompt }, signal?: AbortSignal) => Promise<NodeCheck>}
  */
@@ -132,6 +158,14 @@ export function onJobEvent(listener, signal) {
   const handle = (event) => listener(event.detail);
   api.addCustomEventListener(JOB_EVENT, handle);
   signal?.addEventListener("abort", () => api.removeCustomEventListener(JOB_EVENT, handle), { once: true });
+}
+
+/**
+ * Hear in which sentences a text comes that ComfyUI shows of a node.
+ * @param {(told: Told) => void} listener
+ */
+export function onWords(listener) {
+  api.addCustomEventListener("kling_once.words", (/** @type {CustomEvent} */ { detail }) => listener(detail));
 }
 
 /**
@@ -190,5 +224,5 @@ async function send(path, options) {
   const response = await api.fetchApi(PREFIX + path, options);
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw new Error([body.message, body.hint].filter(Boolean).join(" ") || "The server gave no answer.");
+  throw new Error(body.said ? say(body.said) : t("failed.answer"));
 }

@@ -3,7 +3,7 @@
 
 /** @import { AttemptState, Job } from "../../types/server.ts" */
 
-import { formatAmount, formatClock, formatMoment, t } from "../shared/i18n.mjs";
+import { formatAmount, formatClock, formatMoment, say, t } from "../shared/i18n.mjs";
 
 /** @type {Set<AttemptState>} */
 const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
@@ -26,7 +26,7 @@ export const canCollect = (job) => !isUnderWay(job) && (COLLECTABLE.has(job.stat
  * Whether a video was kept, but its file is missing.
  * @type {(job: Job) => boolean}
  */
-const isFileGone = (job) => job.state === "kept" && !job.has_file;
+const isFileGone = (job) => job.kind === "video" && job.state === "kept" && !job.has_file;
 
 /**
  * Whether its state is final.
@@ -83,6 +83,7 @@ export function costText(job) {
  * @returns {string} its picture, its clip and its take; its task if it was adopted, since nothing else is known
  */
 export function nameText(job) {
+  if (job.kind === "element") return `${t("job.element")} ${job.element_name}`;
   if (job.adopted) return `${t("job.task")} ${job.video_name}`;
   return [job.image_name, job.video_name, job.take && t("job.take", { take: job.take })].filter(Boolean).join(" · ");
 }
@@ -92,8 +93,8 @@ export function nameText(job) {
  * @returns {string} what went wrong and what to do about it; empty if nothing did
  */
 export function troubleText(job) {
-  if (job.trouble) return [job.trouble.message, job.trouble.hint].filter(Boolean).join(" ");
-  if (isOver(job) && job.state !== "kept") return [job.reason, job.advice].filter(Boolean).join(" ");
+  if (job.trouble) return say(job.trouble.said);
+  if (isOver(job) && job.state !== "kept") return say(job.ending);
   if (isUnsent(job)) return t("job.unsent");
   return isFileGone(job) ? t("job.gone") : "";
 }

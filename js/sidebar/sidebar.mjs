@@ -1,7 +1,7 @@
 // @ts-check
 /** The sidebar tab: its views, and above them the switch that holds live submissions. */
 
-/** @import { CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
+/** @import { Account, CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
 
 import { KeysPanel } from "../settings/keys_panel.mjs";
 import { withErrorToast } from "../shared/dialogs.mjs";
@@ -11,15 +11,16 @@ import { app } from "../shared/host.mjs";
 import { getStatus, onJobEvent, onReconnect, setHold } from "../shared/server.mjs";
 import { AccountPage } from "./account_page.mjs";
 import { CheckPage } from "./check_page.mjs";
+import { ElementsPage } from "./elements_page.mjs";
 import { HelpPage } from "./help_page.mjs";
 import { TaskList } from "./task_list.mjs";
 import { TaskPage } from "./task_page.mjs";
 import { TotalsPage } from "./totals_page.mjs";
 
-/** @typedef {"tasks" | "account" | "totals" | "help"} View */
+/** @typedef {"tasks" | "elements" | "account" | "totals" | "help"} View */
 
 /** @type {View[]} */
-const VIEWS = ["tasks", "account", "totals", "help"];
+const VIEWS = ["tasks", "elements", "account", "totals", "help"];
 /** @type {JobFilter[]} */
 const FILTERS = ["all", "under_way", "kept", "failed"];
 const STEPS = new Map([
@@ -101,14 +102,19 @@ export class Sidebar {
     this.tabs.get(next)?.focus();
   }
 
-  /** @param {View} view */
-  showView(view) {
+  /**
+   * @param {View} view
+   * @param {Account} [account] whose elements to begin with
+   */
+  showView(view, account) {
     for (const [name, tab] of this.tabs) {
       tab.setAttribute("aria-selected", String(name === view));
       tab.tabIndex = name === view ? 0 : -1;
     }
     const signal = this.leavePage();
-    if (view === "account") setChildren(this.content, new AccountPage(signal).element);
+    const { mayChange } = this;
+    if (view === "elements") setChildren(this.content, new ElementsPage(signal, { mayChange, account }).element);
+    else if (view === "account") setChildren(this.content, new AccountPage(signal).element);
     else if (view === "totals") setChildren(this.content, new TotalsPage(signal).element);
     else if (view === "help") setChildren(this.content, new HelpPage(signal).element);
     else {

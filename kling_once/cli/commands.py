@@ -14,6 +14,7 @@ import typer
 from ..errors import SettingsError
 from ..order import (
     USUAL_WAIT_MINUTES,
+    Kind,
     MotionControl,
     Order,
     Service,
@@ -21,6 +22,7 @@ from ..order import (
 )
 from ..version import package_version
 from .copy import Copy
+from .elements import elements_app
 from .ending import Interrupted, OutputLost
 from .ledger import ledger_app
 from .options import (
@@ -37,7 +39,7 @@ from .options import (
     takes_order_options,
     this_invocation,
 )
-from .session import engine_and_errors, errors_told
+from .session import engine_and_errors, errors_told, wait_for
 from .terminal import (
     Commands,
     err,
@@ -47,17 +49,13 @@ from .terminal import (
     print_csv,
     print_json,
     print_table,
-    progress_display,
     shown,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..client import Client
     from ..hosting.gateway import Gateway
     from ..jobs.outcome import Outcome
-    from ..jobs.progress import Progress
 
 MOST_COLLECTED = 100
 """Tasks that `worker` watches at once."""
@@ -72,6 +70,7 @@ app = typer.Typer(
 
 store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(elements_app, name="elements")
 app.add_typer(ledger_app, name="ledger")
 keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
@@ -175,7 +174,7 @@ def collect(
         if from_file is not None:
             outcome = engine.keep_file(name, from_file).result()
         else:
-            outcome = _wait(
+            outcome = wait_for(
                 lambda listen: engine.collect(name, listen, wait_minutes=wait_minutes), as_json=as_json
             )
         _deliver(outcome, copy, as_json=as_json)
@@ -338,41 +337,16 @@ async def _pairing_code(engine: Client) -> str:
 
 def _run(engine: Client, order: Order, out_text: str, *, as_json: bool) -> None:
     copy = Copy.of(out_text, order)
-    outcome = _wait(lambda listen: engine.run(order, listen), as_json=as_json)
+    outcome = wait_for(lambda listen: engine.run(order, listen), as_json=as_json)
     _deliver(outcome, copy, as_json=as_json)
-
-
-def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) -> Outcome:
-    from ..jobs.progress import Stage  # noqa: PLC0415 - keeps --help quick
-
-    last: list[Progress] = []
-    try:
-        with progress_display(quiet=as_json) as show:
-
-            def listen(progress: Progress) -> None:
-                last[:] = [progress]
-                show(progress)
-
-            future = start(listen)
-            try:
-                return future.result()
-            except Interrupted:
-                future.cancel()
-                raise
-    except Interrupted as stop:  # the display is closed, which would wipe the line away
-        task_id = last[0].task_id if last else None
-        if task_id:
-            line = f"Stopped waiting. Task {task_id} goes on at Kling; run the same again to collect it."
-            stop.say(line, task_id)
-        elif last and last[0].stage is Stage.SUBMIT:
-            stop.say("Stopped while a create was on its way. Run the same again: it is looked for first.")
-        raise
 
 
 def _deliver(outcome: Outcome, copy: Copy | None, *, as_json: bool) -> None:
     from ..web.answers import OutcomeAnswer  # noqa: PLC0415 - keeps --help quick
 
     payload = OutcomeAnswer.of(outcome).model_dump(mode="json")
+    if outcome.label.kind is Kind.ELEMENT:
+        copy = None
     if copy is not None:
         payload["path"] = str(copy.make(outcome.path, outcome.attempt.task_id))
         payload["kept_path"] = str(outcome.path)

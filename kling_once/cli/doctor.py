@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..accounts.profiles import profile_of, read_profiles
+from ..api.limits import GENERATION_GIVES, Generation
 from ..errors import KlingOnceError, MissingCredentials
 from ..order import Service
 from ..settings import unknown_variables
@@ -45,6 +46,7 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield _profiles(engine)
     yield from _settings(engine)
     yield _key(engine, profile)
+    yield _generation(engine, profile)
     if ledger.broken:
         text = "not asked, since nothing is sent without the ledger"
         yield Finding("media host", text, ok=False)
@@ -127,6 +129,18 @@ def _key(engine: Engine, profile: str) -> Finding:
         return Finding("key", str(error), ok=False, broken=not _is_without_key(error, profile))
     kind = "API key" if found.api_key else "access key and secret key"
     return Finding("key", f"{kind}, from the {found.source}, for {found.origin}")
+
+
+def _generation(engine: Engine, profile: str) -> Finding:
+    try:
+        spoken = Generation(engine.accounts.generation(Service.KLING, profile))
+    except KlingOnceError as error:
+        return Finding("API", str(error), ok=False)
+    other = next(one for one in Generation if one is not spoken)
+    return Finding(
+        "API",
+        f"{spoken}; {other} gives {GENERATION_GIVES[other]} (KLINGAI_API_GENERATION, or api of a profile)",
+    )
 
 
 def _service(engine: Engine, profile: str) -> Finding:

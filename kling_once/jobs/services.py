@@ -13,9 +13,11 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
+from ..api.elements import ElementClient
 from ..api.standard import StandardClient
 from ..hosting.media_host import SandboxHost, choose_host, no_place_error
-from ..order import EMBEDDED_ORIGIN, Service
+from ..order import EMBEDDED_ORIGIN, Kind, Service
+from .library import Library
 from .results import ComingFrames
 from .uploads import Sweeper
 
@@ -66,6 +68,7 @@ class Services:
         self.slots = asyncio.Semaphore(settings.max_parallel)
         """One for each task that this process runs at once."""
         self.sweeper = Sweeper(ledger, self.public_host, ledger.clock)
+        self.library = Library(self)
         self._stack = AsyncExitStack()
         self._clients: dict[tuple[str, str, str], KlingClient] = {}
         self._public: list[MediaHost | None] = []
@@ -104,15 +107,21 @@ class Services:
         key = await self.ledger.fingerprint_key()
         return await asyncio.to_thread(self.accounts.account_of, attempt, key)
 
-    async def client(self, account: Account) -> KlingClient:
-        """Return the API client of an account."""
+    async def elements(self, account: Account) -> ElementClient:
+        """Return the element library of an account."""
+        return ElementClient.beside(await self.client(account))
+
+    async def client(self, account: Account, kind: Kind = Kind.VIDEO) -> KlingClient:
+        """Return the API client of an account, for tasks of one kind."""
+        if kind is Kind.ELEMENT:
+            return await self.elements(account)
         name = (account.origin, account.fingerprint, account.generation)
         origin = await self.origin(account.origin)
         async with self._opening:
             if name not in self._clients:
-                kind = CLIENTS[account.generation]
+                speaks = CLIENTS[account.generation]
                 pace = self.settings.pace(origin)
-                opened = kind.connect(
+                opened = speaks.connect(
                     origin,
                     account.credential,
                     self.clock,
@@ -177,7 +186,7 @@ class Services:
                 from ..sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - only for those who use it
 
                 folder = self.settings.home / "sandbox"
-                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True))
+                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True, fetch="guarded"))
                 await sandbox.start()
                 self._stack.push_async_callback(sandbox.stop)
                 self._sandbox = sandbox

@@ -8,6 +8,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..api.elements import ElementRequest
 from ..api.models import CreateRequest
 from ..api.service_codes import PARALLEL_LIMIT
 from ..api.transport import read_again
@@ -30,6 +31,7 @@ from ..hosting.media_host import ClipNotThere, no_host_error
 from ..ledger.attempts import AttemptState
 from ..ledger.slots import Room
 from ..order import VideoUrl, realm_of
+from .element_staging import StagedElement
 from .progress import Stage
 from .services import has_host
 from .tasks import found_columns, is_ours, look_up
@@ -39,10 +41,11 @@ from .violations import order_violations
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..api.client import Request
     from ..api.models import Answer, Task
     from ..hosting.media_host import HostedFile, MediaHost
+    from .element_staging import AnyStaged
     from .run import Run
-    from .staging import StagedInputs
 
 
 logger = logging.getLogger(__name__)
@@ -97,8 +100,11 @@ async def submit(run: Run) -> None:
 
 
 def _room(run: Run) -> Room:
-    model = run.staged.order.motion.model if run.staged is not None else ""
-    return Room(run.account.origin, run.account.fingerprint, model)
+    """Return what a run's task counts towards; elements have a room of their own."""
+    origin, fingerprint, staged = run.account.origin, run.account.fingerprint, run.staged
+    if isinstance(staged, StagedElement):
+        return Room(origin, fingerprint, model="", pack="element")
+    return Room(origin, fingerprint, staged.order.motion.model if staged is not None else "")
 
 
 async def _full(run: Run, ticket: Ticket, error: Busy) -> None:
@@ -149,7 +155,7 @@ async def _post(run: Run) -> None:
         await _send(run, request)
 
 
-async def _send(run: Run, request: CreateRequest) -> None:
+async def _send(run: Run, request: Request) -> None:
     run.say(Stage.SUBMIT, "submitting")
     run.attempt = await run.services.ledger.post(run.attempt)
     run.posted = True
@@ -219,7 +225,7 @@ SHORTEST_MINUTES: Final = 60.0
 """How long a link lives at least: the task goes on at Kling when nobody waits for it here."""
 
 
-async def create_request(run: Run) -> CreateRequest:
+async def create_request(run: Run) -> Request:
     """Return the body of a run's create.
 
     Raises:
@@ -233,6 +239,8 @@ async def create_request(run: Run) -> CreateRequest:
             hint="Run it again with its picture and clip.",
         )
     await fit(run, staged)
+    if isinstance(staged, StagedElement):
+        return await _element_request(run, staged)
     order = staged.order
     run.say(Stage.UPLOAD, "handing the clip over")
     gateway = None if isinstance(order.video, VideoUrl) else await services.gateway(order.service)
@@ -246,7 +254,24 @@ async def create_request(run: Run) -> CreateRequest:
     )
 
 
-async def _video_url(run: Run, staged: StagedInputs, origin: str) -> str:
+async def _element_request(run: Run, staged: StagedElement) -> ElementRequest:
+    order = staged.order
+    frontal, *views = [base64.b64encode(data).decode() for data in staged.pictures] or [""]
+    url = ""
+    if order.video is not None:
+        run.say(Stage.UPLOAD, "handing the clip over")
+        url = await _video_url(run, staged, staged.origin)
+    return ElementRequest(
+        name=order.name,
+        description=order.description,
+        frontal_image=frontal,
+        views=tuple(views),
+        video_url=url,
+        external_task_id=run.attempt.external_id,
+    )
+
+
+async def _video_url(run: Run, staged: AnyStaged, origin: str) -> str:
     video, clip = staged.order.video, staged.hosted
     if isinstance(video, VideoUrl):
         return video.url
@@ -281,7 +306,7 @@ async def _note(run: Run, host: MediaHost, clip: HostedFile, *, signed_until: da
         await run.services.ledger.note_upload(location, host.kind, signed_until)
 
 
-async def fit(run: Run, staged: StagedInputs) -> None:
+async def fit(run: Run, staged: AnyStaged) -> None:
     """Make staged inputs fit, and pass when nothing about the order breaks a limit.
 
     Raises:

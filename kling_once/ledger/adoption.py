@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from ..api.motion_control import MOTION_SETTINGS
+from ..order import Kind
 from .attempts import (
     MAX_ATTEMPTS,
     add_attempt,
@@ -12,13 +15,11 @@ from .attempts import (
     set_columns,
 )
 from .intents import id_holder
-from .tables import AttemptState
+from .tables import AttemptState, attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
-
-    import sqlalchemy as sa
 
     from ..order import Sender, Service
     from .attempts import Attempt
@@ -74,6 +75,8 @@ def adopt_task(
         "service": service.value,
         "realm": realm,
         "project": project,
+        "kind": Kind.VIDEO.value,
+        "element_name": "",
         **{item.name: type(item.default)() for item in MOTION_SETTINGS},
         "image_name": ADOPTED_IMAGE_NAME,
         "video_name": task_id,
@@ -133,6 +136,19 @@ def keep_again(connection: sa.Connection, attempt: Attempt, columns: dict[str, A
     """Note that an attempt's video is here; whoever works on it loses the lease, and serves the file."""
     kept = {"state": AttemptState.KEPT, "owner": None, "lease_until": None}
     return set_columns(connection, attempt.attempt_id, columns | kept)
+
+
+def elements_gone(connection: sa.Connection, realm: str, element_ids: list[str], now: datetime) -> None:
+    """End the attempts whose elements were deleted."""
+    connection.execute(
+        sa.update(attempts)
+        .where(
+            attempts.c.realm == realm,
+            attempts.c.state == AttemptState.KEPT,
+            attempts.c.made_element_id.in_(element_ids),
+        )
+        .values(state=AttemptState.EXPIRED, ended_at=now, reason="The element was deleted.")
+    )
 
 
 def _add_found(

@@ -69,6 +69,8 @@ class Attempt:
     watermark_url: str | None = field(repr=False)
     location: str | None
     """Where the media host put the reference video; None for a URL of the user's own."""
+    made_element_id: str | None
+    """The element that the task made, as digits."""
     result_path: str | None
     """Relative to the results folder, with forward slashes."""
     result_size_bytes: int | None

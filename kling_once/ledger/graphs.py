@@ -88,7 +88,11 @@ def kept_files(connection: sa.Connection, signature: str) -> list[tuple[str, int
     query = (
         sa.select(attempts.c.result_path, attempts.c.result_size_bytes)
         .select_from(graphs.join(attempts, attempts.c.job_key == graphs.c.job_key))
-        .where(graphs.c.signature == signature, attempts.c.state == AttemptState.KEPT)
+        .where(
+            graphs.c.signature == signature,
+            attempts.c.state == AttemptState.KEPT,
+            attempts.c.made_element_id.is_(None),
+        )
     )
     return [(row.result_path, row.result_size_bytes) for row in connection.execute(query)]
 

@@ -379,6 +379,15 @@ class Ledger:
         """Return the job keys of those tasks that the ledger knows."""
         return await self._read(queries.known_tasks, task_ids)
 
+    async def known_elements(self, realm: str, element_ids: list[str]) -> dict[str, str]:
+        """Return the job keys of those elements that the ledger knows."""
+        return await self._read(queries.known_elements, realm, element_ids)
+
+    async def elements_gone(self, realm: str, element_ids: list[str]) -> None:
+        """Note that elements were deleted: ordering them again makes them again."""
+        if await self.known_elements(realm, element_ids):
+            await self._write(adoption.elements_gone, realm, element_ids, self.clock.now())
+
     async def label(self, job_key: str) -> JobLabel:
         """Return what a job is called."""
         return await self._read(queries.label, job_key)

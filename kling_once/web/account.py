@@ -22,7 +22,7 @@ from ..api.limits import PAGE_MAX, PAGE_SIZE_MAX, PATH_ID
 from ..errors import KlingOnceError, LedgerError
 from ..jobs.recovery import Wanted
 from ..order import Service
-from .answers import Answer, TaskAnswer
+from .answers import Answer, TaskAnswer, Told
 from .endpoint import (
     Call,
     Given,
@@ -85,7 +85,7 @@ class KeyAnswer(Answer):
     """In words."""
     source: Literal["environment", "file", "missing"]
     region: str | None
-    problem: str | None
+    problem: Told | None
     """Why the key cannot be used, in words."""
     unfinished: int
     """How many paid tasks wait to be collected with this key."""
@@ -278,7 +278,7 @@ def _key(state: KeyState, unfinished: Mapping[str, int]) -> KeyAnswer:
         state=STATES[state.source],
         source=state.source,
         region=state.region or None,
-        problem=state.problem or None,
+        problem=Told.of(state.problem) if state.problem else None,
         unfinished=unfinished.get(state.profile, 0),
     )
 

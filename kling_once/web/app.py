@@ -15,6 +15,7 @@ from .. import errors
 from . import (
     PREFIX,
     account,
+    elements,
     jobs,
     money,
     node,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS: Final = endpoints_of(money, jobs, account, node)
+ENDPOINTS: Final = endpoints_of(money, jobs, account, elements, node)
 PREFIXES: Final = (PREFIX, f"/api{PREFIX}")
 """ComfyUI serves every route under /api as well."""
 
