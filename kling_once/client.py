@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
+import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -14,7 +16,7 @@ from .jobs.progress import SHARED
 from .settings import load_settings
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from .clock import Clock
     from .jobs.progress import Watchers
@@ -91,6 +93,22 @@ def shared_client(
             _shared.append(Client(settings, watchers=SHARED))
             _at_exit(_close_shared)
         return _shared[0]
+
+
+def let_go_on_sigterm() -> None:
+    """Let go of leases before SIGTERM ends a process that does not handle it; for the main thread alone.
+
+    Another machine goes on at once then; otherwise it waits until the leases have run out.
+    """
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        _close_shared()
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _note_results(settings: Settings) -> None:

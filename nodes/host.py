@@ -113,14 +113,17 @@ async def engine() -> Engine:
 
 def open_engine() -> Engine:
     """Return this process's engine; blocking. Results go to ComfyUI's output folder unless set otherwise."""
-    from ..kling_once.client import shared_client  # noqa: PLC0415 - nothing heavy before a node runs
+    from ..kling_once.client import let_go_on_sigterm, shared_client  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
-    return shared_client(
+    client = shared_client(
         results=output_folder() / "kling_once",
         account_browse=browse,
         embed_workflow=not args.disable_metadata,
     )
+    if client.settings.ledger_url is not None:
+        PromptServer.instance.loop.call_soon_threadsafe(let_go_on_sigterm)
+    return client
 
 
 def registered_class(node_id: str) -> Any:

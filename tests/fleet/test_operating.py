@@ -189,6 +189,52 @@ def test_a_worker_that_is_told_to_end_lets_go_and_ends_well(
     assert fleet.attempts("owner") == [(None,)]
 
 
+AS_COMFYUI_DOES = """
+import asyncio, sys, threading
+from pathlib import Path
+from kling_once.client import let_go_on_sigterm, shared_client
+from kling_once.order import Order, VideoFile
+
+picture, clip, results = map(Path, sys.argv[1:])
+
+async def serve():
+    loop = asyncio.get_running_loop()
+
+    def work():
+        client = shared_client(results=results)
+        loop.call_soon_threadsafe(let_go_on_sigterm)
+        client.run(Order(picture, VideoFile(clip))).result()
+
+    threading.Thread(target=work, daemon=True).start()
+    await asyncio.sleep(3600)
+
+asyncio.run(serve())
+"""
+
+
+def test_a_program_that_does_not_handle_sigterm_lets_go_all_the_same(
+    sandbox: SandboxControl,
+    python: Callable[..., Process],
+    fleet: Fleet,
+    small_picture: Path,
+    small_clip: Path,
+    tmp_path: Path,
+    eventually: Callable[..., Any],
+) -> None:
+    """ComfyUI is one: the signal ends it at once otherwise, and its leases run on."""
+    sandbox.move(policy="polls", polls=100_000)
+    arguments = map(str, (small_picture, small_clip, tmp_path / "out"))
+    process = python("-c", AS_COMFYUI_DOES, *arguments, **fleet.home("one"))
+    eventually(lambda: fleet.states() == ["submitted"], "the task")
+
+    process.signal(signal.SIGTERM)
+
+    began = time.monotonic()
+    assert process.popen.wait(20) == -signal.SIGTERM
+    assert time.monotonic() - began < 5
+    assert fleet.attempts("owner") == [(None,)]
+
+
 def test_while_the_server_is_gone_nothing_is_bought_and_what_runs_is_collected_afterwards(
     sandbox: SandboxControl,
     at: Callable[..., Process],

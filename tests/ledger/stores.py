@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class Store(Protocol):
     """A ledger that nobody has used."""
 
+    is_server: bool
+
     def open(self, clock: Clock) -> Ledger:
         """Open it once more, as another process would."""
         ...
@@ -50,6 +52,8 @@ def fresh_file() -> bytes:
 
 
 class SqliteStore:
+    is_server = False
+
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ledger-")
         self._home = Path(self._folder.name)
@@ -99,6 +103,8 @@ def migrated_database(server: Postgresql) -> str:
 
 class PostgresqlStore:
     """Each that opens it has a home of its own."""
+
+    is_server = True
 
     def __init__(self, server: Postgresql) -> None:
         self._server = server
