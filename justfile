@@ -62,6 +62,26 @@ js:
     npm ci
     npx tsc --noEmit
 
+# Look for code that nothing uses; pyproject.toml lists what others use
+dead-code:
+    vulture
+
+# Fast lane, with branch coverage of the parts that hold money: at least 95 %
+coverage:
+    coverage erase
+    pytest -m "not media and not process and not host and not browser" --cov --cov-report=
+    coverage report --fail-under=95 --include='kling_once/api/*,kling_once/ledger/*,kling_once/jobs/*,kling_once/hosting/*'
+
+# A minute of fuzzing for each of: Kling's answers, media files, callback bodies, routes
+fuzz:
+    KLING_ONCE_FUZZ_SECONDS=60 pytest -n 0 tests/properties/test_fuzzing.py
+    pytest -n 0 tests/properties/test_hostile_answers.py
+    KLING_ONCE_SCHEMATHESIS_CASES=400 pytest -n 0 tests/web/test_openapi.py
+
+# Change one line after the other of a module and see whether its tests notice: just mutate ledger/decision
+mutate module *arguments:
+    python -P -m tests.publishing.mutation {{ module }} {{ arguments }}
+
 # Look for unsafe lines in the workflows of .github
 workflows:
     zizmor --offline --no-progress .github

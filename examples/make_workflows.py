@@ -2,10 +2,11 @@
 """Make the example workflows in a real ComfyUI's page: build each graph there, save it, and try it.
 
     python examples/make_workflows.py http://127.0.0.1:8188
+    python examples/make_workflows.py http://127.0.0.1:8188 "1 motion control"
 
-needs a running ComfyUI with this pack, and Playwright with /usr/bin/chromium. Writes examples/workflows/*.json,
-the same files and a picture of each to example_workflows/, and what the page itself would queue to
-tests/host/queued/*.json.
+makes all, or those that are named. It needs a running ComfyUI with this pack, and Playwright with
+/usr/bin/chromium. Writes examples/workflows/*.json, the same files and a picture of each to example_workflows/, and
+what the page itself would queue to tests/host/queued/*.json.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
-from workflow_plans import PLANS
+from workflow_plans import PLANS, App
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = ROOT / "examples" / "workflows"
@@ -60,7 +61,8 @@ async ([nodes, links]) => {
   }
   for (const plan of nodes) if (!plan.size) made[plan.name].setSize(made[plan.name].computeSize());
   await new Promise((done) => setTimeout(done, 300));
-  return JSON.parse(JSON.stringify(app.graph.serialize()));
+  const ids = Object.fromEntries(Object.entries(made).map(([name, node]) => [name, node.id]));
+  return [JSON.parse(JSON.stringify(app.graph.serialize())), ids];
 }
 """
 LOAD = """
@@ -99,16 +101,30 @@ def finished(workflow: dict[str, Any]) -> dict[str, Any]:
     return workflow
 
 
+def linear_data(app: App, ids: dict[str, int]) -> dict[str, Any]:
+    """Return which widgets and results App mode shows, as the page writes it."""
+    inputs = [[ids[node], widget] for node, widget in app.inputs]
+    return {"inputs": inputs, "outputs": [ids[node] for node in app.outputs]}
+
+
 def make(page: Page, name: str, plan: Any) -> None:
     """Build, save, load again, and take a picture of one workflow."""
     nodes = [node.__dict__ for node in plan.nodes]
-    workflow = finished(page.evaluate(BUILD, [nodes, plan.links]))
+    built, ids = page.evaluate(BUILD, [nodes, plan.links])
+    workflow = finished(built)
+    if plan.app:
+        workflow["extra"] = {"linearMode": True, "linearData": linear_data(plan.app, ids)}
     path = WORKFLOWS / f"{name}.json"
     path.write_text(json.dumps(workflow, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     queued = page.evaluate(LOAD, workflow)
     QUEUED.mkdir(parents=True, exist_ok=True)
     (QUEUED / path.name).write_text(json.dumps(queued, indent=1) + "\n", encoding="utf-8")
-    page.evaluate(FIT)
+    if plan.app:
+        page.add_locator_handler(page.get_by_role("button", name="Skip"), lambda button: button.click())
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator("video[src*='filename=app_']").first.wait_for(timeout=90_000)
+    else:
+        page.evaluate(FIT)
     page.wait_for_timeout(1500)
     picture = TEMPLATES / f"{name}.png"
     page.screenshot(path=picture)
@@ -120,13 +136,15 @@ def make(page: Page, name: str, plan: Any) -> None:
     shutil.copyfile(path, TEMPLATES / path.name)
 
 
-def main(url: str) -> None:
-    """Make them all."""
+def main(url: str, *names: str) -> None:
+    """Make all, or those that are named."""
     for folder in (WORKFLOWS, TEMPLATES):
         folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         for name, plan in PLANS.items():
+            if names and name not in names:
+                continue
             page = browser.new_page(
                 viewport={"width": 2560, "height": 1600}
             )  # a page remembers values by node id
@@ -141,4 +159,4 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

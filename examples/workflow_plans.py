@@ -20,11 +20,20 @@ class Node:
 
 
 @dataclass
+class App:
+    """What App mode shows: widgets as (node, widget), and nodes whose outputs are the result."""
+
+    inputs: list[tuple[str, str]]
+    outputs: list[str]
+
+
+@dataclass
 class Plan:
     """One workflow; a link is (node, output, node, input)."""
 
     nodes: list[Node]
     links: list[tuple[str, str, str, str]]
+    app: App | None = None
 
 
 CHARACTER = {"image": "kling_once_character.png"}
@@ -107,6 +116,11 @@ Kling takes **30 s** at once. **Split Video** divides 75 s where the dancer rest
 
 Queue again as often as you like: no part is bought twice. With **on_failure** on **skip**, a part that Kling refuses
 is left out, and the report names it.
+"""
+APP_NOTE = """## As an app
+
+Opened, this shows a picture, a clip and a prompt to fill in, and the video: nothing else. Switch between **App** and
+**Graph** at the top. `service` stands in the graph: `sandbox` is free, `kling` orders from your own account.
 """
 
 PLANS = {
@@ -282,5 +296,20 @@ PLANS = {
             ("element", "element_id", "motion", "element_id"),
             ("motion", "video", "save", "video"),
         ],
+    ),
+    "9 as an app": Plan(
+        [
+            note(APP_NOTE, [40, 40], [420, 210]),
+            character([40, 310]),
+            clip([40, 710]),
+            Node("motion", "KlingOnce_MotionControl", [500, 310], size=[400, 620]),
+            save("save", [960, 310], "kling/app"),
+        ],
+        [
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "motion", "motion_source.video"),
+            ("motion", "video", "save", "video"),
+        ],
+        App([("image", "image"), ("clip", "file"), ("motion", "prompt")], ["save"]),
     ),
 }

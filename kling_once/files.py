@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 import filelock
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 1 << 20
 LOCK_SECONDS: Final = 10.0
+SHARING_SECONDS: Final = 2.0
+"""How long `write_file` waits on Windows for a program that holds the old file open."""
 
 
 def write_file(
@@ -53,10 +56,31 @@ def write_file(
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
-        part.replace(path)
+        replace_file(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file over another; blocking.
+
+    Windows refuses that (sharing violation) while a virus scanner, an indexer or a reader has the target
+    open, which lasts for moments: it is tried again for `SHARING_SECONDS`.
+
+    Raises:
+        OSError: the file cannot be renamed.
+    """
+    deadline = time.monotonic() + SHARING_SECONDS
+    while True:
+        try:
+            source.replace(target)
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def digest_of(file: BinaryIO, on_chunk: Callable[[bytes], object] | None = None) -> str:

@@ -2,7 +2,7 @@
 /** What the page does around a run: keep ComfyUI's video players out of the prompt, and tell how it ended. */
 
 import { showStandingError, showToast } from "../shared/dialogs.mjs";
-import { api } from "../shared/host.mjs";
+import { api, app } from "../shared/host.mjs";
 import { sayText, t } from "../shared/i18n.mjs";
 import { allNodes, executionId, isOurs } from "./graph.mjs";
 
@@ -35,7 +35,7 @@ export function keepPlayersOut() {
 
 /**
  * Tell how a run ended if nobody looks at the page: that it has delivered a video, or why one of our nodes has
- * failed. Who looks at it reads that on the node. What failed is no news any more once a run succeeds.
+ * failed. Who looks at it reads that on the node; in App mode, where no node is seen, a failure is told as well. What failed is no news any more once a run succeeds.
  */
 export function watchRuns() {
   /** @type {Set<string>} ids of prompts that have delivered a video */
@@ -51,10 +51,15 @@ export function watchRuns() {
   });
   api.addEventListener("execution_error", ({ detail: { prompt_id, node_type, exception_message } }) => {
     delivered.delete(prompt_id);
-    if (!document.hidden || !node_type.startsWith("KlingOnce_")) return;
+    if (nodesAreSeen() || !node_type.startsWith("KlingOnce_")) return;
     forgetFailure();
     forgetFailure = showStandingError(sayText(exception_message));
   });
+}
+
+/** Whether somebody can read on a node why it failed: App mode shows no nodes. */
+function nodesAreSeen() {
+  return !document.hidden && app.canvas.canvas.checkVisibility();
 }
 
 /** @param {string} id an execution id */

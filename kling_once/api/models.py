@@ -247,7 +247,7 @@ class Task(_Answered):
     def failure_reason(self) -> str:
         """Return why the task failed, as one sentence with its full stop."""
         reason = vendor_text(self.task_status_msg) or "Kling gave no reason."
-        return reason if reason.endswith((".", "!", "?", "。")) else f"{reason}."
+        return reason if reason.endswith((".", "!", "?", "\u3002")) else f"{reason}."
 
     @property
     def video(self) -> TaskVideo | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import math
@@ -179,7 +180,8 @@ class ResultStore:
         mine = folder / f"{name}.{owner}.part"
         for old in folder.glob(f"{_literal(name)}.*.part"):
             if old != mine:
-                old.unlink(missing_ok=True)
+                with contextlib.suppress(PermissionError):  # on Windows its process has it open still
+                    old.unlink(missing_ok=True)
         return mine
 
     async def keep(self, label: JobLabel, part: Path, sidecar: Sidecar) -> KeptFile:

@@ -80,7 +80,7 @@ def _madvise() -> Any:
 
 def _available() -> int | None:
     try:
-        lines = _MEMINFO.read_text().splitlines()
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     for line in lines:
@@ -94,8 +94,8 @@ def _cgroup_room() -> list[int]:
     room = []
     for limit_name, use_name in _CGROUPS:
         try:
-            limit = (_CGROUP_ROOT / limit_name).read_text().strip()
-            use = int((_CGROUP_ROOT / use_name).read_text())
+            limit = (_CGROUP_ROOT / limit_name).read_text(encoding="ascii").strip()
+            use = int((_CGROUP_ROOT / use_name).read_text(encoding="ascii"))
         except (OSError, ValueError):
             continue
         if limit.isdigit():
@@ -106,7 +106,7 @@ def _cgroup_room() -> list[int]:
 def _reclaimable(limit_file: Path) -> int:
     """Return the bytes of the page cache: they count as used, but the kernel frees them on demand."""
     try:
-        lines = limit_file.with_name("memory.stat").read_text().splitlines()
+        lines = limit_file.with_name("memory.stat").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     counted = {"inactive_file", "active_file"}

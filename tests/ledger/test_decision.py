@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -181,3 +181,37 @@ def test_a_failed_input_comes_with_the_advice_of_its_kind(reason: str, advice: s
     got = next_step([failed], again=False)
     assert isinstance(got, Refuse)
     assert advice in got.error.hint
+
+
+@pytest.mark.parametrize(
+    ("state", "days", "ended", "said", "is_early"),
+    [
+        (S.EXPIRED, 29, True, False, True),
+        (S.EXPIRED, 30, True, False, False),
+        (S.EXPIRED, 31, True, False, False),
+        (S.EXPIRED, 29, False, False, False),
+        (S.KEPT, 29, True, False, False),
+        (S.KEPT, 29, False, True, True),
+        (S.KEPT, 30, False, True, False),
+        (S.SUCCEEDED, 60, True, True, False),
+    ],
+)
+def test_only_a_result_that_goes_before_its_30_days_is_said_to_be_unknown(
+    state: AttemptState, days: int, *, ended: bool, said: bool, is_early: bool
+) -> None:
+    moment = MOMENT + timedelta(days=days)
+    last = attempt(state, vendor_created_at=MOMENT, task_id="8", ended_at=moment if ended else None)
+    message = gone(last, moment if said else None).message
+    assert ("no longer knows task 8" in message) is is_early
+    assert ("past the 30 days" in message) is not is_early
+
+
+def test_the_30_days_begin_with_the_later_of_what_we_and_the_vendor_say() -> None:
+    moments = {"submitted_at": MOMENT, "vendor_created_at": MOMENT + timedelta(days=2)}
+    last = attempt(S.KEPT, task_id="8", **moments)
+    assert "no longer knows" in gone(last, MOMENT + timedelta(days=31)).message
+    assert "past the 30 days" in gone(last, MOMENT + timedelta(days=32)).message
+
+
+def test_without_any_date_of_its_making_a_result_is_past_its_time() -> None:
+    assert "past the 30 days" in gone(attempt(S.KEPT, task_id="8"), MOMENT).message

@@ -21,8 +21,8 @@ def workflow(name: str) -> dict[str, Any]:
     return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_there_are_eight() -> None:
-    assert len(NAMES) == 8
+def test_there_are_nine() -> None:
+    assert len(NAMES) == 9
 
 
 def test_templates_are_the_same_files_with_a_picture_each() -> None:
@@ -81,3 +81,30 @@ def test_what_the_page_queues_is_what_the_workflow_says(name: str) -> None:
             continue
         flat = {item["id"]: item for item in PROMISES[queued["class_type"]]["inputs"]}
         assert all(name.split(".")[0] in flat for name in queued["inputs"])
+
+
+def test_the_app_shows_widgets_and_results_that_exist() -> None:
+    graph = workflow("9 as an app")
+    nodes = {str(node["id"]): node for node in graph["nodes"]}
+    assert graph["extra"]["linearMode"] is True
+    shown = graph["extra"]["linearData"]
+    for node_id, widget in shown["inputs"]:
+        assert widget in {slot["name"] for slot in nodes[str(node_id)]["inputs"] if "widget" in slot}
+    assert [nodes[str(node_id)]["type"] for node_id in shown["outputs"]] == ["SaveVideo"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "subgraphs").glob("*.json")), ids=lambda path: path.stem)
+def test_a_blueprint_is_one_node_of_ours_with_widgets_that_exist(path: Path) -> None:
+    blueprint = json.loads(path.read_text(encoding="utf-8"))
+    (outer,) = blueprint["nodes"]
+    (inside,) = blueprint["definitions"]["subgraphs"]
+    assert outer["type"] == inside["id"]
+    assert [slot["label"] for slot in outer["inputs"]] == ["picture", "clip"]
+    assert [slot["type"] for slot in outer["outputs"]] == ["VIDEO", "STRING"]
+    inner = {str(node["id"]): node for node in inside["nodes"]}
+    for node in inner.values():
+        assert (node["properties"]["cnr_id"], node["type"] in PROMISES) == ("kling-once", True)
+    for node_id, widget in outer["properties"]["proxyWidgets"]:
+        assert widget in {item["id"] for item in PROMISES[inner[node_id]["type"]]["inputs"]}
+    (motion,) = inner.values()
+    assert "sandbox" in motion["widgets_values"], "free until the user says otherwise"

@@ -36,6 +36,7 @@ TOP_LEVEL = {
     "nodes",
     "pyproject.toml",
     "requirements.txt",
+    "subgraphs",
 }
 
 
@@ -56,7 +57,7 @@ def test_the_archive_holds_what_a_user_needs_and_nothing_else(archive: Path) -> 
 
 def test_every_file_of_the_product_is_in_the_archive() -> None:
     packed = set(packed_names())
-    folders = ("kling_once", "nodes", "js", "locales", "example_workflows")
+    folders = ("kling_once", "nodes", "js", "locales", "example_workflows", "subgraphs")
     here = {
         path.relative_to(ROOT).as_posix()
         for folder in folders
