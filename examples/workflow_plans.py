@@ -56,27 +56,28 @@ FIRST_NOTE = """## Motion control
 
 The character of the picture moves as the person in the video does.
 
-**service** is `sandbox`: free, on this machine, no key, a placeholder as result. Set it to `kling` to order from
+**service** is **sandbox**: free, on this machine, no key, a placeholder as result. Set it to **kling** to order from
 your own Kling account; the key is configured on the server, never here.
 
 The same inputs are paid **once**, however often you queue them. Raise **take** to buy another result on purpose.
 """
 FRAMES_NOTE = """## From frames, with sound
 
-**motion_source** is `frames`: pictures, their fps, and optionally their sound. The frames are encoded and sent
+**motion_source** is **frames**: pictures, their fps, and optionally their sound. The frames are encoded and sent
 as one clip. Anything that makes frames fits here.
 """
 CHECK_NOTE = """## Check before you pay
 
 Checks every documented limit and tells the price. Nothing is sent, nothing is spent.
 
-**image** and **video** are what would be sent. Copy the settings to a Motion Control node when you like them.
+**image** and **video** are what would be sent. When you like them, a button on the check writes its settings into a
+Motion Control node.
 """
 PARALLEL_NOTE = """## Two characters, one motion
 
 Both jobs are **submitted** first and run at Kling at the same time; both are **collected** afterwards.
 
-The server runs at most 3 tasks at once unless KLING_ONCE_MAX_PARALLEL says otherwise. Interrupt whenever you
+The server runs at most 3 tasks at once unless its operator says otherwise. Interrupt whenever you
 like: queue again, and what was submitted is picked up.
 """
 FETCH_NOTE = """## Fetch an earlier task
@@ -172,11 +173,11 @@ PLANS = {
             ),
             clip([40, 730]),
             Node("submit1", "KlingOnce_SubmitMotionControl", [680, 330], size=[400, 560]),
-            Node("submit2", "KlingOnce_SubmitMotionControl", [680, 960], size=[400, 560]),
+            Node("submit2", "KlingOnce_SubmitMotionControl", [680, 1150], size=[400, 560]),
             Node("collect1", "KlingOnce_CollectMotionControl", [1140, 330], size=[280, 260]),
-            Node("collect2", "KlingOnce_CollectMotionControl", [1140, 960], size=[280, 260]),
+            Node("collect2", "KlingOnce_CollectMotionControl", [1140, 1150], size=[280, 260]),
             save("save1", [1480, 330], "kling/first"),
-            save("save2", [1480, 960], "kling/second"),
+            save("save2", [1480, 1150], "kling/second"),
         ],
         [
             ("image", "IMAGE", "submit1", "image"),
@@ -198,8 +199,8 @@ PLANS = {
             Node("submit", "KlingOnce_SubmitMotionControl", [400, 330], size=[400, 560]),
             Node("fetch", "KlingOnce_FetchTask", [860, 330], size=[320, 300]),
             save("save", [1240, 330], "kling/fetched"),
-            Node("list", "KlingOnce_ListTasks", [400, 960], size=[320, 180]),
-            Node("table", "PreviewAny", [860, 960], size=[640, 200]),
+            Node("list", "KlingOnce_ListTasks", [400, 1150], size=[320, 180]),
+            Node("table", "PreviewAny", [860, 1150], size=[640, 200]),
         ],
         [
             ("image", "IMAGE", "submit", "image"),

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from ..api.models import Element, ResourcePack
     from ..clock import Clock
     from ..errors import KlingOnceError
-    from ..hosting.media_host import Leftover
+    from ..hosting.media_host import Leftover, MediaHost
     from ..ledger.attempts import Attempt
     from ..order import AnyOrder, ElementOrder, Order, Service
     from ..settings import Settings
@@ -77,6 +77,15 @@ FIRST_ORDERS_ALONE = (NobodyWaits, MediaStopped, SpendingRefused)
 Value = TypeVar("Value")
 
 
+def _result_store(settings: Settings, clock: Clock) -> ResultStore:
+    if settings.results_url is None:
+        return ResultStore(settings.results_folder, clock)
+    from .bucket_results import BucketStore  # noqa: PLC0415 - only for those who use one
+
+    size_bytes = int(settings.cache_gb * 10**9)
+    return BucketStore(settings.results_url, settings.results_folder, size_bytes, clock)
+
+
 class Engine:
     """Jobs, shared by everybody in this process. Start it by using it; `close` when done."""
 
@@ -87,7 +96,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
         self.accounts = Accounts(settings, self.clock)
-        self.store = ResultStore(settings.results_folder, self.clock)
+        self.store = _result_store(settings, self.clock)
         self._media = MediaThreads()
         self._staging = StagingArea(settings.home)
         self._runs: dict[str, Run] = {}
@@ -217,6 +226,11 @@ class Engine:
         if self._services is not None:
             self._services.settings = settings
 
+    def use_host(self, settings: Settings) -> Pending[MediaHost | None]:
+        """Put local clips elsewhere from here on, and return where that is, opened."""
+        self.settings = settings
+        return self.ask(self._use_host(settings))
+
     def under_way(self) -> dict[str, Progress]:
         """Return where the jobs stand that this process works on, by job key."""
         return {key: run.progress for key, run in self._runs.copy().items()}
@@ -261,6 +275,9 @@ class Engine:
                 self.settings, ledger, self.store, self.accounts, self._media, self.watchers
             )
         return self._services
+
+    async def _use_host(self, settings: Settings) -> MediaHost | None:
+        return await (await self.services()).use_host(settings)
 
     async def _run(self, given: list[AnyOrder], listener: Listener | None) -> Outcome:
         wait_minutes = given[0].wait_minutes

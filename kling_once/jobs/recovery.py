@@ -286,5 +286,4 @@ async def forget(ledger: Ledger, results: ResultStore, job_key: str, *, delete_f
     known = await ledger.hide(job_key)
     if not delete_file:
         return []
-    paths = [attempt.result_path for attempt in known if attempt.result_path]
-    return [name for path in paths for name in await asyncio.to_thread(results.delete, path)]
+    return [name for attempt in known for name in await asyncio.to_thread(results.forget, attempt)]

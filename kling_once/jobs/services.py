@@ -74,10 +74,20 @@ class Services:
         self._public: list[MediaHost | None] = []
         self._sandbox: Sandbox | None = None
         self._opening = asyncio.Lock()
+        self._moved = asyncio.Event()
 
     async def close(self) -> None:
         """Close everything that was opened here."""
         await self._stack.aclose()
+
+    async def moved(self) -> None:
+        """Return when a job of this process has moved on."""
+        await self._moved.wait()
+
+    def tell_moved(self) -> None:
+        """Let those look again who wait for one of an account's slots."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.
@@ -155,6 +165,20 @@ class Services:
                     await gateway.start()
                 self._public.append(host)
             return self._public[0]
+
+    async def use_host(self, settings: Settings) -> MediaHost | None:
+        """Put local clips elsewhere from here on, and return where that is, opened.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
+        async with self._opening:
+            for host in self._public:
+                if host is not None and host.kind == "gateway":
+                    await cast("Gateway", host).stop()
+            self._public.clear()
+            self.settings = settings
+        return await self.public_host()
 
     async def required_host(self) -> MediaHost:
         """Return the host that is configured for Kling.

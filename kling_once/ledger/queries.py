@@ -114,6 +114,15 @@ def unfinished_tasks(connection: sa.Connection) -> dict[str, int]:
     return {row.profile: row.tasks for row in connection.execute(query)}
 
 
+def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:
+    """Return the attempts that exist at the vendor, or may, and that no other than `owner` holds."""
+    states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
+    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
+    is_free = sa.or_(attempts.c.owner.is_(None), attempts.c.owner == owner, attempts.c.lease_until < now)
+    query = sa.select(attempts).where(sa.or_(attempts.c.state.in_(states), was_sent), is_free)
+    return [attempt_of(row) for row in connection.execute(query.order_by(attempts.c.attempt_id))]
+
+
 class Shown(StrEnum):
     """Which jobs a list shows."""
 
