@@ -105,7 +105,7 @@ LONG_NOTE = """## A long dance
 Kling takes **30 s** at once. **Split Video** divides 75 s where the dancer rests, each part becomes a task, and
 **Join Videos** makes one video of the results, with its sound.
 
-Queue again as often as you like: no part is bought twice. With **on_failure** on `skip`, a part that Kling refuses is
+Queue again as often as you like: no part is bought twice. With **on_failure** on **skip**, a part that Kling refuses is
 left out, and the report names it.
 """
 
