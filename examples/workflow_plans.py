@@ -106,7 +106,7 @@ ELEMENT_NOTE = """## A character that stays the same
 **Create Element** makes an element of a frontal picture and 1 to 3 other views: Kling keeps that character's looks. It is
 made **once**; queue again and the same element is used. 0 units were seen for one, no page names a price.
 
-Elements are documented for `kling-v3`, and the character then faces as in the video. An element that you have already
+Elements are documented for **kling-v3**, and the character then faces as in the video. An element that you have already
 comes from **Kling Once Element**, or by the button *Choose an element* at the node.
 """
 LONG_NOTE = """## A long dance

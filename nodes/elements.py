@@ -62,7 +62,6 @@ LISTED = (
     ),
     *(SETTINGS[name] for name in ("service", "profile")),
 )
-ELEMENT_TIP = "One of the account's or of the official elements; the page fills the list. Its number counts."
 HEADS = ("element_id", "name", "description")
 NUMBER = re.compile(r"([0-9]{1,19})\s*$")
 
@@ -190,7 +189,14 @@ class ChosenElement(io.ComfyNode):
             description="Hands over the id of an element that you choose by name. Asks nobody, pays nothing.",
             search_aliases=["kling", "element", "character", "choose", "pick"],
             inputs=[
-                io.Combo.Input("element", options=[NONE], default=NONE, optional=True, tooltip=ELEMENT_TIP),
+                io.Combo.Input(
+                    "element",
+                    options=[NONE],
+                    default=NONE,
+                    optional=True,
+                    tooltip="One of the account's or of the official elements; the page fills the list."
+                    " Its number counts.",
+                ),
                 *setting_inputs(SETTINGS[name] for name in ("service", "profile")),
             ],
             outputs=[

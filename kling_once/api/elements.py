@@ -34,10 +34,10 @@ class ElementRequest(BaseModel):
 
     name: str
     description: str
-    frontal_image: str = Field("", repr=False)
+    frontal_image: str = Field(default="", repr=False)
     """Empty for an element that is made from a clip."""
-    views: tuple[str, ...] = Field((), repr=False)
-    video_url: str = Field("", repr=False)
+    views: tuple[str, ...] = Field(default=(), repr=False)
+    video_url: str = Field(default="", repr=False)
     external_task_id: str = ""
 
     def wire(self) -> dict[str, Any]:
