@@ -18,7 +18,7 @@ setup torch="torch":
 
 # Fast lane, further arguments go to pytest: just test -x tests/jobs
 test *arguments:
-    pytest -m "not media and not process and not host and not browser" {{ arguments }}
+    pytest -m "not media and not process and not host and not browser and not fleet" {{ arguments }}
 
 # Process lane: kills real processes, waits in real time
 test-process *arguments:
@@ -35,6 +35,10 @@ test-host *arguments:
 # Browser lane: needs ComfyUI and Chromium
 test-browser *arguments:
     REQUIRE_COMFYUI=1 REQUIRE_BROWSER=1 pytest -m browser {{ arguments }}
+
+# Fleet lane: needs PostgreSQL's initdb
+test-fleet *arguments:
+    REQUIRE_POSTGRESQL=1 pytest -m fleet {{ arguments }}
 
 # Take the README's pictures anew: needs ComfyUI and Chromium
 pictures:
@@ -58,9 +62,18 @@ js:
     npm ci
     npx tsc --noEmit
 
+# Look for unsafe lines in the workflows of .github
+workflows:
+    zizmor --offline --no-progress .github
+
 # Make docs/openapi.json from the routes
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
+
+# Build the docs site into site/, strictly
+site:
+    python docs/reference_pages.py
+    zensical build --strict
 
 # Make the ledger's first migration from its tables; after the first release migrations only add
 migration:
@@ -72,6 +85,10 @@ bench:
     python benchmarks/decode.py
     python benchmarks/encode.py
     python benchmarks/conform.py
+
+# List what the Comfy Registry will hold
+archive:
+    python -P -m tests.publishing.archive
 
 # Figures of the structure: modules, lines, importers, circles
 structure:

@@ -29,6 +29,7 @@ class Plan:
 
 CHARACTER = {"image": "kling_once_character.png"}
 MOTION = {"file": "kling_once_motion.mp4"}
+LONG_MOTION = {"file": "kling_once_long_motion.mp4"}
 
 
 def note(text: str, pos: list[int], size: list[int]) -> Node:
@@ -90,6 +91,14 @@ UPSCALE_NOTE = """## Result frames into an upscale, and back to video
 
 The result's frames are decoded because something is wired to **frames**; without a wire they cost no memory.
 Sound and fps go around the upscale. A model upscaler fits in the same place.
+"""
+LONG_NOTE = """## A long dance
+
+Kling takes **30 s** at once. **Split Video** divides 75 s where the dancer rests, each part becomes a task, and
+**Join Videos** makes one video of the results, with its sound.
+
+Queue again as often as you like: no part is bought twice. With **on_failure** on **skip**, a part that Kling refuses is
+left out, and the report names it.
 """
 
 PLANS = {
@@ -217,6 +226,27 @@ PLANS = {
             ("motion", "audio", "video", "audio"),
             ("motion", "fps", "video", "fps"),
             ("video", "VIDEO", "save", "video"),
+        ],
+    ),
+    "7 long dance": Plan(
+        [
+            note(LONG_NOTE, [40, 40], [420, 250]),
+            character([40, 350]),
+            Node("clip", "LoadVideo", [40, 740], dict(LONG_MOTION), [300, 330], "Reference video: 75 s"),
+            Node("split", "KlingOnce_SplitVideo", [400, 740], size=[300, 200]),
+            Node("motion", "KlingOnce_MotionControl", [760, 350], size=[400, 620]),
+            Node("join", "KlingOnce_JoinVideos", [1220, 350], size=[300, 340]),
+            Node("report", "PreviewAny", [1220, 760], size=[300, 210]),
+            save("save", [1580, 350], "kling/long dance"),
+        ],
+        [
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "split", "video"),
+            ("split", "parts", "motion", "motion_source.video"),
+            ("motion", "video", "join", "videos"),
+            ("split", "overlap", "join", "overlap"),
+            ("join", "report", "report", "source"),
+            ("join", "video", "save", "video"),
         ],
     ),
 }

@@ -5,9 +5,11 @@
  * @import { Settings } from "@comfyorg/comfyui-frontend-types"
  * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
  * @import { PlacedNode } from "./node/graph.mjs"
+ * @import { Account } from "../types/server.ts"
  */
 
 import { check, isOrdering, orderingNodes } from "./node/check.mjs";
+import { prepareNode, watchElements } from "./node/elements.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
 import { sayNotes } from "./node/notes.mjs";
 import { Remedies } from "./node/remedies.mjs";
@@ -80,7 +82,11 @@ app.registerExtension({
     };
     const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
     strips = made;
-    for (const { node } of allNodes().filter(({ node }) => isOurs(node))) made.add(node);
+    for (const { node } of allNodes().filter(({ node }) => isOurs(node))) {
+      made.add(node);
+      prepareNode(node, openElements);
+    }
+    watchElements();
     watchGraph(made);
     watchPlayers();
     watchRuns();
@@ -90,7 +96,9 @@ app.registerExtension({
 
   /** @param {LGraphNode} node */
   nodeCreated(node) {
-    if (isOurs(node)) strips?.add(node);
+    if (!isOurs(node) || !strips) return;
+    strips.add(node);
+    prepareNode(node, openElements);
   },
 
   /** @param {LGraphNode} node */
@@ -141,6 +149,14 @@ function registerTab() {
   app.extensionManager.registerSidebarTab(tab);
   const registered = app.extensionManager.getSidebarTabs().find(({ id }) => id === TAB_ID);
   return /** @type {typeof tab} */ (registered ?? tab);
+}
+
+/**
+ * Show the element library of an account.
+ * @param {Account} account
+ */
+function openElements(account) {
+  void showInTab((tab) => tab.showView("elements", account));
 }
 
 async function openTab() {

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     results: Path | None = Field(
         default=None, description="Where results are kept; default `<home>/results`."
     )
+    ledger_url: SecretStr | None = Field(
+        default=None,
+        description="Ledger on PostgreSQL, for several machines:"
+        " `postgresql+psycopg://user:password@host/database`; default: SQLite in the home.",
+    )
     credentials_file: Path = Field(
         default_factory=lambda: config_folder() / "credentials.json", description="Named profiles, mode 0600."
     )
@@ -136,6 +141,13 @@ class Settings(BaseSettings):
         default=Decimal(300), ge=0, description="Most units one day may spend."
     )
     max_parallel: int = Field(default=3, ge=1, le=100, description="Tasks this process runs at once.")
+    account_parallel: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Tasks of one account and model at once, over all processes that share a ledger;"
+        " default: as many as Kling allows.",
+    )
     poll_seconds: float = Field(
         default=5.0,
         gt=0,
@@ -186,6 +198,11 @@ class Settings(BaseSettings):
         default=None, description="Access key of that bucket; default: its own variables."
     )
     store_secret_key: SecretStr | None = Field(default=None, description="Secret key of that bucket.")
+    embed_workflow: bool = Field(
+        default=True,
+        description="Put the workflow that ordered a video into its file, so that the file opens its graph;"
+        " ComfyUI's `--disable-metadata` turns it off.",
+    )
     gateway_port: int = Field(default=8189, ge=0, le=65535, description="Loopback port of the gateway.")
     public_url: str | None = Field(
         default=None, description="Address of the tunnel or proxy before the gateway."

@@ -35,6 +35,7 @@ ComfyAPI: Any = versioned.ComfyAPI
 ComfyExtension: Any = versioned.ComfyExtension
 ExecutionBlocker: Any = graph_utils.ExecutionBlocker
 InputImpl: Any = versioned.InputImpl
+VideoComponents: Any = versioned.Types.VideoComponents
 io: Any = versioned.io
 ui: Any = versioned.ui
 core_nodes: Any = importlib.import_module("nodes")
@@ -115,7 +116,11 @@ def open_engine() -> Engine:
     from ..kling_once.client import shared_client  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
-    return shared_client(results=output_folder() / "kling_once", account_browse=browse)
+    return shared_client(
+        results=output_folder() / "kling_once",
+        account_browse=browse,
+        embed_workflow=not args.disable_metadata,
+    )
 
 
 def registered_class(node_id: str) -> Any:

@@ -12,10 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..kling_once.errors import InputRefused, KlingOnceError, SpendingRefused
-from ..kling_once.web.graph import ApiPrompt, file_name_of, is_wired, signature, source_of
+from ..kling_once.web.graph import (
+    ApiPrompt,
+    class_of,
+    file_name_of,
+    is_wired,
+    signature,
+    source_of,
+    takers_of,
+)
 from . import host
-from .host import KlingOnceFailure, io
-from .orders import ON_FAILURE, SKIP, told
+from .host import ExecutionBlocker, KlingOnceFailure, io
+from .orders import COLLECT, ON_FAILURE, SKIP, told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -33,6 +41,9 @@ NOTHING_SENT = re.compile(r"Nothing was submitted(?: for it)?\.")
 
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.dynprompt, io.Hidden.extra_pnginfo)
 JOB_INPUT = "job"
+JOIN = "KlingOnce_JoinVideos"
+TAKES_SKIPPED: Final = {"VIDEO": JOIN, "KLING_ONCE_JOB": COLLECT}
+"""The node that can do with a `Skipped` item, by the type of its input."""
 GRAPHS_REMEMBERED = 1000
 SHOW_SECONDS = 0.5
 """The least time between two updates of a node."""
@@ -56,6 +67,16 @@ PHRASES = {
     "kept": "kept",
 }
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What stands in a list for an item that was skipped.
+
+    ComfyUI never runs a node that takes a whole list when one item of it is blocked.
+    """
+
+    why: str
 
 
 class NodeRuns:
@@ -181,13 +202,21 @@ class NodeRun:
         except Exception as error:  # noqa: BLE001 - a display must not end what may be paid
             logger.debug("The page could not be told: %r", error)
 
-    async def skip(self, message: str) -> Any:
-        """Return the output that blocks this item alone, with what it failed with."""
+    async def skip(self, node: Any, message: str) -> Any:
+        """Return the outputs of a node that block this item alone, with what it failed with."""
         self.status.failure = message
         await self.show()
         logger.warning("Node %s, item %d is skipped: %s", self.node_id, self.index, message)
         RUNS.run_again(self.signature)
-        return io.NodeOutput(None, block_execution=f"Skipped: {message}")
+        outputs = enumerate(node.RETURN_TYPES)
+        return io.NodeOutput(*(self._in_place_of(slot, kind, message) for slot, kind in outputs))
+
+    def _in_place_of(self, slot: int, kind: str, message: str) -> Any:
+        """Return what an output of a skipped item holds: what blocks, unless all who take it know better."""
+        takers = takers_of(self.prompt, self.node_id, slot)
+        if takers and all(class_of(self.prompt, taker) == TAKES_SKIPPED.get(kind) for taker in takers):
+            return Skipped(message)
+        return ExecutionBlocker(f"Skipped: {message}")
 
     async def stop(self, message: str) -> None:
         """Let every item of the node end with this one's failure; the first to fail has its message shown."""
@@ -228,7 +257,7 @@ def as_run(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             run.status.has_ended = True
         host.tell_words(message, run.items.broken)
         if inputs.get(ON_FAILURE.name) == SKIP:
-            return await run.skip(message)
+            return await run.skip(cls, message)
         await run.stop(message)
         raise host.KlingOnceFailure(message)
 

@@ -185,7 +185,7 @@ async def order_of(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Order:
         image_name=run.file_name("image"),
         video_name=run.file_name("motion_source.video"),
         spender=Spender(run.prompt_id, run.node_id),
-        graph=Graph(run.signature, run.workflow),
+        graph=Graph(run.signature, run.workflow, node.hidden.prompt),
         kept_only=is_off(settings["service"]),
         decoded_items=items if _is_decoded(node, run) else 0,
     )

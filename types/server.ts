@@ -17,6 +17,11 @@ export interface Job {
   service: Service;
   project: string;
   profile: string;
+  kind: "video" | "element";
+  /** Of the element that it makes; empty for a video. */
+  element_name: string;
+  /** Digits; null until the element is made. */
+  made_element_id: string | null;
   model: string;
   mode: string;
   take: number;
@@ -191,6 +196,31 @@ export interface AccountTasks {
   tasks: AccountTask[];
   is_last: boolean;
   /** `own` where the server lists tasks of its own ledger only. */
+  browse: "own" | "all";
+}
+
+/** An element of the library. Its id is digits, and longer than a number here can hold. */
+export interface LibraryElement {
+  element_id: string;
+  name: string;
+  description: string;
+  is_preset: boolean;
+  has_picture: boolean;
+}
+
+export type ElementsQuery = Account & {
+  of: "own" | "presets";
+  search: string;
+  offset: number;
+  limit: number;
+  is_fresh: boolean;
+};
+
+export interface ElementsPage {
+  total: number;
+  offset: number;
+  elements: LibraryElement[];
+  /** `own` where the server lists elements of its own ledger only. */
   browse: "own" | "all";
 }
 

@@ -7,8 +7,9 @@
  */
 
 /**
- * @import { AccountTasks, Account, ApiPrompt, Hosting, Job, JobEvent, JobsPage, JobsQuery, Keys, KeyTest, LimitName,
- *   Limits, NewBucket, NewKey, NewTunnel, NodeCheck, Status, Told, Totals } from "../../types/server.ts"
+ * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Hosting, Job, JobEvent, JobsPage,
+ *   JobsQuery, Keys, KeyTest, LimitName, Limits, NewBucket, NewKey, NewTunnel, NodeCheck, Status, Told,
+ *   Totals } from "../../types/server.ts"
  */
 
 import { api } from "./host.mjs";
@@ -138,6 +139,31 @@ export function listAccountTasks(query, signal) {
  * @type {(body: Account & { task_id: string }) => Promise<{ task_id: string }>}
  */
 export const adoptTask = (body) => post("/account/adopt", body);
+
+/**
+ * Newest first.
+ * @type {(query: ElementsQuery, signal?: AbortSignal) => Promise<ElementsPage>}
+ */
+export const listElements = (query, signal) => get("/elements", query, signal);
+
+/**
+ * @param {Account} account
+ * @param {string} elementId
+ * @returns {string} the URL of its small picture
+ */
+export function elementPictureUrl(account, elementId) {
+  return urlOf(`/elements/${elementId}/picture?${new URLSearchParams(account)}`);
+}
+
+/**
+ * Delete an element of the account at Kling.
+ * @param {string} elementId
+ * @param {Account & { code: string }} body
+ * @returns {Promise<{ element_id: string }>}
+ */
+export function deleteElement(elementId, body) {
+  return post(`/elements/${elementId}/delete`, body);
+}
 
 /**
  * Price and check a node before it runs; spends nothing.

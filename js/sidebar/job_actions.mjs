@@ -30,11 +30,28 @@ export async function collect(job) {
  * @param {string} taskId
  */
 export async function copyTaskId(taskId) {
+  await copyText(taskId, t("done.copied"), t("copy.by_hand"));
+}
+
+/**
+ * Copy an element's id to the clipboard.
+ * @param {string} elementId
+ */
+export async function copyElementId(elementId) {
+  await copyText(elementId, t("elements.copied"), t("elements.by_hand"));
+}
+
+/**
+ * @param {string} text
+ * @param {string} done what to say afterwards
+ * @param {string} byHand what to say where the browser does not copy
+ */
+async function copyText(text, done, byHand) {
   try {
-    await navigator.clipboard.writeText(taskId);
-    showToast("success", t("done.copied"));
+    await navigator.clipboard.writeText(text);
+    showToast("success", done);
   } catch {
-    await showToCopy(t("copy.by_hand"), taskId); // a page that came over plain HTTP has no clipboard
+    await showToCopy(byHand, text); // a page that came over plain HTTP has no clipboard
   }
 }
 
@@ -126,10 +143,10 @@ export function makeTaskDraggable(element, task) {
 
 /**
  * @param {Job} job
- * @returns {TaskRef | null} null if the job has no task yet
+ * @returns {TaskRef | null} null if the job has no task yet, or makes no video
  */
-export function taskOf({ task_id, service, profile, project }) {
-  return task_id ? { task_id, service, profile, project } : null;
+export function taskOf({ kind, task_id, service, profile, project }) {
+  return kind === "video" && task_id ? { task_id, service, profile, project } : null;
 }
 
 /** Make Kling Fetch Task nodes of the tasks that are dropped on the canvas. */

@@ -28,7 +28,7 @@ export const canCollect = (job) => !isUnderWay(job) && (COLLECTABLE.has(job.stat
  * Whether a video was kept, but its file is missing.
  * @type {(job: Job) => boolean}
  */
-const isFileGone = (job) => job.state === "kept" && !job.has_file;
+const isFileGone = (job) => job.kind === "video" && job.state === "kept" && !job.has_file;
 
 /**
  * Whether its state is final.
@@ -86,6 +86,7 @@ export function costText(job) {
  *   since nothing else is known
  */
 export function nameText(job) {
+  if (job.kind === "element") return `${t("job.element")} ${job.element_name}`;
   if (job.adopted) return `${t("job.task")} ${job.video_name}`;
   const take = job.take && t("job.take", { take: job.take });
   return [take, promptStart(job) || inputsText(job)].filter(Boolean).join(" · ");

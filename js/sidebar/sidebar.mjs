@@ -1,7 +1,7 @@
 // @ts-check
 /** The sidebar tab: its views, and above them the switch that holds live submissions. */
 
-/** @import { CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
+/** @import { Account, CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
 
 import { withErrorToast } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
@@ -10,6 +10,7 @@ import { app } from "../shared/host.mjs";
 import { getStatus, onJobEvent, onReconnect, setHold } from "../shared/server.mjs";
 import { AccountPage } from "./account_page.mjs";
 import { CheckPage } from "./check_page.mjs";
+import { ElementsPage } from "./elements_page.mjs";
 import { HelpPage } from "./help_page.mjs";
 import { SetupPage } from "./setup_page.mjs";
 import { TaskList } from "./task_list.mjs";
@@ -18,11 +19,12 @@ import { TotalsPage } from "./totals_page.mjs";
 
 /**
  * Makes the element of a view; the signal ends its listeners and requests.
- * @typedef {(signal: AbortSignal) => HTMLElement} MakeView
+ * @typedef {(signal: AbortSignal, options: { mayChange: boolean, account?: Account }) => HTMLElement} MakeView
  */
 
 /** @type {Record<string, MakeView>} views beside the list of tasks, in the order of their tabs */
 const PAGES = {
+  elements: (signal, options) => new ElementsPage(signal, options).element,
   account: (signal) => new AccountPage(signal).element,
   totals: (signal) => new TotalsPage(signal).element,
   setup: () => new SetupPage().element,
@@ -110,15 +112,18 @@ export class Sidebar {
     this.tabs.get(next)?.focus();
   }
 
-  /** @param {string} view */
-  showView(view) {
+  /**
+   * @param {string} view
+   * @param {Account} [account] whose elements to begin with
+   */
+  showView(view, account) {
     for (const [name, tab] of this.tabs) {
       tab.setAttribute("aria-selected", String(name === view));
       tab.tabIndex = name === view ? 0 : -1;
     }
     const signal = this.leavePage();
     const make = PAGES[view];
-    setChildren(this.content, make ? make(signal) : this.tasks);
+    setChildren(this.content, make ? make(signal, { mayChange: this.mayChange, account }) : this.tasks);
     if (!make) this.list.draw();
   }
 

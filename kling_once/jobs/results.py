@@ -113,6 +113,10 @@ class ResultStore:
         """Return where a kept result lies."""
         return self.root.joinpath(*PurePosixPath(relative).parts)
 
+    def watermarked_path(self, relative: str) -> Path:
+        """Return where the watermarked copy of a kept result lies, if one was asked for."""
+        return watermarked(self.path(relative))
+
     def has(self, relative: str | None, size_bytes: int | None) -> bool:
         """Tell whether a kept result is still there, by its size."""
         if relative is None:
@@ -124,7 +128,11 @@ class ResultStore:
 
     def holds(self, attempt: Attempt) -> bool:
         """Tell whether an attempt's result is kept and still there."""
-        return attempt.state is AttemptState.KEPT and self.has(attempt.result_path, attempt.result_size_bytes)
+        if attempt.state is not AttemptState.KEPT:
+            return False
+        if attempt.made_element_id is not None:
+            return True
+        return self.has(attempt.result_path, attempt.result_size_bytes)
 
     def folder_of(self, label: JobLabel) -> Path:
         """Return the folder of a job's results."""
@@ -215,9 +223,12 @@ class ResultStore:
         return await asyncio.to_thread(self.find_kept, job_key, task_id)
 
     def delete(self, relative: str) -> list[str]:
-        """Delete a kept video and its sidecar, inside the results folder alone; return what was deleted."""
+        """Delete a kept video, its sidecar and its watermarked copy; return what was deleted.
+
+        Nothing outside the results folder is deleted.
+        """
         root, video, gone = self.root.resolve(), self.path(relative), []
-        for path in (video, video.with_suffix(".json")):
+        for path in (video, video.with_suffix(".json"), watermarked(video)):
             real = path.resolve()
             if real.is_relative_to(root) and real.is_file():
                 real.unlink()
@@ -254,6 +265,11 @@ def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
         unread_charge=attempt.unread_charge,
         vendor_created_at=attempt.vendor_created_at,
     )
+
+
+def watermarked(video: Path) -> Path:
+    """Return where the watermarked copy of a video lies."""
+    return video.with_name(f"{video.stem}_watermark.mp4")
 
 
 def way_out(error: OSError) -> str:

@@ -61,7 +61,8 @@ def _movements(pictures: np.ndarray) -> np.ndarray:
     """Return how each picture but the first has moved: down, right and outwards, in parts of a side."""
     height, width = pictures.shape[1:]
     before, after = pictures[:-1], pictures[1:]
-    coarse = np.round(_shifts(before, after)).astype(int)
+    halves = pictures.reshape(-1, height // 2, 2, width // 2, 2).mean((2, 4))
+    coarse = np.round(2 * _shifts(halves[:-1], halves[1:])).astype(int)
     coarse[(np.abs(coarse) > (height // 4, width // 4)).any(1)] = 0
     moved = np.stack([np.roll(picture, shift, (0, 1)) for picture, shift in zip(before, coarse, strict=True)])
     one, other = _blocks(moved), _blocks(after)
@@ -100,7 +101,7 @@ def _places(height: int, width: int) -> np.ndarray:
 def _shifts(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return by how many px down and right each picture has moved, (..., 2), by phase correlation."""
     height, width = one.shape[-2:]
-    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    window = (np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]).astype(np.float32)
     spectra = [
         np.fft.rfft2((picture - picture.mean((-2, -1), keepdims=True)) * window) for picture in (one, other)
     ]

@@ -16,6 +16,7 @@ _RADIUS_PX = 4  # of the window in which texture is compared
 _FLAT = 2.0  # grey levels: a window that deviates less from its mean shows nothing to compare
 _ALIKE = 0.6  # correlation of two windows from which on they show the same
 _SHIFTS = [(down, right) for down in (-1, 0, 1) for right in (-2, -1, 0, 1, 2)]
+_OPPOSITE = -0.999  # correlation of a picture and its negative: nothing tells what is mixed of them
 _MOST_LIKE_REGIONS = 0.4  # of the regions may stay alike: bars and captions at two edges are no new scene
 _CHANGED = 0.42  # of a region's texture
 _LASTING_SECONDS = 0.3  # what returns to the scene before within this time was a flash
@@ -55,10 +56,12 @@ def _reduced(pictures: np.ndarray) -> np.ndarray:
     height, width = _SIDES_PX
     count, tall, wide = pictures.shape
     shape = (height, width) if wide >= tall else (width, height)
-    parts = pictures.reshape(count, shape[0], tall // shape[0], shape[1], wide // shape[1])
-    reduced = np.empty((count, *shape), np.float32)
-    for number, part in enumerate(parts):  # one at a time: the sums of all at once would take much memory
-        part.mean((1, 3), dtype=np.float32, out=reduced[number])
+    down, across = tall // shape[0], wide // shape[1]
+    reduced = np.zeros((count, *shape), np.float32)
+    for row in range(down):
+        for column in range(across):
+            reduced += pictures[:, row::down, column::across]
+    reduced /= down * across
     return reduced
 
 
@@ -118,19 +121,21 @@ class _Scenes:
         if places[0] < self.times[0] or places[-1] > self.times[-1]:
             return False
         one, *middle, other = np.minimum(np.searchsorted(self.times, places), len(self.times) - 1)
-        ends = np.stack([self.pictures[one].ravel(), self.pictures[other].ravel()], axis=1)
-        if min(self._spread[one], self._spread[other]) < _SEEN or np.corrcoef(ends.T)[0, 1] > _ALIKE:
+        if min(self._spread[one], self._spread[other]) < _SEEN:
             return False
-        ends = (ends - ends.mean(0)) / ends.std(0)
+        first, last = self._normalized(one), self._normalized(other)
+        alike = float(first @ last)
+        if alike > _ALIKE or alike < _OPPOSITE:
+            return False
         parts = []
-        for number, least in zip(middle, _BLENDED, strict=True):
-            picture = (self.pictures[number].ravel() - self.pictures[number].mean()) / max(
-                1, self._spread[number]
-            )
-            part, left, *_ = np.linalg.lstsq(ends, picture, rcond=None)
-            if left.sum() > (1 - least) * float(picture @ picture):
+        for number, least in zip(middle, _BLENDED, strict=True):  # a least squares fit of two unknowns
+            picture = self._normalized(number)
+            by_first, by_last = float(first @ picture), float(last @ picture)
+            part_first = (by_first - alike * by_last) / (1 - alike**2)
+            part_last = (by_last - alike * by_first) / (1 - alike**2)
+            if part_first * by_first + part_last * by_last < least * float(picture @ picture):
                 return False
-            parts.append(part)
+            parts.append((part_first, part_last))
         (first_one, first_other), (part_one, part_other), (last_one, last_other) = parts
         return (
             first_one > part_one > last_one
@@ -138,6 +143,11 @@ class _Scenes:
             and min(part_one, part_other) > _LEAST_PART
             and self._differ(one, other)
         )
+
+    def _normalized(self, number: int) -> np.ndarray:
+        """Return a picture as a vector of mean 0 and length 1, a blank one shorter."""
+        picture = self.pictures[number].ravel()
+        return (picture - picture.mean()) / (max(1.0, float(self._spread[number])) * picture.size**0.5)
 
     def _differ(self, one: int, other: int) -> bool:
         """Tell whether two pictures show different scenes."""

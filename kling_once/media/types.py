@@ -172,8 +172,14 @@ class ClipBounds:
     max_side_px: int
     max_size_bytes: int
     orientation: str
-    """The value of `character_orientation` that these durations belong to, for messages."""
+    """The value of `character_orientation` that these durations belong to, for messages; empty for an
+    element's clip."""
     containers: frozenset[str] = frozenset({"mp4", "mov"})
+
+    @property
+    def whose(self) -> str:
+        """Return what sets these limits, for messages."""
+        return f"orientation '{self.orientation}'" if self.orientation else "an element"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from .connection import (
     read_body,
     reset,
 )
+from .elements import preset_picture
 from .faults import list_faults, read_script, replace_script
 from .files import UPLOAD_MAX_BYTES, TooLarge
 from .options import (
@@ -105,6 +107,17 @@ class Control:
         path = await asyncio.to_thread(self._files.find_upload, request.path)
         if path is None:
             return _refused(404, "there is no such upload")
+        return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+
+    async def element_material(self, request: web.Request) -> web.StreamResponse:
+        """Serve a picture or a clip that an element was made of; its name cannot be guessed."""
+        name = request.match_info["name"]
+        drawn = await asyncio.to_thread(preset_picture, name)
+        if drawn is not None:
+            return web.Response(body=drawn, content_type="image/png")
+        path = self._files.references / name
+        if not re.fullmatch(r"[0-9a-f]{40}\.[a-z0-9]{3}", name) or not await asyncio.to_thread(path.is_file):
+            return _refused(404, "there is no such material")
         return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
     async def calls(self, _request: web.Request) -> web.Response:

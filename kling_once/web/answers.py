@@ -11,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, com
 
 from ..errors import ApiError, InputRefused, KlingOnceError
 from ..ledger.attempts import AttemptState
-from ..order import Service
+from ..order import Kind, Service
 from .sentences import Piece, taken_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..api.models import Task
+    from ..api.models import Element, Task
     from ..errors import Violation
     from ..jobs.check import Checked
     from ..jobs.outcome import Outcome
@@ -251,9 +251,11 @@ class AttemptAnswer(Answer):
     service: Service
     realm: str
     project: str
+    kind: Kind
     model: str
     mode: str
     take: int
+    element_name: str
     image_name: str
     video_name: str
     number: int
@@ -265,12 +267,41 @@ class AttemptAnswer(Answer):
     units_charged: float | None
     cash_charged: float | None
     currency: str | None
+    made_element_id: str | None
     result_path: str | None
     reason: str | None
 
 
 ATTEMPT_COLUMNS: Final = tuple(AttemptAnswer.model_fields)
 """Of a CSV file."""
+
+
+class ElementAnswer(Answer):
+    """One element of the library, without links."""
+
+    element_id: str
+    """Digits; longer than a JavaScript number can hold."""
+    name: str
+    description: str
+    kind: str
+    """`image_refer` or `video_refer`, as Kling says it; empty where it does not."""
+    is_preset: bool
+    """An official one: it cannot be deleted."""
+    has_picture: bool
+
+    @classmethod
+    def of(cls, element: Element) -> Self:
+        """Return the answer for an element."""
+        return cls.model_validate(
+            {
+                "element_id": element.element_id,
+                "name": element.element_name,
+                "description": element.element_description,
+                "kind": element.reference_type,
+                "is_preset": element.owned_by == "kling",
+                "has_picture": bool(element.picture_url),
+            }
+        )
 
 
 class TaskAnswer(Answer):

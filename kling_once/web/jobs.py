@@ -12,7 +12,7 @@ from pydantic import Field, create_model
 
 from ..api.limits import cash_of
 from ..api.motion_control import MOTION_SETTINGS
-from ..api.service_codes import SERVICE_CODES
+from ..api.service_codes import refusal_advice
 from ..errors import KlingOnceError, ResultGone
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
 from ..jobs.recovery import forget as forget_job
@@ -25,7 +25,7 @@ from ..ledger.decision import (
     retry_hint,
 )
 from ..ledger.queries import Page, Shown, usual_seconds
-from ..order import Service, service_of
+from ..order import Kind, Service, service_of
 from ..settings import has_desktop
 from .answers import (
     Answer,
@@ -121,6 +121,11 @@ class JobAnswer(Answer):
     realm: str
     project: str
     profile: str
+    kind: Kind
+    element_name: str
+    """Of the element that it makes; empty for a video."""
+    made_element_id: str | None
+    """Digits; null until the element is made."""
     model: str
     mode: str
     take: int
@@ -362,6 +367,7 @@ def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float 
     """Return a job's row with what else is known of it here; blocking."""
     key, store = row["job_key"], call.engine.store
     is_here = row["state"] == "kept" and store.has(row["result_path"], row["result_size_bytes"])
+    is_done = is_here or (row["kind"] == Kind.ELEMENT and row["state"] == "kept")
     advice = _advice(row)
     known = {
         "stage": progress.stage if progress else None,
@@ -370,7 +376,7 @@ def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float 
         "usual_seconds": usual_seconds(pace, row["seconds"]) if progress else None,
         "advice": advice,
         "ending": Told.of(" ".join(text for text in (row["reason"], advice) if text)).said,
-        "trouble": None if is_here or progress else call.app.troubles.of(key),
+        "trouble": None if is_done or progress else call.app.troubles.of(key),
         "file": _shown(store.path(row["result_path"]), call.app.host.output_folder()) if is_here else None,
         "has_file": is_here,
         "has_picture": picture_path(call.engine.settings.home, key).is_file(),
@@ -394,8 +400,10 @@ def _money(row: Row) -> Row:
 
 
 def _advice(row: Row) -> str | None:
-    if row["state"] == "rejected" and row["reason_code"] in SERVICE_CODES:
-        return SERVICE_CODES[row["reason_code"]].hint
+    if row["state"] == "rejected":
+        return refusal_advice(row["reason_code"], row["reason"])
+    if row["made_element_id"]:
+        return None
     if row["state"] == "failed":
         charged = row["units_charged"] or row["cash_charged"] or row["unread_charge"]
         return retry_hint(row["reason"]) if input_advice(row["reason"]) or charged else "Run it again."

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
-    UNITS_PER_SECOND,
+    MODELS,
     VIDEO_MAX_SECONDS,
     Mode,
-    Model,
+    MotionModel,
     Orientation,
     Price,
     cash_of,
@@ -321,7 +321,8 @@ def _rate(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
     models = _models(reading)
     if models is None or not RATE_DECIDING.isdisjoint(reading.wired):
         return None
-    units = UNITS_PER_SECOND[models]
+    model, mode = models
+    units = model.units_per_second[mode]
     cash, currency = cash_of(units, china=china)
     return {"units": units, "cash": cash, "currency": currency}
 
@@ -346,7 +347,7 @@ def _used(measured: Measured) -> dict[str, Any] | None:
     return {"start": 0.0, "end": price.seconds, "of": round(whole, 3)}
 
 
-def _models(reading: NodeReading) -> tuple[Model, Mode] | None:
+def _models(reading: NodeReading) -> tuple[MotionModel, Mode] | None:
     motion = reading.order.motion
-    model, mode = known(Model, motion.model), known(Mode, motion.mode)
+    model, mode = MODELS.get(motion.model), known(Mode, motion.mode)
     return (model, mode) if model and mode else None

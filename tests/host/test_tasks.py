@@ -162,17 +162,15 @@ def test_a_check_tells_price_and_problems_and_sends_nothing(comfy: Any, sandbox:
 
 
 def test_what_a_check_would_not_send_blocks_what_follows_in_words(comfy: Any, graphs: Any) -> None:
-    prompt = graphs.motion(conform="off", image=["many", 0])
-    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 1, "side": 100}}
+    prompt = graphs.motion(image=["many", 1])
+    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 4}}
     prompt["motion"]["class_type"] = "KlingOnce_CheckMotionControl"
     prompt["show_report"] = graphs.show("motion", 0)
     prompt["save"] = {"class_type": "SaveImage", "inputs": {"images": ["motion", 5], "filename_prefix": "x"}}
     with comfy.listening() as listener:
         comfy.ended(comfy.queue(prompt, listener.client_id))
         error = listener.wait_for("execution_error", lambda data: data["node_id"] == "save")
-    assert (
-        "Nothing would be sent as image. Reference image is 100 x 100 px" in error.data["exception_message"]
-    )
+    assert "Nothing would be sent as image. image is a batch of 4 pictures" in error.data["exception_message"]
 
 
 def test_a_check_answers_a_batch_and_a_limit_instead_of_failing(

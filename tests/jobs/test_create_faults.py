@@ -222,8 +222,21 @@ def test_a_repeated_id_that_the_vendor_refuses_is_adopted(
     other = engines(home=tmp_path / "other", results=tmp_path / "other-results").run(order()).result(30)
 
     assert other.attempt.task_id == first.attempt.task_id
+    assert other.reused
     assert [call["status"] for call in sandbox.creates()] == [200, 400]
     assert len(sandbox.tasks()) == 1
+    assert not sandbox.pending()
+
+
+def test_a_refusal_after_a_lost_answer_is_told_when_all_creates_are_used_up(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    sandbox.script("create", "reset-before-accept", "code-1201", "code-1201")
+
+    with pytest.raises(OutcomeUnknown, match=r"sent 3 times; the last answer was 1201 \(.+\), others"):
+        engines(settle_seconds=0.2).run(order()).result(30)
+    assert len(sandbox.creates()) == 3
+    assert not sandbox.tasks()
     assert not sandbox.pending()
 
 
