@@ -92,6 +92,14 @@ UPSCALE_NOTE = """## Result frames into an upscale, and back to video
 The result's frames are decoded because something is wired to **frames**; without a wire they cost no memory.
 Sound and fps go around the upscale. A model upscaler fits in the same place.
 """
+ELEMENT_NOTE = """## A character that stays the same
+
+**Create Element** makes an element of a frontal picture and 1 to 3 other views: Kling keeps that character's looks. It is
+made **once**; queue again and the same element is used. 0 units were seen for one, no page names a price.
+
+Elements are documented for `kling-v3`, and the character then faces as in the video. An element that you have already
+comes from **Kling Once Element**, or by the button *Choose an element* at the node.
+"""
 LONG_NOTE = """## A long dance
 
 Kling takes **30 s** at once. **Split Video** divides 75 s where the dancer rests, each part becomes a task, and
@@ -247,6 +255,32 @@ PLANS = {
             ("split", "overlap", "join", "overlap"),
             ("join", "report", "report", "source"),
             ("join", "video", "save", "video"),
+        ],
+    ),
+    "8 a character that stays the same": Plan(
+        [
+            note(ELEMENT_NOTE, [40, 40], [420, 280]),
+            character([40, 380]),
+            Node("views", "ImageInvert", [400, 380], size=[240, 60], title="Stands in for another view"),
+            clip([40, 780]),
+            Node(
+                "element",
+                "KlingOnce_CreateElement",
+                [700, 380],
+                {"name": "Mia", "description": "The drawn character of the example"},
+                [360, 420],
+            ),
+            Node("motion", "KlingOnce_MotionControl", [1120, 380], {"model": "kling-v3"}, [400, 660]),
+            save("save", [1580, 380], "kling/element"),
+        ],
+        [
+            ("image", "IMAGE", "views", "image"),
+            ("image", "IMAGE", "element", "material.frontal"),
+            ("views", "IMAGE", "element", "material.views"),
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "motion", "motion_source.video"),
+            ("element", "element_id", "motion", "element_id"),
+            ("motion", "video", "save", "video"),
         ],
     ),
 }

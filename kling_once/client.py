@@ -81,7 +81,8 @@ def shared_client(
     with _opening:
         if not _shared:
             settings = load_settings()
-            ours = {"results": results, "account_browse": account_browse}
+            folder = "cache" if settings.results_url else "results"
+            ours = {folder: results, "account_browse": account_browse}
             if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
                 settings = settings.model_copy(update=unset)
             if not embed_workflow:

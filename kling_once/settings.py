@@ -104,7 +104,7 @@ def clean_origin(url: str, setting: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-LOCAL_POLL_SECONDS = 0.5
+LOCAL_POLL_SECONDS = 0.2
 """Between two looks at a task of a service on this machine."""
 
 
@@ -123,8 +123,18 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("kling-once", appauthor=False),
         description="Ledger, sandbox state and gateway state.",
     )
-    results: Path | None = Field(
-        default=None, description="Where results are kept; default `<home>/results`."
+    results: Path | str | None = Field(
+        default=None,
+        description="Where results are kept: a folder, or a bucket that machines share (`s3://`, `gs://`, `az://`);"
+        " default `<home>/results`.",
+    )
+    cache: Path | None = Field(
+        default=None,
+        description="Folder that holds the newest results of a bucket; default `<home>/cache`, in ComfyUI its"
+        " output folder.",
+    )
+    cache_gb: Decimal = Field(
+        default=Decimal(20), gt=0, description="Size of that folder; beyond it the oldest leave it."
     )
     ledger_url: SecretStr | None = Field(
         default=None,
@@ -153,7 +163,7 @@ class Settings(BaseSettings):
         gt=0,
         le=600,
         description="Pause between two looks at a task; unless it is set,"
-        " half a second where the service is on this machine.",
+        " a fifth of a second where the service is on this machine.",
     )
     settle_seconds: float = Field(
         default=90.0,
@@ -189,6 +199,11 @@ class Settings(BaseSettings):
     store_url: str | None = Field(
         default=None, description="Object store for reference videos: s3://, gs://, az://."
     )
+    embed_workflow: bool = Field(
+        default=True,
+        description="Put the workflow that ordered a video into its file, so that the file opens its graph;"
+        " ComfyUI's `--disable-metadata` turns it off.",
+    )
     store_endpoint: str | None = Field(
         default=None,
         description="Address of an S3-like store; default: its own variables, or Amazon.",
@@ -198,11 +213,6 @@ class Settings(BaseSettings):
         default=None, description="Access key of that bucket; default: its own variables."
     )
     store_secret_key: SecretStr | None = Field(default=None, description="Secret key of that bucket.")
-    embed_workflow: bool = Field(
-        default=True,
-        description="Put the workflow that ordered a video into its file, so that the file opens its graph;"
-        " ComfyUI's `--disable-metadata` turns it off.",
-    )
     gateway_port: int = Field(default=8189, ge=0, le=65535, description="Loopback port of the gateway.")
     public_url: str | None = Field(
         default=None, description="Address of the tunnel or proxy before the gateway."
@@ -239,10 +249,17 @@ class Settings(BaseSettings):
             return tuple(item.strip() for item in value.split(",") if item.strip())
         return value
 
-    @field_validator("home", "results", "credentials_file")
+    @field_validator("home", "cache", "credentials_file")
     @classmethod
     def _whole_path(cls, value: Path | None) -> Path | None:
         return value and value.expanduser().absolute()
+
+    @field_validator("results")
+    @classmethod
+    def _folder_or_bucket(cls, value: Path | str | None) -> Path | str | None:
+        if value is None or "://" in str(value):
+            return value
+        return Path(value).expanduser().absolute()
 
     @field_validator("klingai_api_key", "klingai_access_key", "klingai_secret_key")
     @classmethod
@@ -264,8 +281,15 @@ class Settings(BaseSettings):
 
     @property
     def results_folder(self) -> Path:
-        """Return the folder of results: `results`, or `<home>/results`."""
-        return self.results or self.home / "results"
+        """Return the folder of results on this disk: of all, or of those that a bucket's cache holds."""
+        if self.results_url is not None:
+            return self.cache or self.home / "cache"
+        return Path(self.results) if self.results else self.home / "results"
+
+    @property
+    def results_url(self) -> str | None:
+        """Return the address of the bucket that keeps results, None where a folder does."""
+        return str(self.results) if self.results is not None and "://" in str(self.results) else None
 
     def pace(self, origin: str) -> Pace:
         """Return the intervals for `origin`: at least a second, except on loopback.

@@ -19,12 +19,12 @@ import { TotalsPage } from "./totals_page.mjs";
 
 /**
  * Makes the element of a view; the signal ends its listeners and requests.
- * @typedef {(signal: AbortSignal, options: { mayChange: boolean, account?: Account }) => HTMLElement} MakeView
+ * @typedef {(signal: AbortSignal, wanted: { mayChange: boolean, account?: Account }) => HTMLElement} MakeView
  */
 
 /** @type {Record<string, MakeView>} views beside the list of tasks, in the order of their tabs */
 const PAGES = {
-  elements: (signal, options) => new ElementsPage(signal, options).element,
+  elements: (signal, wanted) => new ElementsPage(signal, wanted).element,
   account: (signal) => new AccountPage(signal).element,
   totals: (signal) => new TotalsPage(signal).element,
   setup: () => new SetupPage().element,

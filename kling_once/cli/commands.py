@@ -23,7 +23,8 @@ from ..order import (
 from ..version import package_version
 from .copy import Copy
 from .elements import elements_app
-from .ending import OutputLost
+from .ending import Interrupted, OutputLost
+from .ledger import ledger_app
 from .options import (
     ImageArgument,
     JsonOption,
@@ -56,6 +57,9 @@ if TYPE_CHECKING:
     from ..hosting.gateway import Gateway
     from ..jobs.outcome import Outcome
 
+MOST_COLLECTED = 100
+"""Tasks that `worker` watches at once."""
+
 app = typer.Typer(
     cls=Commands,
     help="Kling Motion Control with your own account: paid once, kept for good.",
@@ -67,6 +71,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
 app.add_typer(elements_app, name="elements")
+app.add_typer(ledger_app, name="ledger")
 keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
@@ -264,6 +269,22 @@ def gateway(as_json: JsonOption = False) -> None:
         number = serve_gateway(engine.settings, started if as_json else None)
     err.print("Stopped.")
     raise typer.Exit(130 if number == signal.SIGINT else 0)  # SIGTERM is how a server is meant to end
+
+
+@app.command()
+def worker(
+    every: Annotated[float, typer.Option(help="Seconds between two looks at the ledger.", min=0.1)] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to collect.")] = False,
+) -> None:
+    """Collect and settle what any machine of this ledger has submitted; submits nothing."""
+    from ..jobs.worker import work  # noqa: PLC0415 - for this command alone
+
+    with engine_and_errors(max_parallel=MOST_COLLECTED) as engine:
+        try:
+            engine.ask(work(engine, every_seconds=every, once=once)).result()
+        except Interrupted as stop:
+            stop.say("Stopped. What it was collecting is free for others.")
+            raise typer.Exit(130 if stop.exit_code == 128 + signal.SIGINT else 0) from None
 
 
 @store_app.command("clean")

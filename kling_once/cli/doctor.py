@@ -39,12 +39,20 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
     yield _folder("home", settings.home)
     yield _folder("results", settings.results_folder)
-    yield _ledger(engine)
+    if settings.results_url is not None:
+        yield _bucket(engine)
+    ledger = _ledger(engine)
+    yield ledger
     yield _profiles(engine)
     yield from _settings(engine)
-    yield _media_host(engine)
     yield _key(engine, profile)
     yield _generation(engine, profile)
+    if ledger.broken:
+        text = "not asked, since nothing is sent without the ledger"
+        yield Finding("media host", text, ok=False)
+        yield Finding("service", text, ok=False)
+        return
+    yield _media_host(engine)
     yield _service(engine, profile)
 
 
@@ -56,6 +64,13 @@ def _folder(subject: str, path: Path) -> Finding:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Finding(subject, text)
     return Finding(subject, f"{text} cannot be written.", ok=False, broken=True)
+
+
+def _bucket(engine: Engine) -> Finding:
+    try:
+        return Finding("results store", engine.store.describe())
+    except KlingOnceError as error:
+        return Finding("results store", str(error), ok=False, broken=True)
 
 
 def _ledger(engine: Engine) -> Finding:

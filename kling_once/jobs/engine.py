@@ -78,6 +78,15 @@ FIRST_ORDERS_ALONE = (NobodyWaits, MediaStopped, SpendingRefused)
 Value = TypeVar("Value")
 
 
+def _result_store(settings: Settings, clock: Clock) -> ResultStore:
+    if settings.results_url is None:
+        return ResultStore(settings.results_folder, clock)
+    from .bucket_results import BucketStore  # noqa: PLC0415 - only for those who use one
+
+    size_bytes = int(settings.cache_gb * 10**9)
+    return BucketStore(settings.results_url, settings.results_folder, size_bytes, clock)
+
+
 class Engine:
     """Jobs, shared by everybody in this process. Start it by using it; `close` when done."""
 
@@ -88,7 +97,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
         self.accounts = Accounts(settings, self.clock)
-        self.store = ResultStore(settings.results_folder, self.clock)
+        self.store = _result_store(settings, self.clock)
         self._media = MediaThreads()
         self._staging = StagingArea(settings.home)
         self._runs: dict[str, Run] = {}
@@ -411,6 +420,7 @@ class Engine:
         client = await services.client(await services.account(service, profile))
         tasks = (await client.list(page, page_size)).value
         is_last = len(tasks) < page_size
+        tasks = tuple(task for task in tasks if task.element is None)  # the other generation lists every kind
         if self.settings.account_browse == "all":
             return TaskPage(tasks, is_last)
         own = await services.ledger.known_tasks([task.task_id for task in tasks])

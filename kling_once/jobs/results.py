@@ -209,7 +209,7 @@ class ResultStore:
     def find_kept(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
         """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
         for path in sorted(self.root.rglob(f"*_{short_key(job_key)}*.json")):
-            sidecar = _read_sidecar(path)
+            sidecar = read_sidecar(path)
             if sidecar is None or sidecar.job_key != job_key or task_id not in {None, sidecar.task_id}:
                 continue
             video = path.with_suffix(".mp4")
@@ -221,6 +221,14 @@ class ResultStore:
     async def find(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
         """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
         return await asyncio.to_thread(self.find_kept, job_key, task_id)
+
+    def describe(self) -> str:
+        """Return what reports say of it."""
+        return str(self.root)
+
+    def forget(self, attempt: Attempt) -> list[str]:
+        """Delete an attempt's video and its sidecar; return what was deleted."""
+        return self.delete(attempt.result_path) if attempt.result_path else []
 
     def delete(self, relative: str) -> list[str]:
         """Delete a kept video, its sidecar and its watermarked copy; return what was deleted.
@@ -240,7 +248,7 @@ class ResultStore:
         folder, name = self.folder_of(label), self.name_of(label)
         for number in range(1, 1000):
             target = folder / (f"{name}.mp4" if number == 1 else f"{name}_{number}.mp4")
-            sidecar = _read_sidecar(target.with_suffix(".json"))
+            sidecar = read_sidecar(target.with_suffix(".json"))
             is_taken = sidecar is not None and sidecar.task_id != task_id
             if not is_taken and (not target.exists() or (sidecar is not None and _holds(target, sidecar))):
                 return target
@@ -329,7 +337,8 @@ def _holds(video: Path, sidecar: Sidecar) -> bool:
         return False
 
 
-def _read_sidecar(path: Path) -> Sidecar | None:
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Return the sidecar in a file, None where it is none."""
     try:
         return Sidecar.model_validate_json(path.read_bytes())
     except (OSError, ValueError):

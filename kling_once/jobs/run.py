@@ -98,6 +98,8 @@ class Run:
 
     @attempt.setter
     def attempt(self, attempt: Attempt) -> None:
+        if self._attempt is not None and self._attempt.state is not attempt.state:
+            self.services.tell_moved()
         self._attempt = attempt
         if attempt.task_id is not None and not self.accepted.is_set():
             self._accepted_at = self.services.clock.monotonic()

@@ -74,10 +74,20 @@ class Services:
         self._public: list[MediaHost | None] = []
         self._sandbox: Sandbox | None = None
         self._opening = asyncio.Lock()
+        self._moved = asyncio.Event()
 
     async def close(self) -> None:
         """Close everything that was opened here."""
         await self._stack.aclose()
+
+    async def moved(self) -> None:
+        """Return when a job of this process has moved on."""
+        await self._moved.wait()
+
+    def tell_moved(self) -> None:
+        """Let those look again who wait for one of an account's slots."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.

@@ -68,11 +68,15 @@ async def submit(run: Run) -> None:
     room, services = _room(run), run.services
     most = services.settings.account_parallel
     ticket = Ticket(
-        lambda: services.ledger.take_slot(run.attempt, room, most), services.clock, run.pace.poll_seconds
+        lambda: services.ledger.take_slot(run.attempt, room, most),
+        services.moved,
+        services.clock,
+        run.pace.poll_seconds,
     )
     while run.attempt.state is AttemptState.INTENT:
         run.say(Stage.QUEUE, "waiting for a place")
         await ticket.turn()
+        services.tell_moved()
         run.require_wanted()
         if await _take_kept(run):
             return

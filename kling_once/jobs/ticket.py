@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..api.transport import backoff_seconds
+from ..concurrency import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,15 +20,23 @@ LOOK_SECONDS: Final = 1.0
 class Ticket:
     """One submit that wants to be sent."""
 
-    def __init__(self, take: Callable[[], Awaitable[bool]], clock: Clock, poll_seconds: float) -> None:
+    def __init__(
+        self,
+        take: Callable[[], Awaitable[bool]],
+        moved: Callable[[], Awaitable[object]],
+        clock: Clock,
+        poll_seconds: float,
+    ) -> None:
         """Hold a place in the line.
 
         Args:
             take: takes a slot, and tells whether there was one.
+            moved: returns when a job of this process has moved on, so that a slot may be free.
             clock: waits between looks.
             poll_seconds: the first pause after a refusal, and between looks where that is shorter.
         """
         self._take = take
+        self._moved = moved
         self._clock = clock
         self._seconds = min(LOOK_SECONDS, poll_seconds)
         self._refusals = 0
@@ -35,7 +44,7 @@ class Ticket:
     async def turn(self) -> None:
         """Return when this submit may be sent: first come, first served, over all processes."""
         while not await self._take():
-            await self._clock.sleep(self._seconds)
+            await first_of(self._clock.sleep(self._seconds), self._moved())
 
     async def refused(self) -> None:
         """Back off before the next try: twice as long each time, up to `LONGEST_PAUSE_SECONDS`."""

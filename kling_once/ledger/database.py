@@ -244,6 +244,12 @@ def insert_ignoring(connection: sa.Connection, table: sa.Table, values: dict[str
     connection.execute(_insert(connection, table, values).on_conflict_do_nothing())
 
 
+def insert_all_ignoring(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    """Insert many rows of the same columns, each unless one of the same key is there already."""
+    if rows:
+        connection.execute(INSERTS[connection.dialect.name](table).on_conflict_do_nothing(), rows)
+
+
 def upsert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
     """Insert a row, or give the row of the same primary key these values."""
     keys = [column.name for column in table.primary_key]

@@ -17,6 +17,7 @@ from . import (
     notes,
     queries,
     slots,
+    transfer,
     uploads,
 )
 from .attempts import attempt_row, attempt_rows
@@ -25,7 +26,7 @@ from .decision import next_step
 from .leases import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from .job import Job, JobLabel
     from .queries import Expectation, Page
     from .slots import Room
+    from .transfer import Copy, Transferred
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +74,11 @@ class Ledger:
             self.owner = Owner(home / "owners", files_are_all=not self.database.is_shared)
         self.clock = self.database.clock
 
+    @classmethod
+    async def open(cls, home: Path, clock: Clock) -> Ledger:
+        """Open or make the ledger of a home; raises as the constructor."""
+        return await asyncio.to_thread(cls, home, clock)
+
     def close(self) -> None:
         """Close the database and give up this process's name; blocking."""
         self.owner.close()
@@ -86,6 +93,11 @@ class Ledger:
     def newer_version(self) -> str | None:
         """Return the version of this package that wrote the ledger, when it is newer than this one."""
         return self.database.newer_version
+
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether several homes may use it."""
+        return self.database.is_shared
 
     async def require_writable(self) -> None:
         """Pass unless a newer version wrote this ledger.
@@ -326,10 +338,15 @@ class Ledger:
 
     # Notes
 
-    async def fingerprint_key(self) -> bytes:
-        """Return the key under which this ledger fingerprints credentials; made on first use."""
+    async def fingerprint_key(self, first: bytes | None = None) -> bytes:
+        """Return the key under which this ledger fingerprints credentials; made on first use.
+
+        Args:
+            first: becomes the key where there is none yet.
+        """
         text = await self._read(notes.read_note, notes.FINGERPRINT_NOTE)
-        return bytes.fromhex(text or await self._write(notes.make_fingerprint_key))
+        made = first.hex() if first else None
+        return bytes.fromhex(text or await self._write(notes.make_fingerprint_key, made))
 
     async def allow_once(self) -> str:
         """Return a new pairing code, in place of an earlier one."""
@@ -400,6 +417,10 @@ class Ledger:
     async def earlier_origin(self, profile: str) -> str | None:
         """Return where the newest live task of a profile went, which may no longer be configured."""
         return await self._read(queries.earlier_origin, profile)
+
+    async def collectable(self) -> list[Attempt]:
+        """Return the attempts that exist at the vendor, or may, and that no other process holds."""
+        return await self._read_at(queries.collectable, self.owner.name)
 
     async def expectation(self, job_key: str) -> Expectation:
         """Return what to expect of a job's newest attempt."""
@@ -481,6 +502,31 @@ class Ledger:
     async def next_expiry(self) -> datetime | None:
         """Return when the next of the links that are still valid expires."""
         return await self._read_at(uploads.next_expiry)
+
+    # Transfer
+
+    async def read_all(self) -> Copy:
+        """Return everything that the ledger knows of jobs, to write it into another one.
+
+        Raises:
+            JobError: a process works on one of them.
+            LedgerTooNew: a newer version wrote this ledger.
+        """
+        await self.require_writable()
+        return await self._read_at(transfer.read_all, self.owner.is_dead)
+
+    async def write_all(self, copy: Copy, fingerprints: Mapping[str, str]) -> Transferred:
+        """Insert what another ledger knows and this one does not.
+
+        Args:
+            copy: of the other ledger.
+            fingerprints: those of accounts in this ledger, by those in the other one.
+
+        Raises:
+            LedgerTooNew: a newer version wrote this ledger.
+        """
+        await self.require_writable()
+        return await self._write(transfer.write_all, copy, fingerprints)
 
     async def _read(
         self,

@@ -113,8 +113,13 @@ def _digest(code: str) -> str:
 FINGERPRINT_NOTE: Final = "fingerprint_key"
 
 
-def make_fingerprint_key(connection: sa.Connection) -> str:
-    """Return the key under which this ledger fingerprints credentials, as hex; make it on first use."""
-    made = secrets.token_hex(32)
+def make_fingerprint_key(connection: sa.Connection, first: str | None = None) -> str:
+    """Return the key under which this ledger fingerprints credentials, as hex; make it on first use.
+
+    Args:
+        connection: a transaction that writes.
+        first: becomes the key where there is none yet.
+    """
+    made = first or secrets.token_hex(32)
     insert_ignoring(connection, notes, {"name": FINGERPRINT_NOTE, "value": made})
     return read_note(connection, FINGERPRINT_NOTE) or made

@@ -129,6 +129,15 @@ def keys_of_unfinished(connection: sa.Connection, origin: str, profile: str) -> 
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
 
+def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:
+    """Return the attempts that exist at the vendor, or may, and that no other than `owner` holds."""
+    states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
+    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
+    is_free = sa.or_(attempts.c.owner.is_(None), attempts.c.owner == owner, attempts.c.lease_until < now)
+    query = sa.select(attempts).where(sa.or_(attempts.c.state.in_(states), was_sent), is_free)
+    return [attempt_of(row) for row in connection.execute(query.order_by(attempts.c.attempt_id))]
+
+
 class Shown(StrEnum):
     """Which jobs a list shows."""
 

@@ -126,15 +126,15 @@ def _line(connection: sa.Connection, now: datetime, room: Room) -> list[_Slot]:
 def _is_free(
     connection: sa.Connection, now: datetime, attempt: Attempt, room: Room, most: int | None
 ) -> bool:
-    """Tell whether an attempt has a slot, or is the first in the line and there is one."""
+    """Tell whether an attempt has a slot, or there are enough for it and all who came before it."""
     line = _line(connection, now, room)
     if any(slot.attempt_id == attempt.attempt_id and slot.is_taken for slot in line):
         return True
-    first = next((slot.attempt_id for slot in line if not slot.is_taken), None)
-    taken = sum(slot.is_taken for slot in line)
+    waiting = [slot.attempt_id for slot in line if not slot.is_taken]
     accepted = sum(slot.is_accepted for slot in line)
     allowed = _allowed(connection, now, room, accepted)
-    return first == attempt.attempt_id and taken < (allowed if most is None else min(allowed, most))
+    free = (allowed if most is None else min(allowed, most)) - (len(line) - len(waiting))
+    return attempt.attempt_id in waiting[: max(free, 0)]
 
 
 def _allowed(connection: sa.Connection, now: datetime, room: Room, accepted: int) -> int:

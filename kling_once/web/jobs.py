@@ -149,7 +149,8 @@ class JobAnswer(Answer):
     cash_charged: float | None
     money: float | None
     """What it was charged, else may cost; by the list price where only units are known."""
-    money_currency: Literal["USD", "CNY"] | None
+    money_currency: str | None
+    """`USD`, `CNY`, or what the charge itself says, such as that a test balance paid it."""
     result_seconds: float | None
     started_at: Moment
     submitted_at: Moment | None

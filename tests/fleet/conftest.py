@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from kling_once.jobs.engine import Engine
 from kling_once.settings import load_settings
-from tests.jobs.conftest import cli, python
+from tests.jobs.conftest import cli, leave_in_the_wait, ledger_file, python
 from tests.ledger.stores import migrated_database
 from tests.postgresql import Pgbouncer
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import Process
     from tests.postgresql import Postgresql
 
-__all__ = ["cli", "python"]
+__all__ = ["cli", "leave_in_the_wait", "ledger_file", "python"]
 
 ORDERS = Path(__file__).with_name("orders.py")
 

@@ -34,7 +34,7 @@ def ticket(clock: FakeClock, *answers: bool, poll_seconds: float = 5.0) -> Ticke
     async def take() -> bool:
         return next(left, True)
 
-    return Ticket(take, clock, poll_seconds)
+    return Ticket(take, asyncio.Event().wait, clock, poll_seconds)
 
 
 async def test_an_account_with_room_keeps_nobody_waiting() -> None:
@@ -48,6 +48,24 @@ async def test_who_waits_looks_every_second_or_as_often_as_at_a_task() -> None:
     await ticket(clock, False, False).turn()
     await ticket(clock, False, poll_seconds=0.5).turn()
     assert clock.slept == [1, 1, 0.5]
+
+
+async def test_who_waits_looks_as_soon_as_something_moves() -> None:
+    answers = iter([False, True])
+    moved = asyncio.Event()
+
+    class Patient(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(3600)
+
+    async def take() -> bool:
+        return next(answers)
+
+    turn = asyncio.create_task(Ticket(take, moved.wait, Patient(), 5.0).turn())
+    await asyncio.sleep(0)
+    moved.set()
+    async with asyncio.timeout(5):
+        await turn
 
 
 async def test_pauses_grow_up_to_a_limit() -> None:

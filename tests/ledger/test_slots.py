@@ -120,6 +120,21 @@ async def test_those_who_are_refused_are_served_in_the_order_they_came(account: 
     assert [await account.take(one) for one in (third, second)] == [False, True]
 
 
+async def test_as_many_as_are_free_may_go_at_once(account: Account) -> None:
+    tasks = await running(account, 3)
+    waiting = [await account.order(number) for number in range(3, 7)]
+    assert [await account.take(one, most=3) for one in waiting] == [False] * 4
+
+    for task in tasks[:2]:
+        await account.change(task, AttemptState.SUCCEEDED)
+    assert [await account.take(waiting[place], most=3) for place in (3, 2, 1, 0)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
 async def test_one_who_leaves_holds_nobody_up_and_comes_last_when_he_is_back(account: Account) -> None:
     first, second, third = await account.orders(3)
     assert await account.take(first, most=1)

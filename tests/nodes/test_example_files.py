@@ -21,8 +21,8 @@ def workflow(name: str) -> dict[str, Any]:
     return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_there_are_seven() -> None:
-    assert len(NAMES) == 7
+def test_there_are_eight() -> None:
+    assert len(NAMES) == 8
 
 
 def test_templates_are_the_same_files_with_a_picture_each() -> None:
