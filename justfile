@@ -95,6 +95,10 @@ site:
     python docs/reference_pages.py
     zensical build --strict
 
+# Make the list of sentences that people may be told; their Chinese words lie in locales/zh/main.json
+sentences:
+    python -m tests.web.sentences
+
 # Make the ledger's first migration from its tables; after the first release migrations only add
 migration:
     python -m tests.ledger.first_migration

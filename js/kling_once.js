@@ -20,7 +20,8 @@ import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
-import { loadTranslations, t } from "./shared/i18n.mjs";
+import { keepWords, loadTranslations, t } from "./shared/i18n.mjs";
+import { onWords } from "./shared/server.mjs";
 import { acceptDroppedTasks, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
@@ -32,6 +33,8 @@ let sidebar = null;
 let strips = null;
 /** @type {((sidebar: Sidebar) => void) | null} what to show as soon as the tab is open */
 let pending = null;
+
+onWords(keepWords); // at once: the page logs a warning for every message that nobody waits for
 
 app.registerExtension({
   name: "kling_once",

@@ -128,6 +128,8 @@ export interface KeyState {
   problem: Told | null;
   /** How many tasks can be collected with this key alone. */
   unfinished: number;
+  /** How many of the replaced key this one goes on with, since it is of the same account. */
+  carried: number;
 }
 
 export interface Keys {

@@ -2,8 +2,7 @@
 /** The text that ComfyUI shows under a node while it runs: in the page's language, and never left behind. */
 
 import { api } from "../shared/host.mjs";
-import { keepWords, sayText, t } from "../shared/i18n.mjs";
-import { onWords } from "../shared/server.mjs";
+import { sayText, t } from "../shared/i18n.mjs";
 import { allNodes, executionId, isOurs } from "./graph.mjs";
 
 /** The widget that shows it. */
@@ -14,7 +13,6 @@ const ENDS = /** @type {const} */ (["execution_start", "execution_success", "exe
 export function watchTexts() {
   /** @type {Set<string>} execution ids of nodes that run and have said something */
   const running = new Set();
-  onWords(keepWords);
   api.addEventListener("progress_text", ({ detail: { nodeId, text } }) => {
     const id = String(nodeId);
     running.add(id);

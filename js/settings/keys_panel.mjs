@@ -143,14 +143,22 @@ export class KeysPanel {
     const saved = await withOneTimeCode(this.mayChange, (code) => this.save({ ...key, code }));
     if (!saved) return;
     for (const input of [this.apiKey, this.accessKey, this.secretKey]) input.value = "";
-    this.said.textContent = t("keys.saved");
+    const { carried, unfinished } = saved;
+    const lost = this.stored.has(key.profile) && unfinished > 0 && !carried;
+    this.said.textContent = [
+      t("keys.saved"),
+      carried > 0 && t("keys.carried", { count: carried }),
+      lost && t("keys.not_carried", { count: unfinished }),
+    ]
+      .filter(Boolean)
+      .join(" ");
     announceSetupChanged();
     await this.refresh();
   }
 
   /**
    * @param {Omit<NewKey, "replace">} key
-   * @returns {Promise<object | undefined>} undefined if the user keeps the old key
+   * @returns {Promise<KeyState | undefined>} undefined if the user keeps the old key
    */
   async save(key) {
     const replace = this.stored.has(key.profile);

@@ -7,9 +7,9 @@
  */
 
 /**
- * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Hosting, Job, JobEvent, JobsPage, JobsQuery,
- *   Keys, KeyTest, LimitName, Limits, NewBucket, NewKey, NewTunnel, NodeCheck, Status, Told, Totals }
- *   from "../../types/server.ts"
+ * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Hosting, Job, JobEvent, JobsPage,
+ *   JobsQuery, Keys, KeyState, KeyTest, LimitName, Limits, NewBucket, NewKey, NewTunnel, NodeCheck, Status, Told,
+ *   Totals } from "../../types/server.ts"
  */
 
 import { api } from "./host.mjs";
@@ -79,7 +79,7 @@ export const getKeys = (signal) => get("/keys", {}, signal);
 
 /**
  * Store a key on the server. The key is never sent back.
- * @type {(body: NewKey) => Promise<object>}
+ * @type {(body: NewKey) => Promise<KeyState>}
  */
 export const saveKey = (body) => post("/keys", body);
 

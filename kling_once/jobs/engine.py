@@ -34,6 +34,7 @@ from .outcome import Outcome, TaskPage
 from .progress import Watchers
 from .recovery import (
     Wanted,
+    carry_over,
     keep_given_file,
     named_attempt,
     wanted_attempt,
@@ -202,6 +203,10 @@ class Engine:
         Those go that are older than `older_than` and that no unfinished attempt needs.
         """
         return self.ask(self._clean_store(older_than))
+
+    def carry_over(self, profile: str) -> Pending[int]:
+        """Collect a profile's tasks with its new key, where that is of the same account; return how many."""
+        return self.ask(self._carry_over(profile))
 
     def leftovers(self) -> Pending[tuple[str, list[Leftover]]]:
         """Return the configured host's kind and what it holds of ours."""
@@ -435,6 +440,9 @@ class Engine:
 
     async def _element_picture(self, service: Service, profile: str, element_id: str) -> Path:
         return await (await self.services()).library.picture(service, profile, element_id)
+
+    async def _carry_over(self, profile: str) -> int:
+        return await carry_over(await self.services(), profile)
 
     async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
         services = await self.services()

@@ -234,6 +234,28 @@ async def _task(services: Services, wanted: Wanted, account: Account) -> Task:
     )
 
 
+async def carry_over(services: Services, profile: str) -> int:
+    """Collect a profile's tasks with its new key from now on, where that is of the same account.
+
+    Kling is asked for one task of each key that was replaced, which is free: an account knows only its own.
+
+    Returns:
+        How many attempts changed hands.
+
+    Raises:
+        CredentialsError, ApiError, TransportError: the new key could not be tried.
+    """
+    account = await services.account(Service.KLING, profile)
+    carried = 0
+    for old, generation, task_id in await services.ledger.keys_of_unfinished(account.origin, profile):
+        if old == account.fingerprint:
+            continue
+        client = await services.client(replace(account, generation=generation))
+        if await if_known(client, client.get(task_id)) is not None:
+            carried += await services.ledger.use_key(account.origin, profile, old, account.fingerprint)
+    return carried
+
+
 async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel, path: Path) -> Attempt:
     """Keep a copy of a file that the user fetched as an attempt's result.
 

@@ -132,6 +132,12 @@ def adopt_kept(
     _add_found(connection, job, number, sender, now, named | columns)
 
 
+def use_key(connection: sa.Connection, origin: str, profile: str, old: str, new: str) -> int:
+    """Let another key of the same account go on with what a key has made; return how many attempts."""
+    made = (attempts.c.origin == origin, attempts.c.profile == profile, attempts.c.fingerprint == old)
+    return connection.execute(sa.update(attempts).where(*made).values(fingerprint=new)).rowcount
+
+
 def keep_again(connection: sa.Connection, attempt: Attempt, columns: dict[str, Any]) -> Attempt:
     """Note that an attempt's video is here; whoever works on it loses the lease, and serves the file."""
     kept = {"state": AttemptState.KEPT, "owner": None, "lease_until": None}

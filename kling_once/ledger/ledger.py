@@ -406,6 +406,14 @@ class Ledger:
         """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
         return await self._read(queries.unfinished_tasks)
 
+    async def keys_of_unfinished(self, origin: str, profile: str) -> list[tuple[str, str, str]]:
+        """Return fingerprint and generation of every key with unfinished tasks, and one of the tasks."""
+        return await self._read(queries.keys_of_unfinished, origin, profile)
+
+    async def use_key(self, origin: str, profile: str, old: str, new: str) -> int:
+        """Let another key of the same account go on with what a key has made; return how many attempts."""
+        return await self._write(adoption.use_key, origin, profile, old, new)
+
     async def earlier_origin(self, profile: str) -> str | None:
         """Return where the newest live task of a profile went, which may no longer be configured."""
         return await self._read(queries.earlier_origin, profile)

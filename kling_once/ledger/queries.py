@@ -114,6 +114,21 @@ def unfinished_tasks(connection: sa.Connection) -> dict[str, int]:
     return {row.profile: row.tasks for row in connection.execute(query)}
 
 
+def keys_of_unfinished(connection: sa.Connection, origin: str, profile: str) -> list[tuple[str, str, str]]:
+    """Return fingerprint and generation of every key with unfinished tasks, and one of the tasks."""
+    query = (
+        sa.select(attempts.c.fingerprint, attempts.c.generation, sa.func.max(attempts.c.task_id))
+        .where(
+            attempts.c.origin == origin,
+            attempts.c.profile == profile,
+            attempts.c.task_id.is_not(None),
+            attempts.c.state.in_((AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)),
+        )
+        .group_by(attempts.c.fingerprint, attempts.c.generation)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
 def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:
     """Return the attempts that exist at the vendor, or may, and that no other than `owner` holds."""
     states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)

@@ -106,6 +106,8 @@ class KeyAnswer(Answer):
     """Why the key cannot be used, in words."""
     unfinished: int
     """How many paid tasks wait to be collected with this key."""
+    carried: int = 0
+    """How many of the replaced key this one goes on with, since it is of the same account."""
 
 
 class Keys(Answer):
@@ -203,7 +205,12 @@ async def save_a_key(call: Call[Nothing, SaveKeyBody]) -> KeyAnswer:
         secret_key=given.secret_key.get_secret_value(),
     )
     save = partial(save_key, call.engine.settings, given.profile, key, replace=given.replace)
-    return _key(await asyncio.to_thread(save), await _unfinished(call))
+    saved = await asyncio.to_thread(save)
+    carried = 0
+    if given.replace and not call.app.host.is_off(Service.KLING):
+        with contextlib.suppress(KlingOnceError):  # the key is kept all the same
+            carried = await asyncio.wrap_future(call.engine.carry_over(given.profile))
+    return _key(saved, await _unfinished(call)).model_copy(update={"carried": carried})
 
 
 @endpoint("POST", "/keys/test", body=ProfileBody, answer=KeyWorks)

@@ -56,25 +56,32 @@ def test_after_stop_the_text_says_that_the_task_goes_on(editor: Any) -> None:
     editor.wait_for_strip("sandbox, free")
 
 
-def test_after_a_reload_no_old_text_is_there_and_the_end_is_noticed(editor: Any, sandbox: Any) -> None:
+def test_after_a_reload_the_run_is_followed_to_its_end(editor: Any, sandbox: Any) -> None:
     begin(editor, 983)
     editor.load()
     editor.page.wait_for_function(f"type => window.app.graph.nodes.some({OF_TYPE})", arg=MOTION)
     editor.wait_for_strip("sandbox, free")
-    assert not editor.page.evaluate(TEXT, [MOTION, "waiting"])
     sandbox.tasks_take(polls=0)
     editor.wait_for_strip("already made, free")
+    assert not editor.page.evaluate(TEXT, [MOTION, "waiting"])
+    editor.complaints.clear()  # messages that came before anybody waited for them
 
 
 def test_after_a_restart_of_the_server_the_text_says_that_it_was_cut_off(
-    editor: Any, comfy: Any, sandbox: Any
+    editor: Any, comfy: Any, sandbox: Any, screen: Callable[..., Any]
 ) -> None:
+    before = len(sandbox.creates())
     begin(editor, 984)
     comfy.stop()
-    sandbox.tasks_take(polls=0)
-    comfy.start()
+    editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('reconnected'))")
     wait_for_text(editor, "The connection to the server broke. A task that was made goes on")
     editor.complaints.clear()  # the server was gone under the page
-    editor.run()
-    wait_for_text(editor, r"kept \| ")
-    editor.wait_for_strip("already made, free")
+    sandbox.tasks_take(polls=0)
+    comfy.start()  # on another port, so that another page is opened
+    seen = screen(comfy.url)
+    seen.open_template("1 motion control")
+    seen.widget(MOTION, "take", 984)
+    seen.run()
+    wait_for_text(seen, r"kept \| ")
+    seen.wait_for_strip("already made, free")
+    assert len(sandbox.creates()) == before + 1

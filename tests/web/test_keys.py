@@ -7,12 +7,12 @@ import logging
 import stat
 from typing import TYPE_CHECKING, Any
 
-from kling_once.sandbox import DEFAULT_API_KEY
+import pytest
+
+from kling_once.sandbox import DEFAULT_ACCESS_KEY, DEFAULT_API_KEY, DEFAULT_SECRET_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 SECRET = "sk-a-key-that-nobody-may-see-0123456789"
 
@@ -50,6 +50,7 @@ def test_the_page_learns_only_where_a_key_comes_from(served: Any) -> None:
         "api": "legacy",
         "problem": None,
         "unfinished": 0,
+        "carried": 0,
     }
 
 
@@ -178,3 +179,31 @@ def test_a_refusal_shows_no_regular_expression(served: Any) -> None:
         assert not set("^$[](){}\\") & set(answer.json()["message"]), answer.text
     named = served.post("/keys", {"profile": "../x", "api_key": SECRET}).json()["message"]
     assert named == "profile: A profile's name has 1 to 40 letters, digits, spaces, and _ . - in it."
+
+
+@pytest.mark.parametrize("is_of_the_account", [True, False])
+def test_another_key_of_the_same_account_goes_on_with_its_tasks(
+    serve: Any, sandbox: Any, part: Any, small_clip: Any, *, is_of_the_account: bool
+) -> None:
+    served, job = serve(), part("kling_once.order")
+    path = served.engine.settings.credentials_file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o600)
+    own = {"api_key": DEFAULT_API_KEY, "base_url": sandbox.origin}
+    path.write_text(json.dumps({"profiles": {"studio": own}}))
+    sandbox.move(policy="polls", polls=3)
+    order = served.order(
+        service=job.Service.KLING, profile="studio", video=job.VideoUrl(sandbox.upload(small_clip))
+    )
+    attempt = served.engine.submit(order).result(60)
+    key = {"access_key": DEFAULT_ACCESS_KEY, "secret_key": DEFAULT_SECRET_KEY}
+    body = (key if is_of_the_account else {"api_key": SECRET}) | {"profile": "studio", "replace": True}
+    answer = served.post("/keys", body).json()
+    assert (answer["carried"], answer["unfinished"]) == (int(is_of_the_account), 1)
+    served.engine.close()  # who waits already goes on with the old key
+    collected = serve().engine.collect(attempt.job_key)
+    if is_of_the_account:
+        assert collected.result(60).path.is_file()
+    else:
+        with pytest.raises(part("kling_once.errors").CredentialsChanged):
+            collected.result(60)
