@@ -114,7 +114,10 @@ def upgrade() -> None:
         sa.Column("result_seconds", sa.String(), nullable=True),
         sa.Column("owner", sa.String(), nullable=True),
         sa.Column("lease_until", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["job_key"], ["jobs.job_key"]),
+        sa.ForeignKeyConstraint(
+            ["job_key"],
+            ["jobs.job_key"],
+        ),
         sa.PrimaryKeyConstraint("attempt_id"),
         sa.UniqueConstraint("job_key", "number"),
         sa.UniqueConstraint("realm", "profile", "external_id"),
@@ -127,7 +130,10 @@ def upgrade() -> None:
         sa.Column("attempt_id", sa.Integer(), nullable=False),
         sa.Column("room", sa.String(), nullable=False),
         sa.Column("taken_at", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(["attempt_id"], ["attempts.attempt_id"]),
+        sa.ForeignKeyConstraint(
+            ["attempt_id"],
+            ["attempts.attempt_id"],
+        ),
         sa.PrimaryKeyConstraint("place"),
         sa.UniqueConstraint("attempt_id"),
     )
