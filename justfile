@@ -18,7 +18,7 @@ setup torch="torch":
 
 # Fast lane, further arguments go to pytest: just test -x tests/jobs
 test *arguments:
-    pytest -m "not media and not process and not host and not browser" {{ arguments }}
+    pytest -m "not media and not process and not host and not browser and not fleet" {{ arguments }}
 
 # Process lane: kills real processes, waits in real time
 test-process *arguments:
@@ -35,6 +35,10 @@ test-host *arguments:
 # Browser lane: needs ComfyUI and Chromium
 test-browser *arguments:
     REQUIRE_COMFYUI=1 REQUIRE_BROWSER=1 pytest -m browser {{ arguments }}
+
+# Fleet lane: needs PostgreSQL's initdb
+test-fleet *arguments:
+    REQUIRE_POSTGRESQL=1 pytest -m fleet {{ arguments }}
 
 # Take the README's pictures anew: needs ComfyUI and Chromium
 pictures:
@@ -65,7 +69,7 @@ dead-code:
 # Fast lane, with branch coverage of the parts that hold money: at least 95 %
 coverage:
     coverage erase
-    pytest -m "not media and not process and not host and not browser" --cov --cov-report=
+    pytest -m "not media and not process and not host and not browser and not fleet" --cov --cov-report=
     coverage report --fail-under=95 --include='kling_once/api/*,kling_once/ledger/*,kling_once/jobs/*,kling_once/hosting/*'
 
 # A minute of fuzzing for each of: Kling's answers, media files, callback bodies, routes
@@ -85,6 +89,11 @@ workflows:
 # Make docs/openapi.json from the routes
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
+
+# Build the docs site into site/, strictly
+site:
+    python docs/reference_pages.py
+    zensical build --strict
 
 # Make the ledger's first migration from its tables; after the first release migrations only add
 migration:

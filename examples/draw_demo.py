@@ -1,26 +1,31 @@
 # ruff: noqa: INP001 - a folder of scripts is no package
-"""Draw the two inputs of `kling-once demo`, so that the repository holds no foreign picture or sound.
+"""Draw the inputs of `kling-once demo` and of the examples, so that the repository holds no foreign ones.
 
     python examples/draw_demo.py
 
-writes kling_once/demo/character.png and kling_once/demo/motion.mp4.
+writes kling_once/demo/character.png, motion.mp4 and long_motion.mp4.
 """
 
 from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from kling_once.demo import CHARACTER, MOTION
+from kling_once.demo import CHARACTER, LONG_MOTION, MOTION
 
 FPS = 25
 SECONDS = 4
 RATE = 44_100
 WIDTH, HEIGHT = 480, 640
+LONG_FPS, LONG_SECONDS, LONG_RATE = 15, 75, 16_000
+LONG_WIDTH, LONG_HEIGHT = 360, 480
+PHRASE_SECONDS, REST_SECONDS = 8, 0.8
+"""The long dance rests at the end of each phrase."""
 SCALE = 2
 """Pictures are drawn this much larger and reduced, for smooth edges."""
 
@@ -92,9 +97,9 @@ def scene(beat: float, background: tuple[str, str], clothes: tuple[str, str, str
     return image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
 
 
-def tune() -> np.ndarray:
+def tune(seconds: int, rate: int) -> np.ndarray:
     """Return a melody over a drum beat as float32 samples of shape (1, samples)."""
-    time = np.arange(SECONDS * RATE) / RATE
+    time = np.arange(seconds * rate) / rate
     notes = (262, 330, 392, 523, 440, 392, 330, 294)
     index = (time * 2).astype(int) % len(notes)
     since = time % 0.5
@@ -103,26 +108,52 @@ def tune() -> np.ndarray:
     return (0.22 * melody + 0.4 * drum).astype(np.float32)[None, :]
 
 
+CLOTHES = ("#d9a066", "#4d7298", "#3b4a5a")
+BACKGROUND = ("#e8e4dc", "#c9c1b4")
+
+
 def motion() -> None:
     """Write the reference video: four seconds of a dance at two beats a second, with sound."""
-    clothes = ("#d9a066", "#4d7298", "#3b4a5a")
     with av.open(str(MOTION), "w", options={"movflags": "+faststart"}) as file:
         video = file.add_stream("libx264", rate=FPS, options={"crf": "26", "preset": "slow"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = file.add_stream("aac", rate=RATE, layout="mono")
         sound.bit_rate = 64_000
         for number in range(FPS * SECONDS):
-            image = scene(number / FPS * 2, ("#e8e4dc", "#c9c1b4"), clothes)
+            image = scene(number / FPS * 2, BACKGROUND, CLOTHES)
             frame = av.VideoFrame.from_image(image)
             frame.pts, frame.time_base = number, Fraction(1, FPS)
             file.mux(video.encode(frame))
         file.mux(video.encode(None))
-        wave = tune()
-        for start in range(0, wave.shape[1], 1024):
-            block = av.AudioFrame.from_ndarray(wave[:, start : start + 1024], format="fltp", layout="mono")
-            block.sample_rate, block.pts, block.time_base = RATE, start, Fraction(1, RATE)
-            file.mux(sound.encode(block))
-        file.mux(sound.encode(None))
+        mux_sound(file, sound, tune(SECONDS, RATE), RATE)
+
+
+def long_motion() -> None:
+    """Write the long reference video: 75 seconds, small, with a short rest every eight seconds."""
+    with av.open(str(LONG_MOTION), "w", options={"movflags": "+faststart"}) as file:
+        options = {"crf": "34", "preset": "veryslow", "tune": "animation"}
+        video = file.add_stream("libx264", rate=LONG_FPS, options=options)
+        video.width, video.height, video.pix_fmt = LONG_WIDTH, LONG_HEIGHT, "yuv420p"
+        sound = file.add_stream("aac", rate=LONG_RATE, layout="mono")
+        sound.bit_rate = 16_000
+        for number in range(LONG_FPS * LONG_SECONDS):
+            phrase, within = divmod(number / LONG_FPS, PHRASE_SECONDS)
+            danced = phrase * PHRASE_SECONDS + min(within, PHRASE_SECONDS - REST_SECONDS)
+            image = scene(danced * 1.5, BACKGROUND, CLOTHES).resize((LONG_WIDTH, LONG_HEIGHT))
+            frame = av.VideoFrame.from_image(image)
+            frame.pts, frame.time_base = number, Fraction(1, LONG_FPS)
+            file.mux(video.encode(frame))
+        file.mux(video.encode(None))
+        mux_sound(file, sound, tune(LONG_SECONDS, LONG_RATE), LONG_RATE)
+
+
+def mux_sound(file: Any, sound: Any, wave: np.ndarray, rate: int) -> None:
+    """Encode float32 samples of shape (1, samples)."""
+    for start in range(0, wave.shape[1], 1024):
+        block = av.AudioFrame.from_ndarray(wave[:, start : start + 1024], format="fltp", layout="mono")
+        block.sample_rate, block.pts, block.time_base = rate, start, Fraction(1, rate)
+        file.mux(sound.encode(block))
+    file.mux(sound.encode(None))
 
 
 def character() -> None:
@@ -133,3 +164,4 @@ def character() -> None:
 if __name__ == "__main__":
     character()
     motion()
+    long_motion()

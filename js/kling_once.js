@@ -5,19 +5,23 @@
  * @import { Settings } from "@comfyorg/comfyui-frontend-types"
  * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
  * @import { PlacedNode } from "./node/graph.mjs"
+ * @import { Account } from "../types/server.ts"
  */
 
 import { check, isOrdering, orderingNodes } from "./node/check.mjs";
+import { prepareNode, watchElements } from "./node/elements.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
+import { sayNotes } from "./node/notes.mjs";
 import { Remedies } from "./node/remedies.mjs";
 import { watchPlayers, watchRuns } from "./node/run.mjs";
 import { NodeStrips } from "./node/strips.mjs";
+import { watchTexts } from "./node/texts.mjs";
 import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
 import { loadTranslations, t } from "./shared/i18n.mjs";
-import { acceptDroppedTasks, copyTaskId } from "./sidebar/job_actions.mjs";
+import { acceptDroppedTasks, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
 const TAB_ID = "kling-once";
@@ -74,20 +78,27 @@ app.registerExtension({
     const open = {
       keys: () => showInTab((tab) => tab.showKeys()),
       totals: () => showInTab((tab) => tab.showView("totals")),
-      help: () => showInTab((tab) => tab.showView("help")),
+      hosting: () => showInTab((tab) => tab.showHosting()),
     };
     const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
     strips = made;
-    for (const { node } of allNodes().filter(({ node }) => isOurs(node))) made.add(node);
+    for (const { node } of allNodes().filter(({ node }) => isOurs(node))) {
+      made.add(node);
+      prepareNode(node, openElements);
+    }
+    watchElements();
     watchGraph(made);
     watchPlayers();
     watchRuns();
+    watchTexts();
     acceptDroppedTasks();
   },
 
   /** @param {LGraphNode} node */
   nodeCreated(node) {
-    if (isOurs(node)) strips?.add(node);
+    if (!isOurs(node) || !strips) return;
+    strips.add(node);
+    prepareNode(node, openElements);
   },
 
   /** @param {LGraphNode} node */
@@ -100,11 +111,13 @@ app.registerExtension({
     return [
       ...(isOrdering(node) ? [{ content: t("menu.check"), callback: check }] : []),
       ...(copy ? [copy] : []),
+      { content: t("menu.folder"), callback: () => void openResultsFolder() },
       { content: t("menu.tasks"), callback: show },
     ];
   },
 
   afterConfigureGraph() {
+    sayNotes();
     strips?.schedule();
   },
 });
@@ -136,6 +149,14 @@ function registerTab() {
   app.extensionManager.registerSidebarTab(tab);
   const registered = app.extensionManager.getSidebarTabs().find(({ id }) => id === TAB_ID);
   return /** @type {typeof tab} */ (registered ?? tab);
+}
+
+/**
+ * Show the element library of an account.
+ * @param {Account} account
+ */
+function openElements(account) {
+  void showInTab((tab) => tab.showView("elements", account));
 }
 
 async function openTab() {

@@ -65,12 +65,15 @@ _at_exit: Final = getattr(threading, "_register_atexit", atexit.register)
 _shared: Final[list[Client]] = []
 
 
-def shared_client(*, results: Path, account_browse: Literal["own", "all"] = "all") -> Client:
+def shared_client(
+    *, results: Path, account_browse: Literal["own", "all"] = "all", embed_workflow: bool = True
+) -> Client:
     """Return the one client of this process, made on the first call.
 
     Args:
         results: the results folder, where the operator set none.
         account_browse: which tasks of the account are listed and fetched, where the operator set nothing.
+        embed_workflow: false keeps workflows out of the files of results, whatever else is set.
 
     Raises:
         SettingsError: a setting cannot be used.
@@ -78,9 +81,12 @@ def shared_client(*, results: Path, account_browse: Literal["own", "all"] = "all
     with _opening:
         if not _shared:
             settings = load_settings()
-            ours = {"results": results, "account_browse": account_browse}
+            folder = "cache" if settings.results_url else "results"
+            ours = {folder: results, "account_browse": account_browse}
             if unset := {name: ours[name] for name in ours.keys() - settings.model_fields_set}:
                 settings = settings.model_copy(update=unset)
+            if not embed_workflow:
+                settings = settings.model_copy(update={"embed_workflow": False})
             _note_results(settings)
             _shared.append(Client(settings, watchers=SHARED))
             _at_exit(_close_shared)

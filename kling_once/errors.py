@@ -28,11 +28,13 @@
     |  |- InvalidValue               1201
     |  |- ResourceMissing            1203
     |  |- ModerationRefusal          1300, 1301
+    |  |- ModelRetired               the text says that the model is switched off, whatever the code
     |  |- Busy                       1302, 1303
     |  `- ServerFault                5000, 5001, 5002 and every code not listed here
     |- LedgerError
     |  |- LedgerNotWritable
-    |  |  `- LedgerLocked            another program holds it
+    |  |  |- LedgerLocked            another program holds it
+    |  |  `- LedgerUnreachable       its server does not answer
     |  |- LedgerDamaged
     |  |- LedgerTooNew
     |  `- LeaseLost                  another process has taken an attempt over
@@ -230,6 +232,10 @@ class ModerationRefusal(ApiError, ValueError):
     """Platform policy or content security refused the input (1300, 1301)."""
 
 
+class ModelRetired(ApiError, LookupError):
+    """The vendor has switched the model off; its text says so, under a code that no page documents."""
+
+
 class Busy(ApiError):
     """Too many requests or parallel tasks (1302, 1303); the request waits its turn."""
 
@@ -253,8 +259,12 @@ class LedgerLocked(LedgerNotWritable):
     """Another program holds the ledger's lock; nothing was submitted."""
 
 
+class LedgerUnreachable(LedgerNotWritable):
+    """The server of the ledger's database does not answer; nothing was submitted."""
+
+
 class LedgerDamaged(LedgerError):
-    """The ledger's file is no database, or lacks what this version wrote into it."""
+    """The ledger is no database of ours, or lacks what this version wrote into it."""
 
 
 class LedgerTooNew(LedgerError):

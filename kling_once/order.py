@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from .api.limits import Generation
 from .api.motion_control import MOTION_SETTINGS, MotionControl, Setting, setting, settings_of
@@ -30,6 +30,13 @@ class Service(StrEnum):
 
     SANDBOX = "sandbox"
     KLING = "kling"
+
+
+class Kind(StrEnum):
+    """What a job makes."""
+
+    VIDEO = "video"
+    ELEMENT = "element"
 
 
 class Cuts(StrEnum):
@@ -100,6 +107,8 @@ class Graph:
     signature: str
     workflow: Any = field(default=None, repr=False)
     """The whole workflow as its editor saved it; None where there is none."""
+    prompt: Any = field(default=None, repr=False)
+    """What ComfyUI was asked to run; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +201,18 @@ class Order:
     """How many items of this node are decoded to frames afterwards, this one among them: all of these
     frames must fit into memory before money is spent."""
 
+    kind: ClassVar[Kind] = Kind.VIDEO
+
+    @property
+    def take(self) -> int:
+        """Return the take."""
+        return self.motion.take
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return what decides the result, as columns of the ledger's table of jobs."""
+        return {"element_name": "", **asdict(self.motion)}
+
     @property
     def shown_image_name(self) -> str:
         """Return a name for the reference image."""
@@ -200,9 +221,67 @@ class Order:
     @property
     def shown_video_name(self) -> str:
         """Return a name for the reference video; of a URL never more than its kind."""
-        if self.video_name or isinstance(self.video, VideoUrl):
-            return _whole(self.video_name or "url")
-        return _whole(self.video.path.stem) if isinstance(self.video, VideoFile) else "frames"
+        return _whole(self.video_name) or _name_of(self.video)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ElementOrder:
+    """Everything a person says when they ask for an element: what a character looks like, under a name.
+
+    It is made of a frontal picture and other views of it, or of one clip.
+    """
+
+    name: str
+    description: str
+    image: Path | bytes | Any = None
+    """The frontal picture; None for an element of a clip."""
+    views: tuple[Path | bytes | Any, ...] = ()
+    """One to three other pictures of the same character."""
+    video: ReferenceVideo | None = None
+    service: Service = Service.SANDBOX
+    project: str = ""
+    conform: ConformMode = ConformMode.AUTO
+    wait_minutes: float = USUAL_WAIT_MINUTES
+    profile: str = ""
+    again: bool = False
+    image_name: str = ""
+    video_name: str = ""
+    spender: Spender = Spender("")
+    graph: Graph | None = None
+    kept_only: bool = False
+
+    kind: ClassVar[Kind] = Kind.ELEMENT
+    take: ClassVar[int] = 0
+    max_units: ClassVar[Decimal] = Decimal(0)
+    external_task_id: ClassVar[str] = ""
+    callback_url: ClassVar[str] = ""
+    is_one_of_several: ClassVar[bool] = False
+    decoded_items: ClassVar[int] = 0
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Return what decides the element, as columns of the ledger's table of jobs."""
+        nothing = {item.name: type(item.default)() for item in MOTION_SETTINGS}
+        return nothing | {"element_name": self.name, "prompt": self.description}
+
+    @property
+    def shown_image_name(self) -> str:
+        """Return a name for the frontal picture, the element's own where there is none."""
+        return _whole(self.image_name or (self.image.stem if isinstance(self.image, Path) else self.name))
+
+    @property
+    def shown_video_name(self) -> str:
+        """Return a name for the clip; empty where there is none."""
+        return (_whole(self.video_name) or _name_of(self.video)) if self.video is not None else ""
+
+
+AnyOrder = Order | ElementOrder
+
+
+def _name_of(video: ReferenceVideo) -> str:
+    if isinstance(video, VideoUrl):
+        return "url"
+    return _whole(video.path.stem) if isinstance(video, VideoFile) else "frames"
 
 
 SERVICES_OFF = "This ComfyUI was started with --disable-api-nodes, so nothing is asked of Kling."

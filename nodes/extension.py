@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..kling_once.jobs.progress import SHARED
 from ..kling_once.web import mount
 from . import host
+from .elements import ChosenElement, CreateElement, ListElements
 from .frames import VideoFrames
 from .motion_control import (
     CheckMotionControl,
@@ -19,6 +20,7 @@ from .motion_control import (
     SubmitMotionControl,
 )
 from .orders import is_off
+from .parts import JoinVideos, SplitVideo
 from .tasks import FetchTask, ListTasks
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ DEMO_FILES = {
     "kling_once/motion.mp4": "motion.mp4",
     "kling_once_character.png": "character.png",
     "kling_once_motion.mp4": "motion.mp4",
+    "kling_once_long_motion.mp4": "long_motion.mp4",
 }
 """Where each is put in ComfyUI's input folder. The page's loaders list no file in a folder, and a workflow
 that names one there opens with "2 errors found: missing inputs": the examples name the two beside it."""
@@ -48,6 +51,11 @@ NODES = (
     FetchTask,
     ListTasks,
     VideoFrames,
+    CreateElement,
+    ListElements,
+    ChosenElement,
+    SplitVideo,
+    JoinVideos,
 )
 
 

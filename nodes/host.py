@@ -24,9 +24,10 @@ from server import PromptServer
 from ..kling_once.errors import DiskFull
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from concurrent.futures import Future
 
+    from ..kling_once.errors import Violation
     from ..kling_once.jobs.engine import Engine
     from ..kling_once.web.graph import ApiPrompt
 
@@ -34,6 +35,7 @@ ComfyAPI: Any = versioned.ComfyAPI
 ComfyExtension: Any = versioned.ComfyExtension
 ExecutionBlocker: Any = graph_utils.ExecutionBlocker
 InputImpl: Any = versioned.InputImpl
+VideoComponents: Any = versioned.Types.VideoComponents
 io: Any = versioned.io
 ui: Any = versioned.ui
 core_nodes: Any = importlib.import_module("nodes")
@@ -41,6 +43,7 @@ core_nodes: Any = importlib.import_module("nodes")
 
 logger = logging.getLogger(__name__)
 
+WORDS_EVENT = "kling_once.words"
 LOOK_SECONDS = 0.1
 """How often a waiting node looks at the interrupt flag."""
 Value = TypeVar("Value")
@@ -113,7 +116,11 @@ def open_engine() -> Engine:
     from ..kling_once.client import shared_client  # noqa: PLC0415 - nothing heavy before a node runs
 
     browse = "all" if is_private() else "own"
-    return shared_client(results=output_folder() / "kling_once", account_browse=browse)
+    return shared_client(
+        results=output_folder() / "kling_once",
+        account_browse=browse,
+        embed_workflow=not args.disable_metadata,
+    )
 
 
 def registered_class(node_id: str) -> Any:
@@ -218,6 +225,15 @@ def whole_prompt(dynamic: Any) -> ApiPrompt | None:
     if dynamic is None:
         return None
     return {name: dynamic.get_node(name) for name in dynamic.all_node_ids()}
+
+
+def tell_words(text: str, broken: Sequence[Violation] = ()) -> None:
+    """Tell the client that queued the sentences of a text, before ComfyUI itself shows that."""
+    from ..kling_once.web.answers import Told  # noqa: PLC0415 - nothing heavy before a node runs
+
+    server = PromptServer.instance
+    if server.client_id is not None:
+        server.send_sync(WORDS_EVENT, Told.of(text, broken).model_dump(mode="json"), server.client_id)
 
 
 async def show_progress(node_id: str, fraction: float, text: str) -> None:

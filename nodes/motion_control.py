@@ -10,7 +10,7 @@ from ..kling_once.order import read_setting, refuse
 from . import host
 from .delivery import deliver, delivered_outputs, fingerprint, fingerprint_of_this_queueing
 from .host import ExecutionBlocker, InputImpl, io, ui
-from .node_run import HIDDEN, NodeRun, announced, as_run
+from .node_run import HIDDEN, NodeRun, Skipped, announced, as_run
 from .orders import (
     AUDIO_SLOT,
     CATEGORY,
@@ -123,6 +123,7 @@ class CheckMotionControl(io.ComfyNode):
             folder = await host.in_thread(host.temp_folder)
             checked = await host.watched(engine.check(order, folder, by_content=True))
         shown = await host.in_thread(_shown, checked)
+        host.tell_words(shown[0], checked.violations)
         return io.NodeOutput(*shown, ui=ui.PreviewText(shown[0]))
 
     check_lazy_status = classmethod(announced)
@@ -199,6 +200,8 @@ class CollectMotionControl(io.ComfyNode):
     async def execute(cls, run: NodeRun, inputs: dict[str, Any]) -> Any:
         """Run the node."""
         job = inputs.get("job")
+        if isinstance(job, Skipped):
+            return await run.skip(cls, job.why)
         if not isinstance(job, dict):
             refuse("job", "Nothing came over job. Wire it to Kling Once Submit Motion Control.")
         wait_minutes = read_setting(SETTINGS["wait_minutes"], inputs.get("wait_minutes"))

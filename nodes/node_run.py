@@ -12,15 +12,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..kling_once.errors import InputRefused, KlingOnceError, SpendingRefused
-from ..kling_once.web.graph import ApiPrompt, file_name_of, is_wired, signature, source_of
+from ..kling_once.web.graph import (
+    ApiPrompt,
+    class_of,
+    file_name_of,
+    is_wired,
+    signature,
+    source_of,
+    takers_of,
+)
 from . import host
-from .host import KlingOnceFailure, io
-from .orders import ON_FAILURE, SKIP, told
+from .host import ExecutionBlocker, KlingOnceFailure, io
+from .orders import COLLECT, ON_FAILURE, SKIP, told
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from concurrent.futures import Future
 
+    from ..kling_once.errors import Violation
     from ..kling_once.jobs.engine import Engine, Listener
     from ..kling_once.jobs.progress import Progress
     from ..kling_once.ledger.queries import Expectation
@@ -32,6 +41,9 @@ NOTHING_SENT = re.compile(r"Nothing was submitted(?: for it)?\.")
 
 HIDDEN = (io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.dynprompt, io.Hidden.extra_pnginfo)
 JOB_INPUT = "job"
+JOIN = "KlingOnce_JoinVideos"
+TAKES_SKIPPED: Final = {"VIDEO": JOIN, "KLING_ONCE_JOB": COLLECT}
+"""The node that can do with a `Skipped` item, by the type of its input."""
 GRAPHS_REMEMBERED = 1000
 SHOW_SECONDS = 0.5
 """The least time between two updates of a node."""
@@ -55,6 +67,16 @@ PHRASES = {
     "kept": "kept",
 }
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What stands in a list for an item that was skipped.
+
+    ComfyUI never runs a node that takes a whole list when one item of it is blocked.
+    """
+
+    why: str
 
 
 class NodeRuns:
@@ -173,18 +195,28 @@ class NodeRun:
 
     async def show(self) -> None:
         """Show where the node stands on the page; the last text stays there."""
+        text = self.items.text()
         try:
-            await host.show_progress(self.node_id, self.items.fraction(), self.items.text())
+            host.tell_words(text, self.items.broken)
+            await host.show_progress(self.node_id, self.items.fraction(), text)
         except Exception as error:  # noqa: BLE001 - a display must not end what may be paid
             logger.debug("The page could not be told: %r", error)
 
-    async def skip(self, message: str) -> Any:
-        """Return the output that blocks this item alone, with what it failed with."""
+    async def skip(self, node: Any, message: str) -> Any:
+        """Return the outputs of a node that block this item alone, with what it failed with."""
         self.status.failure = message
         await self.show()
         logger.warning("Node %s, item %d is skipped: %s", self.node_id, self.index, message)
         RUNS.run_again(self.signature)
-        return io.NodeOutput(None, block_execution=f"Skipped: {message}")
+        outputs = enumerate(node.RETURN_TYPES)
+        return io.NodeOutput(*(self._in_place_of(slot, kind, message) for slot, kind in outputs))
+
+    def _in_place_of(self, slot: int, kind: str, message: str) -> Any:
+        """Return what an output of a skipped item holds: what blocks, unless all who take it know better."""
+        takers = takers_of(self.prompt, self.node_id, slot)
+        if takers and all(class_of(self.prompt, taker) == TAKES_SKIPPED.get(kind) for taker in takers):
+            return Skipped(message)
+        return ExecutionBlocker(f"Skipped: {message}")
 
     async def stop(self, message: str) -> None:
         """Let every item of the node end with this one's failure; the first to fail has its message shown."""
@@ -217,13 +249,15 @@ def as_run(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             return await execute(cls, run, inputs)
         except (KlingOnceError, host.KlingOnceFailure) as error:
             message = run.items.failure_text(error)
+            run.items.broken += getattr(error, "violations", ())
         except host.STOPPED:
             await run.end(run.status.stopped_line())
             raise
         finally:
             run.status.has_ended = True
+        host.tell_words(message, run.items.broken)
         if inputs.get(ON_FAILURE.name) == SKIP:
-            return await run.skip(message)
+            return await run.skip(cls, message)
         await run.stop(message)
         raise host.KlingOnceFailure(message)
 
@@ -340,6 +374,8 @@ class NodeItems(dict[int, ItemStatus]):
         """The message of the item whose failure ends the prompt."""
         self.affordable: Future[None] | None = None
         """Whether the limits allow what all cost together, once that is asked."""
+        self.broken: list[Violation] = []
+        """Limits that items were refused for."""
         self._shown = -math.inf
 
     def announce(self, index: int) -> None:

@@ -185,7 +185,7 @@ async def order_of(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Order:
         image_name=run.file_name("image"),
         video_name=run.file_name("motion_source.video"),
         spender=Spender(run.prompt_id, run.node_id),
-        graph=Graph(run.signature, run.workflow),
+        graph=Graph(run.signature, run.workflow, node.hidden.prompt),
         kept_only=is_off(settings["service"]),
         decoded_items=items if _is_decoded(node, run) else 0,
     )
@@ -204,10 +204,13 @@ async def order_to_send(node: Any, run: NodeRun, inputs: dict[str, Any]) -> Orde
     return order
 
 
+TRIM_HINT = "Core's node Trim Video trims it."
+
+
 def told(violation: Violation) -> str:
     """Return a broken limit in the words of nodes."""
     is_long = violation.rule == "video.duration.max"
-    return f"{violation.message} Core's node Trim Video trims it." if is_long else violation.message
+    return f"{violation.message} {TRIM_HINT}" if is_long else violation.message
 
 
 def is_off(service: str) -> bool:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from kling_once.jobs.engine import Engine
 from kling_once.order import (
+    ElementOrder,
     MotionControl,
     Order,
     Service,
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.postgresql import Postgresql
+
 LANES = {
+    "tests/fleet/": "fleet",
     "tests/integration/": "process",
     "tests/jobs/test_killed.py": "process",
     "tests/jobs/test_takeover.py": "process",
@@ -53,13 +57,15 @@ DEADLINE_SECONDS = 30.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests into lanes; those that need a ComfyUI share one, so they run in one worker."""
+    """Sort tests into lanes; those that need a ComfyUI, or PostgreSQL, share one: they run in one worker."""
     for item in items:
         for part, lane in LANES.items():
             if part in item.nodeid:
                 item.add_marker(getattr(pytest.mark, lane))
         if item.nodeid.startswith(("tests/host/", "tests/browser/")):
             item.add_marker(pytest.mark.xdist_group("comfyui"))
+        if item.get_closest_marker("fleet"):
+            item.add_marker(pytest.mark.xdist_group("fleet"))
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
@@ -103,6 +109,16 @@ class SandboxThread:
         for task in held:
             task.cancel()
         await asyncio.gather(*held, return_exceptions=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Postgresql]:
+    """One PostgreSQL server for all tests of the lane `fleet`; each makes a database of its own."""
+    from tests.postgresql import Postgresql, require_programs  # noqa: PLC0415 - needs its driver
+
+    server = Postgresql(require_programs())
+    yield server
+    server.remove()
 
 
 @pytest.fixture
@@ -221,6 +237,15 @@ def small_picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def small_view(small_picture: Path) -> Path:
+    """The same, seen from another side."""
+    path = small_picture.with_name("side.png")
+    with Image.open(small_picture) as picture:
+        picture.rotate(90).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """3.0 s, 360x360, 10 fps, silent: a bar that walks to the right."""
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
@@ -278,6 +303,23 @@ def order(small_picture: Path, small_clip: Path) -> Callable[..., Order]:
             "spender": Spender("prompt", "node"),
         }
         return Order(**(known | changes))
+
+    return make
+
+
+@pytest.fixture
+def element(small_picture: Path, small_view: Path) -> Callable[..., ElementOrder]:
+    """Return a maker of orders of an element of two small pictures."""
+
+    def make(**changes: Any) -> ElementOrder:
+        known: dict[str, Any] = {
+            "name": "Mia",
+            "description": "A disc in front of a gradient",
+            "image": small_picture,
+            "views": (small_view,),
+            "spender": Spender("prompt", "node"),
+        }
+        return ElementOrder(**(known | changes))
 
     return make
 

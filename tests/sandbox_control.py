@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import httpx
 
 CREATE = "/v1/videos/motion-control"
+ELEMENTS = "/v1/general/advanced-custom-elements"
 
 
 @dataclass
@@ -55,6 +56,20 @@ class SandboxControl:
             if isinstance(call["body"], dict)
             else call
             for call in found
+        ]
+
+    def element_creates(self) -> list[dict[str, Any]]:
+        """Return the creates of elements."""
+        return [call for call in self.calls() if call["method"] == "POST" and call["path"] == ELEMENTS]
+
+    def elements(self) -> list[dict[str, Any]]:
+        """Return the account's elements, newest first, with their tasks' external ids."""
+        headers = {"Authorization": f"Bearer {DEFAULT_API_KEY}"}
+        answer = self.http.get(f"{self.origin}{ELEMENTS}?pageSize=500", headers=headers)
+        return [
+            element | task["task_info"]
+            for task in answer.json()["data"]
+            for element in task["task_result"].get("elements", ())
         ]
 
     def tasks(self) -> list[dict[str, Any]]:

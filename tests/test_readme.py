@@ -1,4 +1,4 @@
-"""README tells the truth: its table is the settings', its commands exist, its sections are found by name."""
+"""README tells the truth: its prices, commands and links exist, its sections are found by name."""
 
 from __future__ import annotations
 
@@ -13,40 +13,12 @@ from typing import Any
 import pytest
 import typer.main
 
-from kling_once.api.limits import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT, Mode
+from kling_once.api.limits import MODELS, USD_PER_UNIT, Mode
 from kling_once.cli.commands import app
 from kling_once.hosting.media_host import no_host_error
-from kling_once.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DEFAULT_PATHS = {
-    "home": "the user's data folder",
-    "credentials_file": "`credentials.json` beside `settings.json`",
-}
-
-
-def default_of(name: str, field: Any) -> str:
-    if name in DEFAULT_PATHS:
-        return DEFAULT_PATHS[name]
-    if field.default is None or field.default == ():
-        return ""
-    if isinstance(field.default, (Decimal, int, float)):
-        return f"`{Decimal(str(field.default)).normalize():f}`"
-    return f"`{field.default}`"
-
-
-def rows() -> list[str]:
-    return [
-        f"| `{'' if name.startswith('klingai_') else 'KLING_ONCE_'}{name.upper()}` "
-        f"| {default_of(name, field)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
-
-
-def test_the_table_of_settings_is_the_settings() -> None:
-    written = re.findall(r"^\| `(?:KLING_ONCE|KLINGAI)_.*$", README, re.MULTILINE)
-    assert written == rows(), "the rows to write:\n" + "\n".join(rows())
 
 
 def commands_in(text: str) -> list[list[str]]:
@@ -95,6 +67,20 @@ def test_every_picture_says_what_it_shows() -> None:
     assert all(len(text) > 20 and place.startswith("docs/images/") for text, place in pictures)
 
 
+def test_both_readmes_say_the_same() -> None:
+    chinese = (ROOT / "README.zh.md").read_text(encoding="utf-8")
+    assert commands_in(chinese) == commands_in(README)
+    for pattern in (
+        r"\]\((?!http|README)([^)#]+)",
+        r"```python\n(.*?)```",
+        r"^\| (`?kling-[^|]*) \|",
+        r"^(#+) ",
+    ):
+        found = [re.findall(pattern, text, re.DOTALL | re.MULTILINE) for text in (README, chinese)]
+        assert found[0]
+        assert found[0] == found[1]
+
+
 def test_every_anchor_that_is_linked_is_a_section() -> None:
     sections = {
         re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
@@ -108,5 +94,9 @@ def test_the_table_of_prices_is_the_price_list() -> None:
     told = {
         (model, mode): Decimal(price) for model, *pair in rows for mode, price in zip(Mode, pair, strict=True)
     }
-    assert told == {of: units * USD_PER_UNIT for of, units in UNITS_PER_SECOND.items()}
-    assert f"as of {PRICES_AS_OF}" in README
+    assert told == {
+        (model.name, mode): units * USD_PER_UNIT
+        for model in MODELS.values()
+        for mode, units in model.units_per_second.items()
+    }
+    assert all(f"as of {model.prices_as_of}" in README for model in MODELS.values())

@@ -17,6 +17,11 @@ export interface Job {
   service: Service;
   project: string;
   profile: string;
+  kind: "video" | "element";
+  /** Of the element that it makes; empty for a video. */
+  element_name: string;
+  /** Digits; null until the element is made. */
+  made_element_id: string | null;
   model: string;
   mode: string;
   take: number;
@@ -49,10 +54,10 @@ export interface Job {
   submitted_at: string | null;
   /** Why the vendor made no video. */
   reason: string | null;
-  /** What to do about it. */
-  advice: string | null;
+  /** That reason, and what to do about it. */
+  ending: Said[];
   /** Why the last attempt to collect ended. */
-  trouble: { message: string; hint: string | null } | null;
+  trouble: Told | null;
   /** The kept video, where ComfyUI can show it. */
   file: OutputFile | null;
   has_file: boolean;
@@ -103,6 +108,9 @@ export interface TotalsRow {
   service: Service;
   project: string;
   profile: string;
+  /** Of a unit, by the list; null where the profile's address is not known. */
+  price: number | null;
+  currency: string | null;
   today: Spending;
   month: Spending;
 }
@@ -113,7 +121,11 @@ export interface KeyState {
   profile: string;
   source: "environment" | "file" | "missing";
   region: "global" | "china" | "other" | null;
-  problem: string | null;
+  /** The origin that the key is sent to. */
+  address: string | null;
+  /** Which of the vendor's two APIs gets new tasks. */
+  api: "legacy" | "standard" | null;
+  problem: Told | null;
   /** How many tasks can be collected with this key alone. */
   unfinished: number;
 }
@@ -131,6 +143,7 @@ export interface Keys {
 export interface NewKey {
   profile: string;
   region: string;
+  api: string;
   api_key: string;
   access_key: string;
   secret_key: string;
@@ -140,6 +153,31 @@ export interface NewKey {
 }
 
 export type KeyTest = { packs: { name: string; left: number }[] };
+
+/** Where local clips are put. */
+export interface Hosting {
+  way: "none" | "bucket" | "tunnel";
+  /** The variable of the server's environment that decides it; empty where the page may. */
+  variable: string;
+  /** The bucket with its prefix, or the public address. */
+  address: string;
+  endpoint: string;
+  region: string;
+  /** Whether a key of the bucket is saved. */
+  has_key: boolean;
+  /** The loopback port to which a tunnel must lead. */
+  port: number;
+  /** Whether somebody has set it up in the page. */
+  is_saved: boolean;
+  may_change: boolean;
+}
+
+/** Empty keys keep those that are saved for the endpoint. */
+export type NewBucket = Record<
+  "endpoint" | "bucket" | "prefix" | "region" | "access_key" | "secret_key" | "code",
+  string
+>;
+export type NewTunnel = { public_url: string; port: number; code: string };
 
 export type Account = { service: Service; profile: string };
 
@@ -161,10 +199,41 @@ export interface AccountTasks {
   browse: "own" | "all";
 }
 
+/** An element of the library. Its id is digits, and longer than a number here can hold. */
+export interface LibraryElement {
+  element_id: string;
+  name: string;
+  description: string;
+  is_preset: boolean;
+  has_picture: boolean;
+}
+
+export type ElementsQuery = Account & {
+  of: "own" | "presets";
+  search: string;
+  offset: number;
+  limit: number;
+  is_fresh: boolean;
+};
+
+export interface ElementsPage {
+  total: number;
+  offset: number;
+  elements: LibraryElement[];
+  /** `own` where the server lists elements of its own ledger only. */
+  browse: "own" | "all";
+}
+
 export type Price = { units: number; cash: number; currency: string };
 
 /** The part of a clip that is sent, in seconds; `of` is the length of the whole clip. */
 export type UsedPart = { start: number; end: number; of: number };
+
+/** A piece of a text: an English sentence, its id (empty where it has none), and the values in it. */
+export type Said = { rule: string; message: string; values: (string | Said[])[] };
+
+/** A text and its pieces. */
+export type Told = { message: string; said: Said[] };
 
 /** A documented limit that is broken, an English sentence about it, and the numbers in it. */
 export type BrokenRule = { rule: string; message: string; values: string[] };
@@ -193,10 +262,10 @@ export interface CheckedNode {
   violations: BrokenRule[];
   /** What else keeps it from running: `key`, `hold`, `limit` or `ledger`. */
   obstacles: BrokenRule[];
-  notes: string[];
-  report: string[];
+  notes: Told[];
+  report: Told[];
   /** Why the check could not be finished. */
-  trouble: string | null;
+  trouble: Told | null;
 }
 
 /** `known` is false for a node that the server does not take for one that orders a video. */

@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a folder of pictures is no package
 """Draw the icon and the banner that the Comfy Registry shows: `python docs/images/draw_brand.py`.
 
 Nothing in them is random and nothing is taken from elsewhere; the letters are those that Pillow brings along.

@@ -4,10 +4,10 @@
 /**
  * @import { LGraphNode } from "../shared/host.mjs"
  * @import { PlacedNode } from "./graph.mjs"
- * @import { BrokenRule, CheckedNode, KeptResult, NodeCheck, Price, UsedPart } from "../../types/server.ts"
+ * @import { CheckedNode, KeptResult, NodeCheck, Price, Service, UsedPart } from "../../types/server.ts"
  */
 
-import { formatAmount, formatClock, formatClockTenths, t } from "../shared/i18n.mjs";
+import { formatAmount, formatClock, formatClockTenths, say, t } from "../shared/i18n.mjs";
 import { checkNode } from "../shared/server.mjs";
 import { allNodes, apiPrompt, executionId } from "./graph.mjs";
 
@@ -49,13 +49,16 @@ export function check(placed, prompt = apiPrompt(placed), signal = undefined) {
 
 /**
  * What keeps the node from running.
- * @type {(found: CheckedNode) => BrokenRule[]}
+ * @param {CheckedNode} found
+ * @returns {{ rule: string, message: string, text: string }[]} `text` is in the page's language
  */
-export const problems = ({ trouble, violations, obstacles }) => [
-  ...(trouble ? [{ rule: "trouble", message: trouble, values: [] }] : []),
-  ...violations,
-  ...obstacles,
-];
+export function problems({ trouble, violations, obstacles }) {
+  const broken = [...violations, ...obstacles];
+  return [
+    ...(trouble ? [{ rule: "trouble", message: trouble.message, text: say(trouble.said) }] : []),
+    ...broken.map(({ rule, message, values }) => ({ rule, message, text: say([{ rule, message, values }]) })),
+  ];
+}
 
 /**
  * @param {UsedPart} used
@@ -93,10 +96,12 @@ function costText(price, rate) {
 
 /**
  * @param {KeptResult} kept
+ * @param {Service} service nothing is charged in the sandbox
  * @returns {string} the charge, and where the video lies
  */
-export function keptText({ units, cash, currency, path }) {
+export function keptText({ units, cash, currency, path }, service) {
   const money = cash !== null && `${formatAmount(cash)} ${currency ?? ""}`;
   const charge = units === null ? money : t("cost.units", { units: formatAmount(units) });
-  return [charge && t("kept.charge", { charge }), t("kept.path", { path })].filter(Boolean).join(" · ");
+  const said = charge && t(service === "sandbox" ? "kept.free" : "kept.charge", { charge });
+  return [said, t("kept.path", { path })].filter(Boolean).join(" · ");
 }

@@ -3,7 +3,7 @@
 
 import { showStandingError, showToast } from "../shared/dialogs.mjs";
 import { api, app } from "../shared/host.mjs";
-import { t } from "../shared/i18n.mjs";
+import { sayText, t } from "../shared/i18n.mjs";
 import { allNodes, executionId, isOurs } from "./graph.mjs";
 
 /** The widget in which ComfyUI's page shows a node's video. */
@@ -53,7 +53,7 @@ export function watchRuns() {
     delivered.delete(prompt_id);
     if (nodesAreSeen() || !node_type.startsWith("KlingOnce_")) return;
     forgetFailure();
-    forgetFailure = showStandingError(exception_message.trim());
+    forgetFailure = showStandingError(sayText(exception_message));
   });
 }
 

@@ -1,6 +1,8 @@
 // @ts-check
 /** Translations and number formats. The texts lie in `locales/<language>/main.json`, under `klingOnce`. */
 
+/** @import { Said, Told } from "../../types/server.ts" */
+
 import { api, app } from "./host.mjs";
 
 /** @typedef {{ [name: string]: string | Texts }} Texts nested texts, addressed with dots */
@@ -8,13 +10,15 @@ import { api, app } from "./host.mjs";
 /** @type {Record<string, Texts | undefined>} */
 let translations = {};
 
-/** Load the translations. Without them the page still works and shows the names of its texts. */
+/** Load the translations, ComfyUI's own words for our nodes under `nodes`. Without them the page still works and shows the names of its texts. */
 export async function loadTranslations() {
   try {
     const response = await api.fetchApi("/i18n");
-    /** @type {Record<string, { klingOnce?: Texts }>} */
+    /** @type {Record<string, { klingOnce?: Texts, nodeDefs?: Texts }>} */
     const all = await response.json();
-    translations = Object.fromEntries(Object.entries(all).map(([name, texts]) => [name, texts.klingOnce]));
+    translations = Object.fromEntries(
+      Object.entries(all).map(([name, { klingOnce, nodeDefs }]) => [name, { ...klingOnce, nodes: nodeDefs ?? {} }]),
+    );
   } catch (error) {
     console.warn("Kling Once: the texts could not be loaded.", error);
   }
@@ -39,15 +43,61 @@ export function t(name, values = {}) {
 }
 
 /**
- * Say a rule that is broken: in the page's own words where it has some, else as the server did, in English.
- * @param {{ rule: string, message: string, values?: string[] }} broken
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+export const inEnglish = (name) => lookUp("en", name);
+
+/**
+ * Say what the server tells: each piece in the page's own words where it has some, else as it came, in English.
+ * @param {Said[]} pieces
  * @returns {string}
  */
-export function tRule({ rule, message, values = [] }) {
-  const name = `rule.${rule.replaceAll(".", "_")}`;
+export function say(pieces) {
+  return pieces.map(sayPiece).join("").replace(/(?<=[。：；！？，]) +/g, "");
+}
+
+/** @param {Said} piece a sentence, or a limit that is broken */
+function sayPiece({ message, rule, values }) {
+  const names = rule ? [`said.${rule}`, `rule.${rule.replaceAll(".", "_")}`] : [];
+  const name = names.find((one) => hasOwnWords(one));
+  const said = values.map((value) => (typeof value === "string" ? value : say(value)));
+  return name ? t(name, Object.fromEntries(said.entries())) : message;
+}
+
+/** Texts that ComfyUI shows as they are, and their pieces as the server told them before. */
+const WORDS_KEPT = 100;
+/** @type {Map<string, Said[]>} */
+const words = new Map();
+
+/**
+ * Keep in which sentences a text comes.
+ * @param {Told} told
+ */
+export function keepWords({ message, said }) {
+  words.delete(message.trim());
+  words.set(message.trim(), said);
+  const [oldest] = words.keys();
+  if (oldest !== undefined && words.size > WORDS_KEPT) words.delete(oldest);
+}
+
+/**
+ * Say a text of a node in the page's language, if the server has told its sentences.
+ * @param {string} text
+ * @returns {string}
+ */
+export function sayText(text) {
+  const said = words.get(text.trim());
+  return said ? say(said) : text;
+}
+
+/**
+ * Whether the page's own language has this text.
+ * @param {string} name
+ */
+export function hasOwnWords(name) {
   const [base = "en"] = locale().split("-");
-  const known = lookUp(locale(), name) ?? lookUp(base, name);
-  return known ? t(name, Object.fromEntries(values.entries())) : message;
+  return (lookUp(locale(), name) ?? lookUp(base, name)) !== undefined;
 }
 
 /**
@@ -91,8 +141,12 @@ export function formatAmount(amount) {
 
 /**
  * @param {string} moment in ISO 8601
- * @returns {string} date and time, to the minute, in the page's language
+ * @returns {string} date and time, to the minute, in the page's language; the year only where it is another one
  */
 export function formatMoment(moment) {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
+  const date = new Date(moment);
+  /** @type {Intl.DateTimeFormatOptions} */
+  const format = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+  if (date.getFullYear() !== new Date().getFullYear()) format.year = "numeric";
+  return new Intl.DateTimeFormat(locale(), format).format(date);
 }

@@ -7,18 +7,20 @@
  */
 
 /**
- * @import { AccountTasks, Account, ApiPrompt, Job, JobEvent, JobsPage, JobsQuery, Keys, KeyTest, LimitName,
- *   Limits, NewKey, NodeCheck, Status, Totals } from "../../types/server.ts"
+ * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Hosting, Job, JobEvent, JobsPage, JobsQuery,
+ *   Keys, KeyTest, LimitName, Limits, NewBucket, NewKey, NewTunnel, NodeCheck, Status, Told, Totals }
+ *   from "../../types/server.ts"
  */
 
 import { api } from "./host.mjs";
+import { say, t } from "./i18n.mjs";
 
 const PREFIX = "/kling_once";
 const JOB_EVENT = "kling_once.job";
-/** Sent within the page when a key was saved or removed: prices depend on the region of a profile's key. */
-const KEYS_EVENT = "kling_once.keys";
+/** Sent within the page when a key or a media host was saved or removed: prices and obstacles depend on them. */
+const SETUP_EVENT = "kling_once.setup";
 
-/** @type {(signal: AbortSignal) => Promise<Status>} */
+/** @type {(signal?: AbortSignal) => Promise<Status>} */
 export const getStatus = (signal) => get("/status", {}, signal);
 
 /**
@@ -94,6 +96,36 @@ export const testKey = (profile) => post("/keys/test", { profile });
 export const removeKey = (body) => post("/keys/forget", body);
 
 /**
+ * Show the folder of results on the server's desktop.
+ * @type {(body: { code: string }) => Promise<{ path: string, opened: boolean }>}
+ */
+export const openResults = (body) => post("/results/open", body);
+
+/** @type {() => Promise<Hosting>} */
+export const getHosting = () => get("/hosting");
+
+/**
+ * Put local clips into a bucket; it is tried first, and its keys are never sent back.
+ * @type {(body: NewBucket) => Promise<Hosting>}
+ */
+export const useBucket = (body) => post("/hosting/bucket", body);
+
+/**
+ * Serve local clips from this server, through a tunnel; it is tried first.
+ * @type {(body: NewTunnel) => Promise<Hosting>}
+ */
+export const useTunnel = (body) => post("/hosting/tunnel", body);
+
+/**
+ * Put a small file where local clips are put, and fetch it as Kling would.
+ * @type {() => Promise<Hosting>}
+ */
+export const testHosting = () => post("/hosting/test");
+
+/** @type {(body: { code: string }) => Promise<Hosting>} */
+export const forgetHosting = (body) => post("/hosting/forget", body);
+
+/**
  * @param {Account & { page: number, page_size: number }} query pages count from 1
  * @param {AbortSignal} signal
  * @returns {Promise<AccountTasks>} newest first
@@ -107,6 +139,31 @@ export function listAccountTasks(query, signal) {
  * @type {(body: Account & { task_id: string }) => Promise<{ task_id: string }>}
  */
 export const adoptTask = (body) => post("/account/adopt", body);
+
+/**
+ * Newest first.
+ * @type {(query: ElementsQuery, signal?: AbortSignal) => Promise<ElementsPage>}
+ */
+export const listElements = (query, signal) => get("/elements", query, signal);
+
+/**
+ * @param {Account} account
+ * @param {string} elementId
+ * @returns {string} the URL of its small picture
+ */
+export function elementPictureUrl(account, elementId) {
+  return urlOf(`/elements/${elementId}/picture?${new URLSearchParams(account)}`);
+}
+
+/**
+ * Delete an element of the account at Kling.
+ * @param {string} elementId
+ * @param {Account & { code: string }} body
+ * @returns {Promise<{ element_id: string }>}
+ */
+export function deleteElement(elementId, body) {
+  return post(`/elements/${elementId}/delete`, body);
+}
 
 /**
  * Price and check a node before it runs; spends nothing.
@@ -135,6 +192,14 @@ export function onJobEvent(listener, signal) {
 }
 
 /**
+ * Hear in which sentences a text comes that ComfyUI shows of a node.
+ * @param {(told: Told) => void} listener
+ */
+export function onWords(listener) {
+  api.addCustomEventListener("kling_once.words", (/** @type {CustomEvent} */ { detail }) => listener(detail));
+}
+
+/**
  * Hear that the web socket is back after a break, until the signal is aborted: events may have been missed.
  * @param {() => void} listener
  * @param {AbortSignal} signal
@@ -145,16 +210,16 @@ export function onReconnect(listener, signal) {
 }
 
 /**
- * Hear that this page has saved or removed a key.
+ * Hear that this page has changed a key or the media host.
  * @param {() => void} listener
  */
-export function onKeysChanged(listener) {
-  api.addCustomEventListener(KEYS_EVENT, listener);
+export function onSetupChanged(listener) {
+  api.addCustomEventListener(SETUP_EVENT, listener);
 }
 
-/** Tell the page that a key was saved or removed. */
-export function announceKeysChanged() {
-  /** @type {EventTarget} */ (api).dispatchEvent(new CustomEvent(KEYS_EVENT));
+/** Tell the page that a key or the media host has changed. */
+export function announceSetupChanged() {
+  /** @type {EventTarget} */ (api).dispatchEvent(new CustomEvent(SETUP_EVENT));
 }
 
 /**
@@ -190,5 +255,5 @@ async function send(path, options) {
   const response = await api.fetchApi(PREFIX + path, options);
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw new Error([body.message, body.hint].filter(Boolean).join(" ") || "The server gave no answer.");
+  throw new Error(body.said ? say(body.said) : t("failed.answer"));
 }

@@ -1,11 +1,11 @@
 // @ts-check
 /** What a check of a node found: its price, what would be refused, and what would be sent. */
 
-/** @import { CheckedNode } from "../../types/server.ts" */
+/** @import { CheckedNode, Told } from "../../types/server.ts" */
 
 import { priceText, problems, usedText } from "../node/check.mjs";
 import { button, h } from "../shared/dom.mjs";
-import { t, tRule } from "../shared/i18n.mjs";
+import { say, t } from "../shared/i18n.mjs";
 
 export class CheckPage {
   /**
@@ -16,7 +16,7 @@ export class CheckPage {
   constructor(title, found, close) {
     this.back = button(t("action.back"), close, { class: "kling-once-back" });
     const facts = [priceText(found).text, ...(found.used ? [usedText(found.used)] : [])];
-    const wrong = problems(found).map(tRule);
+    const wrong = problems(found).map(({ text }) => text);
     this.element = h(
       "section",
       { class: "kling-once-task", "aria-label": title },
@@ -28,12 +28,15 @@ export class CheckPage {
         h("p", { class: "kling-once-verdict" }, t(wrong.length ? "check.refused" : "check.ready")),
         h("p", {}, facts.join(" · ")),
         list(wrong, "kling-once-trouble"),
-        list(found.notes, "kling-once-note"),
-        list(found.report, ""),
+        list(texts(found.notes), "kling-once-note"),
+        list(texts(found.report), ""),
       ),
     );
   }
 }
+
+/** @param {Told[]} lines */
+const texts = (lines) => lines.map(({ said }) => say(said));
 
 /**
  * @param {string[]} lines

@@ -6,10 +6,10 @@
  * @import { Job } from "../../types/server.ts"
  */
 
-import { showToast, showToCopy, withErrorToast } from "../shared/dialogs.mjs";
+import { showToast, showToCopy, withErrorToast, withOneTimeCode } from "../shared/dialogs.mjs";
 import { api, app } from "../shared/host.mjs";
 import { t } from "../shared/i18n.mjs";
-import { collectJob, getWorkflow } from "../shared/server.mjs";
+import { collectJob, getStatus, getWorkflow, openResults } from "../shared/server.mjs";
 
 /** The type under which ComfyUI's page drags a file of the server. */
 const ASSET_TYPE = "application/x-comfy-asset-info";
@@ -30,12 +30,37 @@ export async function collect(job) {
  * @param {string} taskId
  */
 export async function copyTaskId(taskId) {
+  await copyText(taskId, t("done.copied"), t("copy.by_hand"));
+}
+
+/**
+ * Copy an element's id to the clipboard.
+ * @param {string} elementId
+ */
+export async function copyElementId(elementId) {
+  await copyText(elementId, t("elements.copied"), t("elements.by_hand"));
+}
+
+/**
+ * @param {string} text
+ * @param {string} done what to say afterwards
+ * @param {string} byHand what to say where the browser does not copy
+ */
+async function copyText(text, done, byHand) {
   try {
-    await navigator.clipboard.writeText(taskId);
-    showToast("success", t("done.copied"));
+    await navigator.clipboard.writeText(text);
+    showToast("success", done);
   } catch {
-    await showToCopy(t("copy.by_hand"), taskId); // a page that came over plain HTTP has no clipboard
+    await showToCopy(byHand, text); // a page that came over plain HTTP has no clipboard
   }
+}
+
+/** Show the folder of results on the server's desktop, else its path. */
+export async function openResultsFolder() {
+  const status = await withErrorToast(() => getStatus());
+  if (!status) return;
+  const folder = await withOneTimeCode(status.may_change, (code) => openResults({ code }));
+  if (folder && !folder.opened) await showToCopy(t("copy.folder"), folder.path);
 }
 
 /**
@@ -118,10 +143,10 @@ export function makeTaskDraggable(element, task) {
 
 /**
  * @param {Job} job
- * @returns {TaskRef | null} null if the job has no task yet
+ * @returns {TaskRef | null} null if the job has no task yet, or makes no video
  */
-export function taskOf({ task_id, service, profile, project }) {
-  return task_id ? { task_id, service, profile, project } : null;
+export function taskOf({ kind, task_id, service, profile, project }) {
+  return kind === "video" && task_id ? { task_id, service, profile, project } : null;
 }
 
 /** Make Kling Fetch Task nodes of the tasks that are dropped on the canvas. */

@@ -3,8 +3,10 @@
 
 /** @import { AttemptState, Job } from "../../types/server.ts" */
 
-import { formatAmount, formatClock, formatMoment, t } from "../shared/i18n.mjs";
+import { formatAmount, formatClock, formatMoment, say, t } from "../shared/i18n.mjs";
 
+/** As many words of a prompt tell rows apart. */
+const PROMPT_WORDS = 6;
 /** @type {Set<AttemptState>} */
 const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
 /** @type {Set<AttemptState>} */
@@ -26,7 +28,7 @@ export const canCollect = (job) => !isUnderWay(job) && (COLLECTABLE.has(job.stat
  * Whether a video was kept, but its file is missing.
  * @type {(job: Job) => boolean}
  */
-const isFileGone = (job) => job.state === "kept" && !job.has_file;
+const isFileGone = (job) => job.kind === "video" && job.state === "kept" && !job.has_file;
 
 /**
  * Whether its state is final.
@@ -80,20 +82,39 @@ export function costText(job) {
 
 /**
  * @param {Job} job
- * @returns {string} its picture, its clip and its take; its task if it was adopted, since nothing else is known
+ * @returns {string} its take, and the first words of its prompt, else its inputs; its task if it was adopted,
+ *   since nothing else is known
  */
 export function nameText(job) {
+  if (job.kind === "element") return `${t("job.element")} ${job.element_name}`;
   if (job.adopted) return `${t("job.task")} ${job.video_name}`;
-  return [job.image_name, job.video_name, job.take && t("job.take", { take: job.take })].filter(Boolean).join(" · ");
+  const take = job.take && t("job.take", { take: job.take });
+  return [take, promptStart(job) || inputsText(job)].filter(Boolean).join(" · ");
 }
+
+/**
+ * @param {Job} job
+ * @returns {string} what it costs, its project, its inputs where its name says the prompt, and its length
+ */
+export function factsText(job) {
+  const length = job.seconds === null ? "" : formatClock(job.result_seconds ?? job.seconds);
+  const inputs = promptStart(job) && !job.adopted ? inputsText(job) : "";
+  return [costText(job), job.project, inputs, length].filter(Boolean).join(" · ");
+}
+
+/** @param {Job} job */
+const inputsText = ({ image_name, video_name }) => [image_name, video_name].filter(Boolean).join(" · ");
+
+/** @param {Job} job */
+const promptStart = ({ prompt }) => (prompt ?? "").trim().split(/\s+/).slice(0, PROMPT_WORDS).join(" ");
 
 /**
  * @param {Job} job
  * @returns {string} what went wrong and what to do about it; empty if nothing did
  */
 export function troubleText(job) {
-  if (job.trouble) return [job.trouble.message, job.trouble.hint].filter(Boolean).join(" ");
-  if (isOver(job) && job.state !== "kept") return [job.reason, job.advice].filter(Boolean).join(" ");
+  if (job.trouble) return say(job.trouble.said);
+  if (isOver(job) && job.state !== "kept") return say(job.ending);
   if (isUnsent(job)) return t("job.unsent");
   return isFileGone(job) ? t("job.gone") : "";
 }

@@ -14,6 +14,7 @@ import {
   addFetchTask,
   addLoadVideo,
   collect,
+  copyElementId,
   copyTaskId,
   makeTaskDraggable,
   makeVideoDraggable,
@@ -75,7 +76,7 @@ export class TaskPage {
   draw() {
     const { job } = this;
     const trouble = troubleText(job);
-    const possible = [canCollect(job), job.file, job.task_id, job.has_workflow];
+    const possible = [canCollect(job), job.file, job.task_id, job.has_workflow, job.made_element_id];
     this.drawPart("player", job.has_file, () => this.player());
     this.drawPart("name", nameText(job), () => h("h3", {}, nameText(job)));
     this.drawPart("state", [job.state, stateText(job)], () =>
@@ -137,6 +138,7 @@ export class TaskPage {
       ["fact.take", job.take ? String(job.take) : ""],
       ["fact.prompt", job.prompt ?? ""],
       ["fact.task", job.task_id ?? ""],
+      ["fact.element", job.made_element_id ?? ""],
       ["fact.job", job.job_key.slice(0, 10)],
     ];
     return facts.filter(([, value]) => value);
@@ -153,6 +155,7 @@ export class TaskPage {
   actions() {
     const { job } = this;
     const task = taskOf(job);
+    const { made_element_id: element } = job;
     const loadVideo = job.file && button(t("action.load_video"), () => addLoadVideo(job));
     if (loadVideo) makeVideoDraggable(loadVideo, job);
     const fetchTask = task && button(t("action.fetch_task"), () => addFetchTask(task));
@@ -164,7 +167,8 @@ export class TaskPage {
       loadVideo,
       fetchTask,
       job.has_workflow && button(t("action.workflow"), () => openWorkflow(job)),
-      task && button(t("action.copy"), () => copyTaskId(task.task_id)),
+      job.task_id && button(t("action.copy"), () => copyTaskId(job.task_id ?? "")),
+      element && button(t("elements.copy"), () => copyElementId(element)),
     );
   }
 

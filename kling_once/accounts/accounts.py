@@ -17,6 +17,8 @@ from ..settings import clean_origin, url_parts
 from .profiles import origin_of, profile_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..api.client import Credential
     from ..clock import Clock
     from ..settings import Settings
@@ -130,6 +132,11 @@ class Accounts:
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+
+    @property
+    def credentials_file(self) -> Path:
+        """Return where the named profiles lie."""
+        return self._settings.credentials_file
 
     def origin(self, service: Service, profile: str) -> str:
         """Return the origin that an order is sent to; the empty profile needs no key for it.

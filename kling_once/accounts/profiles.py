@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 REGIONS: Final = {"global": GLOBAL_ORIGIN, "china": CHINA_ORIGIN}
+SECRET_FIELDS: Final = ("api_key", "access_key", "secret_key")
+LEAST_SECRET_CHARACTERS: Final = 8
+"""A shorter one is none, and would be found everywhere."""
 ENVIRONMENT_NAMES: Final = "KLINGAI_API_KEY (or KLINGAI_ACCESS_KEY and KLINGAI_SECRET_KEY)"
 
 
@@ -106,6 +110,19 @@ def read_profiles(path: Path) -> dict[str, Mapping[str, Any]]:
     return profiles
 
 
+def known_secrets(settings: Settings) -> frozenset[str]:
+    """Return every key and secret that this server has, so that none of them gets into a file; blocking."""
+    found = {
+        value.get_secret_value()
+        for name in type(settings).model_fields
+        if isinstance(value := getattr(settings, name), SecretStr)
+    }
+    with contextlib.suppress(SettingsError):
+        for fields in read_profiles(settings.credentials_file).values():
+            found |= {str(fields[name]) for name in SECRET_FIELDS if fields.get(name)}
+    return frozenset(secret for secret in found if len(secret) >= LEAST_SECRET_CHARACTERS)
+
+
 class _Fields(Mapping[str, Any]):
     """A profile's fields with a masked repr: crash reporters print local variables, dicts included."""
 
@@ -175,7 +192,7 @@ def _file_profile(
         )
     secrets = {
         key: SecretStr(str(fields[key])) if str(fields.get(key) or "").strip() else None
-        for key in ("api_key", "access_key", "secret_key")
+        for key in SECRET_FIELDS
     }
     return Profile(
         name,

@@ -25,7 +25,7 @@ from ..errors import (
     vendor_text,
 )
 from .limits import Generation, is_path_id
-from .models import Answer, CreateRequest, ResourcePack, Task, Value
+from .models import Answer, ResourcePack, Task, Value
 from .service_codes import api_error
 from .transport import CONNECT_SECONDS, open_client, private_traffic, translate
 
@@ -60,6 +60,23 @@ class Credential(Protocol):
 
     def fingerprint(self, key: bytes) -> str:
         """Return 32 hex digits that identify this credential, by HMAC: without `key` they reveal nothing."""
+        ...
+
+
+class Request(Protocol):
+    """The body of a create, of whatever endpoint."""
+
+    @property
+    def external_task_id(self) -> str:
+        """Return the id that the task gets from us."""
+        ...
+
+    def encode(self) -> bytes:
+        """Return the body as UTF-8 JSON."""
+        ...
+
+    def standard_call(self) -> tuple[str, bytes]:
+        """Return path and body of the create in the generation `standard`."""
         ...
 
 
@@ -129,11 +146,13 @@ class KlingClient:
 
     Attributes:
         generation: which of the vendor's two APIs this client speaks.
+        path: where tasks are created, asked for and listed.
         absent: the errors by which that API says that it knows no task of an id: 1201 is what a live probe
             saw, 1203 what the error table says.
     """
 
     generation: ClassVar[Generation] = Generation.LEGACY
+    path: ClassVar[str] = MOTION_CONTROL
     absent: ClassVar[tuple[type[ApiError], ...]] = (InvalidValue, ResourceMissing)
 
     origin: str
@@ -172,7 +191,7 @@ class KlingClient:
     def close(self) -> None:
         """Stop what this client does by itself; the connections are closed by `connect`."""
 
-    async def create(self, request: CreateRequest) -> Answer[Task]:
+    async def create(self, request: Request) -> Answer[Task]:
         """Create a task with one POST.
 
         The POST is repeated only after a refused token (1003, 1004), once, with a newly signed one: the API
@@ -183,10 +202,10 @@ class KlingClient:
             NeverSent: nothing left this machine.
             AnswerLost, UnreadableAnswer: it is not known whether a task was created, or not under which id.
         """
-        call = Call("POST", MOTION_CONTROL, content=request.encode(), is_create=True)
+        call = Call("POST", self.path, content=request.encode(), is_create=True)
         return self._made(self._read(await self._send(call), self._task), request)
 
-    def _made(self, answer: Answer[Task], request: CreateRequest) -> Answer[Task]:
+    def _made(self, answer: Answer[Task], request: Request) -> Answer[Task]:
         """Pass the answer to a create on when it names the new task by an id that can be asked for."""
         task = answer.value
         if not task.is_askable:
@@ -206,7 +225,7 @@ class KlingClient:
             TransportError: no readable answer.
         """
         require_path_id(any_id)
-        answer = await self._send(Call("GET", f"{MOTION_CONTROL}/{quote(any_id, safe='')}"))
+        answer = await self._send(Call("GET", f"{self.path}/{quote(any_id, safe='')}"))
         return self._read(answer, self._task)
 
     async def find(self, external_id: str) -> Answer[Task]:
@@ -241,7 +260,7 @@ class KlingClient:
             ApiError: the API answered with a service code.
             TransportError: no readable answer.
         """
-        call = Call("GET", MOTION_CONTROL, {"pageNum": page, "pageSize": page_size})
+        call = Call("GET", self.path, {"pageNum": page, "pageSize": page_size})
         return self._read(await self._send(call), lambda data: tuple(map(self._task, data or ())))
 
     async def costs(self, start: datetime, end: datetime) -> Answer[tuple[ResourcePack, ...]]:

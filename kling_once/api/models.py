@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from ..errors import vendor_text
-from .limits import is_path_id
+from .limits import MODELS, is_element_id, is_path_id
 from .motion_control import MotionControl
 
 
@@ -54,6 +54,12 @@ def _name(value: Any) -> str:
 
 def _task_name(value: Any) -> Any:
     return _name(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+
+
+def _element_id(value: Any) -> str:
+    """Return an element's id as text: a number on the legacy wire, text on the standard one."""
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    return text if is_element_id(text) else ""
 
 
 def _text(value: Any) -> str:
@@ -132,6 +138,30 @@ class TaskVideo(_Answered):
     """Seconds."""
 
 
+class Element(_Answered):
+    """An element of the library: one of the account's, or an official one."""
+
+    element_id: Annotated[str, BeforeValidator(_element_id)] = ""
+    """Digits; longer than a JavaScript number can hold. Empty where the answer names no usable id."""
+    element_name: Text = ""
+    element_description: Text = ""
+    reference_type: Name = ""
+    element_image_list: Annotated[dict[str, Any], BeforeValidator(_object)] = Field({}, repr=False)
+    element_video_list: Annotated[dict[str, Any], BeforeValidator(_object)] = Field({}, repr=False)
+    owned_by: Name = ""
+    status: Name = ""
+
+    @property
+    def is_deleted(self) -> bool:
+        """Tell whether it can be used no more."""
+        return self.status == "deleted"
+
+    @property
+    def picture_url(self) -> str:
+        """Return a link to its frontal picture; empty where it has none, as one made from a video."""
+        return _link(self.element_image_list.get("frontal_image"))
+
+
 class TaskInfo(_Answered):
     """The id that the creator of the task gave it."""
 
@@ -142,6 +172,7 @@ class TaskResult(_Answered):
     """The output of a task."""
 
     videos: Annotated[tuple[TaskVideo, ...], BeforeValidator(_objects)] = ()
+    elements: Annotated[tuple[Element, ...], BeforeValidator(_objects)] = ()
 
 
 class WatermarkInfo(_Answered):
@@ -223,6 +254,11 @@ class Task(_Answered):
         """Return the first generated video that has a link, or None."""
         return next((video for video in self.task_result.videos if video.url), None)
 
+    @property
+    def element(self) -> Element | None:
+        """Return the element that the task made, or None."""
+        return next((element for element in self.task_result.elements if element.element_id), None)
+
 
 class ResourcePack(_Answered):
     """A prepaid resource pack; `remaining_quantity` lags by up to 12 hours."""
@@ -271,6 +307,11 @@ class CreateRequest(BaseModel):
     def encode(self) -> bytes:
         """Return the body as UTF-8 JSON."""
         return json.dumps(self.wire(), ensure_ascii=False).encode()
+
+    def standard_call(self) -> tuple[str, bytes]:
+        """Return path and body of the create in the generation `standard`."""
+        path = MODELS[self.motion.model].standard_path
+        return path, json.dumps(self.standard_wire(), ensure_ascii=False).encode()
 
 
 Value = TypeVar("Value")

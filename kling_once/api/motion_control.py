@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .limits import Mode, Model, Orientation
+from .limits import MODELS, USD_PER_UNIT, Mode, Orientation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,28 @@ def _when_set(wire: Callable[[Any], dict[str, Any]]) -> Callable[[Any], dict[str
     return lambda value: wire(value) if value else {}
 
 
+def _model_tip() -> str:
+    with_element = " and ".join(model.name for model in MODELS.values() if model.takes_element)
+    retired = (
+        f" {model.name} was switched off on {model.retired_on}."
+        for model in MODELS.values()
+        if model.retired_on
+    )
+    return f"Kling's model. Elements are documented for {with_element}.{''.join(retired)}"
+
+
+def _rates() -> str:
+    """Return the list price of a second, by model and mode."""
+    return "; ".join(
+        f"{model.name} "
+        + ", ".join(
+            f"{mode} {(units * USD_PER_UNIT).normalize():f} USD"
+            for mode, units in model.units_per_second.items()
+        )
+        for model in MODELS.values()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class MotionControl:
     """The settings that decide a result. Texts are checked before anything is sent, not on construction.
@@ -96,17 +118,16 @@ class MotionControl:
         standard=_when_set(lambda text: {"contents": [{"type": "prompt", "text": text}]}),
     )
     model: str = setting(
-        Model.V2_6.value,
-        choices=tuple(Model),
-        tip="Kling's model. Elements are documented for kling-v3.",
-        help="kling-v2-6 or kling-v3.",
+        next(iter(MODELS)),
+        choices=tuple(MODELS),
+        tip=_model_tip(),
+        help=f"{' or '.join(MODELS)}.",
         wire=lambda name: {"model_name": name},
     )
     mode: str = setting(
         Mode.STD.value,
         choices=tuple(Mode),
-        tip="std is 720p, pro is 1080p. Price per second of the reference video:"
-        " kling-v2-6 std 0.07 USD, pro 0.112 USD; kling-v3 std 0.126 USD, pro 0.168 USD.",
+        tip=f"std is 720p, pro is 1080p. Price per second of the reference video: {_rates()}.",
         help="std is 720p, pro is 1080p.",
         wire=lambda mode: {"mode": mode},
         standard=lambda mode: {"settings": {"resolution": RESOLUTIONS[mode]}},
@@ -146,13 +167,16 @@ class MotionControl:
         help="Id of an element that keeps the face stable.",
         wire=_when_set(lambda digits: {"element_list": [{"element_id": int(digits)}]}),
         standard=_when_set(
-            lambda digits: {"contents": [{"type": "element", "element_id": digits, "id": "element_1"}]}
+            lambda digits: {
+                "contents": [{"type": "element", "element_id": str(int(digits)), "id": "element_1"}]
+            }
         ),
     )
     watermark: bool = setting(
         default=False,
         is_advanced=True,
-        tip="Ask for a watermarked copy as well; its link is the output watermark_url.",
+        tip="Ask for a watermarked copy as well. It is kept beside the video; its link is the output"
+        " watermark_url.",
         help="Ask for a watermarked copy as well.",
         wire=_when_set(lambda _wanted: {"watermark_info": {"enabled": True}}),
         standard=_when_set(lambda _wanted: {"options": {"watermark_info": {"enabled": True}}}),

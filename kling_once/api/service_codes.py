@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from ..errors import (
     AccountError,
@@ -14,6 +16,7 @@ from ..errors import (
     Busy,
     InvalidRequest,
     InvalidValue,
+    ModelRetired,
     ModerationRefusal,
     ResourceMissing,
     ServerFault,
@@ -88,7 +91,32 @@ SERVICE_CODES: dict[int, ServiceCode] = {
     5002: ServiceCode(504, ServerFault, "Kling timed out inside, usually a backlog", _LATER),
 }
 
+PARALLEL_LIMIT = 1303
+"""The account runs as many tasks as its pack allows."""
 FINAL_CODES = frozenset(code for code, row in SERVICE_CODES.items() if row.is_final)
+
+RETIRED: Final = re.compile(r"\bmodel\b.*\b(discontinued|no longer (available|supported))\b", re.IGNORECASE)
+"""Seen live for a model that was switched off: "The model 'kling-v1' has been discontinued and is no longer
+available." No page documents it, nor its code."""
+CHOOSE_ANOTHER_MODEL: Final = "Choose another model: Kling has switched this one off."
+
+
+def is_final(code: int | None, reason: str | None) -> bool:
+    """Tell whether an order that was refused so will be refused again.
+
+    Args:
+        code: the service code of the refusal.
+        reason: the error's message, which holds the vendor's text.
+    """
+    return code in FINAL_CODES or bool(RETIRED.search(reason or ""))
+
+
+def refusal_advice(code: int | None, reason: str | None) -> str | None:
+    """Return what to do about a create that was refused; None where nothing is known."""
+    if RETIRED.search(reason or ""):
+        return CHOOSE_ANOTHER_MODEL
+    row = SERVICE_CODES.get(code) if code is not None else None
+    return row.hint if row else None
 
 
 def api_error(code: int, http_status: int, message: str, request_id: str = "") -> ApiError:
@@ -109,10 +137,10 @@ def api_error(code: int, http_status: int, message: str, request_id: str = "") -
         text += f' Kling said: "{said}".'
     if request_id:
         text += f" Request {vendor_text(request_id)}."
-    return error(
+    return (ModelRetired if RETIRED.search(said) else error)(
         text,
         code=code,
         http_status=http_status,
         request_id=request_id,
-        hint=row.hint if row else _LATER,
+        hint=refusal_advice(code, said) or _LATER,
     )

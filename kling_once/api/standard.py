@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from ..concurrency import first_of
 from ..errors import ResourceMissing, vendor_text
 from .client import Call, KlingClient, OtherTask, require_path_id
-from .limits import Generation, Model
+from .limits import Generation
 from .models import Answer, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..errors import ApiError
-    from .models import CreateRequest
+    from .client import Request
 
 TASKS: Final = "/tasks"
-PATHS: Final = {
-    Model.V2_6.value: "/motion-control/kling-2.6",
-    Model.V3.value: "/motion-control/kling-3.0",
+REFERENCE_TYPES: Final = {
+    "multi_image_elements": "image_refer",
+    "video_character_elements": "video_refer",
 }
+"""`element_type` of this generation, and the `reference_type` of the element's create."""
 IDS_PER_CALL: Final = 20
 """The most ids of one query; 21 are refused with 1201 (seen live, 2026-09)."""
 GATHER_SECONDS: Final = 0.2
@@ -50,11 +51,10 @@ class StandardClient(KlingClient):
         """Look at nothing more."""
         self._looks.close()
 
-    async def create(self, request: CreateRequest) -> Answer[Task]:
+    async def create(self, request: Request) -> Answer[Task]:
         """Create a task with one POST; as `KlingClient.create`."""
-        call = Call(
-            "POST", PATHS[request.motion.model], content=_encoded(request.standard_wire()), is_create=True
-        )
+        path, content = request.standard_call()
+        call = Call("POST", path, content=content, is_create=True)
         return self._made(self._read(await self._send(call), self._standard_task), request)
 
     async def get(self, any_id: str) -> Answer[Task]:
@@ -167,16 +167,30 @@ def legacy_shape(data: Any) -> dict[str, Any]:
     factor of seven.
     """
     outputs = data.get("outputs")
-    videos = [item for item in outputs if _kind(item) == "video"] if isinstance(outputs, list) else []
+    listed = outputs if isinstance(outputs, list) else []
+    videos = [item for item in listed if _kind(item) == "video"]
+    elements = [_legacy_element(item) for item in listed if _kind(item) == "element"]
     return {
         "task_id": data["id"],
         "task_status": data.get("status"),
         "task_status_msg": data.get("message"),
         "task_info": {"external_task_id": data.get("external_id")},
-        "task_result": {"videos": videos},
+        "task_result": {"videos": videos, "elements": elements},
         "created_at": data.get("create_time"),
         "updated_at": data.get("update_time"),
         **_charge(data.get("billing")),
+    }
+
+
+def _legacy_element(output: dict[str, Any]) -> dict[str, Any]:
+    """Return an element with the field names of the first one; the form of `references` is not known."""
+    return {
+        "element_id": output.get("id"),
+        "element_name": output.get("name"),
+        "element_description": output.get("description"),
+        "reference_type": REFERENCE_TYPES.get(str(output.get("element_type")), ""),
+        "owned_by": output.get("owned_by"),
+        "status": output.get("status"),
     }
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - Typer reads it
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import KlingOnceError, SettingsError
+from ..errors import SettingsError
 from ..order import (
     USUAL_WAIT_MINUTES,
+    Kind,
     MotionControl,
     Order,
     Service,
@@ -22,7 +22,9 @@ from ..order import (
 )
 from ..version import package_version
 from .copy import Copy
+from .elements import elements_app
 from .ending import Interrupted, OutputLost
+from .ledger import ledger_app
 from .options import (
     ImageArgument,
     JsonOption,
@@ -37,6 +39,7 @@ from .options import (
     takes_order_options,
     this_invocation,
 )
+from .session import engine_and_errors, errors_told, wait_for
 from .terminal import (
     Commands,
     err,
@@ -44,20 +47,18 @@ from .terminal import (
     print_attempts,
     print_check,
     print_csv,
-    print_error,
     print_json,
     print_table,
-    progress_display,
     shown,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from ..client import Client
     from ..hosting.gateway import Gateway
     from ..jobs.outcome import Outcome
-    from ..jobs.progress import Progress
+
+MOST_COLLECTED = 100
+"""Tasks that `worker` watches at once."""
 
 app = typer.Typer(
     cls=Commands,
@@ -69,6 +70,8 @@ app = typer.Typer(
 
 store_app = typer.Typer(help="Reference videos at the media host.", no_args_is_help=True)
 app.add_typer(store_app, name="store")
+app.add_typer(elements_app, name="elements")
+app.add_typer(ledger_app, name="ledger")
 keys_app = typer.Typer(help="Keys, and who may write them.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
@@ -92,30 +95,6 @@ def settings_for_all(
     if level is None:
         raise typer.BadParameter(f"{log_level!r} is not one of debug, info, warning, error.")
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-
-
-@contextmanager
-def engine_and_errors(*, as_json: bool = False, **overrides: Any) -> Iterator[Client]:
-    """Yield an engine; a `KlingOnceError` is printed and ends the program with exit code 1.
-
-    Args:
-        as_json: whether the error is printed as JSON.
-        **overrides: settings that take precedence over the environment.
-    """
-    from ..client import Client  # noqa: PLC0415 - takes its time, which --help has not
-
-    with errors_told(as_json=as_json), Client(**overrides) as engine:
-        yield engine
-
-
-@contextmanager
-def errors_told(*, as_json: bool) -> Iterator[None]:
-    """Print a `KlingOnceError` and end the program with exit code 1."""
-    try:
-        yield
-    except KlingOnceError as error:
-        print_error(error, as_json=as_json)
-        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -195,7 +174,7 @@ def collect(
         if from_file is not None:
             outcome = engine.keep_file(name, from_file).result()
         else:
-            outcome = _wait(
+            outcome = wait_for(
                 lambda listen: engine.collect(name, listen, wait_minutes=wait_minutes), as_json=as_json
             )
         _deliver(outcome, copy, as_json=as_json)
@@ -292,6 +271,22 @@ def gateway(as_json: JsonOption = False) -> None:
     raise typer.Exit(130 if number == signal.SIGINT else 0)  # SIGTERM is how a server is meant to end
 
 
+@app.command()
+def worker(
+    every: Annotated[float, typer.Option(help="Seconds between two looks at the ledger.", min=0.1)] = 5.0,
+    once: Annotated[bool, typer.Option("--once", help="End when nothing is left to collect.")] = False,
+) -> None:
+    """Collect and settle what any machine of this ledger has submitted; submits nothing."""
+    from ..jobs.worker import work  # noqa: PLC0415 - for this command alone
+
+    with engine_and_errors(max_parallel=MOST_COLLECTED) as engine:
+        try:
+            engine.ask(work(engine, every_seconds=every, once=once)).result()
+        except Interrupted as stop:
+            stop.say("Stopped. What it was collecting is free for others.")
+            raise typer.Exit(130 if stop.exit_code == 128 + signal.SIGINT else 0) from None
+
+
 @store_app.command("clean")
 def store_clean(
     older_than: Annotated[str, typer.Option(help="A span, such as 2d.")] = "2d", as_json: JsonOption = False
@@ -328,7 +323,8 @@ async def _history(since: datetime | None, project: str | None) -> list[dict[str
     from ..ledger.ledger import Ledger  # noqa: PLC0415 - likewise
     from ..settings import load_settings  # noqa: PLC0415 - likewise
 
-    ledger = Ledger(load_settings().home, SystemClock())
+    settings = load_settings()
+    ledger = Ledger(settings.home, SystemClock(), settings.ledger_url)
     try:
         return await ledger.history(since=since, project=project)
     finally:
@@ -341,41 +337,16 @@ async def _pairing_code(engine: Client) -> str:
 
 def _run(engine: Client, order: Order, out_text: str, *, as_json: bool) -> None:
     copy = Copy.of(out_text, order)
-    outcome = _wait(lambda listen: engine.run(order, listen), as_json=as_json)
+    outcome = wait_for(lambda listen: engine.run(order, listen), as_json=as_json)
     _deliver(outcome, copy, as_json=as_json)
-
-
-def _wait(start: Callable[[Callable[[Progress], None]], Any], *, as_json: bool) -> Outcome:
-    from ..jobs.progress import Stage  # noqa: PLC0415 - keeps --help quick
-
-    last: list[Progress] = []
-    try:
-        with progress_display(quiet=as_json) as show:
-
-            def listen(progress: Progress) -> None:
-                last[:] = [progress]
-                show(progress)
-
-            future = start(listen)
-            try:
-                return future.result()
-            except Interrupted:
-                future.cancel()
-                raise
-    except Interrupted as stop:  # the display is closed, which would wipe the line away
-        task_id = last[0].task_id if last else None
-        if task_id:
-            line = f"Stopped waiting. Task {task_id} goes on at Kling; run the same again to collect it."
-            stop.say(line, task_id)
-        elif last and last[0].stage is Stage.SUBMIT:
-            stop.say("Stopped while a create was on its way. Run the same again: it is looked for first.")
-        raise
 
 
 def _deliver(outcome: Outcome, copy: Copy | None, *, as_json: bool) -> None:
     from ..web.answers import OutcomeAnswer  # noqa: PLC0415 - keeps --help quick
 
     payload = OutcomeAnswer.of(outcome).model_dump(mode="json")
+    if outcome.label.kind is Kind.ELEMENT:
+        copy = None
     if copy is not None:
         payload["path"] = str(copy.make(outcome.path, outcome.attempt.task_id))
         payload["kept_path"] = str(outcome.path)

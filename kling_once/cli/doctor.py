@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ..accounts.profiles import profile_of, read_profiles
+from ..api.limits import GENERATION_GIVES, Generation
 from ..errors import KlingOnceError, MissingCredentials
 from ..order import Service
 from ..settings import unknown_variables
@@ -38,11 +39,20 @@ def examine(engine: Engine, profile: str) -> Iterator[Finding]:
     yield Finding("version", f"Kling Once {package_version()}, Python {platform.python_version()}")
     yield _folder("home", settings.home)
     yield _folder("results", settings.results_folder)
-    yield _ledger(engine)
+    if settings.results_url is not None:
+        yield _bucket(engine)
+    ledger = _ledger(engine)
+    yield ledger
     yield _profiles(engine)
     yield from _settings(engine)
-    yield _media_host(engine)
     yield _key(engine, profile)
+    yield _generation(engine, profile)
+    if ledger.broken:
+        text = "not asked, since nothing is sent without the ledger"
+        yield Finding("media host", text, ok=False)
+        yield Finding("service", text, ok=False)
+        return
+    yield _media_host(engine)
     yield _service(engine, profile)
 
 
@@ -56,6 +66,13 @@ def _folder(subject: str, path: Path) -> Finding:
     return Finding(subject, f"{text} cannot be written.", ok=False, broken=True)
 
 
+def _bucket(engine: Engine) -> Finding:
+    try:
+        return Finding("results store", engine.store.describe())
+    except KlingOnceError as error:
+        return Finding("results store", str(error), ok=False, broken=True)
+
+
 def _ledger(engine: Engine) -> Finding:
     try:
         return engine.ask(_ledger_finding(engine)).result()
@@ -65,10 +82,8 @@ def _ledger(engine: Engine) -> Finding:
 
 async def _ledger_finding(engine: Engine) -> Finding:
     ledger = await engine.ledger()
-    text = f"{ledger.path} (journal {await ledger.journal_mode()})"
-    if ledger.newer_version:
-        return Finding("ledger", f"{text}, written by version {ledger.newer_version}", ok=False, broken=True)
-    return Finding("ledger", text)
+    await ledger.require_writable()
+    return Finding("ledger", await ledger.describe())
 
 
 def _profiles(engine: Engine) -> Finding:
@@ -114,6 +129,18 @@ def _key(engine: Engine, profile: str) -> Finding:
         return Finding("key", str(error), ok=False, broken=not _is_without_key(error, profile))
     kind = "API key" if found.api_key else "access key and secret key"
     return Finding("key", f"{kind}, from the {found.source}, for {found.origin}")
+
+
+def _generation(engine: Engine, profile: str) -> Finding:
+    try:
+        spoken = Generation(engine.accounts.generation(Service.KLING, profile))
+    except KlingOnceError as error:
+        return Finding("API", str(error), ok=False)
+    other = next(one for one in Generation if one is not spoken)
+    return Finding(
+        "API",
+        f"{spoken}; {other} gives {GENERATION_GIVES[other]} (KLINGAI_API_GENERATION, or api of a profile)",
+    )
 
 
 def _service(engine: Engine, profile: str) -> Finding:

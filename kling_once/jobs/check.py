@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from blake3 import blake3
 
-from ..api.limits import UNITS_PER_SECOND, VIDEO_MAX_SECONDS
+from ..api.limits import MODELS, VIDEO_MAX_SECONDS
 from ..errors import (
     BudgetReached,
     DiskFull,
@@ -28,6 +28,7 @@ from ..ledger.decision import (
     Serve,
 )
 from ..order import SERVICES_OFF
+from .element_staging import StagedElement
 from .results import safe_name
 from .services import has_host
 from .violations import order_violations
@@ -40,12 +41,15 @@ if TYPE_CHECKING:
     from ..ledger.decision import Step
     from ..ledger.job import Job
     from ..ledger.ledger import Ledger
-    from ..order import Order
+    from ..order import AnyOrder, Order
     from ..settings import Settings
+    from .element_staging import AnyStaged
     from .services import Services
     from .staging import StagedInputs
 
-DEAREST: Final = max(UNITS_PER_SECOND.values()) * max(VIDEO_MAX_SECONDS.values())
+DEAREST: Final = max(VIDEO_MAX_SECONDS.values()) * max(
+    units for model in MODELS.values() for units in model.units_per_second.values()
+)
 """Units; no task costs more."""
 
 
@@ -75,7 +79,7 @@ class Checked:
 
 
 async def describe(
-    staged: StagedInputs,
+    staged: AnyStaged,
     origin: str,
     settings: Settings,
     services: Callable[[], Awaitable[Services]],
@@ -99,7 +103,7 @@ async def describe(
     """
     order = staged.order
     written: tuple[Path, ...] = ()
-    if write_to is not None:
+    if write_to is not None and not isinstance(staged, StagedElement):
         written = await asyncio.to_thread(_write, staged, write_to, by_content=by_content)
     broken = order_violations(order, origin, settings, has_host=has_host(settings, order.service))
     step, refused = None, ()
@@ -152,7 +156,7 @@ async def require_affordable(
 
 
 async def refusals(
-    services: Services, order: Order, step: Step | None, price: Price | None, job: Job | None
+    services: Services, order: AnyOrder, step: Step | None, price: Price | None, job: Job | None
 ) -> tuple[str, ...]:
     """Return why an order would be refused although its inputs are fine, one sentence each.
 
@@ -174,7 +178,7 @@ async def refusals(
     return tuple(map(str, found))
 
 
-async def obstacles(services: Services, order: Order, price: Price | None) -> tuple[KlingOnceError, ...]:
+async def obstacles(services: Services, order: AnyOrder, price: Price | None) -> tuple[KlingOnceError, ...]:
     """Return what keeps any new order from being sent: key, ledger, hold switch, limits to spending.
 
     Args:
@@ -182,13 +186,9 @@ async def obstacles(services: Services, order: Order, price: Price | None) -> tu
         order: to be sent.
         price: None while the length is not known; no limit to spending is looked at then.
     """
-
-    async def writable() -> None:
-        services.ledger.require_writable()
-
     looks: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: services.account(order.service, order.profile),
-        writable,
+        services.ledger.require_writable,
         lambda: services.ledger.require_released(order.service),
         lambda: _require_budget(services, order, price),
     )
@@ -201,7 +201,7 @@ async def obstacles(services: Services, order: Order, price: Price | None) -> tu
     return tuple(found)
 
 
-async def _require_budget(services: Services, order: Order, price: Price | None) -> None:
+async def _require_budget(services: Services, order: AnyOrder, price: Price | None) -> None:
     """Pass unless a limit would refuse the order.
 
     Raises:

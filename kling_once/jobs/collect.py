@@ -20,6 +20,7 @@ from ..ledger.decision import gone as result_gone
 from ..media.probe import probe_clip
 from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM
 from ..settings import is_loopback
+from .embedding import embed_workflow
 from .progress import Stage
 from .results import sidecar_of, way_out
 from .tasks import (
@@ -66,6 +67,36 @@ async def collect(run: Run) -> None:
         raise not_written(run.services.results, error, run.attempt.task_id) from None
 
 
+async def collect_element(run: Run) -> None:
+    """Bring a succeeded attempt of an element to kept, or to expired when the element was deleted.
+
+    Raises:
+        DownloadBroken: the vendor names no element yet.
+        ApiError, TransportError: not now.
+        LeaseLost: another process took over.
+    """
+    now = run.services.clock.now()
+    try:
+        element = (await _look(run)).value.element
+    except Gone as gone:
+        reason = f"{run.service_name} no longer has it."
+        await run.note(state=AttemptState.EXPIRED, ended_at=gone.server_time or now, reason=reason)
+        return
+    if element is None:
+        message = "Kling says that the task succeeded, and names no element."
+        raise DownloadBroken(message, hint="Run again later.")
+    if element.is_deleted:
+        reason = "The element was deleted."
+        await run.note(
+            state=AttemptState.EXPIRED, ended_at=now, made_element_id=element.element_id, reason=reason
+        )
+        return
+    await run.note(state=AttemptState.KEPT, ended_at=now, made_element_id=element.element_id, reason=None)
+    run.services.library.forget_lists()
+    run.say(Stage.KEPT, "kept")
+    logger.info("Task %s made element %s.", run.attempt.task_id, element.element_id)
+
+
 async def _collect(run: Run) -> None:
     part = await asyncio.to_thread(run.services.results.part_path, run.label, run.services.ledger.owner.name)
     try:
@@ -74,6 +105,7 @@ async def _collect(run: Run) -> None:
         await keep(run, part, facts)
     finally:
         part.unlink(missing_ok=True)
+    await _keep_watermarked(run)
 
 
 async def _cleared(run: Run, server_time: datetime | None) -> None:
@@ -97,7 +129,27 @@ def not_written(store: ResultStore, error: OSError, task_id: str | None) -> Disk
     )
 
 
-async def _fetch(run: Run, part: Path) -> None:
+async def _keep_watermarked(run: Run) -> None:
+    """Keep the watermarked copy beside the video where one was made; what fails here loses nothing paid."""
+    if not run.attempt.watermark_url or run.attempt.result_path is None:
+        return
+    results, owner = run.services.results, run.services.ledger.owner.name
+    part: Path | None = None
+    try:
+        part = await asyncio.to_thread(results.part_path, run.label, f"{owner}-watermark")
+        pause_seconds = min(1.0, run.pace.poll_seconds)
+        await _download(run, part).fetch(run.attempt.watermark_url, pause_seconds=pause_seconds)
+        await _verified(run, part)
+        await embed_workflow(run.services, run.label.key, run.graph, part)
+        await asyncio.to_thread(part.replace, results.watermarked_path(run.attempt.result_path))
+    except (KlingOnceError, OSError) as error:
+        logger.warning("The watermarked copy of task %s is not kept: %s", run.attempt.task_id, error)
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def _download(run: Run, part: Path) -> Download:
     policy = DownloadPolicy(
         loopback_allowed=run.attempt.origin == EMBEDDED_ORIGIN or is_loopback(run.attempt.origin),
         allowed_hosts=run.services.settings.allow_hosts,
@@ -106,7 +158,11 @@ async def _fetch(run: Run, part: Path) -> None:
     def on_bytes(done: int, total: int | None) -> None:
         run.say(Stage.DOWNLOAD, "downloading", done=done, total=total or 0)
 
-    download = Download(part, policy, run.services.clock, on_bytes)
+    return Download(part, policy, run.services.clock, on_bytes)
+
+
+async def _fetch(run: Run, part: Path) -> None:
+    download = _download(run, part)
     for look in range(FRESH_LINKS):
         answer = await _look(run)
         video = answer.value.video
@@ -177,6 +233,7 @@ async def _verified(run: Run, part: Path) -> ClipFacts:
 
 async def keep(run: Run, part: Path, facts: ClipFacts) -> None:
     """Move a proven video into the results folder and note it in the ledger."""
+    await embed_workflow(run.services, run.label.key, run.graph, part)
     await run.note()  # the lease is still ours
     kept = await run.services.results.keep(run.label, part, sidecar_of(run.attempt, run.label))
     await run.note(**kept_columns(kept, facts), ended_at=run.services.clock.now())

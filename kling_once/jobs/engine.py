@@ -28,6 +28,7 @@ from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
 from .check import describe, obstacles, require_affordable
+from .element_staging import stage_order
 from .fulfil import collect_only, fulfil
 from .outcome import Outcome, TaskPage
 from .progress import Watchers
@@ -40,7 +41,7 @@ from .recovery import (
 from .results import ResultStore
 from .run import NobodyWaits, Run
 from .services import MediaThreads, Services
-from .staging import StagingArea, stage
+from .staging import StagingArea
 from .uploads import clean
 from .violations import order_violations
 
@@ -54,17 +55,18 @@ if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
     from ..api.limits import Price
-    from ..api.models import ResourcePack
+    from ..api.models import Element, ResourcePack
     from ..clock import Clock
     from ..errors import KlingOnceError
-    from ..hosting.media_host import Leftover
+    from ..hosting.media_host import Leftover, MediaHost
     from ..ledger.attempts import Attempt
-    from ..order import Order, Service
+    from ..order import AnyOrder, ElementOrder, Order, Service
     from ..settings import Settings
     from .check import Checked
+    from .element_staging import AnyStaged
+    from .outcome import MadeElement
     from .progress import Progress
     from .run import Listener
-    from .staging import StagedInputs
 
 SENDING_GRACE_SECONDS = 5.0
 STOP_SECONDS = 10.0
@@ -73,6 +75,15 @@ FIRST_ORDERS_ALONE = (NobodyWaits, MediaStopped, SpendingRefused)
 """Ends of a run that are the first order's alone; an equal order of somebody else begins anew."""
 
 Value = TypeVar("Value")
+
+
+def _result_store(settings: Settings, clock: Clock) -> ResultStore:
+    if settings.results_url is None:
+        return ResultStore(settings.results_folder, clock)
+    from .bucket_results import BucketStore  # noqa: PLC0415 - only for those who use one
+
+    size_bytes = int(settings.cache_gb * 10**9)
+    return BucketStore(settings.results_url, settings.results_folder, size_bytes, clock)
 
 
 class Engine:
@@ -85,7 +96,7 @@ class Engine:
         self.clock = clock or SystemClock()
         self.watchers = watchers or Watchers()
         self.accounts = Accounts(settings, self.clock)
-        self.store = ResultStore(settings.results_folder, self.clock)
+        self.store = _result_store(settings, self.clock)
         self._media = MediaThreads()
         self._staging = StagingArea(settings.home)
         self._runs: dict[str, Run] = {}
@@ -108,12 +119,17 @@ class Engine:
 
         Cancelling the future lets go: a task that exists goes on.
         """
-        given = [order]  # the caller's arguments are kept until the end, and frames are large
+        given: list[AnyOrder] = [order]  # the caller's arguments are kept until the end, and frames are large
         return self.ask(self._run(given, listener))
+
+    def create_element(self, order: ElementOrder, listener: Listener | None = None) -> Pending[MadeElement]:
+        """Get the element of an order, making it at most once; as `run`."""
+        given: list[AnyOrder] = [order]
+        return cast("Pending[MadeElement]", self.ask(self._run(given, listener)))
 
     def submit(self, order: Order, listener: Listener | None = None) -> Pending[Attempt]:
         """Order a video and wait only until its task exists; the rest goes on, for whoever collects it."""
-        given = [order]
+        given: list[AnyOrder] = [order]
         return self.ask(self._submit(given, listener))
 
     def fetch(self, wanted: Wanted, listener: Listener | None = None) -> Pending[Outcome]:
@@ -151,6 +167,31 @@ class Engine:
         """Return a page of the account's tasks; where `account_browse` is `own`, only the ledger's."""
         return self.ask(self._list(service, profile, page, page_size))
 
+    def list_elements(
+        self, service: Service, profile: str, *, presets: bool = False, is_fresh: bool = True
+    ) -> Pending[tuple[Element, ...]]:
+        """Return the account's own elements, newest first, or the official ones.
+
+        Args:
+            service: `kling` or `sandbox`.
+            profile: whose account is asked.
+            presets: the official ones.
+            is_fresh: ask the vendor; else a list that was read just now may do.
+        """
+        return self.ask(self._elements(service, profile, presets=presets, is_fresh=is_fresh))
+
+    def show_element(self, service: Service, profile: str, element_id: str) -> Pending[Element]:
+        """Return one of the account's own or of the official elements."""
+        return self.ask(self._element(service, profile, element_id))
+
+    def delete_element(self, service: Service, profile: str, element_id: str) -> Pending[None]:
+        """Delete an element of the account; ordering it again makes it again."""
+        return self.ask(self._delete_element(service, profile, element_id))
+
+    def element_picture(self, service: Service, profile: str, element_id: str) -> Pending[Path]:
+        """Return the path of an element's small picture, fetched once."""
+        return self.ask(self._element_picture(service, profile, element_id))
+
     def packs(self, service: Service, profile: str, span: timedelta) -> Pending[tuple[ResourcePack, ...]]:
         """Return the account's prepaid packs: a free look that proves the key."""
         return self.ask(self._packs(service, profile, span))
@@ -184,6 +225,11 @@ class Engine:
         self.settings = settings
         if self._services is not None:
             self._services.settings = settings
+
+    def use_host(self, settings: Settings) -> Pending[MediaHost | None]:
+        """Put local clips elsewhere from here on, and return where that is, opened."""
+        self.settings = settings
+        return self.ask(self._use_host(settings))
 
     def under_way(self) -> dict[str, Progress]:
         """Return where the jobs stand that this process works on, by job key."""
@@ -226,16 +272,19 @@ class Engine:
         ledger = await self.ledger()
         if self._services is None:
             self._services = Services(
-                self.settings, self.clock, ledger, self.store, self.accounts, self._media, self.watchers
+                self.settings, ledger, self.store, self.accounts, self._media, self.watchers
             )
         return self._services
 
-    async def _run(self, given: list[Order], listener: Listener | None) -> Outcome:
+    async def _use_host(self, settings: Settings) -> MediaHost | None:
+        return await (await self.services()).use_host(settings)
+
+    async def _run(self, given: list[AnyOrder], listener: Listener | None) -> Outcome:
         wait_minutes = given[0].wait_minutes
         run = await self._staged_run(given.pop())
         return await self._share(run, fulfil, lambda shared: shared.outcome(wait_minutes, listener))
 
-    async def _submit(self, given: list[Order], listener: Listener | None) -> Attempt:
+    async def _submit(self, given: list[AnyOrder], listener: Listener | None) -> Attempt:
         async def accepted(shared: Run) -> Attempt:
             attempt = await shared.acceptance(listener)
             if shared.posted and shared.staged is not None:
@@ -303,7 +352,7 @@ class Engine:
             run.end(result)
             self.watchers.ended(run.label.key)
 
-    async def _staged_run(self, order: Order) -> Run:
+    async def _staged_run(self, order: AnyOrder) -> Run:
         """Return a run of an order whose inputs are staged.
 
         Raises:
@@ -315,7 +364,7 @@ class Engine:
         except UnknownProfile as error:
             staged = await self._staged_kept(services, order, error)
         else:
-            staged = await stage(order, origin, self._staging, self._media)
+            staged = await stage_order(order, origin, self._staging, self._media)
             if staged.job is None or order_violations(order, origin, self.settings, has_host=True):
                 checked = await self._described(staged, origin)
                 raise InputRefused(list(checked.violations))
@@ -325,10 +374,10 @@ class Engine:
             await services.ledger.remember_graph(staged.job.key, order.graph)
         return Run(services, staged.job.label, staged)
 
-    async def _staged_kept(self, services: Services, order: Order, error: UnknownProfile) -> StagedInputs:
+    async def _staged_kept(self, services: Services, order: AnyOrder, error: UnknownProfile) -> AnyStaged:
         """Stage an order whose profile is gone if its video is kept; that is served without a key."""
         if origin := await services.ledger.earlier_origin(order.profile):
-            staged = await stage(order, origin, self._staging, self._media)
+            staged = await stage_order(order, origin, self._staging, self._media)
             if staged.job is not None and isinstance(await services.ledger.step(staged.job), Serve):
                 return staged
             await staged.leave()
@@ -336,7 +385,7 @@ class Engine:
 
     async def _check(self, order: Order, write_to: Path | None, *, by_content: bool) -> Checked:
         origin = await asyncio.to_thread(self.accounts.origin, order.service, order.profile)
-        staged = await stage(order, origin, self._staging, self._media)
+        staged = await stage_order(order, origin, self._staging, self._media)
         return await self._described(staged, origin, write_to, by_content=by_content)
 
     async def _require_affordable(self, orders: list[Order]) -> None:
@@ -348,7 +397,7 @@ class Engine:
         return await obstacles(await self.services(), order, price)
 
     async def _described(
-        self, staged: StagedInputs, origin: str, write_to: Path | None = None, *, by_content: bool = False
+        self, staged: AnyStaged, origin: str, write_to: Path | None = None, *, by_content: bool = False
     ) -> Checked:
         try:
             order = staged.order
@@ -366,10 +415,26 @@ class Engine:
         client = await services.client(await services.account(service, profile))
         tasks = (await client.list(page, page_size)).value
         is_last = len(tasks) < page_size
+        tasks = tuple(task for task in tasks if task.element is None)  # the other generation lists every kind
         if self.settings.account_browse == "all":
             return TaskPage(tasks, is_last)
         own = await services.ledger.known_tasks([task.task_id for task in tasks])
         return TaskPage(tuple(task for task in tasks if task.task_id in own), is_last)
+
+    async def _elements(
+        self, service: Service, profile: str, *, presets: bool, is_fresh: bool
+    ) -> tuple[Element, ...]:
+        library = (await self.services()).library
+        return await library.elements(service, profile, presets=presets, is_fresh=is_fresh)
+
+    async def _element(self, service: Service, profile: str, element_id: str) -> Element:
+        return await (await self.services()).library.element(service, profile, element_id)
+
+    async def _delete_element(self, service: Service, profile: str, element_id: str) -> None:
+        await (await self.services()).library.delete(service, profile, element_id)
+
+    async def _element_picture(self, service: Service, profile: str, element_id: str) -> Path:
+        return await (await self.services()).library.picture(service, profile, element_id)
 
     async def _packs(self, service: Service, profile: str, span: timedelta) -> tuple[ResourcePack, ...]:
         services = await self.services()
@@ -396,7 +461,7 @@ class Engine:
     def _open_ledger(self) -> Ledger:
         with self._opening:
             if self._ledger is None:
-                self._ledger = Ledger(self.settings.home, self.clock)
+                self._ledger = Ledger(self.settings.home, self.clock, self.settings.ledger_url)
             return self._ledger
 
     async def _wind_down(self) -> None:

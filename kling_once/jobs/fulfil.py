@@ -29,9 +29,9 @@ from ..ledger.decision import (
     of_newer_version,
 )
 from ..ledger.leases import renewed
-from ..order import VideoUrl, services_off
-from .collect import collect
-from .outcome import Outcome
+from ..order import ElementOrder, Kind, VideoUrl, services_off
+from .collect import collect, collect_element
+from .outcome import MadeElement, Outcome
 from .progress import Stage
 from .recovery import (
     find_result,
@@ -39,7 +39,7 @@ from .recovery import (
     kept_attempt,
     servable,
 )
-from .results import keep_picture
+from .results import keep_picture, picture_path
 from .settle import settle
 from .submit import fit, submit
 from .wait import wait
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from ..ledger.attempts import Attempt
     from ..ledger.decision import Step
     from ..ledger.job import Job
+    from .element_staging import AnyStaged
     from .run import Run
-    from .staging import StagedInputs
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ async def fulfil(run: Run) -> Outcome:
             await services.sweep(run.label.service)
         made = run.staged if run.posted else None
         did, notes = (made.report, made.notes) if made else ((), ())
+        if run.label.kind is Kind.ELEMENT:
+            return _element(run, reused=not run.posted, did=did, notes=notes)
         path = services.results.path(run.attempt.result_path or "")
         if not run.posted and path.parent != services.results.folder_of(run.label):
             notes = (f"It was kept earlier, in {path.parent}, and stays there whatever project says now.",)
@@ -94,7 +96,8 @@ async def _place(run: Run) -> None:
     """Set the attempt that the order is about; where its task exists, the staged inputs are let go of."""
     services, staged = run.services, _staged(run)
     run.attempt = await _begin(run, staged)
-    await asyncio.to_thread(keep_picture, staged.order.image, run.label.key, services.settings.home)
+    if staged.order.image is not None:
+        await asyncio.to_thread(keep_picture, staged.order.image, run.label.key, services.settings.home)
     await services.ledger.show_again(run.label.key)
     if run.attempt.task_id is not None:
         await run.leave()
@@ -113,8 +116,18 @@ async def collect_only(run: Run) -> Outcome:
         await carry(run)
     finally:
         await services.sweep(run.label.service)
+    reused = was_kept or run.is_unsent
+    if run.label.kind is Kind.ELEMENT:
+        return _element(run, reused=reused)
     path = services.results.path(run.attempt.result_path or "")
-    return Outcome(run.label, run.attempt, path, reused=was_kept or run.is_unsent)
+    return Outcome(run.label, run.attempt, path, reused=reused)
+
+
+def _element(
+    run: Run, *, reused: bool, did: tuple[str, ...] = (), notes: tuple[str, ...] = ()
+) -> MadeElement:
+    path = picture_path(run.services.settings.home, run.label.key)
+    return MadeElement(run.label, run.attempt, path, reused=reused, did=did, notes=notes)
 
 
 async def carry(run: Run) -> None:
@@ -125,7 +138,7 @@ async def carry(run: Run) -> None:
         KlingOnceError: it has not ended; queueing again goes on with it.
     """
     ledger = run.services.ledger
-    while not run.attempt.has_ended:
+    while not await _has_ended(run):
         if run.attempt.state is AttemptState.NEWER:
             raise of_newer_version(run.attempt)
         claimed = await ledger.claim(run.attempt)
@@ -154,6 +167,13 @@ async def carry(run: Run) -> None:
         raise gone(run.attempt) if run.attempt.state is AttemptState.EXPIRED else failure(run.attempt)
 
 
+async def _has_ended(run: Run) -> bool:
+    """Tell whether nothing is left to do; a video that lies on the disk of another home is fetched here."""
+    if run.attempt.state is AttemptState.KEPT:
+        run.attempt = await servable(run.services, run.attempt)
+    return run.attempt.has_ended
+
+
 async def _release(run: Run, attempt: Attempt) -> None:
     """Give a lease up; where that cannot be written it runs out, and what happened before counts."""
     try:
@@ -169,7 +189,7 @@ async def _take_steps(run: Run) -> None:
             while (step := STEPS_AT_KLING.get(run.attempt.state)) is not None:
                 await step(run)
     if run.attempt.state is AttemptState.SUCCEEDED:
-        await collect(run)
+        await (collect_element(run) if run.label.kind is Kind.ELEMENT else collect(run))
 
 
 async def _connect(run: Run) -> None:
@@ -182,7 +202,7 @@ async def _connect(run: Run) -> None:
     await run.connect(await services.account_of(run.attempt))
 
 
-async def _begin(run: Run, staged: StagedInputs) -> Attempt:
+async def _begin(run: Run, staged: AnyStaged) -> Attempt:
     """Return the attempt that the order is about; a new one is in the ledger and leased to us."""
     services, job = run.services, _job(staged)
     ledger, order = services.ledger, job.order
@@ -212,7 +232,7 @@ async def _kept(run: Run, step: Step) -> Attempt:
     raise services_off()
 
 
-async def _find_tasks(run: Run, staged: StagedInputs) -> None:
+async def _find_tasks(run: Run, staged: AnyStaged) -> None:
     """Find what a lost ledger forgot; inputs that break a limit are refused before anybody is asked."""
     services = run.services
     await _reservation(run, staged)
@@ -228,7 +248,7 @@ async def _find_tasks(run: Run, staged: StagedInputs) -> None:
             return
 
 
-async def _reservation(run: Run, staged: StagedInputs) -> Reservation:
+async def _reservation(run: Run, staged: AnyStaged) -> Reservation:
     """Return what a new attempt would cost, once everything that can be checked holds.
 
     Raises:
@@ -240,6 +260,8 @@ async def _reservation(run: Run, staged: StagedInputs) -> Reservation:
     order, price = staged.order, staged.price
     if price is None:
         raise InputRefused(list(staged.violations))
+    if isinstance(order, ElementOrder):
+        return Reservation(None, price.units, budget_of(services.settings, order.service, order.max_units))
     await asyncio.to_thread(services.results.require_space, run.label, price.seconds)
     if order.decoded_items:
         mode, seconds = order.motion.mode, price.seconds * order.decoded_items
@@ -252,13 +274,13 @@ async def _reservation(run: Run, staged: StagedInputs) -> Reservation:
     )
 
 
-def _staged(run: Run) -> StagedInputs:
+def _staged(run: Run) -> AnyStaged:
     if run.staged is None:
         raise RuntimeError("a run that fulfils an order has staged inputs")
     return run.staged
 
 
-def _job(staged: StagedInputs) -> Job:
+def _job(staged: AnyStaged) -> Job:
     if staged.job is None:
         raise RuntimeError("inputs that cannot be read make no job")
     return staged.job

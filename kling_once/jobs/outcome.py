@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..api.limits import amount_text, cash_of
+from ..api.limits import ELEMENT_PRICE, amount_text, cash_of
 from ..ledger.decision import charge_text
+from .results import watermarked
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -56,7 +57,15 @@ class Outcome:
         lines += self.did
         lines += self.notes
         lines.append(f"Kept as {self.path}")
+        if attempt.watermark_url:
+            lines.append(self._watermarked())
         return "\n".join(lines)
+
+    def _watermarked(self) -> str:
+        copy = watermarked(self.path)
+        if copy.is_file():
+            return f"Watermarked copy: {copy}"
+        return "The watermarked copy could not be fetched; Kling has it for 30 days, at watermark_url."
 
     def _estimate(self) -> str:
         attempt = self.attempt
@@ -73,6 +82,27 @@ class Outcome:
         if asked - delivered >= 1:
             line += " Kling found only that much usable motion, and does not refund the rest."
         return line
+
+
+@dataclass(frozen=True, slots=True)
+class MadeElement(Outcome):
+    """An element of the account's library; `path` is where its small picture lies, if it has one."""
+
+    @property
+    def element_id(self) -> str:
+        """Return its id, as digits."""
+        return self.attempt.made_element_id or ""
+
+    def report(self) -> str:
+        """Return everything worth telling, one line each."""
+        attempt = self.attempt
+        lines = [
+            f"Element {self.element_id}.",
+            "Reused: it was made before; nothing was submitted." if self.reused else "Made once.",
+            f"Task {attempt.task_id} ({attempt.external_id}).",
+            f"Charge: {charge_text(attempt)}. {ELEMENT_PRICE}",
+        ]
+        return "\n".join([*lines, *self.did, *self.notes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,14 @@ from ..ledger.attempts import MAX_ATTEMPTS, AttemptState
 from ..ledger.job import adopted_key
 from ..media.probe import probe_clip
 from ..order import (
+    Kind,
     Sender,
     Service,
     realm_of,
     services_off,
 )
 from .collect import not_written
+from .embedding import embed_workflow
 from .results import sidecar_of
 from .tasks import (
     found_columns,
@@ -97,7 +99,7 @@ async def find_tasks(services: Services, job: Job, account: Account) -> None:
     Raises:
         ApiError, TransportError: the vendor gave no answer; nothing was submitted.
     """
-    client = await services.client(account)
+    client = await services.client(account, job.order.kind)
     numbers = range(1, MAX_ATTEMPTS + 1)
     pause_seconds = services.settings.pace(client.origin).poll_seconds
     reads = (partial(look_up, client, job.external_id(number)) for number in numbers)
@@ -126,6 +128,8 @@ async def kept_attempt(services: Services, attempt: Attempt) -> Attempt | None:
     """Return an attempt as kept if its file is here, also where it was moved or put back; else None."""
     if attempt.state not in VIDEO_EXISTED:
         return None
+    if attempt.made_element_id is not None:  # it lies at the vendor's, and is kept by its id
+        return attempt if attempt.state is AttemptState.KEPT else None
     columns: dict[str, Any] = {"state": AttemptState.KEPT}
     if not await asyncio.to_thread(services.results.has, attempt.result_path, attempt.result_size_bytes):
         found = await services.results.find(attempt.job_key, attempt.task_id)
@@ -159,7 +163,7 @@ async def named_attempt(services: Services, name: str) -> Attempt:
     attempt = await services.ledger.find_attempt(name)
     if attempt is None:
         raise ResultGone(
-            f"The ledger {services.ledger.path} knows no job or task named {name[:128]!r}.",
+            f"The ledger {services.ledger.place} knows no job or task named {name[:128]!r}.",
             hint="'kling-once jobs' lists what it knows.",
         )
     return attempt
@@ -239,6 +243,8 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
         LeaseLost: another process works on the attempt.
     """
     attempt = await servable(services, attempt)
+    if label.kind is Kind.ELEMENT:
+        raise JobError(f"Job {attempt.job_key[:10]} makes an element, and no video.", task_id=attempt.task_id)
     problem = {
         AttemptState.KEPT: "has its result already.",
         AttemptState.FAILED: f"failed and has no result: {attempt.reason}",
@@ -256,6 +262,7 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
     try:
         part = await asyncio.to_thread(results.part_path, label, ledger.owner.name)
         await asyncio.to_thread(shutil.copyfile, path, part)
+        await embed_workflow(services, label.key, None, part)
         kept = await results.keep(label, part, sidecar_of(claimed, label))
         return await ledger.change(claimed, **kept_columns(kept, facts), ended_at=services.clock.now())
     except KlingOnceError:
@@ -279,5 +286,4 @@ async def forget(ledger: Ledger, results: ResultStore, job_key: str, *, delete_f
     known = await ledger.hide(job_key)
     if not delete_file:
         return []
-    paths = [attempt.result_path for attempt in known if attempt.result_path]
-    return [name for path in paths for name in await asyncio.to_thread(results.delete, path)]
+    return [name for attempt in known for name in await asyncio.to_thread(results.forget, attempt)]

@@ -114,6 +114,10 @@ class ResultStore:
         """Return where a kept result lies."""
         return self.root.joinpath(*PurePosixPath(relative).parts)
 
+    def watermarked_path(self, relative: str) -> Path:
+        """Return where the watermarked copy of a kept result lies, if one was asked for."""
+        return watermarked(self.path(relative))
+
     def has(self, relative: str | None, size_bytes: int | None) -> bool:
         """Tell whether a kept result is still there, by its size."""
         if relative is None:
@@ -125,7 +129,11 @@ class ResultStore:
 
     def holds(self, attempt: Attempt) -> bool:
         """Tell whether an attempt's result is kept and still there."""
-        return attempt.state is AttemptState.KEPT and self.has(attempt.result_path, attempt.result_size_bytes)
+        if attempt.state is not AttemptState.KEPT:
+            return False
+        if attempt.made_element_id is not None:
+            return True
+        return self.has(attempt.result_path, attempt.result_size_bytes)
 
     def folder_of(self, label: JobLabel) -> Path:
         """Return the folder of a job's results."""
@@ -203,7 +211,7 @@ class ResultStore:
     def find_kept(self, job_key: str, task_id: str | None = None) -> tuple[KeptFile, Sidecar] | None:
         """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
         for path in sorted(self.root.rglob(f"*_{short_key(job_key)}*.json")):
-            sidecar = _read_sidecar(path)
+            sidecar = read_sidecar(path)
             if sidecar is None or sidecar.job_key != job_key or task_id not in {None, sidecar.task_id}:
                 continue
             video = path.with_suffix(".mp4")
@@ -216,10 +224,21 @@ class ResultStore:
         """Return a job's result, of this task or of any, if its sidecar and the video it names are here."""
         return await asyncio.to_thread(self.find_kept, job_key, task_id)
 
+    def describe(self) -> str:
+        """Return what reports say of it."""
+        return str(self.root)
+
+    def forget(self, attempt: Attempt) -> list[str]:
+        """Delete an attempt's video and its sidecar; return what was deleted."""
+        return self.delete(attempt.result_path) if attempt.result_path else []
+
     def delete(self, relative: str) -> list[str]:
-        """Delete a kept video and its sidecar, inside the results folder alone; return what was deleted."""
+        """Delete a kept video, its sidecar and its watermarked copy; return what was deleted.
+
+        Nothing outside the results folder is deleted.
+        """
         root, video, gone = self.root.resolve(), self.path(relative), []
-        for path in (video, video.with_suffix(".json")):
+        for path in (video, video.with_suffix(".json"), watermarked(video)):
             real = path.resolve()
             if real.is_relative_to(root) and real.is_file():
                 real.unlink()
@@ -231,7 +250,7 @@ class ResultStore:
         folder, name = self.folder_of(label), self.name_of(label)
         for number in range(1, 1000):
             target = folder / (f"{name}.mp4" if number == 1 else f"{name}_{number}.mp4")
-            sidecar = _read_sidecar(target.with_suffix(".json"))
+            sidecar = read_sidecar(target.with_suffix(".json"))
             is_taken = sidecar is not None and sidecar.task_id != task_id
             if not is_taken and (not target.exists() or (sidecar is not None and _holds(target, sidecar))):
                 return target
@@ -256,6 +275,11 @@ def sidecar_of(attempt: Attempt, label: JobLabel) -> Sidecar:
         unread_charge=attempt.unread_charge,
         vendor_created_at=attempt.vendor_created_at,
     )
+
+
+def watermarked(video: Path) -> Path:
+    """Return where the watermarked copy of a video lies."""
+    return video.with_name(f"{video.stem}_watermark.mp4")
 
 
 def way_out(error: OSError) -> str:
@@ -315,7 +339,8 @@ def _holds(video: Path, sidecar: Sidecar) -> bool:
         return False
 
 
-def _read_sidecar(path: Path) -> Sidecar | None:
+def read_sidecar(path: Path) -> Sidecar | None:
+    """Return the sidecar in a file, None where it is none."""
     try:
         return Sidecar.model_validate_json(path.read_bytes())
     except (OSError, ValueError):

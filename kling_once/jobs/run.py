@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from ..ledger.attempts import Attempt
     from ..ledger.job import JobLabel
     from ..settings import Pace
+    from .element_staging import AnyStaged
     from .services import Services
-    from .staging import StagedInputs
 
     Listener = Callable[[Progress], None]
 
@@ -55,6 +55,7 @@ class Run:
     Attributes:
         staged: the inputs; None where only a task that exists is collected.
         attempt: the attempt that the job is at; `is_held_elsewhere` while another process has its lease.
+        graph: what the order came from; None where it is not at hand.
         posted: this process sent a create that was not refused.
         location: where the reference video lies at its media host.
     """
@@ -63,12 +64,13 @@ class Run:
         self,
         services: Services,
         label: JobLabel,
-        staged: StagedInputs | None = None,
+        staged: AnyStaged | None = None,
         attempt: Attempt | None = None,
     ) -> None:
         self.services = services
         self.label = label
         self.staged = staged
+        self.graph = staged.order.graph if staged else None
         self.progress = Progress(Stage.CHECK, "checking", label.key)
         self.scope = anyio.CancelScope()
         self.done = asyncio.Event()
@@ -96,6 +98,8 @@ class Run:
 
     @attempt.setter
     def attempt(self, attempt: Attempt) -> None:
+        if self._attempt is not None and self._attempt.state is not attempt.state:
+            self.services.tell_moved()
         self._attempt = attempt
         if attempt.task_id is not None and not self.accepted.is_set():
             self._accepted_at = self.services.clock.monotonic()
@@ -146,7 +150,7 @@ class Run:
     async def connect(self, account: Account) -> None:
         """Use this account and its client from here on."""
         self._account = account
-        self._client = await self.services.client(account)
+        self._client = await self.services.client(account, self.label.kind)
 
     # --- who waits ---
 

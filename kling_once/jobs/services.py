@@ -8,24 +8,23 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
+from ..api.elements import ElementClient
 from ..api.standard import StandardClient
-from ..api.transport import backoff_seconds
 from ..hosting.media_host import SandboxHost, choose_host, no_place_error
-from ..order import EMBEDDED_ORIGIN, Service
+from ..order import EMBEDDED_ORIGIN, Kind, Service
+from .library import Library
 from .results import ComingFrames
 from .uploads import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ..accounts.accounts import Account, Accounts
-    from ..clock import Clock
     from ..hosting.gateway import Gateway
     from ..hosting.media_host import MediaHost
     from ..ledger.attempts import Attempt
@@ -52,7 +51,6 @@ class Services:
     def __init__(
         self,
         settings: Settings,
-        clock: Clock,
         ledger: Ledger,
         results: ResultStore,
         accounts: Accounts,
@@ -60,7 +58,7 @@ class Services:
         watchers: Watchers,
     ) -> None:
         self.settings = settings
-        self.clock = clock
+        self.clock = ledger.clock
         self.ledger = ledger
         self.results = results
         self.accounts = accounts
@@ -69,17 +67,27 @@ class Services:
         self.coming_frames = ComingFrames()
         self.slots = asyncio.Semaphore(settings.max_parallel)
         """One for each task that this process runs at once."""
-        self.sweeper = Sweeper(ledger, self.public_host, clock)
+        self.sweeper = Sweeper(ledger, self.public_host, ledger.clock)
+        self.library = Library(self)
         self._stack = AsyncExitStack()
         self._clients: dict[tuple[str, str, str], KlingClient] = {}
-        self._queues: dict[tuple[str, str], TicketQueue] = {}
         self._public: list[MediaHost | None] = []
         self._sandbox: Sandbox | None = None
         self._opening = asyncio.Lock()
+        self._moved = asyncio.Event()
 
     async def close(self) -> None:
         """Close everything that was opened here."""
         await self._stack.aclose()
+
+    async def moved(self) -> None:
+        """Return when a job of this process has moved on."""
+        await self._moved.wait()
+
+    def tell_moved(self) -> None:
+        """Let those look again who wait for one of an account's slots."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     async def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.
@@ -99,15 +107,21 @@ class Services:
         key = await self.ledger.fingerprint_key()
         return await asyncio.to_thread(self.accounts.account_of, attempt, key)
 
-    async def client(self, account: Account) -> KlingClient:
-        """Return the API client of an account."""
+    async def elements(self, account: Account) -> ElementClient:
+        """Return the element library of an account."""
+        return ElementClient.beside(await self.client(account))
+
+    async def client(self, account: Account, kind: Kind = Kind.VIDEO) -> KlingClient:
+        """Return the API client of an account, for tasks of one kind."""
+        if kind is Kind.ELEMENT:
+            return await self.elements(account)
         name = (account.origin, account.fingerprint, account.generation)
         origin = await self.origin(account.origin)
         async with self._opening:
             if name not in self._clients:
-                kind = CLIENTS[account.generation]
+                speaks = CLIENTS[account.generation]
                 pace = self.settings.pace(origin)
-                opened = kind.connect(
+                opened = speaks.connect(
                     origin,
                     account.credential,
                     self.clock,
@@ -116,10 +130,6 @@ class Services:
                 )
                 self._clients[name] = await self._stack.enter_async_context(opened)
             return self._clients[name]
-
-    def queue(self, account: Account) -> TicketQueue:
-        """Return the queue before an account."""
-        return self._queues.setdefault((account.origin, account.fingerprint), TicketQueue(self.clock))
 
     async def host(self, service: Service, origin: str) -> MediaHost | None:
         """Return where local clips are put for this service, None when nothing is configured.
@@ -156,6 +166,20 @@ class Services:
                 self._public.append(host)
             return self._public[0]
 
+    async def use_host(self, settings: Settings) -> MediaHost | None:
+        """Put local clips elsewhere from here on, and return where that is, opened.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
+        async with self._opening:
+            for host in self._public:
+                if host is not None and host.kind == "gateway":
+                    await cast("Gateway", host).stop()
+            self._public.clear()
+            self.settings = settings
+        return await self.public_host()
+
     async def required_host(self) -> MediaHost:
         """Return the host that is configured for Kling.
 
@@ -176,7 +200,7 @@ class Services:
                 from ..sandbox import Sandbox, SandboxOptions  # noqa: PLC0415 - only for those who use it
 
                 folder = self.settings.home / "sandbox"
-                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True))
+                sandbox = Sandbox(SandboxOptions(state_dir=folder, embedded=True, fetch="guarded"))
                 await sandbox.start()
                 self._stack.push_async_callback(sandbox.stop)
                 self._sandbox = sandbox
@@ -222,63 +246,3 @@ class MediaThreads:
         """Begin nothing more; what runs is told to stop and not waited for."""
         self._closed.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-LONGEST_PAUSE_SECONDS: Final = 20.0
-
-
-class Ticket:
-    """One submit that wants to be sent."""
-
-    def __init__(self, queue: TicketQueue) -> None:
-        self._queue = queue
-        self._refusals = 0
-        self._called = asyncio.Event()
-
-    async def turn(self) -> None:
-        """Return when this submit may be sent: at once while the account has room, else when it is first."""
-        while not self._queue.lets_pass(self):
-            self._called.clear()
-            await self._called.wait()
-
-    async def refused(self, pause_seconds: float) -> None:
-        """Note that the account is full, and back off before the next try: twice as long each time.
-
-        Args:
-            pause_seconds: the first pause; none is longer than `LONGEST_PAUSE_SECONDS`.
-        """
-        self._queue.is_full = True
-        self._refusals += 1
-        pause = backoff_seconds(pause_seconds, self._refusals, longest_seconds=LONGEST_PAUSE_SECONDS)
-        await self._queue.clock.sleep(pause)
-
-    def call(self) -> None:
-        """Let `turn` look again."""
-        self._called.set()
-
-
-class TicketQueue:
-    """The submits of one account, in the order in which they came."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.is_full = False
-        self._tickets: deque[Ticket] = deque()
-
-    def lets_pass(self, ticket: Ticket) -> bool:
-        """Tell whether a ticket's submit may be sent now."""
-        return not self.is_full or self._tickets[0] is ticket
-
-    @contextmanager
-    def ticket(self) -> Iterator[Ticket]:
-        """Hold a ticket for as long as the block runs."""
-        ticket = Ticket(self)
-        self._tickets.append(ticket)
-        try:
-            yield ticket
-        finally:
-            self._tickets.remove(ticket)
-            if not self._tickets:
-                self.is_full = False
-            for waiting in self._tickets:
-                waiting.call()

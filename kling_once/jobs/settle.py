@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ..api.service_codes import FINAL_CODES
+from ..api.service_codes import is_final
 from ..errors import (
     ApiError,
     KlingOnceError,
@@ -50,7 +50,7 @@ async def settle(run: Run) -> None:
     if task is not None:
         await run.adopt(task)
         return
-    if doubt is None and run.attempt.reason_code in FINAL_CODES:
+    if doubt is None and is_final(run.attempt.reason_code, run.attempt.reason):
         await run.change(state=AttemptState.REJECTED, ended_at=run.services.clock.now(), units_reserved=None)
         raise again_failed(run.attempt, "was refused")
     _refuse_to_guess(run, doubt)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from ..api.limits import (
+    MODELS,
     VIDEO_MAX_SECONDS,
     Mode,
-    Model,
     Orientation,
     Price,
     known,
@@ -49,6 +49,7 @@ from ..media.frame_folder import FrameFolder
 from ..media.picture import read_picture
 from ..media.source import check_stop
 from ..media.survey import survey_clip
+from ..media.types import ConformMode
 from ..order import (
     Cuts,
     Order,
@@ -155,6 +156,10 @@ class StagingArea:
                     self._clips.pop(other.key, None)
                 shutil.rmtree(other.folder, ignore_errors=True)
 
+    async def let_go(self, clip: StagedClip) -> None:
+        """Let go of a clip in a thread, whatever becomes of the caller."""
+        await asyncio.shield(asyncio.to_thread(self.leave, clip))
+
     def survey_of(self, clip: HostedFile, stop: Stop | None) -> Survey:
         """Return what a clip's frames show, looked at once for each content; blocking."""
         survey = self._surveys.get(clip.digest)
@@ -256,9 +261,10 @@ class StagedInputs:
                 violations += fitted.violations
                 self.hosted, video_notes = fitted.hosted, fitted.notes
                 if fitted.conformed is not None:
-                    seconds = billed_seconds(fitted.conformed.facts.duration_seconds)
+                    if not _needs_a_trim(fitted.conformed, order.conform):
+                        seconds = billed_seconds(fitted.conformed.sent_seconds)
                     video_report = fitted.conformed.report if fitted.hosted else ()
-        model, mode = known(Model, motion.model), known(Mode, motion.mode)
+        model, mode = MODELS.get(motion.model), known(Mode, motion.mode)
         if model and mode and seconds is not None:
             self.price = price(model, mode, seconds, china=china)
         self.report, self.violations = (*image_report, *video_report), tuple(violations)
@@ -278,7 +284,7 @@ class StagedInputs:
         """Let go of the staged files; safe to call more than once."""
         clip, self.clip = self.clip, None
         if clip is not None:
-            await asyncio.shield(asyncio.to_thread(self.area.leave, clip))
+            await self.area.let_go(clip)
 
     async def _fitted_clip(
         self,
@@ -327,7 +333,7 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
     folder = area.new_folder()
     video, copied, clip = order.video, None, None
     try:
-        video, video_digest, copied = _staged_video(video, folder, stop)
+        video, video_digest, copied = staged_video(video, folder, stop)
     except (MediaStopped, InputChanged):
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -353,7 +359,7 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
     return StagedInputs(order, origin, job, tuple(unreadable), original, clip, copied, area)
 
 
-def _staged_video(
+def staged_video(
     video: VideoFile | VideoFrames | VideoUrl, folder: Path, stop: Stop | None
 ) -> tuple[VideoFile | VideoFrames | VideoUrl, str, ClipCopy | None]:
     """Return what stands for a reference video from here on, its digest, and the copy of a file."""
@@ -414,7 +420,7 @@ def _fitted_clip(
         )
         if conformed.violations:
             return FittedClip(conformed, conformed.violations)
-        hosted = _hosted(conformed, copied, stop)
+        hosted = hosted_file(conformed, copied, stop)
         survey = area.survey_of(hosted, stop)
         name = order.shown_video_name
         violations = survey.damage.violations(name) or still_clip(survey)
@@ -429,7 +435,14 @@ def _fitted_clip(
         return FittedClip(None, (unreadable_violation("video", error),))
 
 
-def _hosted(conformed: ConformedClip, copied: ClipCopy | None, stop: Stop | None) -> HostedFile:
+def _needs_a_trim(conformed: ConformedClip, mode: ConformMode) -> bool:
+    """Tell whether a clip is refused until it is trimmed, so that no length of it has a price."""
+    rules = {violation.rule for violation in conformed.violations}
+    return mode is not ConformMode.OFF and "video.duration.max" in rules
+
+
+def hosted_file(conformed: ConformedClip, copied: ClipCopy | None, stop: Stop | None) -> HostedFile:
+    """Return a clip that was made to fit as the file that a media host gets; blocking."""
     facts = conformed.facts
     content_type = "video/quicktime" if facts.container == "mov" else "video/mp4"
     if copied is not None and conformed.path == copied.path:

@@ -8,7 +8,9 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from ..api.elements import ElementRequest
 from ..api.models import CreateRequest
+from ..api.service_codes import PARALLEL_LIMIT
 from ..api.transport import read_again
 from ..errors import (
     AnswerLost,
@@ -27,20 +29,23 @@ from ..errors import (
 from ..hosting.media_host import MARGIN as LIFETIME_MARGIN
 from ..hosting.media_host import ClipNotThere, no_host_error
 from ..ledger.attempts import AttemptState
+from ..ledger.slots import Room
 from ..order import VideoUrl, realm_of
+from .element_staging import StagedElement
 from .progress import Stage
 from .services import has_host
 from .tasks import found_columns, is_ours, look_up
+from .ticket import Ticket
 from .violations import order_violations
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from ..api.client import Request
     from ..api.models import Answer, Task
     from ..hosting.media_host import HostedFile, MediaHost
+    from .element_staging import AnyStaged
     from .run import Run
-    from .services import Ticket
-    from .staging import StagedInputs
 
 
 logger = logging.getLogger(__name__)
@@ -60,33 +65,51 @@ async def submit(run: Run) -> None:
         LeaseLost: another process took over before the create.
     """
     refused_connections = 0
-    with run.services.queue(run.account).ticket() as ticket:
-        while run.attempt.state is AttemptState.INTENT:
-            run.say(Stage.QUEUE, "waiting for a place")
-            await ticket.turn()
-            run.require_wanted()
-            if await _take_kept(run):
+    room, services = _room(run), run.services
+    most = services.settings.account_parallel
+    ticket = Ticket(
+        lambda: services.ledger.take_slot(run.attempt, room, most),
+        services.moved,
+        services.clock,
+        run.pace.poll_seconds,
+    )
+    while run.attempt.state is AttemptState.INTENT:
+        run.say(Stage.QUEUE, "waiting for a place")
+        await ticket.turn()
+        services.tell_moved()
+        run.require_wanted()
+        if await _take_kept(run):
+            return
+        try:
+            if await _adopt_existing(run):
                 return
-            try:
-                if await _adopt_existing(run):
-                    return
-            except Busy as error:
-                await _full(run, ticket, error)
-                continue
-            try:
-                await _post(run)
-            except Busy as error:
-                await _full(run, ticket, error)
-            except NeverSent:
-                refused_connections += 1
-                if refused_connections >= CONNECT_ATTEMPTS:
-                    raise
-                await run.services.clock.sleep(run.pace.poll_seconds)
+        except Busy as error:
+            await _full(run, ticket, error)
+            continue
+        try:
+            await _post(run)
+        except Busy as error:
+            if error.code == PARALLEL_LIMIT:
+                await services.ledger.refuse_slot(run.attempt, room)
+            await _full(run, ticket, error)
+        except NeverSent:
+            refused_connections += 1
+            if refused_connections >= CONNECT_ATTEMPTS:
+                raise
+            await services.clock.sleep(run.pace.poll_seconds)
+
+
+def _room(run: Run) -> Room:
+    """Return what a run's task counts towards; elements have a room of their own."""
+    origin, fingerprint, staged = run.account.origin, run.account.fingerprint, run.staged
+    if isinstance(staged, StagedElement):
+        return Room(origin, fingerprint, model="", pack="element")
+    return Room(origin, fingerprint, staged.order.motion.model if staged is not None else "")
 
 
 async def _full(run: Run, ticket: Ticket, error: Busy) -> None:
     run.say(Stage.QUEUE, f"the account is full ({error.code}); waiting for a place")
-    await ticket.refused(min(1.0, run.pace.poll_seconds))
+    await ticket.refused()
 
 
 async def _take_kept(run: Run) -> bool:
@@ -124,7 +147,7 @@ async def _adopt_existing(run: Run) -> bool:
 
 
 async def _post(run: Run) -> None:
-    run.services.ledger.require_writable()
+    await run.services.ledger.require_writable()
     request = await create_request(run)
     run.require_wanted()
     await run.services.ledger.require_released(run.label.service)
@@ -132,7 +155,7 @@ async def _post(run: Run) -> None:
         await _send(run, request)
 
 
-async def _send(run: Run, request: CreateRequest) -> None:
+async def _send(run: Run, request: Request) -> None:
     run.say(Stage.SUBMIT, "submitting")
     run.attempt = await run.services.ledger.post(run.attempt)
     run.posted = True
@@ -202,7 +225,7 @@ SHORTEST_MINUTES: Final = 60.0
 """How long a link lives at least: the task goes on at Kling when nobody waits for it here."""
 
 
-async def create_request(run: Run) -> CreateRequest:
+async def create_request(run: Run) -> Request:
     """Return the body of a run's create.
 
     Raises:
@@ -216,6 +239,8 @@ async def create_request(run: Run) -> CreateRequest:
             hint="Run it again with its picture and clip.",
         )
     await fit(run, staged)
+    if isinstance(staged, StagedElement):
+        return await _element_request(run, staged)
     order = staged.order
     run.say(Stage.UPLOAD, "handing the clip over")
     gateway = None if isinstance(order.video, VideoUrl) else await services.gateway(order.service)
@@ -229,7 +254,24 @@ async def create_request(run: Run) -> CreateRequest:
     )
 
 
-async def _video_url(run: Run, staged: StagedInputs, origin: str) -> str:
+async def _element_request(run: Run, staged: StagedElement) -> ElementRequest:
+    order = staged.order
+    frontal, *views = [base64.b64encode(data).decode() for data in staged.pictures] or [""]
+    url = ""
+    if order.video is not None:
+        run.say(Stage.UPLOAD, "handing the clip over")
+        url = await _video_url(run, staged, staged.origin)
+    return ElementRequest(
+        name=order.name,
+        description=order.description,
+        frontal_image=frontal,
+        views=tuple(views),
+        video_url=url,
+        external_task_id=run.attempt.external_id,
+    )
+
+
+async def _video_url(run: Run, staged: AnyStaged, origin: str) -> str:
     video, clip = staged.order.video, staged.hosted
     if isinstance(video, VideoUrl):
         return video.url
@@ -264,7 +306,7 @@ async def _note(run: Run, host: MediaHost, clip: HostedFile, *, signed_until: da
         await run.services.ledger.note_upload(location, host.kind, signed_until)
 
 
-async def fit(run: Run, staged: StagedInputs) -> None:
+async def fit(run: Run, staged: AnyStaged) -> None:
     """Make staged inputs fit, and pass when nothing about the order breaks a limit.
 
     Raises:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..api import limits
-from ..api.limits import Generation, Model, Orientation
+from ..api.limits import MODELS, Generation, Orientation
 from ..api.motion_control import MOTION_SETTINGS
 from ..errors import Violation
 from ..hosting.media_host import (
@@ -18,6 +20,7 @@ from ..hosting.media_host import (
 from ..media.types import ClipBounds, PictureBounds
 from ..order import (
     EMBEDDED_ORIGIN,
+    ElementOrder,
     Order,
     Service,
     VideoUrl,
@@ -27,6 +30,7 @@ from ..settings import is_loopback, url_parts
 if TYPE_CHECKING:
     from ..api.motion_control import Setting
     from ..media.survey import Survey
+    from ..order import AnyOrder, ReferenceVideo
     from ..settings import Settings
 
 WAIT_MINUTES_MAX = 7 * 24 * 60
@@ -63,10 +67,32 @@ def clip_bounds(orientation: Orientation) -> ClipBounds:
     )
 
 
+def element_picture_bounds() -> PictureBounds:
+    """Return the documented limits of an element's pictures, the same in both of the vendor's APIs."""
+    return replace(picture_bounds(Generation.LEGACY), max_encoded_bytes=limits.ELEMENT_IMAGE_MAX_BYTES)
+
+
+def element_clip_bounds() -> ClipBounds:
+    """Return the documented limits of an element's clip, less its exact sides."""
+    shortest, longest = limits.ELEMENT_VIDEO_SECONDS
+    lower, upper = limits.ELEMENT_VIDEO_SIDES_PX
+    return ClipBounds(
+        min_duration_seconds=shortest,
+        max_duration_seconds=longest,
+        min_side_px=lower,
+        max_side_px=upper,
+        max_size_bytes=limits.ELEMENT_VIDEO_MAX_BYTES,
+        orientation="",
+        containers=frozenset(limits.VIDEO_CONTAINERS),
+    )
+
+
 def order_violations(
-    order: Order, origin: str, settings: Settings, *, has_host: bool
+    order: AnyOrder, origin: str, settings: Settings, *, has_host: bool
 ) -> tuple[Violation, ...]:
     """Return everything wrong with an order's settings; the media are looked at elsewhere."""
+    if isinstance(order, ElementOrder):
+        return _element_violations(order, origin, has_host=has_host)
     motion = order.motion
     found = [
         *(found for item in MOTION_SETTINGS for found in _choice(item, getattr(motion, item.name))),
@@ -78,7 +104,7 @@ def order_violations(
 
     if not 0 <= motion.take <= TAKE_MAX:
         broken("take", "take.range", f"take is {motion.take}; it may be 0 to {TAKE_MAX}.")
-    if motion.element_id and not _is_element_id(motion.element_id):
+    if motion.element_id and not limits.is_element_id(motion.element_id):
         broken(
             "element_id",
             "element_id.form",
@@ -105,12 +131,53 @@ def order_violations(
         )
     found += _wait_and_money(order)
     found += _callback(order, settings)
-    if isinstance(order.video, VideoUrl):
-        local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
-        found += url_violations(order.video.url, loopback_allowed=local)
-    elif not has_host:
-        broken("video", "video.hosting", str(no_host_error()))
+    found += _reachable(order.video, origin, has_host=has_host)
     return tuple(found)
+
+
+def _reachable(video: ReferenceVideo, origin: str, *, has_host: bool) -> tuple[Violation, ...]:
+    """Return why Kling could not fetch a clip, as far as that is known before it is asked."""
+    if isinstance(video, VideoUrl):
+        local = origin == EMBEDDED_ORIGIN or is_loopback(origin)
+        return tuple(url_violations(video.url, loopback_allowed=local))
+    return () if has_host else (Violation("video", "video.hosting", str(no_host_error())),)
+
+
+def _element_violations(order: ElementOrder, origin: str, *, has_host: bool) -> tuple[Violation, ...]:
+    """Return everything wrong with what is said of an element."""
+    found = [*_element_texts(order), *_wait_and_money(order)]
+
+    def broken(field: str, rule: str, message: str) -> None:
+        found.append(Violation(field, f"{field}.{rule}", message))
+
+    count, most = len(order.views), limits.ELEMENT_VIEWS_MAX
+    if order.video is not None:
+        if order.image is not None or count:
+            broken("video", "both", "An element is made of pictures or of one clip. Leave one of both out.")
+        return (*found, *_reachable(order.video, origin, has_host=has_host))
+    if order.image is None:
+        broken("frontal", "missing", "There is no frontal picture, and no clip either: give one of both.")
+    if not 1 <= count <= most:
+        broken("views", "count", f"There are {count} other views; Kling takes 1 to {most}.")
+    return tuple(found)
+
+
+def _element_texts(order: ElementOrder) -> list[Violation]:
+    found = []
+    texts = (
+        ("name", order.name, limits.ELEMENT_NAME_MAX_CHARACTERS),
+        ("description", order.description, limits.ELEMENT_DESCRIPTION_MAX_CHARACTERS),
+    )
+    for field, text, most in texts:
+        if not text:
+            message = f"{field} is empty; an element needs one, of {most} characters at most."
+            found.append(Violation(field, f"{field}.empty", message))
+        if len(text) > most:
+            message = f"{field} has {len(text)} characters; Kling takes {most}."
+            found.append(Violation(field, f"{field}.length", message))
+    for field, text in (("name", order.name), ("description", order.description), ("project", order.project)):
+        found += _half_characters(field, text)
+    return found
 
 
 def order_notes(order: Order) -> tuple[str, ...]:
@@ -121,8 +188,12 @@ def order_notes(order: Order) -> tuple[str, ...]:
         notes.append(
             "With an element Kling follows the orientation of the video, whatever character_orientation says."
         )
-    if motion.element_id and motion.model == Model.V2_6.value:
-        notes.append("Kling documents elements for kling-v3; kling-v2-6 may refuse this one.")
+    model = MODELS.get(motion.model)
+    if model and motion.element_id and not model.takes_element:
+        others = " and ".join(one.name for one in MODELS.values() if one.takes_element)
+        notes.append(f"Kling documents elements for {others}; {model.name} may refuse this one.")
+    if model and (retired := model.retirement(datetime.now(UTC).date())):
+        notes.append(retired)
     if isinstance(order.video, VideoUrl):
         notes.append(
             "The reference video is a URL, which only Kling fetches: its format, length, size and cuts"
@@ -195,27 +266,20 @@ def _texts(order: Order) -> list[Violation]:
     if len(prompt) > limits.PROMPT_MAX_CHARACTERS:
         message = f"Prompt has {len(prompt)} characters; Kling takes {limits.PROMPT_MAX_CHARACTERS}."
         found.append(Violation("prompt", "prompt.length", message))
-    for field, text in (("prompt", prompt), ("project", order.project)):
-        if not _is_whole(text):
-            message = f"{field} holds half of a character. Type or paste it again."
-            found.append(Violation(field, f"{field}.unicode", message))
-    return found
+    return [*found, *_half_characters("prompt", prompt), *_half_characters("project", order.project)]
 
 
-def _is_whole(text: str) -> bool:
-    """Tell whether a text has no lone surrogate, which neither Kling nor the ledger takes."""
+def _half_characters(field: str, text: str) -> list[Violation]:
+    """Return the violation of a text with a lone surrogate, which neither Kling nor the ledger takes."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        message = f"{field} holds half of a character. Type or paste it again."
+        return [Violation(field, f"{field}.unicode", message)]
+    return []
 
 
-def _is_element_id(text: str) -> bool:
-    return bool(limits.ELEMENT_ID.fullmatch(text)) and 0 < int(text) <= limits.ELEMENT_ID_MAX
-
-
-def _wait_and_money(order: Order) -> list[Violation]:
+def _wait_and_money(order: AnyOrder) -> list[Violation]:
     found = []
     if not (math.isfinite(order.wait_minutes) and 0 <= order.wait_minutes <= WAIT_MINUTES_MAX):
         message = f"wait_minutes is {order.wait_minutes:g}; it may be 0 to {WAIT_MINUTES_MAX} (7 days)."

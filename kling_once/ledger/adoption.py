@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from ..api.motion_control import MOTION_SETTINGS
+from ..order import Kind
 from .attempts import (
     MAX_ATTEMPTS,
     add_attempt,
@@ -12,13 +15,11 @@ from .attempts import (
     set_columns,
 )
 from .intents import id_holder
-from .tables import AttemptState
+from .tables import AttemptState, attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
-
-    import sqlalchemy as sa
 
     from ..order import Sender, Service
     from .attempts import Attempt
@@ -30,19 +31,19 @@ ADOPTED_IMAGE_NAME = "task"
 
 def adopt(
     connection: sa.Connection,
+    now: datetime,
     job: Job,
     found: Iterable[tuple[int, Sender, dict[str, Any]]],
-    now: datetime,
 ) -> None:
     """Insert attempts that a lost ledger forgot; a number that is there already stays as it is.
 
     Args:
         connection: a transaction that writes.
+        now: the moment of the insertion.
         job: whose attempts they are.
         found: number, account and columns of each.
-        now: the moment of the insertion.
     """
-    known = {attempt.number for attempt in attempt_rows(connection, job.key)}
+    known = {attempt.number for attempt in attempt_rows(connection, job.key, for_change=True)}
     for number, sender, columns in found:
         if number not in known:
             _add_found(connection, job, number, sender, now, columns)
@@ -50,22 +51,22 @@ def adopt(
 
 def adopt_task(
     connection: sa.Connection,
+    now: datetime,
     task_key: str,
     realm: str,
     origin: str,
     service: Service,
     project: str,
+    *,
     sender: Sender,
     columns: dict[str, Any],
-    *,
-    now: datetime,
 ) -> Attempt:
     """Insert a task of the account as a job of its own, unless it is there; return its attempt.
 
     Nothing is known of its order, so its settings are empty. Its external id is the task id: ours and the
     user's own ids stay free for the jobs that they name.
     """
-    known = attempt_rows(connection, task_key)
+    known = attempt_rows(connection, task_key, for_change=True)
     if known:
         return known[-1]
     task_id = columns["task_id"]
@@ -74,6 +75,8 @@ def adopt_task(
         "service": service.value,
         "realm": realm,
         "project": project,
+        "kind": Kind.VIDEO.value,
+        "element_name": "",
         **{item.name: type(item.default)() for item in MOTION_SETTINGS},
         "image_name": ADOPTED_IMAGE_NAME,
         "video_name": task_id,
@@ -96,13 +99,13 @@ def adopt_task(
 
 def adopt_kept(
     connection: sa.Connection,
+    now: datetime,
     job: Job,
     sender: Sender,
     external_id: str,
     columns: dict[str, Any],
     *,
-    now: datetime,
-    require_writable: Callable[[], None],
+    require_writable: Callable[[sa.Connection], None],
 ) -> None:
     """Note a result that lies in the results folder; the job is served from here on.
 
@@ -111,12 +114,12 @@ def adopt_kept(
     Raises:
         LedgerTooNew: a newer version wrote this ledger, and the task has no row.
     """
-    rows = attempt_rows(connection, job.key)
+    rows = attempt_rows(connection, job.key, for_change=True)
     known = next((row for row in rows if row.task_id == columns["task_id"]), None)
     if known is not None:
         keep_again(connection, known, columns)
         return
-    require_writable()
+    require_writable(connection)
     numbers = {row.number for row in rows}
     ours = next((n for n in range(1, MAX_ATTEMPTS + 1) if job.external_id(n) == external_id), None)
     number = ours or 1
@@ -133,6 +136,19 @@ def keep_again(connection: sa.Connection, attempt: Attempt, columns: dict[str, A
     """Note that an attempt's video is here; whoever works on it loses the lease, and serves the file."""
     kept = {"state": AttemptState.KEPT, "owner": None, "lease_until": None}
     return set_columns(connection, attempt.attempt_id, columns | kept)
+
+
+def elements_gone(connection: sa.Connection, realm: str, element_ids: list[str], now: datetime) -> None:
+    """End the attempts whose elements were deleted."""
+    connection.execute(
+        sa.update(attempts)
+        .where(
+            attempts.c.realm == realm,
+            attempts.c.state == AttemptState.KEPT,
+            attempts.c.made_element_id.in_(element_ids),
+        )
+        .values(state=AttemptState.EXPIRED, ended_at=now, reason="The element was deleted.")
+    )
 
 
 def _add_found(

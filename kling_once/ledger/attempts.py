@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from .database import insert_ignoring
+from .database import exclusive, insert_ignoring
 from .tables import AttemptState, attempts, jobs
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ class Attempt:
     watermark_url: str | None = field(repr=False)
     location: str | None
     """Where the media host put the reference video; None for a URL of the user's own."""
+    made_element_id: str | None
+    """The element that the task made, as digits."""
     result_path: str | None
     """Relative to the results folder, with forward slashes."""
     result_size_bytes: int | None
@@ -94,16 +96,21 @@ def attempt_of(row: Any) -> Attempt:
     return Attempt(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-def attempt_row(connection: sa.Connection, attempt_id: int) -> Attempt:
-    """Return one attempt."""
-    return attempt_of(
-        connection.execute(sa.select(attempts).where(attempts.c.attempt_id == attempt_id)).one()
-    )
+def attempt_row(connection: sa.Connection, attempt_id: int, *, for_change: bool = False) -> Attempt:
+    """Return one attempt; `for_change` keeps others from changing it until the transaction ends."""
+    query = sa.select(attempts).where(attempts.c.attempt_id == attempt_id)
+    return attempt_of(connection.execute(query.with_for_update() if for_change else query).one())
 
 
-def attempt_rows(connection: sa.Connection, job_key: str) -> list[Attempt]:
-    """Return a job's attempts in the order of their numbers."""
+def attempt_rows(connection: sa.Connection, job_key: str, *, for_change: bool = False) -> list[Attempt]:
+    """Return a job's attempts in the order of their numbers.
+
+    `for_change` keeps others from changing them, or beginning one more, until the transaction ends.
+    """
     query = sa.select(attempts).where(attempts.c.job_key == job_key).order_by(attempts.c.number)
+    if for_change:
+        exclusive(connection, "job", job_key)
+        query = query.with_for_update()
     return [attempt_of(row) for row in connection.execute(query)]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from ..errors import BudgetReached
-from ..order import Service
+from ..order import SANDBOX_REALM, Service
 from .attempts import attempt_of
 from .tables import AttemptState, attempts, jobs
 
@@ -111,30 +111,32 @@ def _plain(units: Decimal) -> str:
     return f"{units.normalize():f}"
 
 
-def give_back_abandoned(connection: sa.Connection, now: datetime) -> None:
-    """Free what is reserved for intents that were never sent and that nobody holds any more.
+def give_back_abandoned(connection: sa.Connection, now: datetime, service: Service) -> None:
+    """Free what is reserved at a service for intents that were never sent and that nobody holds any more.
 
     Their holder was killed; one that was only stopped reserves again before it sends.
     """
+    is_sandbox = attempts.c.realm == SANDBOX_REALM
     connection.execute(
         sa.update(attempts)
         .where(
             attempts.c.state == AttemptState.INTENT,
             attempts.c.posted_at.is_(None),
             attempts.c.lease_until < now,
+            is_sandbox if service is Service.SANDBOX else ~is_sandbox,
         )
         .values(units_reserved=None)
     )
 
 
-def spent_so_far(connection: sa.Connection, service: Service, spender: Spender, now: datetime) -> Spent:
-    """Return the units of this service that count against the limits of `spender`, and of the local day.
+def spent_so_far(connection: sa.Connection, now: datetime, service: Service, spender: Spender) -> Spent:
+    """Return the units of this service that count against the limits of `spender`, and of the day.
 
     The charge counts where the vendor states one, else the reservation: also for a failed task, since no
     page says that failures are free. A refused create made nothing and counts nothing; nor does a task
     that was neither sent nor reserved from here, but found. Rows from the future are a wrong clock's.
     """
-    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = _midnight(now)
     rows = connection.execute(
         sa.select(attempts)
         .join_from(attempts, jobs)
@@ -158,6 +160,11 @@ def spent_so_far(connection: sa.Connection, service: Service, spender: Spender, 
             if attempt.node_id == spender.node_id:
                 node += units
     return Spent(by_node=node, by_prompt=prompt, by_day=day)
+
+
+def _midnight(now: datetime) -> datetime:
+    """Return when the day began, in the time zone of `now`."""
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @dataclass(slots=True)
@@ -196,8 +203,8 @@ class TotalsRow:
 
 
 def totals(connection: sa.Connection, now: datetime) -> list[TotalsRow]:
-    """Return the sums of the local day and month, the live service first."""
-    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    """Return the sums of the day and the month, the live service first."""
+    midnight = _midnight(now)
     month = midnight.replace(day=1)
     query = (
         sa.select(

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from ..api.limits import RESULT_LIFETIME_DAYS, amount_text
-from ..api.service_codes import FINAL_CODES
+from ..api.service_codes import CHOOSE_ANOTHER_MODEL, RETIRED, is_final
 from ..errors import KlingOnceError, LedgerTooNew, ResultGone, TaskFailed
 from ..order import SANDBOX_REALM
 from .attempts import MAX_ATTEMPTS, Attempt
@@ -98,9 +98,9 @@ def next_step(attempts: Sequence[Attempt], *, again: bool) -> Step:
 
 def _after(last: Attempt, *, again: bool) -> Step:
     if last.state is AttemptState.EXPIRED:
-        return Refuse(gone(last))
+        return Open(last.number + 1) if last.made_element_id else Refuse(gone(last))
     if last.state is AttemptState.REJECTED:
-        stop = last.reason_code in FINAL_CODES and not again
+        stop = is_final(last.reason_code, last.reason) and not again
         return Refuse(again_failed(last, "was refused")) if stop else Reopen(last)
     if last.shows_charge and not again:
         return Refuse(again_failed(last, "failed and was charged"))
@@ -120,6 +120,8 @@ def of_newer_version(attempt: Attempt) -> LedgerTooNew:
 
 def input_advice(reason: str | None) -> str:
     """Return what to change when a failed task's reason names its input; empty where it does not."""
+    if RETIRED.search(reason or ""):
+        return CHOOSE_ANOTHER_MODEL
     text = (reason or "").casefold()
     return next((advice for words, advice in INPUT_FAILURES if any(word in text for word in words)), "")
 
@@ -167,6 +169,12 @@ def gone(last: Attempt, said_at: datetime | None = None) -> ResultGone:
         last: the attempt whose result it is.
         said_at: when the service said so; default: when the attempt expired.
     """
+    if last.made_element_id:
+        return ResultGone(
+            f"The element {last.made_element_id} was deleted.",
+            hint="Order it again to make it again.",
+            task_id=last.task_id,
+        )
     made = f" of {last.vendor_created_at:%Y-%m-%d}" if last.vendor_created_at else ""
     who = "the sandbox" if last.realm == SANDBOX_REALM else "Kling"
     here, hint = "was not kept here", ""

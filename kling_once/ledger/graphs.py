@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ..errors import JobError, ResultGone
 from .attempts import attempt_rows
-from .database import insert_ignoring, upsert
+from .database import exclusive, insert_ignoring, upsert
 from .tables import (
     AttemptState,
     attempts,
@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 WITHOUT_VIDEO = (AttemptState.FAILED, AttemptState.EXPIRED, AttemptState.REJECTED)
 
 
-def remember_graph(connection: sa.Connection, job_key: str, graph: Graph, now: datetime) -> None:
+def remember_graph(connection: sa.Connection, now: datetime, job_key: str, graph: Graph) -> None:
     """Note that a graph ordered a job; its workflow takes the place of an earlier one."""
     text = "" if graph.workflow is None else json.dumps(graph.workflow, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest() if text else ""
+    exclusive(connection, "workflows")
     same = sa.and_(graphs.c.signature == graph.signature, graphs.c.job_key == job_key)
     before = set(connection.execute(sa.select(graphs.c.workflow).where(same)).scalars()) - {digest}
     if text:
@@ -44,6 +45,7 @@ def remember_graph(connection: sa.Connection, job_key: str, graph: Graph, now: d
 
 def forget_workflows(connection: sa.Connection, job_key: str) -> None:
     """Delete the workflows that ordered a job, unless another job has them too."""
+    exclusive(connection, "workflows")
     of_job = graphs.c.job_key == job_key
     before = set(connection.execute(sa.select(graphs.c.workflow).where(of_job)).scalars())
     connection.execute(sa.update(graphs).where(of_job).values(workflow=""))
@@ -86,7 +88,11 @@ def kept_files(connection: sa.Connection, signature: str) -> list[tuple[str, int
     query = (
         sa.select(attempts.c.result_path, attempts.c.result_size_bytes)
         .select_from(graphs.join(attempts, attempts.c.job_key == graphs.c.job_key))
-        .where(graphs.c.signature == signature, attempts.c.state == AttemptState.KEPT)
+        .where(
+            graphs.c.signature == signature,
+            attempts.c.state == AttemptState.KEPT,
+            attempts.c.made_element_id.is_(None),
+        )
     )
     return [(row.result_path, row.result_size_bytes) for row in connection.execute(query)]
 
@@ -101,7 +107,7 @@ def ordered_jobs(connection: sa.Connection, signature: str) -> dict[str, str | N
     return {row.job_key: row.realm for row in connection.execute(query)}
 
 
-def hide(connection: sa.Connection, job_key: str, now: datetime) -> list[Attempt]:
+def hide(connection: sa.Connection, now: datetime, job_key: str) -> list[Attempt]:
     """Hide a job and delete its workflow; return the job's attempts.
 
     An intent that was never posted, and that nobody works on, may be hidden as well: it holds no task, and
@@ -111,7 +117,7 @@ def hide(connection: sa.Connection, job_key: str, now: datetime) -> list[Attempt
         ResultGone: the ledger knows no such job.
         JobError: the job is under way.
     """
-    known = attempt_rows(connection, job_key)
+    known = attempt_rows(connection, job_key, for_change=True)
     if not known:
         raise ResultGone(f"The ledger knows no job {job_key[:10]!r}.")
     idle = [attempt.attempt_id for attempt in known if _was_never_sent(attempt, now)]

@@ -14,6 +14,7 @@ from .attempts import (
     set_columns,
 )
 from .budgets import give_back_abandoned, spent_so_far
+from .database import exclusive
 from .decision import (
     CarryOn,
     Open,
@@ -55,13 +56,13 @@ _REOPENED: dict[str, Any] = dict.fromkeys(
 
 def begin(
     connection: sa.Connection,
+    now: datetime,
     job: Job,
     sender: Sender,
     reservation: Reservation,
     *,
     owner: str,
-    now: datetime,
-    require_writable: Callable[[], None],
+    require_writable: Callable[[sa.Connection], None],
 ) -> Attempt:
     """Return the attempt that an order is about, inserting one where the rules allow it.
 
@@ -74,16 +75,16 @@ def begin(
         ExternalIdTaken: the user's own id belongs to something else.
         LedgerTooNew: a newer version wrote this ledger; it may only be read.
     """
-    step = next_step(attempt_rows(connection, job.key), again=job.order.again)
+    step = next_step(attempt_rows(connection, job.key, for_change=True), again=job.order.again)
     if isinstance(step, Refuse):
         raise step.error
     if isinstance(step, (Serve, CarryOn)):
         return step.attempt
-    require_writable()
+    require_writable(connection)
     require_released(connection, job.order.service)
     number = step.attempt.number if isinstance(step, Reopen) else step.number
     columns = {
-        **_reserved(connection, job, sender, reservation, owner, now),
+        **_reserved(connection, now, job, sender, reservation, owner),
         "external_id": external_id_for(connection, job, sender.profile, number),
     }
     if isinstance(step, Open):
@@ -93,13 +94,13 @@ def begin(
 
 def reserve(
     connection: sa.Connection,
+    now: datetime,
     attempt: Attempt,
     job: Job,
     sender: Sender,
     reservation: Reservation,
     *,
     owner: str,
-    now: datetime,
 ) -> Attempt:
     """Reserve units again for an intent that had given them back; the present order pays.
 
@@ -111,7 +112,7 @@ def reserve(
         ExternalIdTaken: the user's own id belongs to something else.
         LeaseLost: another process holds the attempt.
     """
-    columns = _reserved(connection, job, sender, reservation, owner, now)
+    columns = _reserved(connection, now, job, sender, reservation, owner)
     if attempt.posts:
         for name in ("realm", "origin", "profile", "fingerprint", "generation", "own_external_id"):
             del columns[name]
@@ -122,16 +123,17 @@ def reserve(
 
 def _reserved(
     connection: sa.Connection,
+    now: datetime,
     job: Job,
     sender: Sender,
     reservation: Reservation,
     owner: str,
-    now: datetime,
 ) -> dict[str, Any]:
     """Return the columns of an intent, once its units are within every limit."""
     order = job.order
-    give_back_abandoned(connection, now)
-    spent = spent_so_far(connection, order.service, order.spender, now)
+    exclusive(connection, "spending", order.service.value)
+    give_back_abandoned(connection, now, order.service)
+    spent = spent_so_far(connection, now, order.service, order.spender)
     reservation.budget.check(spent, reservation.units)
     return job.sent_by(sender) | {
         "state": AttemptState.INTENT,

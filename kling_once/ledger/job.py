@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from blake3 import blake3
 
 from ..api.motion_control import MOTION_SETTINGS
+from ..order import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..order import (
+        AnyOrder,
         MotionControl,
-        Order,
         Sender,
         Service,
     )
@@ -29,6 +32,7 @@ class JobLabel:
     image_name: str
     video_name: str
     take: int
+    kind: Kind = Kind.VIDEO
 
     @property
     def short_key(self) -> str:
@@ -46,14 +50,14 @@ class Job:
     """Where it is sent; `EMBEDDED_ORIGIN` for the embedded sandbox."""
     image_digest: str
     video_digest: str
-    order: Order
+    order: AnyOrder
 
     @property
     def label(self) -> JobLabel:
         """Return what it is called."""
         order = self.order
         names = order.shown_image_name, order.shown_video_name
-        return JobLabel(self.key, order.service, order.project, *names, order.motion.take)
+        return JobLabel(self.key, order.service, order.project, *names, order.take, order.kind)
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -64,7 +68,8 @@ class Job:
             "service": order.service.value,
             "realm": self.realm,
             "project": order.project,
-            **asdict(order.motion),
+            "kind": order.kind.value,
+            **order.columns,
             "image_name": order.shown_image_name,
             "video_name": order.shown_video_name,
             "image_digest": self.image_digest,
@@ -115,7 +120,24 @@ def canonical_fields(
 
 def job_key(realm: str, motion: MotionControl, image_digest: str, video_digest: str) -> str:
     """Return `v1` and 64 hex digits."""
-    fields = canonical_fields(realm, motion, image_digest, video_digest)
+    return _key_of(canonical_fields(realm, motion, image_digest, video_digest))
+
+
+def element_key(realm: str, name: str, description: str, pictures: Sequence[str], video_digest: str) -> str:
+    """Return the job key of an element: `v1` and 64 hex digits.
+
+    Args:
+        realm: where it is made.
+        name: of the element.
+        description: of the element.
+        pictures: digests of the frontal picture and of the other views, in their order.
+        video_digest: of its clip; empty for an element of pictures.
+    """
+    made_of = {"pictures": list(pictures), "video": video_digest}
+    return _key_of({"realm": realm, "kind": Kind.ELEMENT, "name": name, "description": description} | made_of)
+
+
+def _key_of(fields: dict[str, Any]) -> str:
     text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return VERSION + blake3(text.encode()).hexdigest()
 

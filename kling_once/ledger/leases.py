@@ -17,6 +17,7 @@ import filelock
 import sqlalchemy as sa
 
 from ..errors import LeaseLost
+from . import slots
 from .attempts import attempt_row
 from .tables import AttemptState, attempts
 
@@ -37,16 +38,23 @@ RENEW_SECONDS: Final = 10.0
 class Owner:
     """This process's name in leases, and a file lock that the system releases when the process dies.
 
-    The lock lets another process of the same machine take over from a killed one at once. Between machines
-    the end of the lease alone decides.
+    The lock lets another process of the same machine and home take over from a killed one at once. Between
+    machines, and between homes that share a server, the end of the lease alone decides.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Make a name and lock its file in `folder`; blocking."""
+    def __init__(self, folder: Path, *, files_are_all: bool = True) -> None:
+        """Make a name and lock its file in `folder`; blocking.
+
+        Args:
+            folder: of the home.
+            files_are_all: every owner of the ledger has its file in this folder for as long as it lives.
+                Where several homes share a server, a file that is missing proves nothing.
+        """
         self._folder = folder
+        self._files_are_all = files_are_all
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._host = re.sub(r"[^A-Za-z0-9]", "", socket.gethostname())[:40]
         self.name = f"{self._host}-{os.getpid()}-{secrets.token_hex(4)}"
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = filelock.FileLock(self._path(self.name), thread_local=False)
         self._lock.acquire(timeout=0)
 
@@ -56,22 +64,23 @@ class Owner:
         self._path(self.name).unlink(missing_ok=True)
 
     def is_dead(self, name: str) -> bool:
-        """Tell whether another owner of this home is certainly gone; False where that cannot be known.
+        """Tell whether another owner is certainly gone; False where that cannot be known.
 
         Locks are trusted on the machine that took them. An owner has its lock before it has a lease, so
-        one whose lock file is missing has closed, or was found dead before.
+        one whose lock file is missing has closed, or was found dead before, unless its home is another.
         """
         path = self._path(name)
         if name == self.name or name.partition("-")[0] != self._host:
             return False
         if not path.is_file():
-            return True
+            return self._files_are_all
         try:
             with filelock.FileLock(path, timeout=0):
                 pass
         except (filelock.Timeout, OSError, NotImplementedError):
             return False
-        path.unlink(missing_ok=True)
+        if self._files_are_all:
+            path.unlink(missing_ok=True)
         return True
 
     def _path(self, name: str) -> Path:
@@ -114,11 +123,11 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
         raise LeaseLost("Another process has taken this attempt over.")
 
 
-def claim(connection: sa.Connection, attempt: Attempt, owner: Owner, now: datetime) -> Attempt | None:
+def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Owner) -> Attempt | None:
     """Take the lease if it is free, expired, or held by a process that is gone; None when it is held.
 
     An intent whose holder stopped in mid-create may have become a task: it is unknown from here on. One
-    that was not sent gives its reservation back: the order that goes on with it pays.
+    that was not sent gives its reservation and its place back: the order that goes on with it pays.
     """
     dead = attempt.owner is not None and owner.is_dead(attempt.owner)
     free = sa.or_(
@@ -127,16 +136,22 @@ def claim(connection: sa.Connection, attempt: Attempt, owner: Owner, now: dateti
         attempts.c.lease_until < now,
         attempts.c.owner == attempt.owner if dead else sa.false(),
     )
-    current = attempt_row(connection, attempt.attempt_id)
+    current = attempt_row(connection, attempt.attempt_id, for_change=True)
     changes: dict[str, Any] = {"owner": owner.name, "lease_until": now + LEASE}
+    is_unsent = current.state is AttemptState.INTENT and not current.posted_at
+    is_abandoned = is_unsent and current.owner != owner.name
     if current.state is AttemptState.INTENT and current.posted_at:
         changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
-    elif current.state is AttemptState.INTENT and current.owner != owner.name:
+    elif is_abandoned:
         changes |= {"units_reserved": None}
     taken = connection.execute(
         sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id, free).values(changes)
     )
-    return attempt_row(connection, attempt.attempt_id) if taken.rowcount else None
+    if not taken.rowcount:
+        return None
+    if is_abandoned:
+        slots.forget(connection, attempt.attempt_id)
+    return attempt_row(connection, attempt.attempt_id)
 
 
 def change(
@@ -161,7 +176,18 @@ def change(
     return attempt_row(connection, attempt.attempt_id)
 
 
-def post(connection: sa.Connection, attempt: Attempt, owner: str, now: datetime) -> Attempt:
+def change_and_extend(
+    connection: sa.Connection, now: datetime, attempt: Attempt, owner: str, changes: dict[str, Any]
+) -> Attempt:
+    """Update an attempt that this process holds, and extend its lease; return it as it is now.
+
+    Raises:
+        LeaseLost: another process holds it.
+    """
+    return change(connection, attempt, owner, {"lease_until": now + LEASE} | changes)
+
+
+def post(connection: sa.Connection, now: datetime, attempt: Attempt, owner: str) -> Attempt:
     """Note, right before a create, that it is sent; return the attempt as it is now.
 
     Raises:
@@ -172,11 +198,14 @@ def post(connection: sa.Connection, attempt: Attempt, owner: str, now: datetime)
 
 
 def release(connection: sa.Connection, attempt: Attempt, owner: str) -> None:
-    """Give the lease up; an intent that was never posted gives its reservation back too."""
+    """Give the lease up; an intent that was never posted gives its reservation and its place back too."""
     never_posted = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_(None))
+    is_ours = sa.and_(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == owner)
+    if connection.execute(sa.select(attempts.c.attempt_id).where(is_ours, never_posted)).first():
+        slots.forget(connection, attempt.attempt_id)
     connection.execute(
         sa.update(attempts)
-        .where(attempts.c.attempt_id == attempt.attempt_id, attempts.c.owner == owner)
+        .where(is_ours)
         .values(
             owner=None,
             lease_until=None,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from ..errors import LeaseLost, LedgerError, LedgerTooNew
+from ..errors import LeaseLost, LedgerError
 from ..order import Service
 from . import (
     adoption,
@@ -16,19 +16,22 @@ from . import (
     leases,
     notes,
     queries,
+    slots,
+    transfer,
     uploads,
 )
 from .attempts import attempt_row, attempt_rows
-from .database import Database, translated
+from .database import open_database
 from .decision import next_step
-from .leases import LEASE, Owner
+from .leases import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
     import sqlalchemy as sa
+    from pydantic import SecretStr
 
     from ..clock import Clock
     from ..order import Graph, Sender, Spender
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from .decision import Step
     from .job import Job, JobLabel
     from .queries import Expectation, Page
+    from .slots import Room
+    from .transfer import Copy, Transferred
 
 logger = logging.getLogger(__name__)
 
@@ -45,23 +50,29 @@ Value = TypeVar("Value")
 
 
 class Ledger:
-    """One home's jobs and attempts, for callers on any event loop.
+    """Jobs and attempts of one home, or of all homes that share a server, for callers on any event loop.
 
     Every method runs in one transaction of a worker thread, and raises `LedgerError` where the ledger cannot
     be used, `LedgerNotWritable` where it cannot be written. Only the process that holds an attempt's lease
     changes the attempt.
     """
 
-    def __init__(self, home: Path, clock: Clock) -> None:
-        """Open or make the ledger of a home; blocking.
+    def __init__(self, home: Path, clock: Clock, url: SecretStr | None = None) -> None:
+        """Open or make the ledger of a home, or the one of a PostgreSQL server; blocking.
+
+        Args:
+            home: holds the file of the ledger, and the locks that say which of its processes live.
+            clock: tells the time, unless the ledger's server does.
+            url: of the server's database.
 
         Raises:
             LedgerError: it cannot be used.
+            SettingsError: the URL cannot be used.
         """
-        self.database = Database(home)
-        with translated(self.database.path):
-            self.owner = Owner(home / "owners")
-        self.clock = clock
+        self.database = open_database(home, url, clock)
+        with self.database.translated():
+            self.owner = Owner(home / "owners", files_are_all=not self.database.is_shared)
+        self.clock = self.database.clock
 
     @classmethod
     async def open(cls, home: Path, clock: Clock) -> Ledger:
@@ -74,30 +85,31 @@ class Ledger:
         self.database.close()
 
     @property
-    def path(self) -> Path:
+    def place(self) -> str:
         """Return where the ledger lies, for messages."""
-        return self.database.path
+        return self.database.place
 
     @property
     def newer_version(self) -> str | None:
         """Return the version of this package that wrote the ledger, when it is newer than this one."""
         return self.database.newer_version
 
-    def require_writable(self) -> None:
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether several homes may use it."""
+        return self.database.is_shared
+
+    async def require_writable(self) -> None:
         """Pass unless a newer version wrote this ledger.
 
         Raises:
             LedgerTooNew: it may only be read.
         """
-        if newer := self.newer_version:
-            raise LedgerTooNew(
-                f"The ledger {self.path} was written by Kling Once {newer}.",
-                hint=f"Nothing new is submitted. Install Kling Once {newer} or newer.",
-            )
+        await self._read(self.database.require_writable)
 
-    async def journal_mode(self) -> str:
-        """Return the journal mode of the database, for reports."""
-        return await asyncio.to_thread(self.database.journal_mode)
+    async def describe(self) -> str:
+        """Return what reports say of the database."""
+        return await asyncio.to_thread(self.database.describe)
 
     # Attempts
 
@@ -126,14 +138,13 @@ class Ledger:
             ExternalIdTaken: the user's own id belongs to something else.
             LedgerTooNew: a newer version wrote this ledger; it may only be read.
         """
-        return await self._write(
+        return await self._write_at(
             intents.begin,
             job,
             sender,
             reservation,
             owner=self.owner.name,
-            now=self.clock.now(),
-            require_writable=self.require_writable,
+            require_writable=self.database.require_writable,
         )
 
     async def reserve(self, attempt: Attempt, job: Job, sender: Sender, reservation: Reservation) -> Attempt:
@@ -147,14 +158,13 @@ class Ledger:
             ExternalIdTaken: the user's own id belongs to something else.
             LeaseLost: another process holds the attempt.
         """
-        return await self._write(
+        return await self._write_at(
             intents.reserve,
             attempt,
             job,
             sender,
             reservation,
             owner=self.owner.name,
-            now=self.clock.now(),
         )
 
     async def require_free_id(self, job: Job, profile: str, number: int) -> None:
@@ -175,8 +185,8 @@ class Ledger:
         Raises:
             LedgerTooNew: a newer version wrote this ledger; it may only be read.
         """
-        self.require_writable()
-        await self._write(adoption.adopt, job, found, self.clock.now())
+        await self.require_writable()
+        await self._write_at(adoption.adopt, job, found)
 
     async def adopt_task(
         self,
@@ -202,17 +212,16 @@ class Ledger:
         Raises:
             LedgerTooNew: a newer version wrote this ledger; it may only be read.
         """
-        self.require_writable()
-        return await self._write(
+        await self.require_writable()
+        return await self._write_at(
             adoption.adopt_task,
             task_key,
             realm,
             origin,
             service,
             project,
-            sender,
-            columns,
-            now=self.clock.now(),
+            sender=sender,
+            columns=columns,
         )
 
     async def adopt_kept(self, job: Job, sender: Sender, external_id: str, columns: dict[str, Any]) -> None:
@@ -223,14 +232,13 @@ class Ledger:
         Raises:
             LedgerTooNew: a newer version wrote this ledger, and the task has no row.
         """
-        await self._write(
+        await self._write_at(
             adoption.adopt_kept,
             job,
             sender,
             external_id,
             columns,
-            now=self.clock.now(),
-            require_writable=self.require_writable,
+            require_writable=self.database.require_writable,
         )
 
     async def keep_again(self, attempt: Attempt, columns: dict[str, Any]) -> Attempt:
@@ -245,7 +253,7 @@ class Ledger:
         An intent whose holder stopped in mid-create may have become a task: it is unknown from here on.
         One that was not sent gives its reservation back: the order that goes on with it pays.
         """
-        return await self._write(leases.claim, attempt, self.owner, self.clock.now())
+        return await self._write_at(leases.claim, attempt, self.owner)
 
     async def renew(self, attempt: Attempt) -> bool:
         """Extend this process's lease; False when another process holds it."""
@@ -265,8 +273,7 @@ class Ledger:
         Raises:
             LeaseLost: another process holds it.
         """
-        extended = {"lease_until": self.clock.now() + LEASE}
-        return await self._write(leases.change, attempt, self.owner.name, extended | changes)
+        return await self._write_at(leases.change_and_extend, attempt, self.owner.name, changes)
 
     async def post(self, attempt: Attempt) -> Attempt:
         """Note, right before a create, that it is sent; its units must be reserved.
@@ -274,21 +281,39 @@ class Ledger:
         Raises:
             LeaseLost: another process holds the attempt, or its lease ran out and its units were given back.
         """
-        return await self._write(leases.post, attempt, self.owner.name, self.clock.now())
+        return await self._write_at(leases.post, attempt, self.owner.name)
 
     async def reopen_collection(self, attempt: Attempt) -> None:
         """Let a kept attempt whose file is gone be fetched again."""
         await self._write(leases.reopen_collection, attempt)
 
+    # Slots
+
+    async def take_slot(self, attempt: Attempt, room: Room, most: int | None) -> bool:
+        """Take a slot of an account for an attempt, or a place in the line; tell whether it has one.
+
+        Args:
+            attempt: to be sent; this process holds its lease.
+            room: what Kling counts it with.
+            most: how many the operator allows; None for as many as Kling does.
+        """
+        if not await self._read_at(slots.may_take, attempt, room, most):
+            return False
+        return await self._write_at(slots.take, attempt, room, most)
+
+    async def refuse_slot(self, attempt: Attempt, room: Room) -> None:
+        """Note that Kling refused one task more; the attempt goes back to its place in the line."""
+        await self._write_at(slots.refuse, attempt, room)
+
     # Budgets and the hold switch
 
     async def spent(self, service: Service, spender: Spender) -> Spent:
-        """Return the units of a service that count against the limits of a spender, and of the local day."""
-        return await self._read(budgets.spent_so_far, service, spender, self.clock.now())
+        """Return the units of a service that count against the limits of a spender, and of the day."""
+        return await self._read_at(budgets.spent_so_far, service, spender)
 
     async def totals(self) -> list[TotalsRow]:
-        """Return the sums of the local day and month, the live service first."""
-        return await self._read(budgets.totals, self.clock.now())
+        """Return the sums of the day and the month, the live service first."""
+        return await self._read_at(budgets.totals)
 
     async def held_since(self) -> datetime | None:
         """Return since when live submissions are on hold, None where they are not."""
@@ -296,7 +321,7 @@ class Ledger:
 
     async def hold(self) -> datetime:
         """Put live submissions on hold, across prompts, processes and restarts; return since when."""
-        return await self._write(notes.hold, self.clock.now())
+        return await self._write_at(notes.hold)
 
     async def release_hold(self) -> None:
         """Allow live submissions again."""
@@ -313,18 +338,23 @@ class Ledger:
 
     # Notes
 
-    async def fingerprint_key(self) -> bytes:
-        """Return the key under which this ledger fingerprints credentials; made on first use."""
+    async def fingerprint_key(self, first: bytes | None = None) -> bytes:
+        """Return the key under which this ledger fingerprints credentials; made on first use.
+
+        Args:
+            first: becomes the key where there is none yet.
+        """
         text = await self._read(notes.read_note, notes.FINGERPRINT_NOTE)
-        return bytes.fromhex(text or await self._write(notes.make_fingerprint_key))
+        made = first.hex() if first else None
+        return bytes.fromhex(text or await self._write(notes.make_fingerprint_key, made))
 
     async def allow_once(self) -> str:
         """Return a new pairing code, in place of an earlier one."""
-        return await self._write(notes.allow_once, self.clock.now())
+        return await self._write_at(notes.allow_once)
 
     async def redeem(self, code: str) -> bool:
         """Tell whether a pairing code is valid, and use it up."""
-        return await self._write(notes.redeem, code, self.clock.now())
+        return await self._write_at(notes.redeem, code)
 
     # Queries
 
@@ -349,6 +379,15 @@ class Ledger:
         """Return the job keys of those tasks that the ledger knows."""
         return await self._read(queries.known_tasks, task_ids)
 
+    async def known_elements(self, realm: str, element_ids: list[str]) -> dict[str, str]:
+        """Return the job keys of those elements that the ledger knows."""
+        return await self._read(queries.known_elements, realm, element_ids)
+
+    async def elements_gone(self, realm: str, element_ids: list[str]) -> None:
+        """Note that elements were deleted: ordering them again makes them again."""
+        if await self.known_elements(realm, element_ids):
+            await self._write(adoption.elements_gone, realm, element_ids, self.clock.now())
+
     async def label(self, job_key: str) -> JobLabel:
         """Return what a job is called."""
         return await self._read(queries.label, job_key)
@@ -371,6 +410,10 @@ class Ledger:
         """Return where the newest live task of a profile went, which may no longer be configured."""
         return await self._read(queries.earlier_origin, profile)
 
+    async def collectable(self) -> list[Attempt]:
+        """Return the attempts that exist at the vendor, or may, and that no other process holds."""
+        return await self._read_at(queries.collectable, self.owner.name)
+
     async def expectation(self, job_key: str) -> Expectation:
         """Return what to expect of a job's newest attempt."""
         return await self._read(queries.expectation, job_key)
@@ -384,7 +427,7 @@ class Ledger:
     async def remember_graph(self, job_key: str, graph: Graph) -> None:
         """Note that a graph ordered a job; a ledger that cannot be written is logged, not raised."""
         try:
-            await self._write(graphs.remember_graph, job_key, graph, self.clock.now())
+            await self._write_at(graphs.remember_graph, job_key, graph)
         except LedgerError as error:
             logger.warning("The graph of job %s is not written down: %s", job_key[:10], error)
 
@@ -416,7 +459,7 @@ class Ledger:
             ResultGone: the ledger knows no such job.
             JobError: the job is under way.
         """
-        return await self._write(graphs.hide, job_key, self.clock.now())
+        return await self._write_at(graphs.hide, job_key)
 
     async def show_again(self, job_key: str) -> None:
         """Show a hidden job again."""
@@ -427,18 +470,18 @@ class Ledger:
 
     async def note_upload(self, location: str, kind: str, signed_until: datetime) -> None:
         """Note that a clip is at a host of this kind and that a link to it is valid until `signed_until`."""
-        await self._write(uploads.note_upload, location, kind, self.clock.now(), signed_until)
+        await self._write_at(uploads.note_upload, location, kind, signed_until)
 
     async def removable(self, kind: str | None = None) -> list[str]:
         """Return the locations that no unfinished attempt needs and no valid link leads to.
 
         Without a kind, those of every host that was ever used.
         """
-        return await self._read(uploads.removable, self.clock.now(), kind)
+        return await self._read_at(uploads.removable, kind)
 
     async def is_removable(self, location: str) -> bool:
         """Tell whether `removable` would list this location."""
-        return await self._read(uploads.is_removable, location, self.clock.now())
+        return await self._read_at(uploads.is_removable, location)
 
     async def needed(self, moment: datetime) -> set[str]:
         """Return the locations that unfinished attempts need, or needed at `moment` or later."""
@@ -450,7 +493,32 @@ class Ledger:
 
     async def next_expiry(self) -> datetime | None:
         """Return when the next of the links that are still valid expires."""
-        return await self._read(uploads.next_expiry, self.clock.now())
+        return await self._read_at(uploads.next_expiry)
+
+    # Transfer
+
+    async def read_all(self) -> Copy:
+        """Return everything that the ledger knows of jobs, to write it into another one.
+
+        Raises:
+            JobError: a process works on one of them.
+            LedgerTooNew: a newer version wrote this ledger.
+        """
+        await self.require_writable()
+        return await self._read_at(transfer.read_all, self.owner.is_dead)
+
+    async def write_all(self, copy: Copy, fingerprints: Mapping[str, str]) -> Transferred:
+        """Insert what another ledger knows and this one does not.
+
+        Args:
+            copy: of the other ledger.
+            fingerprints: those of accounts in this ledger, by those in the other one.
+
+        Raises:
+            LedgerTooNew: a newer version wrote this ledger.
+        """
+        await self.require_writable()
+        return await self._write(transfer.write_all, copy, fingerprints)
 
     async def _read(
         self,
@@ -458,11 +526,7 @@ class Ledger:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Value:
-        def run() -> Value:
-            with self.database.read() as connection:
-                return function(connection, *args, **kwargs)
-
-        return await asyncio.to_thread(run)
+        return await self._transact(lambda connection: function(connection, *args, **kwargs), writes=False)
 
     async def _write(
         self,
@@ -470,8 +534,33 @@ class Ledger:
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
     ) -> Value:
-        def run() -> Value:
-            with self.database.write() as connection:
-                return function(connection, *args, **kwargs)
+        return await self._transact(lambda connection: function(connection, *args, **kwargs), writes=True)
 
-        return await asyncio.to_thread(run)
+    async def _read_at(
+        self,
+        function: Callable[Concatenate[sa.Connection, datetime, Arguments], Value],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Value:
+        return await self._transact(self._timed(function, *args, **kwargs), writes=False)
+
+    async def _write_at(
+        self,
+        function: Callable[Concatenate[sa.Connection, datetime, Arguments], Value],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Value:
+        return await self._transact(self._timed(function, *args, **kwargs), writes=True)
+
+    def _timed(
+        self,
+        function: Callable[Concatenate[sa.Connection, datetime, Arguments], Value],
+        *args: Arguments.args,
+        **kwargs: Arguments.kwargs,
+    ) -> Callable[[sa.Connection], Value]:
+        """Bind all but the connection; the time is read in the transaction, from the ledger's clock."""
+        now = self.database.now
+        return lambda connection: function(connection, now(connection), *args, **kwargs)
+
+    async def _transact(self, work: Callable[[sa.Connection], Value], *, writes: bool) -> Value:
+        return await asyncio.to_thread(self.database.transact, work, writes=writes)

@@ -1,4 +1,4 @@
-"""Short facts that every process of one home shares: the hold switch, the pairing code, a key."""
+"""Short facts that every process of one ledger shares: the hold switch, the pairing code, a key."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import hmac
 import json
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import sqlalchemy as sa
 
 from ..errors import SubmissionsHeld
 from ..order import Service
+from .database import exclusive, insert_ignoring, upsert
 from .tables import EPOCH, notes
 
 
@@ -23,9 +24,10 @@ def read_note(connection: sa.Connection, name: str) -> str | None:
 
 def write_note(connection: sa.Connection, name: str, value: str | None) -> None:
     """Write a note, or remove it with None."""
-    connection.execute(sa.delete(notes).where(notes.c.name == name))
-    if value is not None:
-        connection.execute(sa.insert(notes).values(name=name, value=value))
+    if value is None:
+        connection.execute(sa.delete(notes).where(notes.c.name == name))
+    else:
+        upsert(connection, notes, {"name": name, "value": value})
 
 
 HOLD_NOTE: Final = "live_held_since"
@@ -45,7 +47,7 @@ def held_since(connection: sa.Connection) -> datetime | None:
 
 def hold(connection: sa.Connection, now: datetime) -> datetime:
     """Put live submissions on hold, across prompts, processes and restarts; return since when."""
-    since = held_since(connection) or now
+    since = held_since(connection) or now.astimezone(UTC)
     write_note(connection, HOLD_NOTE, since.isoformat(timespec="seconds"))
     return since
 
@@ -85,8 +87,9 @@ def allow_once(connection: sa.Connection, now: datetime) -> str:
     return "-".join(code[start : start + 4] for start in range(0, CODE_LENGTH, 4))
 
 
-def redeem(connection: sa.Connection, code: str, now: datetime) -> bool:
+def redeem(connection: sa.Connection, now: datetime, code: str) -> bool:
     """Tell whether a pairing code is valid, and use it up."""
+    exclusive(connection, "note", CODE_NOTE)
     text = read_note(connection, CODE_NOTE)
     if text is None:
         return False
@@ -110,10 +113,13 @@ def _digest(code: str) -> str:
 FINGERPRINT_NOTE: Final = "fingerprint_key"
 
 
-def make_fingerprint_key(connection: sa.Connection) -> str:
-    """Return the key under which this ledger fingerprints credentials, as hex; make it on first use."""
-    text = read_note(connection, FINGERPRINT_NOTE)
-    if text is None:
-        text = secrets.token_hex(32)
-        write_note(connection, FINGERPRINT_NOTE, text)
-    return text
+def make_fingerprint_key(connection: sa.Connection, first: str | None = None) -> str:
+    """Return the key under which this ledger fingerprints credentials, as hex; make it on first use.
+
+    Args:
+        connection: a transaction that writes.
+        first: becomes the key where there is none yet.
+    """
+    made = first or secrets.token_hex(32)
+    insert_ignoring(connection, notes, {"name": FINGERPRINT_NOTE, "value": made})
+    return read_note(connection, FINGERPRINT_NOTE) or made

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from ..api.limits import amount_text, cash_of
-from ..order import SANDBOX_REALM, service_of
+from ..api.limits import ELEMENT_PRICE, amount_text, cash_of
+from ..order import SANDBOX_REALM, Kind, service_of
 from .attempts import Attempt, attempt_of
 from .job import JobLabel
 from .tables import (
@@ -44,6 +44,16 @@ def known_tasks(connection: sa.Connection, task_ids: list[str]) -> dict[str, str
     return {row.task_id: row.job_key for row in connection.execute(query.order_by(attempts.c.attempt_id))}
 
 
+def known_elements(connection: sa.Connection, realm: str, element_ids: list[str]) -> dict[str, str]:
+    """Return the job keys of those elements of a realm that are kept here."""
+    query = sa.select(attempts.c.made_element_id, attempts.c.job_key).where(
+        attempts.c.realm == realm,
+        attempts.c.state == AttemptState.KEPT,
+        attempts.c.made_element_id.in_(element_ids),
+    )
+    return {row.made_element_id: row.job_key for row in connection.execute(query)}
+
+
 def find_task(
     connection: sa.Connection, realm: str, name: str, profile: str, by_external_id: bool | None
 ) -> Attempt | None:
@@ -67,7 +77,8 @@ def find_task(
 def label(connection: sa.Connection, job_key: str) -> JobLabel:
     """Return what a job is called."""
     row = connection.execute(sa.select(jobs).where(jobs.c.job_key == job_key)).one()
-    return JobLabel(job_key, service_of(row.realm), row.project, row.image_name, row.video_name, row.take)
+    names = row.image_name, row.video_name
+    return JobLabel(job_key, service_of(row.realm), row.project, *names, row.take, Kind(row.kind))
 
 
 def history(
@@ -101,6 +112,15 @@ def unfinished_tasks(connection: sa.Connection) -> dict[str, int]:
         .group_by(attempts.c.profile)
     )
     return {row.profile: row.tasks for row in connection.execute(query)}
+
+
+def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:
+    """Return the attempts that exist at the vendor, or may, and that no other than `owner` holds."""
+    states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
+    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
+    is_free = sa.or_(attempts.c.owner.is_(None), attempts.c.owner == owner, attempts.c.lease_until < now)
+    query = sa.select(attempts).where(sa.or_(attempts.c.state.in_(states), was_sent), is_free)
+    return [attempt_of(row) for row in connection.execute(query.order_by(attempts.c.attempt_id))]
 
 
 class Shown(StrEnum):
@@ -165,6 +185,7 @@ def _conditions(wanted: Page) -> list[sa.ColumnElement[bool]]:
     for word in wanted.search.split()[:10]:
         columns = (
             jobs.c.project,
+            jobs.c.element_name,
             jobs.c.image_name,
             jobs.c.video_name,
             jobs.c.prompt,
@@ -199,7 +220,7 @@ class Expectation:
 def expectation(connection: sa.Connection, job_key: str) -> Expectation:
     """Return what to expect of a job's newest attempt."""
     query = (
-        sa.select(jobs.c.service, jobs.c.model, jobs.c.mode, attempts)
+        sa.select(jobs.c.service, jobs.c.kind, jobs.c.model, jobs.c.mode, attempts)
         .join_from(jobs, attempts)
         .where(jobs.c.job_key == job_key)
         .order_by(attempts.c.attempt_id.desc())
@@ -209,7 +230,8 @@ def expectation(connection: sa.Connection, job_key: str) -> Expectation:
     if row is None:
         return Expectation(None, "")
     pace = pace_of(connection, row.service, row.model, row.mode)
-    return Expectation(usual_seconds(pace, row.seconds), _price(row.units_estimated, row.realm))
+    price = ELEMENT_PRICE if row.kind == Kind.ELEMENT else _price(row.units_estimated, row.realm)
+    return Expectation(usual_seconds(pace, row.seconds), price)
 
 
 def pace_of(connection: sa.Connection, service: str, model: str, mode: str) -> float | None:

@@ -139,6 +139,8 @@ jobs = Table(
     Column("service", String, nullable=False),
     Column("realm", String, nullable=False),
     Column("project", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("element_name", String, nullable=False),
     *(Column(item.name, SETTING_TYPES[type(item.default)], nullable=False) for item in MOTION_SETTINGS),
     Column("image_name", String, nullable=False),
     Column("video_name", String, nullable=False),
@@ -187,6 +189,7 @@ attempts = Table(
     Column("video_url", String),
     Column("watermark_url", String),
     Column("location", String),
+    Column("made_element_id", String),
     Column("result_path", String),
     Column("result_size_bytes", BigInteger),
     Column("result_digest", String),
@@ -197,6 +200,25 @@ attempts = Table(
     UniqueConstraint("realm", "profile", "external_id"),
     Index("attempts_by_task", "task_id"),
     Index("attempts_by_date", "created_at"),
+)
+
+slots = Table(
+    "slots",
+    metadata,
+    Column("place", Integer, primary_key=True),
+    Column("attempt_id", Integer, ForeignKey("attempts.attempt_id"), nullable=False),
+    Column("room", String, nullable=False),
+    Column("taken_at", Moment),
+    UniqueConstraint("attempt_id"),
+    Index("slots_by_room", "room"),
+)
+
+rooms = Table(
+    "rooms",
+    metadata,
+    Column("room", String, primary_key=True),
+    Column("believed", Integer, nullable=False),
+    Column("refused_at", Moment(EPOCH), nullable=False),
 )
 
 uploads = Table(

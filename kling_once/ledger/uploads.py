@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from .attempts import ENDED
+from .database import insert_ignoring
 from .tables import AttemptState, attempts, uploads
 
 if TYPE_CHECKING:
@@ -14,27 +15,21 @@ if TYPE_CHECKING:
 
 
 def note_upload(
-    connection: sa.Connection, location: str, kind: str, now: datetime, signed_until: datetime
+    connection: sa.Connection, now: datetime, location: str, kind: str, signed_until: datetime
 ) -> None:
     """Note that a clip is at a host and that a link to it is valid until `signed_until`.
 
     Args:
         connection: a transaction that writes.
+        now: the moment of the note.
         location: what the host calls the clip.
         kind: of the host.
-        now: the moment of the note.
         signed_until: where a longer link is known, that one stays.
     """
-    known = connection.execute(
-        sa.select(uploads.c.signed_until).where(uploads.c.location == location)
-    ).scalar_one_or_none()
-    if known is None:
-        values = {"location": location, "kind": kind, "created_at": now, "signed_until": signed_until}
-        connection.execute(sa.insert(uploads).values(values))
-        return
-    connection.execute(
-        sa.update(uploads).where(uploads.c.location == location).values(signed_until=max(known, signed_until))
-    )
+    values = {"location": location, "kind": kind, "created_at": now, "signed_until": signed_until}
+    insert_ignoring(connection, uploads, values)
+    is_shorter = sa.and_(uploads.c.location == location, uploads.c.signed_until < signed_until)
+    connection.execute(sa.update(uploads).where(is_shorter).values(signed_until=signed_until))
 
 
 def removable(connection: sa.Connection, now: datetime, kind: str | None = None) -> list[str]:
@@ -50,7 +45,7 @@ def removable(connection: sa.Connection, now: datetime, kind: str | None = None)
     return [location for location in found if location not in in_use]
 
 
-def is_removable(connection: sa.Connection, location: str, now: datetime) -> bool:
+def is_removable(connection: sa.Connection, now: datetime, location: str) -> bool:
     """Tell whether `removable` would list this location."""
     query = sa.select(uploads.c.signed_until).where(uploads.c.location == location)
     signed_until = connection.execute(query).scalar()

@@ -119,8 +119,8 @@ def duration_violations(duration_seconds: float, bounds: ClipBounds) -> tuple[Vi
             f"which takes its first {float(longest - SPARE_SECONDS):g} s."
         )
     message = (
-        f"Reference video is {spoken_seconds(duration_seconds, limit)} long; orientation "
-        f"'{bounds.orientation}' allows {shortest:g} to {longest:g} s. {way_out}"
+        f"Reference video is {spoken_seconds(duration_seconds, limit)} long; "
+        f"{bounds.whose} allows {shortest:g} to {longest:g} s. {way_out}"
     )
     return (Violation("video", f"video.duration.{rule}", message),)
 

@@ -134,7 +134,7 @@ def plan_clip(
     """Return the plan with the fewest changes that make a clip fit, or the violations that remain."""
     part = _selected_part(facts, window or TrimWindow())
     violations = _lasting_violations(facts, bounds, mode, part)
-    rate = _constant_rate(facts)
+    rate = constant_rate(facts)
     seconds, report = _trimmed(part, bounds, mode)
     reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
     canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
@@ -198,11 +198,12 @@ def _trimmed(part: _Part, bounds: ClipBounds, mode: ConformMode) -> tuple[Fracti
         return part.seconds, []
     used = f"{clock(float(part.start))}-{clock(float(part.start + longest))}"
     lengths = f"from {float(part.seconds):.2f} s to {float(longest):.2f} s"
-    limit = f"the limit of orientation '{bounds.orientation}'"
+    limit = f"the limit of {bounds.whose}"
     return longest, [f"Trimmed {lengths}, {limit}: {used} is used."]
 
 
-def _constant_rate(facts: ClipFacts) -> Fraction:
+def constant_rate(facts: ClipFacts) -> Fraction:
+    """Return the frames per second of a clip, or the constant rate that it is given when it varies."""
     if not facts.is_variable_rate:
         return facts.frame_rate
     return min(max(facts.peak_frame_rate or facts.frame_rate, Fraction(10)), _MOST_VARIABLE_RATE)
@@ -253,7 +254,7 @@ def _timing_reasons(facts: ClipFacts) -> list[str]:
             f"Re-encoded frame by frame, since {facts.container} does not say when a picture is shown."
         )
     if facts.is_variable_rate:
-        found.append(f"Changed from a variable frame rate to {float(_constant_rate(facts)):.5g} fps.")
+        found.append(f"Changed from a variable frame rate to {float(constant_rate(facts)):.5g} fps.")
     return found
 
 

@@ -85,7 +85,7 @@ def container_colors(path: Path) -> tuple[int, int, int] | None:
     FFmpeg's HEVC decoder forgets them where the stream itself is silent.
     """
     with path.open("rb") as file:
-        for kind, begin, end in _boxes(file, 0, path.stat().st_size):
+        for kind, begin, end in boxes(file, 0, path.stat().st_size):
             if kind == "moov":
                 found = set(_COLORS.findall(_read(file, begin, end)))
                 return struct.unpack(">3H", found.pop()) if len(found) == 1 else None
@@ -104,7 +104,7 @@ def _word(key: str) -> str:
     )
 
 
-def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int, int]]:
+def boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int, int]]:
     """Yield the kind, and where the content begins and ends, of each box; "" for what is none."""
     at = start
     while at + 8 <= end:
@@ -124,7 +124,7 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[str, int, int
 
 
 def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings) -> None:
-    for kind, begin, stop in _boxes(file, start, end):
+    for kind, begin, stop in boxes(file, start, end):
         if kind in _SPARE or not kind:
             if _read(file, begin, stop).strip(b"\0"):
                 findings.add("leftover data")
@@ -151,7 +151,7 @@ def _look_at_header(kind: str, content: bytes, findings: _Findings) -> None:
 
 
 def _look_at_user_data(file: BinaryIO, start: int, end: int, findings: _Findings) -> None:
-    for kind, begin, stop in _boxes(file, start, end):
+    for kind, begin, stop in boxes(file, start, end):
         if kind == "meta":
             _look_at_meta(_read(file, begin, stop), findings)
         elif kind and kind not in _SPARE and kind != "\xa9swr":

@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from av.filter import Graph
+from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
 from .camera import find_camera_moves
 from .cuts import find_cuts
 from .filters import pulled
+from .picture import as_array, to_8_bit
 from .reader import ClipReader
-from .source import codec_threads, open_clip
+from .source import check_stop, codec_threads, open_clip
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from av.video.frame import VideoFrame
 
     from .camera import CameraMove
     from .damage import Damage
-    from .types import Stop
+    from .types import Frames, Stop
 
 _LONGER_PX, _SHORTER_PX = 128, 72
 _MOST_DECODERS = 2  # each holds frames of full size, and more than two gain little
@@ -42,8 +43,32 @@ class Survey:
     """All frames show the same picture."""
 
 
+@dataclass(frozen=True, slots=True)
+class SmallPictures:
+    """Every frame of a clip, small and grey."""
+
+    times: np.ndarray
+    """(N,) seconds after the first frame."""
+    pictures: np.ndarray
+    """(N, H, W) uint8: 128 x 72 px, or 72 x 128 px for a portrait clip."""
+
+
 def survey_clip(path: Path, *, stop: Stop | None = None) -> Survey:
     """Decode a clip once and return what its frames show.
+
+    Raises:
+        UnreadableMedia: The clip cannot be decoded.
+    """
+    small, damage = small_pictures(path, stop=stop)
+    is_still = int(np.ptp(small.pictures, axis=0).max()) < _DISTINCT
+    if is_still:
+        return Survey((), (), damage, is_still)
+    cuts = find_cuts(small.times, small.pictures)
+    return Survey(cuts, find_camera_moves(small.times, small.pictures), damage, is_still)
+
+
+def small_pictures(path: Path, *, stop: Stop | None = None) -> tuple[SmallPictures, Damage]:
+    """Decode a clip once and return its frames, small, and which of them are lost.
 
     Raises:
         UnreadableMedia: The clip cannot be decoded.
@@ -51,33 +76,45 @@ def survey_clip(path: Path, *, stop: Stop | None = None) -> Survey:
     with open_clip(path) as container:
         threads = min(codec_threads(), _MOST_DECODERS)
         reader = ClipReader(container, path, threads=threads, stop=stop)
-        times, pictures = _small_pictures(reader)
+        small = _shrunk(reader.pictures(), reader.time_base)
         damage = reader.damage()
-    if not len(times):
+    if not len(small.times):
         raise UnreadableMedia(f"No picture of {path.name} can be decoded.")
-    is_still = int(np.ptp(pictures, axis=0).max()) < _DISTINCT
-    if is_still:
-        return Survey((), (), damage, is_still)
-    return Survey(find_cuts(times, pictures), find_camera_moves(times, pictures), damage, is_still)
+    return small, damage
 
 
-def _small_pictures(reader: ClipReader) -> tuple[np.ndarray, np.ndarray]:
-    """Return the frames' times, in seconds after the first, and the frames, small and grey, (N, H, W)."""
+def small_frames(frames: Frames, *, stop: Stop | None = None) -> SmallPictures:
+    """Return frames in memory as small pictures."""
+    base = 1 / Fraction(frames.fps)
+
+    def pictures() -> Iterator[VideoFrame]:
+        for number in range(len(frames.frames)):
+            check_stop(stop)
+            pixels = to_8_bit(as_array(frames.frames[number]))
+            picture = VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            picture.pts, picture.time_base = number, base
+            yield picture
+
+    return _shrunk(pictures(), base)
+
+
+def _shrunk(frames: Iterable[VideoFrame], time_base: Fraction) -> SmallPictures:
     times: list[Fraction] = []
     pictures, size_px = bytearray(), (0, 0)
     shrinking: _Shrinking | None = None
-    for frame in reader.pictures():
+    for frame in frames:
         if frame.pts is None:
             continue
         if shrinking is None or not shrinking.takes(frame):
             size_px = size_px if pictures else _size_px(frame)
-            shrinking = _Shrinking(frame, size_px, reader.time_base)
-        times.append(frame.pts * reader.time_base)
+            shrinking = _Shrinking(frame, size_px, time_base)
+        times.append(frame.pts * time_base)
         for small in shrinking.shrunk(frame):
             pictures += small.tobytes()
     first = times[0] if times else Fraction(0)
     moments = np.array([float(time - first) for time in times])
-    return moments, np.frombuffer(pictures, np.uint8).reshape(len(times), size_px[1], size_px[0])
+    shown = np.frombuffer(pictures, np.uint8).reshape(len(times), size_px[1], size_px[0])
+    return SmallPictures(moments, shown)
 
 
 def _size_px(frame: VideoFrame) -> tuple[int, int]:

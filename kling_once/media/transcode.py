@@ -75,7 +75,7 @@ def reencode(
         with opening as writer:
             start = origin if plan.start_seconds else None
             reader = ClipReader(container, source, start=start, sound=sound, on_sound=writer.sound, stop=stop)
-            conversion = _Conversion(reader, facts, plan, origin)
+            conversion = Conversion(reader, facts, plan, origin)
             for picture in conversion.pictures():
                 check_stop(stop)  # between two packets one picture may be repeated for any time
                 writer.picture(picture)
@@ -85,7 +85,7 @@ def reencode(
         return reader.damage()
 
 
-class _Conversion:
+class Conversion:
     """The pictures of one clip on their way through the filters to their places in time."""
 
     def __init__(self, reader: ClipReader, facts: ClipFacts, plan: ClipPlan, origin: Fraction) -> None:

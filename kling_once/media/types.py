@@ -172,8 +172,14 @@ class ClipBounds:
     max_side_px: int
     max_size_bytes: int
     orientation: str
-    """The value of `character_orientation` that these durations belong to, for messages."""
+    """The value of `character_orientation` that these durations belong to, for messages; empty for an
+    element's clip."""
     containers: frozenset[str] = frozenset({"mp4", "mov"})
+
+    @property
+    def whose(self) -> str:
+        """Return what sets these limits, for messages."""
+        return f"orientation '{self.orientation}'" if self.orientation else "an element"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -216,3 +222,10 @@ class ConformedClip:
     """What could not be corrected; empty when the clip fits."""
     is_original: bool
     """`path` is the source, unchanged."""
+
+    @property
+    def sent_seconds(self) -> float:
+        """Return how long what is sent would be."""
+        if self.violations:  # nothing was written: the facts are the whole source's
+            return self.used_range[1] - self.used_range[0]
+        return self.facts.duration_seconds

@@ -84,7 +84,12 @@ def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     add("--access-key", default=DEFAULT_ACCESS_KEY, help="access key of the sandbox's account")
     add("--secret-key", default=DEFAULT_SECRET_KEY, help="secret key, 32 characters or more")
     add("--api-key", default=DEFAULT_API_KEY, help="static API key")
-    add("--fetch", choices=("own", "any"), default="own", help="fetch its own uploads only, or any URL")
+    add(
+        "--fetch",
+        choices=("own", "any", "guarded"),
+        default="own",
+        help="fetch its own uploads only, any URL, or none of a private address but this machine's",
+    )
     add("--callbacks", choices=("loopback", "any"), default="loopback", help="where callbacks may go")
     add("--callback-secret", help="whsec_<base64>: sign callbacks by Standard Webhooks")
     add("--state", type=Path, dest="state_dir", help="folder of the state; without it a temporary one")

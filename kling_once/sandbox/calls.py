@@ -26,6 +26,7 @@ KEPT_CALLS: Final = 10_000
 CLEARED_EVERY: Final = 500
 LONGEST_TEXT: Final = 5_000
 DEEPEST: Final = 12
+PICTURE_FIELDS: Final = frozenset({"image_url", "url", "frontal_image"})
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def shorten(value: Any, depth: int = 0) -> Any:
         return "<nested deeper>"
     if isinstance(value, dict):
         return {
-            str(shorten(name)): _picture(item) if name in {"image_url", "url"} else shorten(item, depth + 1)
+            str(shorten(name)): _picture(item) if name in PICTURE_FIELDS else shorten(item, depth + 1)
             for name, item in value.items()
         }
     if isinstance(value, list):

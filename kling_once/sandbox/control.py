@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from .connection import (
     read_body,
     reset,
 )
+from .elements import preset_picture
 from .faults import list_faults, read_script, replace_script
 from .files import UPLOAD_MAX_BYTES, TooLarge
 from .options import (
@@ -105,6 +108,19 @@ class Control:
         path = await asyncio.to_thread(self._files.find_upload, request.path)
         if path is None:
             return _refused(404, "there is no such upload")
+        return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
+
+    async def element_material(self, request: web.Request) -> web.StreamResponse:
+        """Serve a picture or a clip that an element was made of; its name cannot be guessed."""
+        name = request.match_info["name"]
+        drawn = await asyncio.to_thread(preset_picture, name)
+        if drawn is not None:
+            return web.Response(body=drawn, content_type="image/png")
+        places = [folder / name for folder in (self._files.references, self._files.uploads)]
+        is_name = re.fullmatch(r"[0-9a-f]{40}\.[a-z0-9]{3}", name)
+        path = await asyncio.to_thread(lambda: next(filter(Path.is_file, places), None)) if is_name else None
+        if path is None:
+            return _refused(404, "there is no such material")
         return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
     async def calls(self, _request: web.Request) -> web.Response:

@@ -24,8 +24,19 @@ from .connection import (
     reset,
     respond,
 )
+from .elements import (
+    DELETE_PATHS,
+    ELEMENTS_PATH,
+    PRESETS_PATH,
+    accept_element,
+    delete_element,
+    element_draft,
+    preset_views,
+    read_element_order,
+)
 from .faults import (
     AFTER_ACCEPT,
+    CREATES,
     OK,
     ON_A_TASK,
     Fault,
@@ -38,7 +49,7 @@ from .faults import (
 from .options import load_settings
 from .rules import DAY_SECONDS, read_order
 from .standard import (
-    MODELS,
+    CREATE_PATHS,
     TASKS_PATH,
     read_ids,
     read_standard_order,
@@ -83,6 +94,17 @@ if TYPE_CHECKING:
 
 CREATE_PATH: Final = "/v1/videos/motion-control"
 COSTS_PATH: Final = "/account/costs"
+ROUTES: Final[dict[str, dict[str, str]]] = {
+    CREATE_PATH: {"POST": "create", "GET": "list"},
+    COSTS_PATH: {"GET": "costs"},
+    TASKS_PATH: {"GET": "get", "POST": "list"},
+    **{path: {"POST": "create"} for path in CREATE_PATHS},
+    ELEMENTS_PATH: {"POST": "create-element", "GET": "list-elements"},
+    PRESETS_PATH: {"GET": "list-presets"},
+    **{path: {"POST": "delete-element"} for path in DELETE_PATHS},
+}
+"""The endpoint of each path, by method."""
+PAGES: Final[dict[str, tuple[int, int] | None]] = {"pageNum": (1, 1000), "pageSize": (1, 500)}
 DRAINED_MAX_BYTES: Final = 200_000_000
 """How far an oversized body is read: a client that is still sending may see a reset instead of the answer."""
 
@@ -164,9 +186,9 @@ class Endpoints:
             return spoiled
         if fault.kind == "stall-S":
             await asyncio.sleep(fault.number)
-            if endpoint == "create":
+            if endpoint in CREATES:
                 return failure(INTERNAL_TIMEOUT)
-        is_standard = call.raw_path in MODELS or call.raw_path == TASKS_PATH
+        is_standard = call.raw_path in CREATE_PATHS or call.raw_path == TASKS_PATH
         check_authorization(call.authorization, self._options, api_key_alone=is_standard)
         if is_standard:
             answers = {
@@ -180,11 +202,15 @@ class Endpoints:
                 "get": lambda: self._get(call, identifier, fault),
                 "list": lambda: self._list(call, fault),
                 "costs": lambda: self._costs(call, fault),
+                "create-element": lambda: self._create_element(call, body, fault),
+                "get-element": lambda: self._get(call, identifier, fault, is_element=True),
+                "list-elements": lambda: self._list(call, fault, are_elements=True),
+                "list-presets": lambda: self._presets(call, fault),
+                "delete-element": lambda: self._delete_element(call, body, fault),
             }
         if endpoint is not None:
             return await answers[endpoint]()
-        known = {CREATE_PATH, COSTS_PATH, TASKS_PATH, *MODELS}
-        if call.raw_path in known or call.raw_path.startswith(CREATE_PATH + "/"):
+        if call.raw_path in ROUTES or call.raw_path.startswith((CREATE_PATH + "/", ELEMENTS_PATH + "/")):
             raise Refusal(INVALID_METHOD, f"{clip(call.method)} is not a method of this path")
         raise Refusal(NO_SUCH_RESOURCE, f"there is no {clip(call.raw_path)}")
 
@@ -206,7 +232,7 @@ class Endpoints:
         store, options = self._store, self._options
         settings = await store.read(load_settings, options)
         ignore = settings.unknown_fields == "ignore"
-        model = MODELS.get(call.raw_path)
+        model = CREATE_PATHS.get(call.raw_path)
         order = (
             read_standard_order(model, body, ignore_unknown=ignore)
             if model
@@ -221,16 +247,50 @@ class Endpoints:
 
         return await store.write(work, draft)
 
-    async def _get(self, call: Call, identifier: str, fault: Fault) -> Reply:
+    async def _create_element(self, call: Call, body: Any, fault: Fault) -> Reply:
+        store, options = self._store, self._options
+        try:
+            _check_body(call, body)
+            settings = await store.read(load_settings, options)
+            order = read_element_order(body, ignore_unknown=settings.unknown_fields == "ignore")
+            await store.read(check_unused, order.external_task_id, settings)
+            draft = await element_draft(self._fetcher, order)
+
+            def work(connection: sqlite3.Connection) -> Task:
+                current = load_settings(connection, options)
+                check_unused(connection, order.external_task_id, current)
+                return accept_element(connection, draft, current, fault, options.now())
+
+            task = await store.write(work)
+        except Refusal:
+            if fault.kind in AFTER_ACCEPT:
+                await store.write(give_back, fault)
+            raise
+        if task.visible_at <= options.now():
+            self._callbacks.announce([(task, task.status)])
+        if fault.kind == "stall-S-after-accept":
+            await asyncio.sleep(fault.number)
+        return instead_of_success(fault, success(spoil_task(fault, created_view(task))))
+
+    async def _delete_element(self, call: Call, body: Any, fault: Fault) -> Reply:
+        _check_body(call, body)
+        return instead_of_success(fault, success(await self._store.write(delete_element, body)))
+
+    async def _presets(self, call: Call, fault: Fault) -> Reply:
+        numbers = _check_query(call, PAGES)
+        page, size = numbers.get("pageNum", 1), numbers.get("pageSize", 30)
+        views = preset_views(call.origin, int(self._options.now() * 1000))
+        return instead_of_success(fault, success(views[(page - 1) * size : page * size]))
+
+    async def _get(self, call: Call, identifier: str, fault: Fault, *, is_element: bool = False) -> Reply:
         _check_query(call, {})
         options = self._options
         if fault.kind == "wrong-owner":
             return success(strangers_view(identifier, int(options.now() * 1000)))
 
         def work(connection: sqlite3.Connection) -> tuple[Task, list[Change]] | None:
-            found = poll(
-                connection, identifier, load_settings(connection, options).transitions, options.now()
-            )
+            transitions = load_settings(connection, options).transitions
+            found = poll(connection, identifier, transitions, options.now(), is_element=is_element)
             if found is None and fault.kind in ON_A_TASK:
                 give_back(connection, fault)
             return found
@@ -290,14 +350,16 @@ class Endpoints:
         }
         return instead_of_success(fault, success(data))
 
-    async def _list(self, call: Call, fault: Fault) -> Reply:
-        numbers = _check_query(call, {"pageNum": (1, 1000), "pageSize": (1, 500)})
+    async def _list(self, call: Call, fault: Fault, *, are_elements: bool = False) -> Reply:
+        numbers = _check_query(call, PAGES)
         page, size = numbers.get("pageNum", 1), numbers.get("pageSize", 30)
         options = self._options
 
         def work(connection: sqlite3.Connection) -> tuple[list[Task], list[Change]]:
             settings = load_settings(connection, options)
-            return list_tasks(connection, page, size, settings.transitions, options.now())
+            return list_tasks(
+                connection, page, size, settings.transitions, options.now(), are_elements=are_elements
+            )
 
         tasks, changes = await self._store.write(work)
         self._callbacks.announce(changes)
@@ -321,17 +383,12 @@ class Endpoints:
 
 def _route(call: Call) -> tuple[str | None, str]:
     """Return the name of a call's endpoint, None without one, and the id in its path."""
-    if call.raw_path == CREATE_PATH:
-        return {"POST": "create", "GET": "list"}.get(call.method), ""
-    if call.raw_path == COSTS_PATH:
-        return ("costs" if call.method == "GET" else None), ""
-    if call.raw_path in MODELS:
-        return ("create" if call.method == "POST" else None), ""
-    if call.raw_path == TASKS_PATH:
-        return {"GET": "get", "POST": "list"}.get(call.method), ""
-    identifier = call.raw_path.removeprefix(CREATE_PATH + "/")
-    if identifier and identifier != call.raw_path and "/" not in identifier and call.method == "GET":
-        return "get", unquote(identifier).encode("utf-8", "replace").decode()
+    if call.raw_path in ROUTES:
+        return ROUTES[call.raw_path].get(call.method), ""
+    for path, endpoint in ((CREATE_PATH, "get"), (ELEMENTS_PATH, "get-element")):
+        identifier = call.raw_path.removeprefix(path + "/")
+        if identifier and identifier != call.raw_path and "/" not in identifier and call.method == "GET":
+            return endpoint, unquote(identifier).encode("utf-8", "replace").decode()
     return None, ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .wire import (
+    INVALID_VALUE,
     RESET,
     SERVICE_CODES,
     Reply,
@@ -16,7 +17,19 @@ from .wire import (
 if TYPE_CHECKING:
     import sqlite3
 
-ENDPOINTS: Final = ("create", "get", "list", "costs", "result")
+ENDPOINTS: Final = (
+    "create",
+    "get",
+    "list",
+    "costs",
+    "result",
+    "create-element",
+    "get-element",
+    "list-elements",
+    "list-presets",
+    "delete-element",
+)
+CREATES: Final = frozenset({"create", "create-element"})
 
 ANYWHERE: Final = ("ok", "status-N", "stall-S", "html", "trickle-S")
 API: Final = ("code-N", "garbage-json")
@@ -40,39 +53,45 @@ STRANGE_NAME: Final = "somebody-elses-name"
 ODD_CHARGES: Final[dict[str, Any]] = {"text": "2 units", "list": ["2"], "object": {"amount": "2"}}
 """What a deduction is in place of a number, by the end of the fault's name."""
 
+ANY_CREATE: Final = (
+    *ANYWHERE,
+    *API,
+    "garbage-json-before-accept",
+    "html-after-accept",
+    "status-N-after-accept",
+    "stall-S-after-accept",
+    "reset-before-accept",
+    "reset-after-accept",
+    "accept-late-S",
+    "task-failed",
+    "task-failed-input",
+    "task-failed-charged",
+    "task-failed-odd-text",
+    *(f"task-failed-charge-{kind}" for kind in ODD_CHARGES),
+    *(f"charge-{kind}" for kind in ODD_CHARGES),
+    *ODD_IDS,
+    "another-external-id",
+    "created-in-seconds",
+)
+ANY_GET: Final = (
+    *ANYWHERE,
+    *API,
+    *READS,
+    "not-found-once",
+    "unknown-status",
+    "wrong-owner",
+    "another-external-id",
+    "created-in-seconds",
+)
 KNOWN: Final = {
-    "create": (
-        *ANYWHERE,
-        *API,
-        "garbage-json-before-accept",
-        "html-after-accept",
-        "status-N-after-accept",
-        "stall-S-after-accept",
-        "reset-before-accept",
-        "reset-after-accept",
-        "accept-late-S",
-        "task-failed",
-        "task-failed-input",
-        "task-failed-charged",
-        "task-failed-odd-text",
-        *(f"task-failed-charge-{kind}" for kind in ODD_CHARGES),
-        *(f"charge-{kind}" for kind in ODD_CHARGES),
-        *ODD_IDS,
-        "another-external-id",
-        "created-in-seconds",
-        "short-output",
-    ),
-    "get": (
-        *ANYWHERE,
-        *API,
-        *READS,
-        "not-found-once",
-        "unknown-status",
-        "wrong-owner",
-        "another-external-id",
-        "created-in-seconds",
-    ),
+    "create": (*ANY_CREATE, "short-output", "model-discontinued"),
+    "create-element": ANY_CREATE,
+    "get": ANY_GET,
+    "get-element": ANY_GET,
     "list": (*ANYWHERE, *API, *READS, "created-in-seconds"),
+    "list-elements": (*ANYWHERE, *API, *READS, "created-in-seconds"),
+    "list-presets": (*ANYWHERE, *API, *READS),
+    "delete-element": (*ANYWHERE, *API, "reset-before-accept", "reset-after-accept"),
     "costs": (*ANYWHERE, *API, *READS),
     "result": (
         *ANYWHERE,
@@ -101,6 +120,7 @@ AFTER_ACCEPT: Final = frozenset(KNOWN["create"]) - {
     "code-N",
     "reset-before-accept",
     "garbage-json-before-accept",
+    "model-discontinued",
 }
 """Faults of a create that need an accepted task; they stay pending when the create itself is refused."""
 
@@ -112,6 +132,10 @@ ON_A_TASK: Final = frozenset(
 HTML: Final = Reply(
     200, b"<!doctype html><title>Sign in</title><p>This network needs a login.</p>", "text/html"
 )
+DISCONTINUED: Final = failure(
+    INVALID_VALUE, "The model 'kling-v2-6' has been discontinued and is no longer available."
+)
+"""Seen live for `kling-v1`, under a code that nobody wrote down: 1201 is our guess."""
 GARBAGE: Final = Reply(200, b'{"code":0,"message":"SUCCEED","request_id":"5b1c","data":{"task_id":')
 
 
@@ -163,13 +187,14 @@ def instead_of_answer(fault: Fault, endpoint: str | None) -> Reply | None:
         return status_reply(int(fault.number))
     if fault.kind == "code-N":
         return failure(int(fault.number))
-    if fault.kind == "garbage-json" and endpoint != "create":
+    if fault.kind == "garbage-json" and endpoint not in CREATES:
         return GARBAGE
     fixed = {
         "reset": RESET,
         "reset-before-accept": RESET,
         "html": HTML,
         "garbage-json-before-accept": GARBAGE,
+        "model-discontinued": DISCONTINUED,
     }
     return fixed.get(fault.kind)
 

@@ -146,7 +146,8 @@ class SandboxOptions:
         access_key: issuer (`iss`) of the account's signed tokens.
         secret_key: HS256 secret of the account's signed tokens.
         api_key: the account's static API key.
-        fetch: "own" fetches uploads of this state only, "any" fetches http(s) URLs as Kling does.
+        fetch: "own" fetches uploads of this state only, "any" fetches http(s) URLs as Kling does, "guarded"
+            fetches https from public addresses, and what this machine serves when the URL names it.
         callbacks: "loopback" calls this machine only, "any" calls every http(s) URL.
         callback_origins: origins that an embedded sandbox may call, such as "http://127.0.0.1:8188".
         callback_secret: `whsec_<base64>`; callbacks are signed when it is set.
@@ -168,7 +169,7 @@ class SandboxOptions:
     access_key: str = field(default=DEFAULT_ACCESS_KEY, repr=False)
     secret_key: str = field(default=DEFAULT_SECRET_KEY, repr=False)
     api_key: str = field(default=DEFAULT_API_KEY, repr=False)
-    fetch: Literal["own", "any"] = "own"
+    fetch: Literal["own", "any", "guarded"] = "own"
     callbacks: Literal["loopback", "any"] = "loopback"
     callback_origins: tuple[str, ...] = ()
     callback_secret: str | None = field(default=None, repr=False)

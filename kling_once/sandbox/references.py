@@ -7,12 +7,13 @@ import base64
 import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
 from .connection import CHUNK_BYTES, is_loopback
 from .files import TooLarge
+from .guard import Forbidden, Guard
 from .rules import (
     VIDEO_MAX_BYTES,
     ClipFacts,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 FETCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, connect=10)
 HTTP_OK: Final = 200
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS: Final = 5
 
 DECODED_MAX_PX: Final = 100_000_000
 """Larger pictures are measured by their header alone: decoding one would take a gigabyte."""
@@ -66,10 +69,11 @@ class Fetcher:
 
     Args:
         files: where uploads are found and fetched files are kept.
-        mode: "own" fetches uploads of this state only, "any" every http(s) URL.
+        mode: "own" fetches uploads of this state only, "any" every http(s) URL, "guarded" what `Guard`
+            allows.
     """
 
-    def __init__(self, files: Files, mode: Literal["own", "any"]) -> None:
+    def __init__(self, files: Files, mode: Literal["own", "any", "guarded"]) -> None:
         self._files = files
         self._mode = mode
 
@@ -80,31 +84,40 @@ class Fetcher:
             Refusal: code 1201; the message names everything that is wrong with either file.
         """
         problems: list[str] = []
-        picture = await self._picture(order, problems)
+        picture = await self.picture(order.image_url, "image_url", order.image_max_bytes, problems)
         path, facts = await self._clip(order, problems)
         if problems or path is None or facts is None or picture is None:
             raise Refusal(INVALID_VALUE, "; ".join(problems))
-        return Draft(order, self._relative(picture), self._relative(path), facts)
+        return Draft(order, self.relative(picture), self.relative(path), facts)
 
-    async def _picture(self, order: Order, problems: list[str]) -> Path | None:
+    async def picture(self, text: str, field: str, max_bytes: int, problems: list[str]) -> Path | None:
+        """Fetch or decode a picture and check it; add what is wrong with it to `problems`."""
         try:
-            if looks_like_url(order.image_url):
-                path = await self._get(order.image_url, order.image_max_bytes)
+            if looks_like_url(text):
+                path = await self._get(text, max_bytes)
                 size_bytes = path.stat().st_size
             else:
-                path = await self._decode(order.image_url)
-                size_bytes = len(order.image_url)
+                path = await self._decode(text)
+                size_bytes = len(text)
             facts = await asyncio.to_thread(probe_picture, path, size_bytes)
         except Unusable as error:
-            problems.append(f"image_url: {error}")
+            problems.append(f"{field}: {error}")
             return None
-        problems += judge_picture(facts, order.image_max_bytes)
+        problems += [f"{field}: {wrong}" for wrong in judge_picture(facts, max_bytes)]
         return path
+
+    async def clip(self, url: str, max_bytes: int) -> tuple[Path, ClipFacts]:
+        """Fetch and measure a clip.
+
+        Raises:
+            Unusable: it cannot be had, or is none.
+        """
+        path = await self._get(url, max_bytes)
+        return path, await asyncio.to_thread(probe_clip, path)
 
     async def _clip(self, order: Order, problems: list[str]) -> tuple[Path | None, ClipFacts | None]:
         try:
-            path = await self._get(order.video_url, VIDEO_MAX_BYTES)
-            facts = await asyncio.to_thread(probe_clip, path)
+            path, facts = await self.clip(order.video_url, VIDEO_MAX_BYTES)
         except Unusable as error:
             problems.append(f"video_url: {error}")
             return None, None
@@ -131,18 +144,12 @@ class Fetcher:
                 "this sandbox fetches only its own uploads (POST /sandbox/files); "
                 "a stand-alone sandbox started with --fetch any fetches other URLs too"
             )
-        return await self._download(url, limit_bytes)
-
-    async def _download(self, url: str, limit_bytes: int) -> Path:
-        proxied = not is_loopback(urlsplit(url).hostname)
         try:
-            async with (
-                aiohttp.ClientSession(timeout=FETCH_TIMEOUT, trust_env=proxied) as session,
-                session.get(url, max_redirects=5) as answer,
-            ):
-                if answer.status != HTTP_OK:
-                    raise Unusable(f"the URL answered HTTP {answer.status}")
-                return await self._keep(answer.content.iter_chunked(CHUNK_BYTES), limit_bytes)
+            if self._mode == "guarded":
+                return await self._download_guarded(url, limit_bytes)
+            return await self._download(url, limit_bytes)
+        except Forbidden as error:
+            raise Unusable(str(error)) from None
         except TooLarge:
             raise Unusable(f"file size must be <= {limit_bytes // 1_000_000} MB") from None
         except TimeoutError:
@@ -150,11 +157,42 @@ class Fetcher:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unusable(f"the URL cannot be fetched: {clip(str(error), 200)}") from None
 
+    async def _download(self, url: str, limit_bytes: int) -> Path:
+        proxied = not is_loopback(urlsplit(url).hostname)
+        async with (
+            aiohttp.ClientSession(timeout=FETCH_TIMEOUT, trust_env=proxied) as session,
+            session.get(url, max_redirects=MOST_REDIRECTS) as answer,
+        ):
+            return await self._kept(answer, limit_bytes)
+
+    async def _download_guarded(self, url: str, limit_bytes: int) -> Path:
+        """Fetch a URL by hops, each checked by the rules of the first."""
+        guard = Guard.of(url)
+        for _hop in range(MOST_REDIRECTS + 1):
+            guard.check_url(url)
+            proxied = not is_loopback(urlsplit(url).hostname)
+            async with (
+                aiohttp.ClientSession(
+                    timeout=FETCH_TIMEOUT, trust_env=proxied, connector=guard.connector(url)
+                ) as session,
+                session.get(url, allow_redirects=False) as answer,
+            ):
+                if answer.status not in REDIRECTS or "Location" not in answer.headers:
+                    return await self._kept(answer, limit_bytes)
+                url = urljoin(url, answer.headers["Location"])
+        raise Unusable(f"the URL redirects more than {MOST_REDIRECTS} times")
+
+    async def _kept(self, answer: aiohttp.ClientResponse, limit_bytes: int) -> Path:
+        if answer.status != HTTP_OK:
+            raise Unusable(f"the URL answered HTTP {answer.status}")
+        return await self._keep(answer.content.iter_chunked(CHUNK_BYTES), limit_bytes)
+
     async def _keep(self, chunks: AsyncIterator[bytes], limit_bytes: int) -> Path:
         folder = self._files.references
         return folder / (await self._files.keep(folder, chunks, limit_bytes)).name
 
-    def _relative(self, path: Path) -> str:
+    def relative(self, path: Path) -> str:
+        """Return where a kept file lies in the state's folder."""
         return path.relative_to(self._files.folder).as_posix()
 
 

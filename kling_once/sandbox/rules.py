@@ -32,13 +32,36 @@ DAY_SECONDS: Final = 86_400
 STORED_SECONDS: Final = 30 * DAY_SECONDS
 """Generated videos are cleared after 30 days, says the page."""
 
+
+@dataclass(frozen=True)
+class Model:
+    """One motion-control model: its names in both generations, and what a second costs in units."""
+
+    name: str
+    standard_path: str
+    units_per_second: dict[str, Decimal]
+    """By mode; Kling's price page of 2026-09-20."""
+    takes_element: bool
+    """Whether the page of the standard generation lists the content type `element` for it."""
+
+
+MODELS: Final = (
+    Model(
+        "kling-v2-6",
+        "/motion-control/kling-2.6",
+        {"std": Decimal("0.5"), "pro": Decimal("0.8")},
+        takes_element=False,
+    ),
+    Model(
+        "kling-v3",
+        "/motion-control/kling-3.0",
+        {"std": Decimal("0.9"), "pro": Decimal("1.2")},
+        takes_element=True,
+    ),
+)
 UNITS_PER_SECOND: Final = {
-    ("kling-v2-6", "std"): Decimal("0.5"),
-    ("kling-v2-6", "pro"): Decimal("0.8"),
-    ("kling-v3", "std"): Decimal("0.9"),
-    ("kling-v3", "pro"): Decimal("1.2"),
+    (model.name, mode): units for model in MODELS for mode, units in model.units_per_second.items()
 }
-"""Kling's price page of 2026-09-20."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +186,7 @@ def _watermark(value: Any) -> str | None:
 
 
 FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
-    "model_name": (False, one_of("kling-v2-6", "kling-v3")),
+    "model_name": (False, one_of(*(model.name for model in MODELS))),
     "prompt": (False, check_prompt),
     "image_url": (True, check_image),
     "video_url": (True, check_url),
@@ -221,16 +244,14 @@ def judge_picture(facts: PictureFacts, max_bytes: int = IMAGE_MAX_BYTES) -> list
     """Return a message for every documented limit that a reference image breaks."""
     problems = []
     if facts.size_bytes > max_bytes:
-        problems.append(
-            f"image_url: file size must be <= {max_bytes // MEGABYTE} MB, got {facts.size_bytes} bytes"
-        )
+        problems.append(f"file size must be <= {max_bytes // MEGABYTE} MB, got {facts.size_bytes} bytes")
     low, high = IMAGE_SIDE_PX
     short, long = sorted((facts.width_px, facts.height_px))
     shape = f"{facts.width_px}x{facts.height_px}"
     if short < low or long > high:
-        problems.append(f"image_url: each side must be {low} to {high} px, got {shape}")
+        problems.append(f"each side must be {low} to {high} px, got {shape}")
     if 2 * long > 5 * short:
-        problems.append(f"image_url: aspect ratio must be 1:2.5 to 2.5:1, got {shape}")
+        problems.append(f"aspect ratio must be 1:2.5 to 2.5:1, got {shape}")
     return problems
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 from .callbacks import Callbacks
 from .connection import is_loopback, origin_at
 from .control import Control
+from .elements import MATERIAL_PATH
 from .endpoints import Endpoints
 from .files import Files, private_folder
 from .references import Fetcher
@@ -94,6 +95,7 @@ class Sandbox:
         application.add_routes(
             [
                 web.get("/sandbox/results/{task_id:[0-9]+}/{name:[0-9a-f]{40}}.mp4", results.serve),
+                web.get(MATERIAL_PATH + "{name}", control.element_material),
                 *control.routes(),
                 web.route("*", "/{tail:.*}", endpoints.handle),
             ]

@@ -10,10 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from .elements import element_outputs
 from .rules import (
     FRAMES_PER_SECOND,
     LONGEST_ID,
     MEGABYTE,
+    MODELS,
+    Model,
     Order,
     check_callback,
     check_image,
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 
     from .tasks import Task
 
-MODELS: Final = {"/motion-control/kling-3.0": "kling-v3", "/motion-control/kling-2.6": "kling-v2-6"}
+CREATE_PATHS: Final = {model.standard_path: model for model in MODELS}
 TASKS_PATH: Final = "/tasks"
 IMAGE_MAX_BYTES: Final = 50 * MEGABYTE
 MOST_IDS: Final = 20
@@ -113,7 +116,7 @@ class _Problems:
         return right
 
 
-def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = False) -> Order:
+def read_standard_order(model: Model, body: Any, *, ignore_unknown: bool = False) -> Order:
     """Check every field of a create.
 
     Not documented and decided here: two items of one type are refused, as is an element without the model
@@ -126,14 +129,14 @@ def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = Fa
         raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
     problems = _Problems(ignore_unknown=ignore_unknown)
     top = problems.fields(body, BODY, "")
-    contents = _contents(top.get("contents", []), model_name, problems)
+    contents = _contents(top.get("contents", []), model, problems)
     settings = problems.fields(top.get("settings"), SETTINGS, "settings.")
     options = problems.fields(top.get("options"), OPTIONS, "options.")
     mark = problems.fields(options.get("watermark_info"), WATERMARK, "options.watermark_info.")
     if problems.found:
         raise Refusal(INVALID_VALUE, "; ".join(problems.found[:30]))
     return Order(
-        model_name=model_name,
+        model_name=model.name,
         mode="pro" if settings.get("resolution") == "1080p" else "std",
         character_orientation=settings["character_orientation"],
         image_url=contents["image"]["url"],
@@ -149,7 +152,7 @@ def read_standard_order(model_name: str, body: Any, *, ignore_unknown: bool = Fa
     )
 
 
-def _contents(items: list[Any], model_name: str, problems: _Problems) -> dict[str, dict[str, Any]]:
+def _contents(items: list[Any], model: Model, problems: _Problems) -> dict[str, dict[str, Any]]:
     """Return the items of `contents` by their type."""
     found: dict[str, dict[str, Any]] = {}
     for number, item in enumerate(items):
@@ -160,7 +163,7 @@ def _contents(items: list[Any], model_name: str, problems: _Problems) -> dict[st
             continue
         if kind in found:
             problems.add(f"{place}type: there can be one {kind} at most")
-        if kind == "element" and model_name != MODELS["/motion-control/kling-3.0"]:
+        if kind == "element" and not model.takes_element:
             problems.add(f"{place}type: this model takes no element")
         fields = {name: value for name, value in item.items() if name != "type"}
         found[kind] = problems.fields(fields, CONTENTS[kind], place)
@@ -183,8 +186,8 @@ def standard_created_view(task: Task) -> dict[str, Any]:
 
 def standard_view(task: Task, origin: str) -> dict[str, Any]:
     """Return a task as queries and callbacks show it, with result URLs at `origin`."""
-    outputs = []
-    if task.status == "succeed":
+    outputs = element_outputs(task, origin)
+    if task.status == "succeed" and task.element is None:
         seconds = f"{task.frames / FRAMES_PER_SECOND:.3f}".rstrip("0").rstrip(".")
         video = {
             "type": "video",
@@ -265,7 +268,8 @@ class Window:
         before: number of the last task of the page before; None for the first page.
         limit: tasks on a page.
         statuses: legacy names of the statuses that are listed.
-        is_video: whether tasks of videos are listed; there are no others.
+        is_video: whether tasks of videos alone are listed.
+        is_known: whether tasks of any product that this sandbox has are listed.
     """
 
     start_ms: int
@@ -274,13 +278,14 @@ class Window:
     limit: int
     statuses: tuple[str, ...]
     is_video: bool
+    is_known: bool
 
 
 def read_window(body: Any) -> Window:
     """Read the body of `POST /tasks`.
 
     Not documented and decided here: every field may be left out; times are milliseconds as numbers or as
-    digits; the default limit is 30.
+    digits; the default limit is 30; the task of an element is of no `product_type`.
 
     Raises:
         Refusal: code 1201.
@@ -306,7 +311,8 @@ def read_window(body: Any) -> Window:
         before=int(right["cursor"]) if right.get("cursor") else None,
         limit=right.get("limit", 30),
         statuses=tuple(legacy for legacy, name in STATUSES.items() if name in wanted),
-        is_video="video" in chosen.get("product_type", ["video"]),
+        is_video="product_type" in chosen,
+        is_known="video" in chosen.get("product_type", ["video"]),
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Part of the file's name: a version with another schema starts a file of its own."""
 
 BUSY_SECONDS: Final = 30.0
@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS tasks (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     task_id TEXT UNIQUE,
     generation TEXT NOT NULL,
+    element_id TEXT UNIQUE,
+    element TEXT,
     external_id TEXT,
     unique_external_id TEXT UNIQUE,
     callback_url TEXT,

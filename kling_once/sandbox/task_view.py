@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .elements import element_result
 from .rules import FRAMES_PER_SECOND
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def query_view(task: Task, origin: str) -> dict[str, Any]:
         "created_at": task.created_ms,
         "updated_at": task.updated_ms,
     }
-    if task.status == "succeed":
+    if task.element is not None:
+        view["task_result"] = element_result(task, origin)
+        del view["watermark_info"]
+    elif task.status == "succeed":
         video = _video(task, origin)
         if task.watermark:
             video["watermark_url"] = result_url(origin, task, task.watermark_name)
@@ -58,6 +62,8 @@ def callback_view(task: Task, status: str, origin: str) -> dict[str, Any]:
         "task_info": _info(task),
         "task_result": {"videos": [_video(task, origin)] if status == "succeed" else []},
     }
+    if task.element is not None:
+        view["task_result"] = element_result(shown, origin)
     return view | _deduction(shown)
 
 

@@ -53,6 +53,8 @@ class Task:
 
     Attributes:
         n: number in the state, from 1.
+        element_id: the id of the element that the task makes; None for a task that makes a video.
+        element: what is known of that element, as JSON; see `elements.py`.
         picture: reference image, relative to the state's folder; `clip` likewise.
         frames: length of the result at 30 fps.
         generation: which of the vendor's two APIs made it.
@@ -67,6 +69,8 @@ class Task:
     n: int
     task_id: str
     generation: str
+    element_id: str | None
+    element: str | None
     external_id: str | None
     callback_url: str | None
     watermark: bool
@@ -150,19 +154,23 @@ def accept(
     check_unused(connection, draft.order.external_task_id, settings)
     changes = advance_due(connection, settings.transitions, now)
     (running,) = connection.execute(
-        f"SELECT count(*) FROM tasks WHERE {UNFINISHED} AND polled_at > ?",  # noqa: S608 - a constant
+        f"SELECT count(*) FROM tasks WHERE {UNFINISHED} AND element IS NULL AND polled_at > ?",  # noqa: S608 - a constant
         (now - FORGOTTEN_SECONDS,),
     ).fetchone()
     if running >= settings.parallel_limit:
         raise Refusal(OVER_PARALLEL_LIMIT)
-    columns = _columns(draft, settings, fault, now)
+    task = insert(connection, _columns(draft, settings, fault, now))
+    return task, changes if task.visible_at > now else [*changes, (task, task.status)]
+
+
+def insert(connection: sqlite3.Connection, columns: dict[str, Any]) -> Task:
+    """Insert a task and give it its id."""
     names = ", ".join(columns)
     marks = ", ".join(f":{name}" for name in columns)
     number = connection.execute(f"INSERT INTO tasks ({names}) VALUES ({marks})", columns).lastrowid  # noqa: S608 - our column names
-    task_id = _reproducible_id(number, draft.order.external_task_id)
+    task_id = reproducible_id("task", number, columns["external_id"])
     connection.execute("UPDATE tasks SET task_id = ? WHERE n = ?", (task_id, number))
-    task = _task(connection.execute("SELECT * FROM tasks WHERE n = ?", (number,)).fetchone())
-    return task, changes if task.visible_at > now else [*changes, (task, task.status)]
+    return _task(connection.execute("SELECT * FROM tasks WHERE n = ?", (number,)).fetchone())
 
 
 def poll(
@@ -171,21 +179,26 @@ def poll(
     transitions: Transitions,
     now: float,
     column: str | None = None,
+    *,
+    is_element: bool = False,
 ) -> tuple[Task, list[Change]] | None:
     """Find a task by task id or external id and count the poll.
 
-    Without a `column` it is a legacy query, which takes either id and finds legacy tasks alone; with one it
-    is of the standard generation, which finds every task.
+    Without a `column` it is a legacy query, which takes either id and finds legacy tasks of videos
+    alone, or of elements; with one it is of the standard generation, which finds every task.
 
     Of several tasks with one external id (duplicates allowed) it is the first.
 
     Returns:
         The task and its changes of status; None when there is no such task.
     """
-    named = f"{column} = :id" if column else "(task_id = :id OR external_id = :id) AND generation = 'legacy'"
+    legacy = (
+        "(task_id = :id OR external_id = :id) AND generation = 'legacy' AND (element IS NOT NULL) = :element"
+    )
+    named = f"{column} = :id" if column else legacy
     row = connection.execute(
         f"SELECT * FROM tasks WHERE {named} AND visible_at <= :now ORDER BY task_id != :id, n LIMIT 1",  # noqa: S608 - our names
-        {"id": identifier, "now": now},
+        {"id": identifier, "now": now, "element": is_element},
     ).fetchone()
     if row is None:
         return None
@@ -215,14 +228,23 @@ def advance_due(connection: sqlite3.Connection, transitions: Transitions, now: f
 
 
 def list_tasks(
-    connection: sqlite3.Connection, page: int, size: int, transitions: Transitions, now: float
+    connection: sqlite3.Connection,
+    page: int,
+    size: int,
+    transitions: Transitions,
+    now: float,
+    *,
+    are_elements: bool = False,
 ) -> tuple[list[Task], list[Change]]:
-    """Return one page of visible tasks, newest first, and the changes of status; listing is no poll."""
+    """Return one page of visible legacy tasks of videos or of elements, newest first.
+
+    Listing is no poll; the changes of status come second.
+    """
     changes = advance_due(connection, transitions, now)
     rows = connection.execute(
-        "SELECT * FROM tasks WHERE visible_at <= ? AND generation = 'legacy' "
+        "SELECT * FROM tasks WHERE visible_at <= ? AND generation = 'legacy' AND (element IS NOT NULL) = ? "
         "ORDER BY n DESC LIMIT ? OFFSET ?",
-        (now, size, (page - 1) * size),
+        (now, are_elements, size, (page - 1) * size),
     )
     return [_task(row) for row in rows], changes
 
@@ -235,10 +257,10 @@ def list_window(
     marks = ", ".join("?" * len(window.statuses))
     rows = connection.execute(
         f"SELECT * FROM tasks WHERE visible_at <= ? AND created_ms BETWEEN ? AND ? AND n < ? "  # noqa: S608 - marks
-        f"AND status IN ({marks}) AND ? ORDER BY n DESC LIMIT ?",
+        f"AND status IN ({marks}) AND (NOT ? OR element IS NULL) AND ? ORDER BY n DESC LIMIT ?",
         (
             *(now, window.start_ms, window.end_ms, LAST if window.before is None else window.before),
-            *(*window.statuses, window.is_video, window.limit + 1),
+            *(*window.statuses, window.is_video, window.is_known, window.limit + 1),
         ),
     ).fetchall()
     return [_task(row) for row in rows[: window.limit]], len(rows) > window.limit, changes
@@ -271,15 +293,9 @@ def callbacks_outstanding(connection: sqlite3.Connection) -> bool:
 
 def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -> dict[str, Any]:
     order, facts = draft.order, draft.facts
-    visible_at = now + fault.number if fault.kind == "accept-late-S" else now
     seconds = facts.duration_seconds
-    units = units_for(order.model_name, order.mode, seconds)
-    now_ms = int(now * 1000)
-    odd = fault.kind.rpartition("-")[2]
-    return {
+    return task_columns(order.external_task_id, settings, fault, now) | {
         "generation": order.generation,
-        "external_id": order.external_task_id,
-        "unique_external_id": None if settings.duplicates_allowed else order.external_task_id,
         "callback_url": order.callback_url,
         "watermark": order.watermark,
         "sound": order.keep_original_sound and facts.has_sound,
@@ -287,8 +303,22 @@ def _columns(draft: Draft, settings: SandboxOptions, fault: Fault, now: float) -
         "picture": draft.picture,
         "clip": draft.clip,
         "frames": round(_output_seconds(seconds, fault) * FRAMES_PER_SECOND),
+        "units": str(units_for(order.model_name, order.mode, seconds)),
+    }
+
+
+def task_columns(
+    external_id: str | None, settings: SandboxOptions, fault: Fault, now: float
+) -> dict[str, Any]:
+    """Return the columns of a new task that do not depend on what it makes."""
+    visible_at = now + fault.number if fault.kind == "accept-late-S" else now
+    now_ms = int(now * 1000)
+    odd = fault.kind.rpartition("-")[2]
+    return {
+        "generation": "legacy",
+        "external_id": external_id,
+        "unique_external_id": None if settings.duplicates_allowed else external_id,
         "charge": odd if "charge-" in fault.kind and odd in ODD_CHARGES else settings.charge,
-        "units": str(units),
         "fate": fault.kind if fault.kind in FAILURES else "succeed",
         "status": "submitted",
         "polled_at": visible_at,
@@ -328,9 +358,9 @@ def _move(connection: sqlite3.Connection, task: Task, stage: Stage, now: float) 
     return task, changes
 
 
-def _reproducible_id(number: int | None, external_id: str | None) -> str:
+def reproducible_id(kind: str, number: int | None, external_id: str | None) -> str:
     """Return an id of 18 digits, the same when the same calls are made on a fresh state."""
-    digest = hashlib.sha256(f"task:{number}:{external_id or ''}".encode()).digest()
+    digest = hashlib.sha256(f"{kind}:{number}:{external_id or ''}".encode()).digest()
     return str(8 * 10**17 + int.from_bytes(digest[:8], "big") % 10**17)
 
 

@@ -11,10 +11,14 @@ from pydantic import BaseModel, ConfigDict, PlainSerializer, WithJsonSchema, com
 
 from ..errors import ApiError, InputRefused, KlingOnceError
 from ..ledger.attempts import AttemptState
-from ..order import Service
+from ..order import Kind, Service
+from .sentences import Piece, taken_apart
 
 if TYPE_CHECKING:
-    from ..api.models import Task
+    from collections.abc import Iterable, Iterator
+
+    from ..api.models import Element, Task
+    from ..errors import Violation
     from ..jobs.check import Checked
     from ..jobs.outcome import Outcome
 
@@ -51,6 +55,43 @@ class Answer(BaseModel):
     )
 
 
+class Said(Answer):
+    """A piece of a text; one without a rule is said as it is."""
+
+    message: str
+    """In English."""
+    rule: str
+    """The id of its sentence, of which other languages have words."""
+    values: list[str | list[Said]]
+    """What fills the sentence's places, in their order; sentences within it are taken apart likewise."""
+
+
+class Told(Answer):
+    """A text that people are told, for the words of any language."""
+
+    message: str
+    """In English."""
+    said: list[Said]
+    """Its pieces; their messages make the text again."""
+
+    @classmethod
+    def of(cls, text: str, broken: Iterable[Violation] = ()) -> Self:
+        """Return the answer for a text, in which the messages of broken limits keep the rule's own name."""
+        return cls.model_validate({"message": text, "said": list(_pieces(text, tuple(broken)))})
+
+
+def _pieces(text: str, broken: tuple[Violation, ...]) -> Iterator[Piece]:
+    if not broken:
+        yield from taken_apart(text)
+        return
+    first, *others = broken
+    before, found, after = text.partition(first.message)
+    yield from _pieces(before, tuple(others))
+    if found:
+        yield Piece(found, first.rule, tuple(NUMBER.findall(found)))
+        yield from _pieces(after, broken)
+
+
 class BrokenRule(Answer):
     """One documented limit that an input breaks."""
 
@@ -77,6 +118,12 @@ class Failure(Answer):
     hint: str | None
     """What to do next."""
     task_id: str | None = None
+
+    @computed_field
+    @property
+    def said(self) -> list[Said]:
+        """Message and hint in pieces."""
+        return Told.of(" ".join(part for part in (self.message, self.hint) if part)).said
 
 
 class InputFailure(Failure):
@@ -204,9 +251,11 @@ class AttemptAnswer(Answer):
     service: Service
     realm: str
     project: str
+    kind: Kind
     model: str
     mode: str
     take: int
+    element_name: str
     image_name: str
     video_name: str
     number: int
@@ -218,12 +267,41 @@ class AttemptAnswer(Answer):
     units_charged: float | None
     cash_charged: float | None
     currency: str | None
+    made_element_id: str | None
     result_path: str | None
     reason: str | None
 
 
 ATTEMPT_COLUMNS: Final = tuple(AttemptAnswer.model_fields)
 """Of a CSV file."""
+
+
+class ElementAnswer(Answer):
+    """One element of the library, without links."""
+
+    element_id: str
+    """Digits; longer than a JavaScript number can hold."""
+    name: str
+    description: str
+    kind: str
+    """`image_refer` or `video_refer`, as Kling says it; empty where it does not."""
+    is_preset: bool
+    """An official one: it cannot be deleted."""
+    has_picture: bool
+
+    @classmethod
+    def of(cls, element: Element) -> Self:
+        """Return the answer for an element."""
+        return cls.model_validate(
+            {
+                "element_id": element.element_id,
+                "name": element.element_name,
+                "description": element.element_description,
+                "kind": element.reference_type,
+                "is_preset": element.owned_by == "kling",
+                "has_picture": bool(element.picture_url),
+            }
+        )
 
 
 class TaskAnswer(Answer):

@@ -15,6 +15,8 @@ from .. import errors
 from . import (
     PREFIX,
     account,
+    elements,
+    hosting,
     jobs,
     money,
     node,
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS: Final = endpoints_of(money, jobs, account, node)
+ENDPOINTS: Final = endpoints_of(money, jobs, account, elements, hosting, node)
 PREFIXES: Final = (PREFIX, f"/api{PREFIX}")
 """ComfyUI serves every route under /api as well."""
 

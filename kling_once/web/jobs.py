@@ -12,7 +12,7 @@ from pydantic import Field, create_model
 
 from ..api.limits import cash_of
 from ..api.motion_control import MOTION_SETTINGS
-from ..api.service_codes import SERVICE_CODES
+from ..api.service_codes import refusal_advice
 from ..errors import KlingOnceError, ResultGone
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
 from ..jobs.recovery import forget as forget_job
@@ -25,11 +25,14 @@ from ..ledger.decision import (
     retry_hint,
 )
 from ..ledger.queries import Page, Shown, usual_seconds
-from ..order import Service, service_of
+from ..order import Kind, Service, service_of
+from ..settings import has_desktop
 from .answers import (
     Answer,
     AnyFailure,
     Moment,
+    Said,
+    Told,
     failure_of,
 )
 from .endpoint import (
@@ -118,6 +121,11 @@ class JobAnswer(Answer):
     realm: str
     project: str
     profile: str
+    kind: Kind
+    element_name: str
+    """Of the element that it makes; empty for a video."""
+    made_element_id: str | None
+    """Digits; null until the element is made."""
     model: str
     mode: str
     take: int
@@ -141,7 +149,8 @@ class JobAnswer(Answer):
     cash_charged: float | None
     money: float | None
     """What it was charged, else may cost; by the list price where only units are known."""
-    money_currency: Literal["USD", "CNY"] | None
+    money_currency: str | None
+    """`USD`, `CNY`, or what the charge itself says, such as that a test balance paid it."""
     result_seconds: float | None
     started_at: Moment
     submitted_at: Moment | None
@@ -155,6 +164,8 @@ class JobAnswer(Answer):
     """How long such a job takes, while it is under way and where there is a past to learn from."""
     advice: str | None
     """What to do about a job that ended without a video."""
+    ending: list[Said]
+    """Reason and advice in pieces."""
     trouble: AnyFailure | None
     """Why the last collecting ended without a video."""
     file: ShownFile | None
@@ -300,6 +311,38 @@ async def forget(call: Call[JobPath, ForgetBody]) -> Forgotten:
     return Forgotten(job_key=key, deleted=deleted)
 
 
+class OpenFolderBody(WithCode):
+    """No fields beside the code."""
+
+
+class OpenedFolder(Answer):
+    """The folder of results."""
+
+    path: str
+    opened: bool
+    """The server's own desktop shows it."""
+
+
+@endpoint("POST", "/results/open", body=OpenFolderBody, answer=OpenedFolder, who=Who.LOCAL)
+async def open_results(call: Call[Nothing, OpenFolderBody]) -> OpenedFolder:
+    """Show the folder of results in the file manager of the server's desktop."""
+    folder = call.engine.store.root
+    return OpenedFolder(path=str(folder), opened=await asyncio.to_thread(_show, folder))
+
+
+def _show(folder: Path) -> bool:
+    """Show a folder in the desktop's file manager; blocking."""
+    import webbrowser  # noqa: PLC0415 - for this alone
+
+    if not has_desktop():
+        return False  # else a browser for terminals would take the server's own
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return webbrowser.open(folder.absolute().as_uri())
+    except (OSError, webbrowser.Error):
+        return False
+
+
 async def _attempts(call: Call[JobPath, Any]) -> list[Attempt]:
     return await (await call.engine.ledger()).attempts_of(call.params.job_key)
 
@@ -325,13 +368,16 @@ def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float 
     """Return a job's row with what else is known of it here; blocking."""
     key, store = row["job_key"], call.engine.store
     is_here = row["state"] == "kept" and store.has(row["result_path"], row["result_size_bytes"])
+    is_done = is_here or (row["kind"] == Kind.ELEMENT and row["state"] == "kept")
+    advice = _advice(row)
     known = {
         "stage": progress.stage if progress else None,
         "done": progress.done if progress else 0,
         "total": progress.total if progress else 0,
         "usual_seconds": usual_seconds(pace, row["seconds"]) if progress else None,
-        "advice": _advice(row),
-        "trouble": None if is_here or progress else call.app.troubles.of(key),
+        "advice": advice,
+        "ending": Told.of(" ".join(text for text in (row["reason"], advice) if text)).said,
+        "trouble": None if is_done or progress else call.app.troubles.of(key),
         "file": _shown(store.path(row["result_path"]), call.app.host.output_folder()) if is_here else None,
         "has_file": is_here,
         "has_picture": picture_path(call.engine.settings.home, key).is_file(),
@@ -355,8 +401,10 @@ def _money(row: Row) -> Row:
 
 
 def _advice(row: Row) -> str | None:
-    if row["state"] == "rejected" and row["reason_code"] in SERVICE_CODES:
-        return SERVICE_CODES[row["reason_code"]].hint
+    if row["state"] == "rejected":
+        return refusal_advice(row["reason_code"], row["reason"])
+    if row["made_element_id"]:
+        return None
     if row["state"] == "failed":
         charged = row["units_charged"] or row["cash_charged"] or row["unread_charge"]
         return retry_hint(row["reason"]) if input_advice(row["reason"]) or charged else "Run it again."

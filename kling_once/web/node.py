@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, RootModel
 
 from ..api.limits import (
-    UNITS_PER_SECOND,
+    MODELS,
     VIDEO_MAX_SECONDS,
     Mode,
-    Model,
+    MotionModel,
     Orientation,
     Price,
     cash_of,
@@ -33,7 +33,7 @@ from ..order import (
     VideoUrl,
     realm_of,
 )
-from .answers import Answer, BrokenRule, Moment
+from .answers import Answer, BrokenRule, Moment, Told
 from .endpoint import (
     Call,
     Given,
@@ -135,12 +135,12 @@ class OrderingNode(Answer):
     """Null while the clip is not known."""
     used: UsedPart | None = None
     violations: list[BrokenRule] = Field(default=[])
-    notes: list[str] = Field(default=[])
-    report: list[str] = Field(default=[])
+    notes: list[Told] = Field(default=[])
+    report: list[Told] = Field(default=[])
     """What would be done to the inputs."""
     obstacles: list[BrokenRule] = Field(default=[])
     """What else keeps it from running. The rule is `key`, `hold`, `limit`, or `ledger`."""
-    trouble: str | None = None
+    trouble: Told | None = None
     """Why no more could be found out."""
 
 
@@ -233,7 +233,7 @@ async def node(call: Call[Nothing, NodeBody]) -> NodeAnswer:
     except CredentialsError as error:
         found = {"obstacles": [_obstacle(error)]}
     except KlingOnceError as error:
-        found = {"trouble": str(error)}
+        found = {"trouble": Told.of(str(error))}
     known = OrderingNode.model_validate(
         {"service": order.service, "wired": reading.wired, "paid": kept is not None, "kept": kept} | found
     )
@@ -277,7 +277,7 @@ async def _findings(
         *(Violation(name, f"{name}.wired", f"Nothing is wired to {name}.") for name in reading.bare),
         *_told(broken, reading.wired),
     ]
-    found: dict[str, Any] = {"rate": _rate(reading, china=china), "notes": order_notes(order)}
+    found: dict[str, Any] = {"rate": _rate(reading, china=china), "notes": _told_all(order_notes(order))}
     cost = None
     if reading.source == "url":
         cost = _price_at_most(reading, china=china)
@@ -285,7 +285,7 @@ async def _findings(
         measured = await call.app.measurements.of(engine, reading, image, clip)
         checked = measured.checked
         violations += _told(checked.violations)
-        found |= {"report": checked.report, "used": _used(measured)}
+        found |= {"report": _told_all(checked.report), "used": _used(measured)}
         cost = _price(reading, checked.price.seconds, china=china) if checked.price else None
     if not is_paid:
         in_the_way = await asyncio.wrap_future(engine.obstacles(order, cost))
@@ -313,11 +313,16 @@ def _told(broken: Iterable[Violation], wired: Iterable[str] = ()) -> list[Violat
     return [one for one in broken if one.field not in unknown]
 
 
+def _told_all(lines: Iterable[str]) -> list[Told]:
+    return [Told.of(line) for line in lines]
+
+
 def _rate(reading: NodeReading, *, china: bool) -> dict[str, Any] | None:
     models = _models(reading)
     if models is None or not RATE_DECIDING.isdisjoint(reading.wired):
         return None
-    units = UNITS_PER_SECOND[models]
+    model, mode = models
+    units = model.units_per_second[mode]
     cash, currency = cash_of(units, china=china)
     return {"units": units, "cash": cash, "currency": currency}
 
@@ -342,7 +347,7 @@ def _used(measured: Measured) -> dict[str, Any] | None:
     return {"start": 0.0, "end": price.seconds, "of": round(whole, 3)}
 
 
-def _models(reading: NodeReading) -> tuple[Model, Mode] | None:
+def _models(reading: NodeReading) -> tuple[MotionModel, Mode] | None:
     motion = reading.order.motion
-    model, mode = known(Model, motion.model), known(Mode, motion.mode)
+    model, mode = MODELS.get(motion.model), known(Mode, motion.mode)
     return (model, mode) if model and mode else None

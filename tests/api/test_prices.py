@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from kling_once.api.limits import PRICES_AS_OF, Mode, Model, price
+from kling_once.api.limits import MODELS, Mode, price
 
 LIST = [
     # model, mode, units a second, USD a second (price page of 2026-09-20)
@@ -20,15 +20,15 @@ LIST = [
 
 @pytest.mark.parametrize(("model", "mode", "units", "usd"), LIST)
 def test_ten_seconds_cost_what_the_list_says(model: str, mode: str, units: str, usd: str) -> None:
-    cost = price(Model(model), Mode(mode), 10)
+    cost = price(MODELS[model], Mode(mode), 10)
     assert cost.units == 10 * Decimal(units)
     assert cost.cash == 10 * Decimal(usd)
     assert cost.currency == "USD"
 
 
 def test_every_model_and_mode_has_a_price_and_the_list_a_date() -> None:
-    assert all(price(model, mode, 3).units > 0 for model in Model for mode in Mode)
-    assert PRICES_AS_OF == "2026-09-20"
+    assert all(price(model, mode, 3).units > 0 for model in MODELS.values() for mode in Mode)
+    assert {str(model.prices_as_of) for model in MODELS.values()} == {"2026-09-20"}
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_every_model_and_mode_has_a_price_and_the_list_a_date() -> None:
     [(5.0, 5), (5.04, 5), (5.49, 5), (5.5, 6), (5.51, 6), (Fraction(528, 100), 5)],
 )
 def test_seconds_are_rounded_half_up(seconds: float | Fraction, billed: int) -> None:
-    assert price(Model.V3, Mode.PRO, seconds).units == billed * Decimal("1.2")
+    assert price(MODELS["kling-v3"], Mode.PRO, seconds).units == billed * Decimal("1.2")
 
 
 def test_china_pays_in_yuan() -> None:
-    cost = price(Model.V3, Mode.PRO, 10, china=True)
+    cost = price(MODELS["kling-v3"], Mode.PRO, 10, china=True)
     assert (cost.cash, cost.currency) == (Decimal(12), "CNY")

@@ -12,7 +12,7 @@ MOTION = "KlingOnce_MotionControl"
 
 def opened(seen: Any) -> Any:
     """Open the template; a person who never saw an app skips ComfyUI's tour of it."""
-    seen.open_template("8 as an app")
+    seen.open_template("9 as an app")
     page = seen.page
     page.add_locator_handler(
         page.get_by_role("button", name="Skip", exact=True), lambda button: button.click()

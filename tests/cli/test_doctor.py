@@ -114,3 +114,19 @@ def test_the_sandbox_prints_one_object_too(kling: Any, arguments: list[str], err
     done = kling("sandbox", *arguments, "--json")
     assert (done.code, done.err) == (code, "")
     assert done.json["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("spoken", "gives"),
+    [
+        ("legacy", "standard gives pictures up to 50 MB"),
+        ("standard", "legacy gives the use of an access key"),
+    ],
+)
+def test_one_sentence_says_what_the_other_generation_gives(
+    kling: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch, spoken: str, gives: str
+) -> None:
+    monkeypatch.setenv("KLINGAI_API_GENERATION", spoken)
+    said = kling("doctor", "--json").json["API"]["text"]
+    assert said.startswith(f"{spoken}; ")
+    assert gives in said

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.errors import ExternalIdTaken, ModerationRefusal, TaskFailed
+from kling_once.errors import ExternalIdTaken, ModelRetired, ModerationRefusal, TaskFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,25 @@ def test_three_attempts_are_made_for_a_job_at_most(
     assert forced.message == error.message
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 3
     assert not sandbox.pending()
+
+
+def test_a_model_that_is_switched_off_is_refused_for_good_and_says_what_to_do(
+    sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+) -> None:
+    sandbox.script("create", "model-discontinued")
+    with pytest.raises(ModelRetired) as caught:
+        engine.run(order()).result(30)
+    assert "has been discontinued" in caught.value.message
+    assert "Choose another model" in caught.value.hint
+
+    error = failed(engine, order())
+    assert "was refused" in error.message
+    assert "Choose another model" in error.hint
+    assert len(sandbox.creates()) == 1
+    assert not sandbox.tasks()
+
+    engine.run(order(again=True)).result(30)
+    assert len(sandbox.tasks()) == 1
 
 
 def test_a_failure_for_the_inputs_sake_is_repeated_without_asking_anybody(

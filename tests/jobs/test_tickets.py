@@ -1,11 +1,14 @@
-"""Who waits for a full account is served first come, first served; with a clock that only a test moves."""
+"""Who waits for a full account looks again and backs off; with a clock that only a test moves.
+
+Who comes first is served first: that is the ledger's, see tests/ledger/test_slots.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
 
-from kling_once.jobs.services import LONGEST_PAUSE_SECONDS, TicketQueue
+from kling_once.jobs.ticket import LONGEST_PAUSE_SECONDS, Ticket
 
 
 class FakeClock:
@@ -25,59 +28,57 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
-async def serve(queue: TicketQueue, name: str, refusals: dict[str, int], served: list[str]) -> None:
-    with queue.ticket() as ticket:
-        while True:
-            await ticket.turn()
-            if refusals[name] == 0:
-                served.append(name)
-                return
-            refusals[name] -= 1
-            await ticket.refused(1.0)
+def ticket(clock: FakeClock, *answers: bool, poll_seconds: float = 5.0) -> Ticket:
+    left = iter(answers)
+
+    async def take() -> bool:
+        return next(left, True)
+
+    return Ticket(take, asyncio.Event().wait, clock, poll_seconds)
 
 
 async def test_an_account_with_room_keeps_nobody_waiting() -> None:
-    queue, served = TicketQueue(FakeClock()), []
-    await asyncio.gather(*(serve(queue, name, {name: 0}, served) for name in "abc"))
-    assert served == ["a", "b", "c"]
+    clock = FakeClock()
+    await ticket(clock).turn()
+    assert clock.slept == []
 
 
-async def test_those_who_are_refused_are_served_in_the_order_they_came() -> None:
-    queue, served = TicketQueue(FakeClock()), []
-    refusals = {"a": 3, "b": 1, "c": 2, "d": 1}
+async def test_who_waits_looks_every_second_or_as_often_as_at_a_task() -> None:
+    clock = FakeClock()
+    await ticket(clock, False, False).turn()
+    await ticket(clock, False, poll_seconds=0.5).turn()
+    assert clock.slept == [1, 1, 0.5]
+
+
+async def test_who_waits_looks_as_soon_as_something_moves() -> None:
+    answers = iter([False, True])
+    moved = asyncio.Event()
+
+    class Patient(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await asyncio.sleep(3600)
+
+    async def take() -> bool:
+        return next(answers)
+
+    turn = asyncio.create_task(Ticket(take, moved.wait, Patient(), 5.0).turn())
+    await asyncio.sleep(0)
+    moved.set()
     async with asyncio.timeout(5):
-        await asyncio.gather(*(serve(queue, name, refusals, served) for name in "abcd"))
-    assert served == ["a", "b", "c", "d"]
-
-
-async def test_one_who_comes_later_does_not_overtake_and_one_who_leaves_holds_nobody_up() -> None:
-    queue, served = TicketQueue(FakeClock()), []
-    with queue.ticket() as first:
-        await first.refused(1.0)
-        second = asyncio.create_task(serve(queue, "second", {"second": 0}, served))
-        third = asyncio.create_task(serve(queue, "third", {"third": 0}, served))
-        await asyncio.sleep(0.05)
-        assert not served
-        second.cancel()
-        await asyncio.wait({second})
-        assert not served
-    async with asyncio.timeout(5):
-        await third
-    assert served == ["third"]
-    assert not queue.is_full
+        await turn
 
 
 async def test_pauses_grow_up_to_a_limit() -> None:
     clock = FakeClock()
-    with TicketQueue(clock).ticket() as ticket:
-        for _ in range(8):
-            await ticket.refused(1.0)
+    held = ticket(clock)
+    for _ in range(8):
+        await held.refused()
     assert clock.slept == [1, 2, 4, 8, 16, *[LONGEST_PAUSE_SECONDS] * 3]
 
 
 async def test_an_account_that_stays_full_for_a_day_is_still_waited_for() -> None:
     clock = FakeClock()
-    with TicketQueue(clock).ticket() as ticket:
-        for _ in range(5000):
-            await ticket.refused(1.0)
+    held = ticket(clock)
+    for _ in range(5000):
+        await held.refused()
     assert clock.slept[-1] == LONGEST_PAUSE_SECONDS

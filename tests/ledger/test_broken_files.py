@@ -20,7 +20,7 @@ from kling_once.errors import (
     LedgerTooNew,
     SubmissionsHeld,
 )
-from kling_once.ledger import database
+from kling_once.ledger import database, sqlite
 from kling_once.ledger.attempts import AttemptState
 from kling_once.ledger.ledger import Ledger
 from kling_once.ledger.queries import Page
@@ -93,7 +93,7 @@ async def test_a_damaged_ledger_says_so_and_how_to_go_on(kind: str, used: Path) 
 async def test_a_lock_held_by_another_program_is_called_a_lock(
     used: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.1)
     ledger = await asyncio.to_thread(Ledger, used.parent, SystemClock())
     holder = sqlite3.connect(used, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
@@ -209,7 +209,7 @@ async def test_a_hold_that_cannot_be_read_holds(strange: LedgerFile, home: Path)
 
 
 def test_text_that_no_database_takes_is_an_error_of_ours(home: Path) -> None:
-    opened = database.Database(home)
+    opened = sqlite.SqliteDatabase(home, SystemClock())
     try:
         with pytest.raises(LedgerError), opened.write() as connection:
             database.upsert(connection, database.notes, {"name": "x", "value": "\ud800"})

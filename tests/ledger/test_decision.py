@@ -130,6 +130,25 @@ def test_reasons_that_lie_in_the_input_are_known(reason: str) -> None:
     assert input_advice(reason)
 
 
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("Image recognition failed. No complete upper body detected in the image", "one person alone"),
+        ("Image recognition failed. No complete upper body detected in the video", "one person alone"),
+        (
+            "The character in the reference image or the first frame of the motion video is invalid.",
+            "first frame",
+        ),
+        ("Image pixel is invalid", "PNG or JPEG"),
+        ("Video format is invalid", "MP4"),
+        ("Failure to pass the risk control system", "does not review"),
+        ("The model 'kling-v1' has been discontinued and is no longer available.", "another model"),
+    ],
+)
+def test_each_kind_of_failure_has_its_own_advice(reason: str, advice: str) -> None:
+    assert advice in input_advice(reason)
+
+
 @pytest.mark.parametrize("reason", [None, "", "Task failed due to an internal error", "Service busy"])
 def test_other_reasons_do_not_lie_in_the_input(reason: str | None) -> None:
     assert not input_advice(reason)

@@ -7,27 +7,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from kling_once.clock import SystemClock
 from kling_once.ledger import ledger as facade
 from kling_once.ledger.attempts import AttemptState
 from kling_once.ledger.job import adopted_key
-from kling_once.ledger.ledger import Ledger
 from kling_once.ledger.queries import Page
 from kling_once.order import Sender, Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from kling_once.ledger.ledger import Ledger
 
-OF_SQLITE = re.compile(r"(?i:sqlite|pragma)|BEGIN|prefix_with|lastrowid|exec_driver_sql")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path, SystemClock())
-    yield opened
-    opened.close()
+OF_ONE = re.compile(
+    r"(?i:sqlite|pragma|psycopg|advisory_xact)|BEGIN|prefix_with|lastrowid|exec_driver_sql|clock_timestamp"
+)
 
 
 async def adopted(ledger: Ledger, task_id: str = "123") -> Any:
@@ -38,10 +29,10 @@ async def adopted(ledger: Ledger, task_id: str = "123") -> Any:
     )
 
 
-def test_nothing_but_the_database_module_knows_which_database_it_is() -> None:
+def test_nothing_but_the_database_modules_knows_which_database_it_is() -> None:
     modules = set(Path(facade.__file__).parent.glob("*.py"))
-    known = {path.stem for path in modules if OF_SQLITE.search(path.read_text(encoding="utf-8"))}
-    assert known == {"database"}
+    known = {path.stem for path in modules if OF_ONE.search(path.read_text(encoding="utf-8"))}
+    assert known == {"database", "sqlite", "postgresql"}
 
 
 def test_a_ledger_serves_one_event_loop_after_another(ledger: Ledger) -> None:

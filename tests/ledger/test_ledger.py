@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
-import tempfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -22,13 +18,13 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
 from kling_once.errors import BudgetReached, JobError, LeaseLost
 from kling_once.ledger.attempts import Attempt, AttemptState
 from kling_once.ledger.budgets import Budget, Cap, Reservation
 from kling_once.ledger.job import Job, job_key
-from kling_once.ledger.ledger import Ledger
 from kling_once.order import (
     MotionControl,
     Order,
@@ -37,6 +33,11 @@ from kling_once.order import (
     Spender,
     VideoUrl,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.ledger.stores import Store
 
 LEASE_SECONDS = 60
 CAP = Decimal(5)
@@ -88,41 +89,29 @@ RESERVATION = Reservation(Decimal(4), UNITS, Budget(None, Cap(CAP, "CAP", "in th
 SENDER = Sender("", "f")
 
 
-@cache
-def fresh_ledger() -> bytes:
-    """Return a ledger nobody has used; migrations are run once, not for every example."""
-    with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
-        home = Path(folder)
-        Ledger(home, Clock()).close()
-        return (home / "ledger.db").read_bytes()
-
-
 class LedgerMachine(RuleBasedStateMachine):
     attempts = Bundle("attempts")
 
+    def __init__(self, stores: Callable[[], Store]) -> None:
+        super().__init__()
+        self.stores = stores
+
     @initialize()
     def open(self) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="ledger-")
         self.clock = Clock()
         self.runner = asyncio.Runner()
-        home = Path(self.folder.name)
-        (home / "ledger.db").write_bytes(fresh_ledger())
-        self.ledgers = [Ledger(home, self.clock) for _ in range(OWNERS)]
+        self.store = self.stores()
+        self.store.set_time(self.clock.now())
+        self.store.note_moves()
+        self.ledgers = [self.store.open(self.clock) for _ in range(OWNERS)]
         self.holder: dict[int, tuple[int, datetime]] = {}
-        self.file = sqlite3.connect(home / "ledger.db")
-        self.file.executescript(
-            "CREATE TABLE moves (before TEXT, after TEXT);"
-            "CREATE TRIGGER note AFTER UPDATE OF state ON attempts WHEN old.state <> new.state"
-            " BEGIN INSERT INTO moves VALUES (old.state, new.state); END;"
-        )
 
     def teardown(self) -> None:
-        if hasattr(self, "file"):
-            self.file.close()
+        if hasattr(self, "ledgers"):
             for ledger in self.ledgers:
                 ledger.close()
             self.runner.close()
-            self.folder.cleanup()
+            self.store.close()
 
     def holds(self, owner: int, attempt_id: int) -> bool:
         return self.holder.get(attempt_id, (None,))[0] == owner
@@ -139,7 +128,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def reserved(self) -> Decimal:
         query = "SELECT coalesce(units_charged, units_reserved) FROM attempts WHERE state <> 'rejected'"
-        return sum((Decimal(row[0]) for row in self.file.execute(query) if row[0] is not None), Decimal(0))
+        return sum((Decimal(row[0]) for row in self.store.execute(query) if row[0] is not None), Decimal(0))
 
     @rule(target=attempts, owner=st.integers(0, OWNERS - 1), number=st.integers(0, 3))
     def begin(self, owner: int, number: int) -> Any:
@@ -268,37 +257,37 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def wait(self, seconds: int) -> None:
         self.clock.moment += timedelta(seconds=seconds)
+        self.store.set_time(self.clock.now())
 
     @invariant()
-    def the_file_names_the_holder_that_the_model_knows(self) -> None:
-        if not hasattr(self, "file"):
+    def the_row_names_the_holder_that_the_model_knows(self) -> None:
+        if not hasattr(self, "ledgers"):
             return
         names = [ledger.owner.name for ledger in self.ledgers]
-        rows = self.file.execute("SELECT attempt_id, owner FROM attempts").fetchall()
+        rows = self.store.execute("SELECT attempt_id, owner FROM attempts")
         known = {attempt_id: names.index(owner) for attempt_id, owner in rows if owner}
         assert known == {attempt_id: owner for attempt_id, (owner, _) in self.holder.items()}
 
     @invariant()
     def no_limit_is_passed(self) -> None:
-        assert not hasattr(self, "file") or self.reserved() <= CAP
+        assert not hasattr(self, "ledgers") or self.reserved() <= CAP
 
     @invariant()
     def every_state_moves_along_a_drawn_arrow(self) -> None:
-        if hasattr(self, "file"):
-            moves = {(S(before), S(after)) for before, after in self.file.execute("SELECT * FROM moves")}
+        if hasattr(self, "ledgers"):
+            moves = {(S(before), S(after)) for before, after in self.store.execute("SELECT * FROM moves")}
             assert moves <= ARROWS
 
     @invariant()
     def a_job_has_one_attempt_under_way(self) -> None:
-        if hasattr(self, "file"):
-            rows = self.file.execute(
+        if hasattr(self, "ledgers"):
+            rows = self.store.execute(
                 "SELECT job_key FROM attempts WHERE state NOT IN ('kept', 'failed', 'expired', 'rejected')"
-            ).fetchall()
+            )
             assert len(rows) == len(set(rows))
 
 
-TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(
+LEDGER_SETTINGS = settings(
     max_examples=12,
     stateful_step_count=25,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
@@ -307,6 +296,14 @@ TestLedger.settings = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+
+def test_several_processes_keep_the_promises_of_the_ledger(stores: Callable[[], Store]) -> None:
+    class Machine(LedgerMachine):
+        def __init__(self) -> None:
+            super().__init__(stores)
+
+    run_state_machine_as_test(Machine, settings=LEDGER_SETTINGS)
 
 
 def test_every_state_is_reached_from_the_intent() -> None:

@@ -1,4 +1,4 @@
-"""The schema stands once: what the migrations make is what the tables say."""
+"""The schema stands once: what the migrations make is what the tables say, in either database."""
 
 from __future__ import annotations
 
@@ -9,23 +9,35 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from kling_once.ledger.database import Database
 from kling_once.ledger.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from kling_once.ledger.ledger import Ledger
 
 RECIPE = "run `python -m tests.ledger.first_migration && ruff format kling_once/ledger/migrations`"
 
 
 @pytest.fixture
-def migrated(tmp_path: Path) -> Iterator[sa.Connection]:
+def migrated(ledger: Ledger) -> Iterator[sa.Connection]:
     """A ledger that the migrations have made."""
-    database = Database(tmp_path)
-    with database.read() as connection:
+    with ledger.database.read() as connection:
         yield connection
-    database.close()
+
+
+@pytest.fixture
+def declared(request: pytest.FixtureRequest, migrated: sa.Connection) -> Iterator[sa.Connection]:
+    """A database of the same kind, with the tables as they are declared."""
+    url = "sqlite://"
+    if migrated.dialect.name == "postgresql":
+        server = request.getfixturevalue("postgresql")
+        url = server.url(server.new_database())
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        metadata.create_all(connection)
+        yield connection
+    engine.dispose()
 
 
 def shape(connection: sa.Connection, table: str) -> dict[str, Any]:
@@ -42,10 +54,10 @@ def shape(connection: sa.Connection, table: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("table", sorted(metadata.tables))
-def test_the_migrations_make_the_table_as_it_is_declared(table: str, migrated: sa.Connection) -> None:
-    with sa.create_engine("sqlite://").connect() as declared:
-        metadata.create_all(declared)
-        assert shape(migrated, table) == shape(declared, table), RECIPE
+def test_the_migrations_make_the_table_as_it_is_declared(
+    table: str, migrated: sa.Connection, declared: sa.Connection
+) -> None:
+    assert shape(migrated, table) == shape(declared, table), RECIPE
 
 
 def test_alembic_finds_nothing_to_migrate(migrated: sa.Connection) -> None:

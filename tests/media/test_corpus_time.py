@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from kling_once.api.limits import Mode, Model, price
+from kling_once.api.limits import MODELS, Mode, price
 from kling_once.media.conform import conform_clip
 from kling_once.media.survey import survey_clip
 from kling_once.media.types import ClipBounds, ConformMode, TrimWindow
@@ -86,7 +86,7 @@ def test_the_same_clip_is_the_same_in_every_container(
     assert made.violations == ()
     seconds = billed_seconds(made.facts.duration_seconds)
     assert seconds == SECONDS
-    assert price(Model.V2_6, Mode.STD, seconds, china=False).units == 2
+    assert price(MODELS["kling-v2-6"], Mode.STD, seconds, china=False).units == 2
     assert survey_clip(made.path).cuts == pytest.approx((CUT_SECONDS,), abs=0.01)
 
     assert numbers(made.path) == list(range(SECONDS * rate))

@@ -21,8 +21,8 @@ def workflow(name: str) -> dict[str, Any]:
     return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_there_are_seven() -> None:
-    assert len(NAMES) == 7
+def test_there_are_nine() -> None:
+    assert len(NAMES) == 9
 
 
 def test_templates_are_the_same_files_with_a_picture_each() -> None:
@@ -57,6 +57,16 @@ def test_every_example_has_a_note_and_uses_the_free_service(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_note_is_bold_where_it_names_something_and_has_words_in_every_language(name: str) -> None:
+    notes = [node["widgets_values"][0] for node in workflow(name)["nodes"] if node["type"] in NOTES]
+    assert not [text for text in notes if "`" in text or "KLING_ONCE_" in text]
+    words = json.loads((ROOT / "locales" / "en" / "main.json").read_text(encoding="utf-8"))["klingOnce"][
+        "note"
+    ]
+    assert set(notes) <= set(words.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_the_page_queues_is_what_the_workflow_says(name: str) -> None:
     prompt = json.loads((QUEUED / f"{name}.json").read_text())
     nodes = {str(node["id"]): node for node in workflow(name)["nodes"] if node["type"] not in NOTES}
@@ -74,7 +84,7 @@ def test_what_the_page_queues_is_what_the_workflow_says(name: str) -> None:
 
 
 def test_the_app_shows_widgets_and_results_that_exist() -> None:
-    graph = workflow("8 as an app")
+    graph = workflow("9 as an app")
     nodes = {str(node["id"]): node for node in graph["nodes"]}
     assert graph["extra"]["linearMode"] is True
     shown = graph["extra"]["linearData"]

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
-from kling_once.api.limits import PRICES_AS_OF, UNITS_PER_SECOND, USD_PER_UNIT, Mode, Model
+from kling_once.api.limits import MODELS, USD_PER_UNIT, Mode
 from kling_once.api.motion_control import MOTION_SETTINGS
 from kling_once.order import ORDER_SETTINGS
 from kling_once.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
-RATES = {key: f"{(units * USD_PER_UNIT).normalize():f}" for key, units in UNITS_PER_SECOND.items()}
+RATES = {
+    (model.name, mode): f"{(units * USD_PER_UNIT).normalize():f}"
+    for model in MODELS.values()
+    for mode, units in model.units_per_second.items()
+}
 PRICED = ("MotionControl", "SubmitMotionControl", "CheckMotionControl")
 
 
@@ -33,8 +37,8 @@ def mode_tips() -> list[str]:
 
 @pytest.mark.parametrize("tip", mode_tips())
 def test_the_price_of_every_model_and_mode_is_told(tip: str) -> None:
-    for model in Model:
-        part = tip.partition(model.value)[2].partition("kling-")[0]
+    for model in MODELS:
+        part = tip.partition(model)[2].partition("kling-")[0]
         found = {mode: re.search(rf"{mode.value}\D*([\d.]+\d)", part) for mode in Mode}
         assert {mode: hit and hit[1] for mode, hit in found.items()} == {
             mode: RATES[model, mode] for mode in Mode
@@ -45,10 +49,10 @@ def test_the_price_of_every_model_and_mode_is_told(tip: str) -> None:
 def test_help_pages_have_the_table_and_its_date(name: str) -> None:
     for page in [path for path in (ROOT / "js" / "docs").rglob("*.md") if f"KlingOnce_{name}" in str(path)]:
         text = page.read_text(encoding="utf-8")
-        for model in Model:
-            row = next(line for line in text.splitlines() if line.startswith(f"| {model.value} "))
+        for model in MODELS:
+            row = next(line for line in text.splitlines() if line.startswith(f"| {model} "))
             assert re.findall(r"\d+\.\d+", row) == [RATES[model, mode] for mode in (Mode.STD, Mode.PRO)]
-        assert PRICES_AS_OF in text
+        assert all(str(model.prices_as_of) in text for model in MODELS.values())
 
 
 def test_the_unit_and_the_servers_limits_are_told(monkeypatch: Any, tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ def input_names(promise: dict[str, Any]) -> list[str]:
     return names
 
 
-def test_there_are_seven_nodes() -> None:
-    assert len(PROMISES) == 7
+def test_there_are_twelve_nodes() -> None:
+    assert len(PROMISES) == 12
     assert all(name.startswith("KlingOnce_") for name in PROMISES)
 
 

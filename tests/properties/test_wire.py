@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_once.api.limits import Mode, Model, Orientation
+from kling_once.api.limits import MODELS, Mode, Orientation
 from kling_once.api.models import CreateRequest, Task
 from kling_once.sandbox.rules import read_order
 from kling_once.sandbox.wire import parse_body
@@ -22,7 +22,7 @@ urls = st.builds(
 
 requests = st.builds(
     create_request,
-    model_name=st.sampled_from(Model),
+    model_name=st.sampled_from(list(MODELS)),
     prompt=texts,
     image_url=st.from_regex(r"[A-Za-z0-9+/]{4,40}", fullmatch=True),
     video_url=urls,

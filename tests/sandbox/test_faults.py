@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from io import BytesIO
 from typing import Any
 
 import aiohttp
 import pytest
+from PIL import Image
 
+from kling_once.sandbox.elements import ELEMENTS_PATH, PRESETS_PATH
 from kling_once.sandbox.faults import (
     ENDPOINTS,
     KNOWN,
@@ -176,10 +179,31 @@ async def test_an_odd_reason_holds_what_no_terminal_and_no_database_should_see(b
         reason.encode()
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
+async def element_of(bench: Any) -> str:
+    """Return the path of an element's task."""
+    picture = bench.fields["image_url"]
+    buffer = BytesIO()
+    Image.new("RGB", (320, 320)).save(buffer, "PNG")
+    other = await bench.upload(buffer.getvalue())
+    materials = {"frontal_image": picture, "refer_images": [{"image_url": other}]}
+    body = {
+        "element_name": "Mia",
+        "element_description": "In orange",
+        "reference_type": "image_refer",
+        "element_image_list": materials,
+    }
+    answer = await bench.call("POST", ELEMENTS_PATH, json=body)
+    return f"{ELEMENTS_PATH}/{answer.data['task_id']}"
+
+
+@pytest.mark.parametrize(
+    "endpoint", [name for name in ENDPOINTS if not name.endswith("-element")] + ["get-element"]
+)
 async def test_a_trickle_is_the_true_answer_byte_by_byte(bench: Any, endpoint: str) -> None:
     task = await bench.finished(external_task_id="first")
     paths = {"get": f"{CREATE}/first", "list": CREATE, "costs": "/account/costs?start_time=0&end_time=1"}
+    paths |= {"list-elements": ELEMENTS_PATH, "list-presets": PRESETS_PATH}
+    paths["get-element"] = await element_of(bench)
     paths["result"] = task["task_result"]["videos"][0]["url"]
     await bench.script(endpoint, "trickle-0.0001")
     if endpoint == "create":

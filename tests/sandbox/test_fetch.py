@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from PIL import Image
 
 from kling_once.sandbox import Sandbox, SandboxOptions
+from kling_once.sandbox.guard import Forbidden, Guard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -103,6 +105,65 @@ async def test_an_unreachable_url_is_1201_in_words(start: Any, tmp_path: Path) -
             assert (answer.status, answer.code) == (400, 1201), url
             assert answer.message.startswith("video_url: "), url
             assert words in answer.message, url
+
+
+async def test_a_guarded_sandbox_fetches_what_this_machine_serves(
+    start: Any, bunny: Path, tmp_path: Path
+) -> None:
+    bench = await start(embedded=True, fetch="guarded")
+    shutil.copy(bunny, tmp_path / "b.mp4")
+    async with serving(tmp_path) as origin:
+        for url in (f"{origin}/files/b.mp4", f"{origin}/trouble/moved?to={origin}/files/b.mp4"):
+            answer = await bench.create(video_url=url)
+            assert answer.status == 200, answer
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("file:///etc/passwd", "URL"),
+        ("ftp://127.0.0.1/a.mp4", "URL"),
+        ("http://clips.example.com/a.mp4", "must begin with https://"),
+        ("https://10.0.0.7/a.mp4", "private address"),
+        ("https://192.168.1.20/a.mp4", "private address"),
+        ("https://169.254.169.254/latest/meta-data", "private address"),
+        ("https://[fd00::1]/a.mp4", "private address"),
+        ("https://[::ffff:10.0.0.7]/a.mp4", "private address"),
+        ("https://0.0.0.0/a.mp4", "private address"),
+        ("https://inside.example.com/a.mp4", "private address"),
+        ("https://rebound.example.com/a.mp4", "private address"),
+        ("{origin}/trouble/moved?to=http://10.0.0.7/a.mp4", "must begin with https://"),
+        ("{origin}/trouble/moved?to=https://10.0.0.7/a.mp4", "private address"),
+        ("{origin}/trouble/moved?to=https://inside.example.com/a.mp4", "private address"),
+        ("{origin}/trouble/moved?to=file:///etc/passwd", "must begin with https://"),
+    ],
+)
+async def test_a_guarded_sandbox_is_led_nowhere_inside(
+    start: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, words: str
+) -> None:
+    """Names lead to a private address, and to this machine's."""
+    known, really = {"inside.example.com": "10.0.0.7", "rebound.example.com": "127.0.0.1"}, socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **more: really(known.get(host, host), *rest, **more)
+    )
+    bench = await start(embedded=True, fetch="guarded")
+    async with serving(tmp_path) as origin:
+        answer = await bench.create(video_url=url.format(origin=origin))
+    assert (answer.status, answer.code) == (400, 1201)
+    assert answer.message.startswith("video_url")
+    assert words in answer.message
+
+
+async def test_a_public_url_may_not_lead_to_this_machine() -> None:
+    guard = Guard.of("https://clips.example.com/a.mp4")
+    for url in ("http://127.0.0.1:8188/view", "http://localhost/a.mp4", "https://[::1]/a.mp4"):
+        with pytest.raises(Forbidden):
+            guard.check_url(url)
+    with pytest.raises(Forbidden):
+        guard.check_address(ip_address("127.0.0.1"))
+    guard.check_url("https://cdn.example.com/a.mp4")
+    guard.check_address(ip_address("93.184.216.34"))
+    guard.check_address(ip_address("198.18.0.5"))  # what a local proxy client gives for a public host
 
 
 async def test_nothing_half_fetched_is_left(start: Any, state: Path, tmp_path: Path) -> None:

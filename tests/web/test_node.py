@@ -59,7 +59,7 @@ def test_broken_limits_are_told_before_the_run(served: Any, graph_of: Any, small
 
 def test_widgets_that_contradict_each_other_say_so(price_of: Any) -> None:
     found = price_of(element_id="123", character_orientation="image", model="kling-v3")
-    assert any("orientation of the video" in note for note in found["notes"])
+    assert any("orientation of the video" in note["message"] for note in found["notes"])
 
 
 def test_the_price_of_a_china_profile_is_in_its_own_money(served: Any, price_of: Any) -> None:

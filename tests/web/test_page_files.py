@@ -22,6 +22,8 @@ FOLDERS = {
 }
 """What a folder may import from besides itself; the entry imports from all."""
 LANGUAGES = ("en", "zh")
+TOLD = ("klingOnce.rule.", "klingOnce.said.")
+"""What has its English from the server: test_words."""
 FILES = ("main", "settings", "commands")
 
 
@@ -43,9 +45,9 @@ def texts(language: str, name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", FILES)
 def test_both_languages_say_everything(name: str) -> None:
     english, chinese = (
-        {key: text for key, text in texts(language, name).items() if not key.startswith("klingOnce.rule.")}
+        {key: text for key, text in texts(language, name).items() if not key.startswith(TOLD)}
         for language in LANGUAGES
-    )  # rules have their English from the server: test_words
+    )
     assert english.keys() == chinese.keys()
     for key, text in english.items():
         assert text
@@ -127,3 +129,8 @@ def test_the_lock_of_npm_names_no_registry() -> None:
     packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     installed = [one for name, one in packages.items() if name]
     assert all("resolved" not in one and one["integrity"] for one in installed)
+
+
+def test_the_name_is_kling_once_in_every_language() -> None:
+    for path in [*(ROOT / "locales").rglob("*.json"), *(PAGE / "docs").rglob("*.md")]:
+        assert "直连" not in path.read_text(encoding="utf-8"), path

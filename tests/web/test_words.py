@@ -1,4 +1,4 @@
-"""Every limit that a check can name has its words in Chinese, and its numbers in them."""
+"""All that the server tells people has its words in Chinese, with its values in them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from kling_once.api.limits import Orientation
 from kling_once.api.motion_control import MOTION_SETTINGS, MotionControl
+from kling_once.errors import Violation
 from kling_once.jobs.violations import clip_bounds, order_violations, picture_bounds
 from kling_once.media.bounds import clip_violations, picture_violations
 from kling_once.order import Order, VideoFile
 from kling_once.settings import load_settings
-from kling_once.web.answers import BrokenRule
+from kling_once.web import sentences
+from kling_once.web.answers import BrokenRule, Told
+from kling_once.web.sentences import Piece, sentence_id, taken_apart
 from tests.media.test_bounds import CLIP, PICTURE
-
-if TYPE_CHECKING:
-    from kling_once.errors import Violation
+from tests.web.sentences import PATH, templates, text
+from tests.web.sentences import words as sentence_words
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("media/bounds.py", "media/damage.py", "jobs/violations.py", "jobs/staging.py", "hosting/*.py")
@@ -105,3 +107,75 @@ def test_the_numbers_of_a_broken_limit_are_those_of_its_words(tmp_path: Path) ->
 )
 def test_numbers_are_read_from_a_message_and_names_are_not(message: str, values: list[Any]) -> None:
     assert BrokenRule(field="video", rule="x", message=message).values == values
+
+
+PLACES = re.compile(r"\{\d+\}")
+
+
+def test_the_list_of_sentences_is_that_of_the_sources() -> None:
+    """`python -m tests.web.sentences` makes it again."""
+    assert PATH.read_text(encoding="utf-8") == text()
+
+
+def test_chinese_has_words_for_every_sentence_and_for_no_other() -> None:
+    assert sentence_words("zh").keys() == {sentence_id(one) for one in templates()}
+
+
+def test_sentences_with_one_id_differ_in_their_capital_alone() -> None:
+    found = {one.lower() for one in templates()}
+    assert len({sentence_id(one) for one in found}) == len(found)
+
+
+def test_a_sentence_is_known_again_with_its_values() -> None:
+    known = sentence_words("zh")
+    for template in templates():
+        places = sorted(set(PLACES.findall(template)))
+        given = re.sub(r"\{(\d+)\}", r"value\1", template)
+        (piece,) = taken_apart(given)
+        assert (piece.message, len(piece.values), piece.rule in known) == (given, len(places), True)
+        assert sorted(set(PLACES.findall(known[sentence_id(template)]))) == places, template
+
+
+def test_a_text_of_several_sentences_is_taken_apart() -> None:
+    told = "The ledger /home/a.db is damaged: malformed. Nobody wrote this sentence. Try again later."
+    assert [(piece.rule, piece.values) for piece in taken_apart(told) if piece.message.strip()] == [
+        ("the_ledger_0_is_damaged_1", ("/home/a.db", "malformed")),
+        ("", ()),
+        ("try_again_later", ()),
+    ]
+    assert "".join(piece.message for piece in taken_apart(told)) == told
+
+
+def test_a_phrase_within_a_sentence_is_taken_apart_as_well() -> None:
+    (piece,) = taken_apart("Charge: 3 units.")
+    assert piece.values == ((Piece("3 units", "0_units_phrase", ("3",)),),)
+
+
+def test_what_a_node_shows_while_it_runs_is_taken_apart() -> None:
+    line = (
+        "waiting for Kling (Kling says: processing) | 0:12 of about 2:30 | up to 3 units (0.42 USD) | task 99"
+    )
+    assert [piece.rule for piece in taken_apart(line) if piece.rule] == [
+        "waiting_for_kling_phrase",
+        "kling_says_0_phrase",
+        "0_of_about_1_phrase",
+        "up_to_0_units_1_2_phrase",
+        "task_0_phrase",
+    ]
+
+
+def test_a_broken_limit_within_a_text_keeps_its_rule() -> None:
+    broken = Violation("take", "take.range", "take is -1; it may be 0 to 5.")
+    told = Told.of(f"Would be refused; nothing would be spent:\n- {broken.message}", [broken])
+    assert [(piece.rule, piece.values) for piece in told.said][-1] == ("take.range", ["-1", "0", "5"])
+    assert "".join(piece.message for piece in told.said) == told.message
+
+
+def test_a_very_long_text_is_left_as_it_is() -> None:
+    long = "word. " * sentences.TEXT_MAX
+    assert [piece.rule for piece in taken_apart(long)] == [""]
+
+
+def test_prose_that_begins_like_a_short_sentence_is_not_taken_for_it() -> None:
+    assert [piece.rule for piece in taken_apart("Task failed due to an internal error.")] == [""]
+    assert [piece.rule for piece in taken_apart("Task 8731.")] == ["task_0"]

@@ -24,6 +24,8 @@ def upgrade() -> None:
         sa.Column("service", sa.String(), nullable=False),
         sa.Column("realm", sa.String(), nullable=False),
         sa.Column("project", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("element_name", sa.String(), nullable=False),
         sa.Column("prompt", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=False),
         sa.Column("mode", sa.String(), nullable=False),
@@ -47,6 +49,13 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "rooms",
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("believed", sa.Integer(), nullable=False),
+        sa.Column("refused_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("room"),
     )
     op.create_table(
         "uploads",
@@ -98,6 +107,7 @@ def upgrade() -> None:
         sa.Column("video_url", sa.String(), nullable=True),
         sa.Column("watermark_url", sa.String(), nullable=True),
         sa.Column("location", sa.String(), nullable=True),
+        sa.Column("made_element_id", sa.String(), nullable=True),
         sa.Column("result_path", sa.String(), nullable=True),
         sa.Column("result_size_bytes", sa.BigInteger(), nullable=True),
         sa.Column("result_digest", sa.String(), nullable=True),
@@ -114,3 +124,17 @@ def upgrade() -> None:
     )
     op.create_index("attempts_by_date", "attempts", ["created_at"], unique=False)
     op.create_index("attempts_by_task", "attempts", ["task_id"], unique=False)
+    op.create_table(
+        "slots",
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("attempt_id", sa.Integer(), nullable=False),
+        sa.Column("room", sa.String(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["attempt_id"],
+            ["attempts.attempt_id"],
+        ),
+        sa.PrimaryKeyConstraint("place"),
+        sa.UniqueConstraint("attempt_id"),
+    )
+    op.create_index("slots_by_room", "slots", ["room"], unique=False)
