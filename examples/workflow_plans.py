@@ -101,6 +101,11 @@ UPSCALE_NOTE = """## Result frames into an upscale, and back to video
 The result's frames are decoded because something is wired to **frames**; without a wire they cost no memory.
 Sound and fps go around the upscale. A model upscaler fits in the same place.
 """
+APP_NOTE = """## As an app
+
+Opened, this shows a picture, a clip and a prompt to fill in, and the video: nothing else. Switch between **App** and
+**Graph** at the top. **service** stands in the graph: **sandbox** is free, **kling** orders from your own account.
+"""
 ELEMENT_NOTE = """## A character that stays the same
 
 **Create Element** makes an element of a frontal picture and 1 to 3 other views: Kling keeps that character's looks. It is
@@ -116,11 +121,6 @@ Kling takes **30 s** at once. **Split Video** divides 75 s where the dancer rest
 
 Queue again as often as you like: no part is bought twice. With **on_failure** on **skip**, a part that Kling refuses
 is left out, and the report names it.
-"""
-APP_NOTE = """## As an app
-
-Opened, this shows a picture, a clip and a prompt to fill in, and the video: nothing else. Switch between **App** and
-**Graph** at the top. `service` stands in the graph: `sandbox` is free, `kling` orders from your own account.
 """
 
 PLANS = {

@@ -26,6 +26,8 @@ TOP_LEVEL = {
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
+    "README.zh.md",
+    "README.zh.md",
     "SECURITY.md",
     "__init__.py",
     "example_workflows",
