@@ -145,6 +145,8 @@ export class KeysPanel {
     for (const input of [this.apiKey, this.accessKey, this.secretKey]) input.value = "";
     const { carried, unfinished } = saved;
     const lost = this.stored.has(key.profile) && unfinished > 0 && !carried;
+    announceSetupChanged();
+    await this.refresh();
     this.said.textContent = [
       t("keys.saved"),
       carried > 0 && t("keys.carried", { count: carried }),
@@ -152,8 +154,6 @@ export class KeysPanel {
     ]
       .filter(Boolean)
       .join(" ");
-    announceSetupChanged();
-    await this.refresh();
   }
 
   /**
