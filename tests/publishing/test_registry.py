@@ -27,7 +27,6 @@ TOP_LEVEL = {
     "LICENSE",
     "README.md",
     "README.zh.md",
-    "README.zh.md",
     "SECURITY.md",
     "__init__.py",
     "example_workflows",
