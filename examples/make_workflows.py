@@ -72,6 +72,9 @@ async (workflow) => {
   return JSON.parse(JSON.stringify(prompt.output));
 }
 """
+READY = """
+() => ["MarkdownNote", "KlingOnce_MotionControl"].every((type) => window.LiteGraph?.registered_node_types?.[type])
+"""
 FIT = """
 () => {
   const app = window.app || window.comfyAPI.app.app;
@@ -129,6 +132,7 @@ def main(url: str) -> None:
             )  # a page remembers values by node id
             page.goto(url)
             page.wait_for_function("() => (window.app || window.comfyAPI?.app?.app)?.graph", timeout=60_000)
+            page.wait_for_function(READY, timeout=120_000)
             page.wait_for_timeout(4000)
             page.keyboard.press("Escape")
             make(page, name, plan)

@@ -56,27 +56,28 @@ FIRST_NOTE = """## Motion control
 
 The character of the picture moves as the person in the video does.
 
-**service** is `sandbox`: free, on this machine, no key, a placeholder as result. Set it to `kling` to order from
+**service** is **sandbox**: free, on this machine, no key, a placeholder as result. Set it to **kling** to order from
 your own Kling account; the key is configured on the server, never here.
 
 The same inputs are paid **once**, however often you queue them. Raise **take** to buy another result on purpose.
 """
 FRAMES_NOTE = """## From frames, with sound
 
-**motion_source** is `frames`: pictures, their fps, and optionally their sound. The frames are encoded and sent
+**motion_source** is **frames**: pictures, their fps, and optionally their sound. The frames are encoded and sent
 as one clip. Anything that makes frames fits here.
 """
 CHECK_NOTE = """## Check before you pay
 
 Checks every documented limit and tells the price. Nothing is sent, nothing is spent.
 
-**image** and **video** are what would be sent. Copy the settings to a Motion Control node when you like them.
+**image** and **video** are what would be sent. When you like them, a button on the check writes its settings into a
+Motion Control node.
 """
 PARALLEL_NOTE = """## Two characters, one motion
 
 Both jobs are **submitted** first and run at Kling at the same time; both are **collected** afterwards.
 
-The server runs at most 3 tasks at once unless KLING_ONCE_MAX_PARALLEL says otherwise. Interrupt whenever you
+The server runs at most 3 tasks at once unless its operator says otherwise. Interrupt whenever you
 like: queue again, and what was submitted is picked up.
 """
 FETCH_NOTE = """## Fetch an earlier task
@@ -90,6 +91,14 @@ UPSCALE_NOTE = """## Result frames into an upscale, and back to video
 
 The result's frames are decoded because something is wired to **frames**; without a wire they cost no memory.
 Sound and fps go around the upscale. A model upscaler fits in the same place.
+"""
+ELEMENT_NOTE = """## A character that stays the same
+
+**Create Element** makes an element of a frontal picture and 1 to 3 other views: Kling keeps that character's looks. It is
+made **once**; queue again and the same element is used. 0 units were seen for one, no page names a price.
+
+Elements are documented for `kling-v3`, and the character then faces as in the video. An element that you have already
+comes from **Kling Once Element**, or by the button *Choose an element* at the node.
 """
 LONG_NOTE = """## A long dance
 
@@ -164,11 +173,11 @@ PLANS = {
             ),
             clip([40, 730]),
             Node("submit1", "KlingOnce_SubmitMotionControl", [680, 330], size=[400, 560]),
-            Node("submit2", "KlingOnce_SubmitMotionControl", [680, 960], size=[400, 560]),
+            Node("submit2", "KlingOnce_SubmitMotionControl", [680, 1150], size=[400, 560]),
             Node("collect1", "KlingOnce_CollectMotionControl", [1140, 330], size=[280, 260]),
-            Node("collect2", "KlingOnce_CollectMotionControl", [1140, 960], size=[280, 260]),
+            Node("collect2", "KlingOnce_CollectMotionControl", [1140, 1150], size=[280, 260]),
             save("save1", [1480, 330], "kling/first"),
-            save("save2", [1480, 960], "kling/second"),
+            save("save2", [1480, 1150], "kling/second"),
         ],
         [
             ("image", "IMAGE", "submit1", "image"),
@@ -190,8 +199,8 @@ PLANS = {
             Node("submit", "KlingOnce_SubmitMotionControl", [400, 330], size=[400, 560]),
             Node("fetch", "KlingOnce_FetchTask", [860, 330], size=[320, 300]),
             save("save", [1240, 330], "kling/fetched"),
-            Node("list", "KlingOnce_ListTasks", [400, 960], size=[320, 180]),
-            Node("table", "PreviewAny", [860, 960], size=[640, 200]),
+            Node("list", "KlingOnce_ListTasks", [400, 1150], size=[320, 180]),
+            Node("table", "PreviewAny", [860, 1150], size=[640, 200]),
         ],
         [
             ("image", "IMAGE", "submit", "image"),
@@ -246,6 +255,32 @@ PLANS = {
             ("split", "overlap", "join", "overlap"),
             ("join", "report", "report", "source"),
             ("join", "video", "save", "video"),
+        ],
+    ),
+    "8 a character that stays the same": Plan(
+        [
+            note(ELEMENT_NOTE, [40, 40], [420, 280]),
+            character([40, 380]),
+            Node("views", "ImageInvert", [400, 380], size=[240, 60], title="Stands in for another view"),
+            clip([40, 780]),
+            Node(
+                "element",
+                "KlingOnce_CreateElement",
+                [700, 380],
+                {"name": "Mia", "description": "The drawn character of the example"},
+                [360, 420],
+            ),
+            Node("motion", "KlingOnce_MotionControl", [1120, 380], {"model": "kling-v3"}, [400, 660]),
+            save("save", [1580, 380], "kling/element"),
+        ],
+        [
+            ("image", "IMAGE", "views", "image"),
+            ("image", "IMAGE", "element", "material.frontal"),
+            ("views", "IMAGE", "element", "material.views"),
+            ("image", "IMAGE", "motion", "image"),
+            ("clip", "VIDEO", "motion", "motion_source.video"),
+            ("element", "element_id", "motion", "element_id"),
+            ("motion", "video", "save", "video"),
         ],
     ),
 }

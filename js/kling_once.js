@@ -11,15 +11,17 @@
 import { check, isOrdering, orderingNodes } from "./node/check.mjs";
 import { prepareNode, watchElements } from "./node/elements.mjs";
 import { allNodes, isActive, isOurs } from "./node/graph.mjs";
+import { sayNotes } from "./node/notes.mjs";
 import { Remedies } from "./node/remedies.mjs";
-import { watchPlayers, watchRuns, watchTexts } from "./node/run.mjs";
+import { watchPlayers, watchRuns } from "./node/run.mjs";
 import { NodeStrips } from "./node/strips.mjs";
+import { watchTexts } from "./node/texts.mjs";
 import { KeysPanel } from "./settings/keys_panel.mjs";
 import { showToast, withErrorToast } from "./shared/dialogs.mjs";
 import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
 import { loadTranslations, t } from "./shared/i18n.mjs";
-import { acceptDroppedTasks, copyTaskId } from "./sidebar/job_actions.mjs";
+import { acceptDroppedTasks, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
 const TAB_ID = "kling-once";
@@ -76,7 +78,7 @@ app.registerExtension({
     const open = {
       keys: () => showInTab((tab) => tab.showKeys()),
       totals: () => showInTab((tab) => tab.showView("totals")),
-      help: () => showInTab((tab) => tab.showView("help")),
+      hosting: () => showInTab((tab) => tab.showHosting()),
     };
     const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
     strips = made;
@@ -109,11 +111,13 @@ app.registerExtension({
     return [
       ...(isOrdering(node) ? [{ content: t("menu.check"), callback: check }] : []),
       ...(copy ? [copy] : []),
+      { content: t("menu.folder"), callback: () => void openResultsFolder() },
       { content: t("menu.tasks"), callback: show },
     ];
   },
 
   afterConfigureGraph() {
+    sayNotes();
     strips?.schedule();
   },
 });

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from .concurrency import Pending
     from .errors import KlingOnceError
     from .jobs.check import Checked
-    from .jobs.outcome import Outcome, TaskPage
+    from .jobs.outcome import MadeElement, Outcome, TaskPage
     from .jobs.progress import Progress
     from .jobs.recovery import Wanted
     from .ledger.attempts import Attempt
     from .media.types import ConformMode, Frames, TrimWindow
     from .order import (
         Cuts,
+        ElementOrder,
         Order,
         Service,
         VideoFile,
@@ -44,8 +45,10 @@ __all__ = [
     "Client",
     "ConformMode",
     "Cuts",
+    "ElementOrder",
     "Frames",
     "KlingOnceError",
+    "MadeElement",
     "MotionControl",
     "Order",
     "Outcome",
@@ -67,8 +70,10 @@ _HOMES = {
     "Client": "client",
     "ConformMode": "media.types",
     "Cuts": "order",
+    "ElementOrder": "order",
     "Frames": "media.types",
     "KlingOnceError": "errors",
+    "MadeElement": "jobs.outcome",
     "MotionControl": "api.motion_control",
     "Order": "order",
     "Outcome": "jobs.outcome",

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -40,6 +42,17 @@ LIMITS = ("max_units_per_prompt", "max_units_per_day")
 """The settings that the page may change."""
 LARGEST_LIMIT = 1_000_000
 LOCK_SECONDS = 10
+STORE_KEYS = frozenset({"store_access_key", "store_secret_key"})
+HOST_FIELDS = (
+    "store_url",
+    "store_endpoint",
+    "store_region",
+    "store_access_key",
+    "store_secret_key",
+    "public_url",
+    "gateway_port",
+)
+"""What decides where local clips are put."""
 HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -91,7 +104,7 @@ def clean_origin(url: str, setting: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-LOCAL_POLL_SECONDS = 0.5
+LOCAL_POLL_SECONDS = 0.2
 """Between two looks at a task of a service on this machine."""
 
 
@@ -150,7 +163,7 @@ class Settings(BaseSettings):
         gt=0,
         le=600,
         description="Pause between two looks at a task; unless it is set,"
-        " half a second where the service is on this machine.",
+        " a fifth of a second where the service is on this machine.",
     )
     settle_seconds: float = Field(
         default=90.0,
@@ -191,6 +204,15 @@ class Settings(BaseSettings):
         description="Put the workflow that ordered a video into its file, so that the file opens its graph;"
         " ComfyUI's `--disable-metadata` turns it off.",
     )
+    store_endpoint: str | None = Field(
+        default=None,
+        description="Address of an S3-like store; default: its own variables, or Amazon.",
+    )
+    store_region: str | None = Field(default=None, description="Region of that bucket.")
+    store_access_key: SecretStr | None = Field(
+        default=None, description="Access key of that bucket; default: its own variables."
+    )
+    store_secret_key: SecretStr | None = Field(default=None, description="Secret key of that bucket.")
     gateway_port: int = Field(default=8189, ge=0, le=65535, description="Loopback port of the gateway.")
     public_url: str | None = Field(
         default=None, description="Address of the tunnel or proxy before the gateway."
@@ -253,9 +275,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings passes it by name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments, then the environment, then `settings.json`."""
+        """Read arguments, the environment, the media host that the page has saved, then `settings.json`."""
         file = InitSettingsSource(settings_cls, _file_values(config_folder() / "settings.json"))
-        return init_settings, env_settings, file
+        return init_settings, env_settings, InitSettingsSource(settings_cls, _saved_host()), file
 
     @property
     def results_folder(self) -> Path:
@@ -298,6 +320,11 @@ def is_from_environment(field: str) -> bool:
     return bool(os.environ.get(_variable(field)))
 
 
+def has_desktop() -> bool:
+    """Tell whether this process runs on a desktop, on which a window can be opened."""
+    return sys.platform in {"win32", "darwin"} or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())
+
+
 def unknown_variables() -> list[str]:
     """Return the environment's `KLING_ONCE_` variables that name no setting."""
     known = {_variable(field) for field in Settings.model_fields}
@@ -327,8 +354,34 @@ def _variable(field: str) -> str:
     return name if name.startswith("KLINGAI_") else f"KLING_ONCE_{name}"
 
 
-def _file_values(path: Path) -> dict[str, Any]:
-    """Return what `settings.json` sets; an unknown name is refused, since it may be a misspelt limit."""
+def host_from_environment() -> str:
+    """Return the variable of the environment that chooses a media host, empty where none does."""
+    names = (_variable(name) for name in ("store_url", "public_url") if is_from_environment(name))
+    return next(names, "")
+
+
+def saved_host_path() -> Path:
+    """Return the file in which the page keeps its media host, mode 0600."""
+    return config_folder() / "hosting.json"
+
+
+def _saved_host() -> dict[str, Any]:
+    """Return the media host that was set up in the page, unless the environment chooses one."""
+    path = saved_host_path()
+    if host_from_environment() or not path.exists():
+        return {}
+    values = _read_object(path)
+    if os.name == "posix" and (mode := path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SettingsError(
+            f"{path} may be read by other users (mode {stat.S_IMODE(mode):04o}).",
+            hint=f"Run: chmod 600 {path}",
+        )
+    return {
+        name: values.get(name) for name in HOST_FIELDS if name in values and not is_from_environment(name)
+    }
+
+
+def _read_object(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -341,11 +394,17 @@ def _file_values(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(values, dict):
         raise SettingsError(f"{path} is not an object.", hint='It looks like {"max_units_per_day": 300}.')
-    known = {name for name in Settings.model_fields if not name.startswith("klingai_")}
+    return values
+
+
+def _file_values(path: Path) -> dict[str, Any]:
+    """Return what `settings.json` sets; an unknown name is refused, since it may be a misspelt limit."""
+    values = _read_object(path)
+    known = {name for name in Settings.model_fields if not name.startswith("klingai_")} - STORE_KEYS
     strange = sorted(set(values) - known)
-    if any(name.lower().startswith("klingai_") for name in strange):
+    if any(name.lower().startswith("klingai_") or name in STORE_KEYS for name in strange):
         raise SettingsError(
-            f"{path} names a KLINGAI_ setting.",
+            f"{path} names a KLINGAI_ setting or a key.",
             hint="Keys and their address belong in the environment or in credentials.json, which others"
             " cannot read.",
         )

@@ -62,9 +62,7 @@ LISTED = (
     ),
     *(SETTINGS[name] for name in ("service", "profile")),
 )
-ELEMENT_TIP = (
-    "An element of the account or an official one; the page fills the list. Its number is what counts."
-)
+ELEMENT_TIP = "One of the account's or of the official elements; the page fills the list. Its number counts."
 HEADS = ("element_id", "name", "description")
 NUMBER = re.compile(r"([0-9]{1,19})\s*$")
 

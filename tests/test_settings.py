@@ -346,7 +346,7 @@ def test_a_service_on_this_machine_is_asked_often_unless_somebody_says_how_often
 ) -> None:
     monkeypatch.delenv("KLING_ONCE_POLL_SECONDS")
     settings = load_settings()
-    assert settings.pace("http://127.0.0.1:8190").poll_seconds == 0.5
+    assert settings.pace("http://127.0.0.1:8190").poll_seconds == 0.2
     assert settings.pace("https://api-singapore.klingai.com").poll_seconds == 5.0
     monkeypatch.setenv("KLING_ONCE_POLL_SECONDS", "5")
     assert load_settings().pace("http://127.0.0.1:8190").poll_seconds == 5.0

@@ -108,6 +108,9 @@ export interface TotalsRow {
   service: Service;
   project: string;
   profile: string;
+  /** Of a unit, by the list; null where the profile's address is not known. */
+  price: number | null;
+  currency: string | null;
   today: Spending;
   month: Spending;
 }
@@ -118,6 +121,10 @@ export interface KeyState {
   profile: string;
   source: "environment" | "file" | "missing";
   region: "global" | "china" | "other" | null;
+  /** The origin that the key is sent to. */
+  address: string | null;
+  /** Which of the vendor's two APIs gets new tasks. */
+  api: "legacy" | "standard" | null;
   problem: Told | null;
   /** How many tasks can be collected with this key alone. */
   unfinished: number;
@@ -136,6 +143,7 @@ export interface Keys {
 export interface NewKey {
   profile: string;
   region: string;
+  api: string;
   api_key: string;
   access_key: string;
   secret_key: string;
@@ -145,6 +153,31 @@ export interface NewKey {
 }
 
 export type KeyTest = { packs: { name: string; left: number }[] };
+
+/** Where local clips are put. */
+export interface Hosting {
+  way: "none" | "bucket" | "tunnel";
+  /** The variable of the server's environment that decides it; empty where the page may. */
+  variable: string;
+  /** The bucket with its prefix, or the public address. */
+  address: string;
+  endpoint: string;
+  region: string;
+  /** Whether a key of the bucket is saved. */
+  has_key: boolean;
+  /** The loopback port to which a tunnel must lead. */
+  port: number;
+  /** Whether somebody has set it up in the page. */
+  is_saved: boolean;
+  may_change: boolean;
+}
+
+/** Empty keys keep those that are saved for the endpoint. */
+export type NewBucket = Record<
+  "endpoint" | "bucket" | "prefix" | "region" | "access_key" | "secret_key" | "code",
+  string
+>;
+export type NewTunnel = { public_url: string; port: number; code: string };
 
 export type Account = { service: Service; profile: string };
 

@@ -4,7 +4,7 @@
 /**
  * @import { LGraphNode } from "../shared/host.mjs"
  * @import { PlacedNode } from "./graph.mjs"
- * @import { CheckedNode, KeptResult, NodeCheck, Price, UsedPart } from "../../types/server.ts"
+ * @import { CheckedNode, KeptResult, NodeCheck, Price, Service, UsedPart } from "../../types/server.ts"
  */
 
 import { formatAmount, formatClock, formatClockTenths, say, t } from "../shared/i18n.mjs";
@@ -96,10 +96,12 @@ function costText(price, rate) {
 
 /**
  * @param {KeptResult} kept
+ * @param {Service} service nothing is charged in the sandbox
  * @returns {string} the charge, and where the video lies
  */
-export function keptText({ units, cash, currency, path }) {
+export function keptText({ units, cash, currency, path }, service) {
   const money = cash !== null && `${formatAmount(cash)} ${currency ?? ""}`;
   const charge = units === null ? money : t("cost.units", { units: formatAmount(units) });
-  return [charge && t("kept.charge", { charge }), t("kept.path", { path })].filter(Boolean).join(" · ");
+  const said = charge && t(service === "sandbox" ? "kept.free" : "kept.charge", { charge });
+  return [said, t("kept.path", { path })].filter(Boolean).join(" · ");
 }

@@ -14,7 +14,7 @@ const CONFORMED = /^(image|video)\.(format|size|side|ratio|container)/;
 
 export class Remedies {
   /**
-   * @param {{ keys: () => void, totals: () => void, help: () => void }} open views of the sidebar
+   * @param {{ keys: () => void, hosting: () => void, totals: () => void }} open views of the sidebar
    * @param {() => void} changed is called after a widget was set
    */
   constructor(open, changed) {
@@ -23,15 +23,17 @@ export class Remedies {
   }
 
   /**
-   * @param {string} rule what is broken
+   * @param {{ rule: string, message: string }} problem what is broken
    * @param {LGraphNode} node
    * @returns {Remedy | null}
    */
-  of(rule, node) {
+  of({ rule, message }, node) {
     if (rule === "key") return { label: t("remedy.key"), act: this.open.keys };
+    if (rule === "limit" && message.includes("(max_units)"))
+      return this.widget(node, "max_units", 0, "remedy.own_limit");
     if (rule === "limit") return { label: t("remedy.limit"), act: this.open.totals };
     if (rule === "hold") return { label: t("hold.release"), act: () => withErrorToast(() => setHold(false)) };
-    if (rule === "video.hosting") return { label: t("remedy.hosting"), act: this.open.help };
+    if (rule === "video.hosting") return { label: t("remedy.hosting"), act: this.open.hosting };
     if (rule === "video.duration.max") return this.widget(node, "conform", "auto, trim to limit", "remedy.trim");
     if (CONFORMED.test(rule)) return this.widget(node, "conform", "auto", "remedy.conform");
     return null;
@@ -40,7 +42,7 @@ export class Remedies {
   /**
    * @param {LGraphNode} node
    * @param {string} name
-   * @param {string} value
+   * @param {string | number} value
    * @param {string} label name of its text
    * @returns {Remedy | null} null where the widget has that value already, or is not there
    */

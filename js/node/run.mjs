@@ -3,8 +3,7 @@
 
 import { showStandingError, showToast } from "../shared/dialogs.mjs";
 import { api } from "../shared/host.mjs";
-import { keepWords, sayText, t } from "../shared/i18n.mjs";
-import { onWords } from "../shared/server.mjs";
+import { sayText, t } from "../shared/i18n.mjs";
 import { allNodes, executionId, isOurs } from "./graph.mjs";
 
 /** The widget in which ComfyUI's page shows a node's video. */
@@ -32,22 +31,6 @@ export function keepPlayersOut() {
     const player = isOurs(node) && node.widgets?.find(({ name }) => name === PLAYER);
     if (player) player.options.serialize = false;
   }
-}
-
-/** The widget in which ComfyUI's page shows the text under a node's bar. */
-const TEXT = "$$node-text-preview";
-
-/** Say what ComfyUI shows of our nodes while they run in the page's language. */
-export function watchTexts() {
-  onWords(keepWords);
-  api.addEventListener("progress_text", ({ detail: { nodeId, text } }) => {
-    // ComfyUI's own listener may come later
-    queueMicrotask(() => {
-      const placed = allNodes().find((one) => executionId(one) === String(nodeId));
-      const widget = placed && isOurs(placed.node) && placed.node.widgets?.find(({ name }) => name === TEXT);
-      if (widget && widget.value === text) widget.value = sayText(text);
-    });
-  });
 }
 
 /**

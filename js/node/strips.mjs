@@ -14,10 +14,12 @@
 import { button, h, setChildren } from "../shared/dom.mjs";
 import { addStrip, api } from "../shared/host.mjs";
 import { formatAmount, say, sayText, t } from "../shared/i18n.mjs";
-import { onJobEvent, onKeysChanged } from "../shared/server.mjs";
+import { onJobEvent, onSetupChanged } from "../shared/server.mjs";
 import { check, keptText, orderingNodes, priceText, problems, reports, usedText } from "./check.mjs";
-import { allNodes, apiPrompt, executionId, isActive } from "./graph.mjs";
+import { allNodes, apiPrompt, executionId, isActive, isOurs } from "./graph.mjs";
 import { keepPlayersOut } from "./run.mjs";
+import { nameSockets } from "./sockets.mjs";
+import { isCheck, writeBack } from "./write_back.mjs";
 
 const DEBOUNCE_MS = 350;
 /** How long an answer counts for an unchanged graph; a file may be replaced under the same name. */
@@ -54,7 +56,8 @@ export class NodeStrips {
     this.queue = Promise.resolve();
     this.timer = 0;
     onJobEvent(({ state }) => ENDINGS.includes(state) && this.expire());
-    onKeysChanged(() => this.expire());
+    onSetupChanged(() => this.expire());
+    api.addEventListener("reconnected", () => this.expire());
     api.addEventListener("executed", ({ detail: { node, output } }) => this.report(String(node), output));
     api.addEventListener("execution_start", () => this.forgetFailures());
     api.addEventListener("execution_error", ({ detail: { node_id, exception_message } }) =>
@@ -112,7 +115,10 @@ export class NodeStrips {
       strip.asked = question;
       this.queue = this.queue.then(() => this.ask(placed, strip, prompt, question)); // each may decode a clip
     }
-    for (const placed of allNodes()) this.addSum(placed);
+    for (const placed of allNodes()) {
+      this.addSum(placed);
+      if (isOurs(placed.node)) nameSockets(placed.node);
+    }
   }
 
   /**
@@ -199,13 +205,15 @@ export class NodeStrips {
     const lines = [...failed, line(kind, text)];
     if (live) lines.push(line("note", live));
     if (found.used) lines.push(line("note", usedText(found.used)));
-    if (found.kept) lines.push(line("note", keptText(found.kept)));
+    if (found.kept) lines.push(line("note", keptText(found.kept, found.service)));
     for (const problem of problems(found)) {
-      const remedy = this.remedies.of(problem.rule, node);
+      const remedy = this.remedies.of(problem, node);
       const control = remedy && button(remedy.label, remedy.act, { class: "kling-once-small" });
       lines.push(line("trouble", problem.text, control, problem.message));
     }
-    return [...lines, ...found.notes.map((note) => line("note", say(note.said))), ...reported];
+    const notes = found.notes.map((note) => line("note", say(note.said)));
+    const write = isCheck(node) ? [button(t("remedy.write"), () => writeBack(node))] : [];
+    return [...lines, ...notes, ...reported, ...write];
   }
 
   /**

@@ -4,9 +4,9 @@
 /** @import { Keys, KeyState, NewKey } from "../../types/server.ts" */
 
 import { confirmed, messageOf, showToast, withErrorToast, withOneTimeCode } from "../shared/dialogs.mjs";
-import { button, h, setChildren } from "../shared/dom.mjs";
+import { button, field, h, secretInput, setChildren } from "../shared/dom.mjs";
 import { formatAmount, say, t } from "../shared/i18n.mjs";
-import { announceKeysChanged, getKeys, removeKey, saveKey, testKey } from "../shared/server.mjs";
+import { announceSetupChanged, getKeys, removeKey, saveKey, testKey } from "../shared/server.mjs";
 
 /** Where the vendor gives out keys. */
 const VENDOR_PAGE = "https://kling.ai/dev/api-key";
@@ -29,6 +29,10 @@ export class KeysPanel {
     this.kind = select(["api_key", "pair"]);
     this.kind.addEventListener("change", () => this.showKind());
     this.region = select(["global", "china"]);
+    this.api = select(["api_kept", "legacy", "standard"]);
+    this.api.options[0]?.setAttribute("value", "");
+    this.api.addEventListener("change", () => this.showApi());
+    this.apiNote = h("p", { class: "kling-once-note" });
     this.ownAddress = h("option", { value: "", hidden: true });
     this.region.append(this.ownAddress);
     this.hasAddress = false;
@@ -45,6 +49,8 @@ export class KeysPanel {
       this.single,
       ...this.pair,
       field(t("keys.region"), this.region),
+      field(t("keys.api"), this.api),
+      this.apiNote,
       h("button", { type: "submit", class: "kling-once-button kling-once-primary" }, t("action.save")),
     );
     form.addEventListener("submit", (event) => this.submit(event));
@@ -59,6 +65,7 @@ export class KeysPanel {
       this.said,
     );
     this.showKind();
+    this.showApi();
     this.ready = this.refresh();
   }
 
@@ -66,6 +73,11 @@ export class KeysPanel {
     const isPair = this.kind.value === "pair";
     this.single.hidden = isPair;
     for (const one of this.pair) one.hidden = !isPair;
+  }
+
+  /** Say what the other of the vendor's two APIs gives. */
+  showApi() {
+    this.apiNote.textContent = t(this.api.value === "standard" ? "keys.standard_gives" : "keys.legacy_gives");
   }
 
   /** Choose the region that the profile has: a new key is seldom from another one. Else the server's own. */
@@ -100,8 +112,9 @@ export class KeysPanel {
   }
 
   /** @param {KeyState} key */
-  row({ profile, source, region, problem }) {
-    const texts = [t(`keys.state.${source}`), region && t(`keys.${region}`)];
+  row({ profile, source, region, address, api, problem }) {
+    const place = region === "other" ? `${t("keys.other")} ${address ?? ""}` : region && t(`keys.${region}`);
+    const texts = [t(`keys.state.${source}`), place, api === "standard" && t("keys.standard")];
     return h(
       "li",
       { "data-profile": profile, "data-source": source },
@@ -122,6 +135,7 @@ export class KeysPanel {
     const key = {
       profile: this.profile.value.trim(),
       region: this.region.value,
+      api: this.api.value,
       api_key: isPair ? "" : this.apiKey.value,
       access_key: isPair ? this.accessKey.value : "",
       secret_key: isPair ? this.secretKey.value : "",
@@ -130,7 +144,7 @@ export class KeysPanel {
     if (!saved) return;
     for (const input of [this.apiKey, this.accessKey, this.secretKey]) input.value = "";
     this.said.textContent = t("keys.saved");
-    announceKeysChanged();
+    announceSetupChanged();
     await this.refresh();
   }
 
@@ -163,7 +177,7 @@ export class KeysPanel {
     const keys = await withOneTimeCode(this.mayChange, (code) => removeKey({ profile, code }));
     if (!keys) return;
     showToast("success", t("keys.forgotten", { name: nameOf(profile) }));
-    announceKeysChanged();
+    announceSetupChanged();
     this.show(keys);
   }
 
@@ -184,20 +198,7 @@ function nameOf(profile) {
   return profile || t("keys.default");
 }
 
-/** An input that hides what is typed, and that no password manager fills. */
-function secretInput() {
-  return h("input", { type: "password", autocomplete: "new-password", spellcheck: false, maxLength: 512 });
-}
-
 /** @param {string[]} values names of texts under `keys` */
 function select(values) {
   return h("select", {}, ...values.map((value) => h("option", { value }, t(`keys.${value}`))));
-}
-
-/**
- * @param {string} label
- * @param {HTMLElement} control
- */
-function field(label, control) {
-  return h("label", { class: "kling-once-field" }, h("span", {}, label), control);
 }

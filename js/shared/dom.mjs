@@ -84,6 +84,27 @@ export function button(label, action, options = {}) {
   );
 }
 
+/**
+ * @param {Properties<"input">} [properties]
+ * @returns {HTMLInputElement} an input of one line that no password manager fills
+ */
+export function textInput(properties = {}) {
+  return h("input", { type: "text", autocomplete: "off", spellcheck: false, ...properties });
+}
+
+/** An input that hides what is typed, and that no password manager fills. */
+export function secretInput() {
+  return h("input", { type: "password", autocomplete: "new-password", spellcheck: false, maxLength: 512 });
+}
+
+/**
+ * @param {string} label
+ * @param {HTMLElement} control
+ */
+export function field(label, control) {
+  return h("label", { class: "kling-once-field" }, h("span", {}, label), control);
+}
+
 /** Add the pack's style sheet to the page, once. */
 export function addStyleSheet() {
   const { href } = new URL("../kling_once.css", import.meta.url);

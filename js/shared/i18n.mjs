@@ -10,13 +10,15 @@ import { api, app } from "./host.mjs";
 /** @type {Record<string, Texts | undefined>} */
 let translations = {};
 
-/** Load the translations. Without them the page still works and shows the names of its texts. */
+/** Load the translations, ComfyUI's own words for our nodes under `nodes`. Without them the page still works and shows the names of its texts. */
 export async function loadTranslations() {
   try {
     const response = await api.fetchApi("/i18n");
-    /** @type {Record<string, { klingOnce?: Texts }>} */
+    /** @type {Record<string, { klingOnce?: Texts, nodeDefs?: Texts }>} */
     const all = await response.json();
-    translations = Object.fromEntries(Object.entries(all).map(([name, texts]) => [name, texts.klingOnce]));
+    translations = Object.fromEntries(
+      Object.entries(all).map(([name, { klingOnce, nodeDefs }]) => [name, { ...klingOnce, nodes: nodeDefs ?? {} }]),
+    );
   } catch (error) {
     console.warn("Kling Once: the texts could not be loaded.", error);
   }
@@ -39,6 +41,12 @@ export function t(name, values = {}) {
   const text = lookUp(chosen, name) ?? lookUp(base, name) ?? lookUp("en", name) ?? name;
   return text.replace(/\{(\w+)\}/g, (_match, /** @type {string} */ key) => String(values[key] ?? ""));
 }
+
+/**
+ * @param {string} name
+ * @returns {string | undefined}
+ */
+export const inEnglish = (name) => lookUp("en", name);
 
 /**
  * Say what the server tells: each piece in the page's own words where it has some, else as it came, in English.
@@ -83,8 +91,11 @@ export function sayText(text) {
   return said ? say(said) : text;
 }
 
-/** @param {string} name */
-function hasOwnWords(name) {
+/**
+ * Whether the page's own language has this text.
+ * @param {string} name
+ */
+export function hasOwnWords(name) {
   const [base = "en"] = locale().split("-");
   return (lookUp(locale(), name) ?? lookUp(base, name)) !== undefined;
 }
@@ -130,8 +141,12 @@ export function formatAmount(amount) {
 
 /**
  * @param {string} moment in ISO 8601
- * @returns {string} date and time, to the minute, in the page's language
+ * @returns {string} date and time, to the minute, in the page's language; the year only where it is another one
  */
 export function formatMoment(moment) {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "short" }).format(new Date(moment));
+  const date = new Date(moment);
+  /** @type {Intl.DateTimeFormatOptions} */
+  const format = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+  if (date.getFullYear() !== new Date().getFullYear()) format.year = "numeric";
+  return new Intl.DateTimeFormat(locale(), format).format(date);
 }

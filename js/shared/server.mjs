@@ -7,8 +7,9 @@
  */
 
 /**
- * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Job, JobEvent, JobsPage, JobsQuery, Keys,
- *   KeyTest, LimitName, Limits, NewKey, NodeCheck, Status, Told, Totals } from "../../types/server.ts"
+ * @import { AccountTasks, Account, ApiPrompt, ElementsPage, ElementsQuery, Hosting, Job, JobEvent, JobsPage, JobsQuery,
+ *   Keys, KeyTest, LimitName, Limits, NewBucket, NewKey, NewTunnel, NodeCheck, Status, Told, Totals }
+ *   from "../../types/server.ts"
  */
 
 import { api } from "./host.mjs";
@@ -16,10 +17,10 @@ import { say, t } from "./i18n.mjs";
 
 const PREFIX = "/kling_once";
 const JOB_EVENT = "kling_once.job";
-/** Sent within the page when a key was saved or removed: prices depend on the region of a profile's key. */
-const KEYS_EVENT = "kling_once.keys";
+/** Sent within the page when a key or a media host was saved or removed: prices and obstacles depend on them. */
+const SETUP_EVENT = "kling_once.setup";
 
-/** @type {(signal: AbortSignal) => Promise<Status>} */
+/** @type {(signal?: AbortSignal) => Promise<Status>} */
 export const getStatus = (signal) => get("/status", {}, signal);
 
 /**
@@ -93,6 +94,36 @@ export const testKey = (profile) => post("/keys/test", { profile });
  * @type {(body: { profile: string, code: string }) => Promise<Keys>}
  */
 export const removeKey = (body) => post("/keys/forget", body);
+
+/**
+ * Show the folder of results on the server's desktop.
+ * @type {(body: { code: string }) => Promise<{ path: string, opened: boolean }>}
+ */
+export const openResults = (body) => post("/results/open", body);
+
+/** @type {() => Promise<Hosting>} */
+export const getHosting = () => get("/hosting");
+
+/**
+ * Put local clips into a bucket; it is tried first, and its keys are never sent back.
+ * @type {(body: NewBucket) => Promise<Hosting>}
+ */
+export const useBucket = (body) => post("/hosting/bucket", body);
+
+/**
+ * Serve local clips from this server, through a tunnel; it is tried first.
+ * @type {(body: NewTunnel) => Promise<Hosting>}
+ */
+export const useTunnel = (body) => post("/hosting/tunnel", body);
+
+/**
+ * Put a small file where local clips are put, and fetch it as Kling would.
+ * @type {() => Promise<Hosting>}
+ */
+export const testHosting = () => post("/hosting/test");
+
+/** @type {(body: { code: string }) => Promise<Hosting>} */
+export const forgetHosting = (body) => post("/hosting/forget", body);
 
 /**
  * @param {Account & { page: number, page_size: number }} query pages count from 1
@@ -179,16 +210,16 @@ export function onReconnect(listener, signal) {
 }
 
 /**
- * Hear that this page has saved or removed a key.
+ * Hear that this page has changed a key or the media host.
  * @param {() => void} listener
  */
-export function onKeysChanged(listener) {
-  api.addCustomEventListener(KEYS_EVENT, listener);
+export function onSetupChanged(listener) {
+  api.addCustomEventListener(SETUP_EVENT, listener);
 }
 
-/** Tell the page that a key was saved or removed. */
-export function announceKeysChanged() {
-  /** @type {EventTarget} */ (api).dispatchEvent(new CustomEvent(KEYS_EVENT));
+/** Tell the page that a key or the media host has changed. */
+export function announceSetupChanged() {
+  /** @type {EventTarget} */ (api).dispatchEvent(new CustomEvent(SETUP_EVENT));
 }
 
 /**

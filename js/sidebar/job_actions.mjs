@@ -6,10 +6,10 @@
  * @import { Job } from "../../types/server.ts"
  */
 
-import { showToast, showToCopy, withErrorToast } from "../shared/dialogs.mjs";
+import { showToast, showToCopy, withErrorToast, withOneTimeCode } from "../shared/dialogs.mjs";
 import { api, app } from "../shared/host.mjs";
 import { t } from "../shared/i18n.mjs";
-import { collectJob, getWorkflow } from "../shared/server.mjs";
+import { collectJob, getStatus, getWorkflow, openResults } from "../shared/server.mjs";
 
 /** The type under which ComfyUI's page drags a file of the server. */
 const ASSET_TYPE = "application/x-comfy-asset-info";
@@ -53,6 +53,14 @@ async function copyText(text, done, byHand) {
   } catch {
     await showToCopy(byHand, text); // a page that came over plain HTTP has no clipboard
   }
+}
+
+/** Show the folder of results on the server's desktop, else its path. */
+export async function openResultsFolder() {
+  const status = await withErrorToast(() => getStatus());
+  if (!status) return;
+  const folder = await withOneTimeCode(status.may_change, (code) => openResults({ code }));
+  if (folder && !folder.opened) await showToCopy(t("copy.folder"), folder.path);
 }
 
 /**

@@ -5,6 +5,8 @@
 
 import { formatAmount, formatClock, formatMoment, say, t } from "../shared/i18n.mjs";
 
+/** As many words of a prompt tell rows apart. */
+const PROMPT_WORDS = 6;
 /** @type {Set<AttemptState>} */
 const FINAL = new Set(["kept", "failed", "expired", "rejected"]);
 /** @type {Set<AttemptState>} */
@@ -80,13 +82,31 @@ export function costText(job) {
 
 /**
  * @param {Job} job
- * @returns {string} its picture, its clip and its take; its task if it was adopted, since nothing else is known
+ * @returns {string} its take, and the first words of its prompt, else its inputs; its task if it was adopted,
+ *   since nothing else is known
  */
 export function nameText(job) {
   if (job.kind === "element") return `${t("job.element")} ${job.element_name}`;
   if (job.adopted) return `${t("job.task")} ${job.video_name}`;
-  return [job.image_name, job.video_name, job.take && t("job.take", { take: job.take })].filter(Boolean).join(" · ");
+  const take = job.take && t("job.take", { take: job.take });
+  return [take, promptStart(job) || inputsText(job)].filter(Boolean).join(" · ");
 }
+
+/**
+ * @param {Job} job
+ * @returns {string} what it costs, its project, its inputs where its name says the prompt, and its length
+ */
+export function factsText(job) {
+  const length = job.seconds === null ? "" : formatClock(job.result_seconds ?? job.seconds);
+  const inputs = promptStart(job) && !job.adopted ? inputsText(job) : "";
+  return [costText(job), job.project, inputs, length].filter(Boolean).join(" · ");
+}
+
+/** @param {Job} job */
+const inputsText = ({ image_name, video_name }) => [image_name, video_name].filter(Boolean).join(" · ");
+
+/** @param {Job} job */
+const promptStart = ({ prompt }) => (prompt ?? "").trim().split(/\s+/).slice(0, PROMPT_WORDS).join(" ");
 
 /**
  * @param {Job} job

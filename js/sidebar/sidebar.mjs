@@ -3,7 +3,6 @@
 
 /** @import { Account, CheckedNode, Job, JobFilter, Status } from "../../types/server.ts" */
 
-import { KeysPanel } from "../settings/keys_panel.mjs";
 import { withErrorToast } from "../shared/dialogs.mjs";
 import { button, h, setChildren } from "../shared/dom.mjs";
 import { formatMoment, t } from "../shared/i18n.mjs";
@@ -13,14 +12,25 @@ import { AccountPage } from "./account_page.mjs";
 import { CheckPage } from "./check_page.mjs";
 import { ElementsPage } from "./elements_page.mjs";
 import { HelpPage } from "./help_page.mjs";
+import { SetupPage } from "./setup_page.mjs";
 import { TaskList } from "./task_list.mjs";
 import { TaskPage } from "./task_page.mjs";
 import { TotalsPage } from "./totals_page.mjs";
 
-/** @typedef {"tasks" | "elements" | "account" | "totals" | "help"} View */
+/**
+ * Makes the element of a view; the signal ends its listeners and requests.
+ * @typedef {(signal: AbortSignal, wanted: { mayChange: boolean, account?: Account }) => HTMLElement} MakeView
+ */
 
-/** @type {View[]} */
-const VIEWS = ["tasks", "elements", "account", "totals", "help"];
+/** @type {Record<string, MakeView>} views beside the list of tasks, in the order of their tabs */
+const PAGES = {
+  elements: (signal, wanted) => new ElementsPage(signal, wanted).element,
+  account: (signal) => new AccountPage(signal).element,
+  totals: (signal) => new TotalsPage(signal).element,
+  setup: () => new SetupPage().element,
+  help: (signal) => new HelpPage(signal).element,
+};
+const VIEWS = ["tasks", ...Object.keys(PAGES)];
 /** @type {JobFilter[]} */
 const FILTERS = ["all", "under_way", "kept", "failed"];
 const STEPS = new Map([
@@ -43,7 +53,7 @@ export class Sidebar {
     this.content = h("div", { class: "kling-once-content", role: "tabpanel", id: "kling-once-panel" });
     const start = [
       button(t("action.template"), () => app.extensionManager.command.execute("Comfy.BrowseTemplates")),
-      button(t("remedy.key"), () => this.showKeys()),
+      button(t("action.setup"), () => this.showView("setup")),
     ];
     this.list = new TaskList((job, plays) => this.openTask(job, plays), start, this.closing.signal);
     this.tasks = h("div", { class: "kling-once-tasks-view" }, this.searchBar(), this.list.element);
@@ -76,7 +86,7 @@ export class Sidebar {
     this.root.replaceChildren();
   }
 
-  /** @param {View} view */
+  /** @param {string} view */
   tab(view) {
     return h(
       "button",
@@ -103,7 +113,7 @@ export class Sidebar {
   }
 
   /**
-   * @param {View} view
+   * @param {string} view
    * @param {Account} [account] whose elements to begin with
    */
   showView(view, account) {
@@ -112,15 +122,9 @@ export class Sidebar {
       tab.tabIndex = name === view ? 0 : -1;
     }
     const signal = this.leavePage();
-    const { mayChange } = this;
-    if (view === "elements") setChildren(this.content, new ElementsPage(signal, { mayChange, account }).element);
-    else if (view === "account") setChildren(this.content, new AccountPage(signal).element);
-    else if (view === "totals") setChildren(this.content, new TotalsPage(signal).element);
-    else if (view === "help") setChildren(this.content, new HelpPage(signal).element);
-    else {
-      setChildren(this.content, this.tasks);
-      this.list.draw();
-    }
+    const make = PAGES[view];
+    setChildren(this.content, make ? make(signal, { mayChange: this.mayChange, account }) : this.tasks);
+    if (!make) this.list.draw();
   }
 
   /**
@@ -150,13 +154,16 @@ export class Sidebar {
     page.back.focus();
   }
 
-  /** Show the keys, as the settings dialog does. */
+  /** Show where keys are set up. */
   showKeys() {
-    this.leavePage();
-    const back = button(t("action.back"), () => this.showView("tasks"), { class: "kling-once-back" });
-    const page = h("div", { class: "kling-once-page" }, new KeysPanel().element);
-    setChildren(this.content, h("section", { class: "kling-once-task" }, back, page));
-    back.focus();
+    this.showView("setup");
+    this.content.querySelector("select, input")?.scrollIntoView();
+  }
+
+  /** Show where it is set up how Kling fetches local clips. */
+  showHosting() {
+    this.showView("setup");
+    this.content.querySelector(".kling-once-hosting")?.scrollIntoView();
   }
 
   /**

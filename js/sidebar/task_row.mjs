@@ -4,10 +4,10 @@
 /** @import { Job } from "../../types/server.ts" */
 
 import { button, h } from "../shared/dom.mjs";
-import { formatClock, t } from "../shared/i18n.mjs";
+import { t } from "../shared/i18n.mjs";
 import { urlOf } from "../shared/server.mjs";
 import { collect, copyTaskId, makeJobDraggable } from "./job_actions.mjs";
-import { canCollect, costText, isUnderWay, nameText, stateText, timeText, troubleText } from "./job_text.mjs";
+import { canCollect, factsText, isUnderWay, nameText, stateText, timeText, troubleText } from "./job_text.mjs";
 
 /** As in the style sheet. */
 export const ROW_HEIGHT_PX = 92;
@@ -80,8 +80,7 @@ function picture(path) {
 function texts(job) {
   const trouble = troubleText(job);
   const { task_id } = job;
-  const length = job.seconds !== null && formatClock(job.result_seconds ?? job.seconds);
-  const facts = [costText(job), job.project, job.prompt, length].filter(Boolean).join(" · ");
+  const facts = factsText(job);
   return h(
     "div",
     { class: "kling-once-texts" },

@@ -64,11 +64,11 @@ function nothing() {
 /** @param {TotalsRow[]} rows */
 function table(rows) {
   const names = ["fact.project", "fact.profile", "totals.today", "totals.month"];
-  const cells = (/** @type {TotalsRow} */ { service, project, profile, today, month }) => [
-    project || "-",
-    profile || t("keys.default"),
-    spendingText(today, service),
-    spendingText(month, service),
+  const cells = (/** @type {TotalsRow} */ row) => [
+    row.project || "-",
+    row.profile || t("keys.default"),
+    spendingText(row.today, row),
+    spendingText(row.month, row),
   ];
   return h(
     "table",
@@ -80,14 +80,16 @@ function table(rows) {
 
 /**
  * @param {Spending} spending
- * @param {Service} service
+ * @param {TotalsRow} row
  */
-function spendingText({ units_charged, units_open, cash_charged }, service) {
-  const charged = service === "sandbox" ? "cost.units" : "totals.paid"; // nothing is paid in the sandbox
+function spendingText({ units_charged, units_open, cash_charged }, { service, price, currency }) {
+  const isFree = service === "sandbox";
+  const inMoney = (/** @type {number} */ units) =>
+    isFree || price === null ? "" : ` (${formatAmount(units * price)} ${currency})`;
   const parts = [
-    units_charged > 0 && t(charged, { units: formatAmount(units_charged) }),
-    ...Object.entries(cash_charged).map(([currency, amount]) => `${formatAmount(amount)} ${currency}`),
-    units_open > 0 && t("totals.open", { units: formatAmount(units_open) }),
+    units_charged > 0 && t("cost.units", { units: formatAmount(units_charged) }) + inMoney(units_charged),
+    ...Object.entries(cash_charged).map(([unit, amount]) => `${formatAmount(amount)} ${unit}`),
+    units_open > 0 && t("totals.open", { units: formatAmount(units_open) }) + inMoney(units_open),
   ];
   return parts.filter(Boolean).join(", ") || "0";
 }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import filelock
 
+from ..api.limits import Generation
 from ..errors import CredentialsError, KeyExists, KlingOnceError, MissingCredentials, SettingsError
 from ..files import write_file
 from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS: Final = 10
 PROFILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}|")
+PROFILE_NAME_FORM: Final = "A profile's name has 1 to 40 letters, digits, spaces, and _ . - in it."
 SECRET: Final = re.compile(r"[\x21-\x7e]{8,512}")
 ADDRESS: Final = ("region", "base_url")
 """Fields of a profile's address. It outlives its key: tasks that were paid there exist only there."""
+GENERATION: Final = ("api",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class NewKey:
 
     region: str = ""
     """`global` or `china`; empty keeps the address of the profile that is replaced."""
+    api: str = ""
+    """Which of the vendor's two APIs gets new tasks; empty keeps that of the profile that is replaced."""
     api_key: str = field(default="", repr=False)
     access_key: str = field(default="", repr=False)
     secret_key: str = field(default="", repr=False)
@@ -46,6 +51,10 @@ class KeyState:
     source: Literal["environment", "file", "missing"]
     region: str = ""
     """`global`, `china`, or `other` for a custom address; empty without a usable key."""
+    address: str = ""
+    """The origin; empty without a usable key."""
+    api: str = ""
+    """Which of the vendor's two APIs gets new tasks; empty without a usable key."""
     problem: str = ""
     """Why the key cannot be used; empty where it can."""
 
@@ -78,10 +87,9 @@ def save_key(settings: Settings, name: str, key: NewKey, *, replace: bool) -> Ke
     def put(profiles: dict[str, Mapping[str, Any]]) -> None:
         if name in profiles and not replace:
             raise KeyExists(f"Profile {name!r} has a key already.", hint="Say that it may be replaced.")
-        address = (
-            {} if key.region else {of: profiles[name][of] for of in ADDRESS if of in profiles.get(name, {})}
-        )
-        profiles[name] = address | fields
+        kept = (() if key.region else ADDRESS) + (() if key.api else GENERATION)
+        old = profiles.get(name, {})
+        profiles[name] = {of: old[of] for of in kept if of in old} | fields
 
     _change(settings.credentials_file, put)
     return _state(settings, name)
@@ -113,14 +121,16 @@ def _state(settings: Settings, name: str) -> KeyState:
     except KlingOnceError as error:
         return KeyState(name, "file", problem=error.message)
     region = {GLOBAL_ORIGIN: "global", CHINA_ORIGIN: "china"}.get(profile.origin, "other")
-    return KeyState(name, profile.source, region)
+    return KeyState(name, profile.source, region, profile.origin, profile.generation)
 
 
 def _fields(name: str, key: NewKey) -> dict[str, Any]:
     if not PROFILE_NAME.fullmatch(name):
-        raise SettingsError("A profile's name has 1 to 40 letters, digits, spaces, and _ . - in it.")
+        raise SettingsError(PROFILE_NAME_FORM)
     if key.region and key.region not in REGIONS:
         raise SettingsError("There are two regions: global, china.")
+    if key.api and key.api not in set(Generation):
+        raise SettingsError(f"Kling has two APIs: {', '.join(Generation)}.")
     pair = key.access_key.strip(), key.secret_key.strip()
     given = {"api_key": key.api_key.strip(), "access_key": pair[0], "secret_key": pair[1]}
     if bool(given["api_key"]) == any(pair) or any(pair) != all(pair):
@@ -130,7 +140,7 @@ def _fields(name: str, key: NewKey) -> dict[str, Any]:
             "That is no key: 8 to 512 letters, digits and signs without a space.",
             hint="Copy it again from Kling's console.",
         )
-    return {field: text for field, text in (given | {"region": key.region}).items() if text}
+    return {field: text for field, text in (given | {"region": key.region, "api": key.api}).items() if text}
 
 
 def _change(path: Path, change: Callable[[dict[str, Mapping[str, Any]]], None]) -> None:

@@ -167,7 +167,9 @@ class MotionControl:
         help="Id of an element that keeps the face stable.",
         wire=_when_set(lambda digits: {"element_list": [{"element_id": int(digits)}]}),
         standard=_when_set(
-            lambda digits: {"contents": [{"type": "element", "element_id": digits, "id": "element_1"}]}
+            lambda digits: {
+                "contents": [{"type": "element", "element_id": str(int(digits)), "id": "element_1"}]
+            }
         ),
     )
     watermark: bool = setting(

@@ -122,6 +122,7 @@ class ObjectStore(MediaHost):
         """
         self._address = StoreAddress.parse(settings.store_url or "")
         self._home = settings.home
+        self._given = _given_config(settings)
         self._stores: dict[int, S3Store | GCSStore | AzureStore] = {}
         self._uploads = SingleFlight[None]()
 
@@ -242,22 +243,39 @@ class ObjectStore(MediaHost):
         """Return the store, with the time limit that its requests need."""
         seconds = UPLOAD_SECONDS if uploading else REQUEST_SECONDS
         if seconds not in self._stores:
-            self._stores[seconds] = open_store(self._address, seconds)
+            self._stores[seconds] = open_store(self._address, seconds, self._given)
         return self._stores[seconds]
 
 
-def open_store(address: StoreAddress, seconds: int = UPLOAD_SECONDS) -> S3Store | GCSStore | AzureStore:
-    """Return a bucket's store; its credentials come from the store's own variables.
+def open_store(
+    address: StoreAddress, seconds: int = UPLOAD_SECONDS, given: dict[str, str] | None = None
+) -> S3Store | GCSStore | AzureStore:
+    """Return a bucket's store.
 
     Args:
         address: the bucket.
         seconds: the time limit of a request.
+        given: address and credentials; what it leaves open comes from the store's own variables.
     """
     kind: Any = STORES[address.scheme]
     # Not as `client_options`: those replace what obstore reads from AWS_ALLOW_HTTP and its kin.
-    config = {"timeout": f"{seconds}s", "connect_timeout": "10s"}
+    config = {"timeout": f"{seconds}s", "connect_timeout": "10s"} | (given or {})
     retries = {"max_retries": 3, "retry_timeout": timedelta(seconds=seconds)}
     return kind(address.bucket, config=config, retry_config=retries)
+
+
+def _given_config(settings: Settings) -> dict[str, str]:
+    """Return what the settings say of an S3-like store; what they leave open obstore reads for itself."""
+    keys = settings.store_access_key, settings.store_secret_key
+    endpoint = settings.store_endpoint or ""
+    given = {
+        "endpoint": endpoint,
+        "region": settings.store_region or "",
+        "access_key_id": keys[0].get_secret_value() if keys[0] else "",
+        "secret_access_key": keys[1].get_secret_value() if keys[1] else "",
+        "allow_http": "true" if endpoint.startswith("http://") else "",
+    }
+    return {name: value for name, value in given.items() if value}
 
 
 class StoppableFile(io.FileIO):

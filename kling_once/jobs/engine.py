@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from ..api.models import Element, ResourcePack
     from ..clock import Clock
     from ..errors import KlingOnceError
-    from ..hosting.media_host import Leftover
+    from ..hosting.media_host import Leftover, MediaHost
     from ..ledger.attempts import Attempt
     from ..order import AnyOrder, ElementOrder, Order, Service
     from ..settings import Settings
@@ -226,6 +226,11 @@ class Engine:
         if self._services is not None:
             self._services.settings = settings
 
+    def use_host(self, settings: Settings) -> Pending[MediaHost | None]:
+        """Put local clips elsewhere from here on, and return where that is, opened."""
+        self.settings = settings
+        return self.ask(self._use_host(settings))
+
     def under_way(self) -> dict[str, Progress]:
         """Return where the jobs stand that this process works on, by job key."""
         return {key: run.progress for key, run in self._runs.copy().items()}
@@ -270,6 +275,9 @@ class Engine:
                 self.settings, ledger, self.store, self.accounts, self._media, self.watchers
             )
         return self._services
+
+    async def _use_host(self, settings: Settings) -> MediaHost | None:
+        return await (await self.services()).use_host(settings)
 
     async def _run(self, given: list[AnyOrder], listener: Listener | None) -> Outcome:
         wait_minutes = given[0].wait_minutes
@@ -407,6 +415,7 @@ class Engine:
         client = await services.client(await services.account(service, profile))
         tasks = (await client.list(page, page_size)).value
         is_last = len(tasks) < page_size
+        tasks = tuple(task for task in tasks if task.element is None)  # the other generation lists every kind
         if self.settings.account_browse == "all":
             return TaskPage(tasks, is_last)
         own = await services.ledger.known_tasks([task.task_id for task in tasks])

@@ -27,6 +27,7 @@ from ..ledger.attempts import MAX_ATTEMPTS, AttemptState
 from ..ledger.job import adopted_key
 from ..media.probe import probe_clip
 from ..order import (
+    Kind,
     Sender,
     Service,
     realm_of,
@@ -242,6 +243,8 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
         LeaseLost: another process works on the attempt.
     """
     attempt = await servable(services, attempt)
+    if label.kind is Kind.ELEMENT:
+        raise JobError(f"Job {attempt.job_key[:10]} makes an element, and no video.", task_id=attempt.task_id)
     problem = {
         AttemptState.KEPT: "has its result already.",
         AttemptState.FAILED: f"failed and has no result: {attempt.reason}",

@@ -166,6 +166,20 @@ class Services:
                 self._public.append(host)
             return self._public[0]
 
+    async def use_host(self, settings: Settings) -> MediaHost | None:
+        """Put local clips elsewhere from here on, and return where that is, opened.
+
+        Raises:
+            HostingError: what is configured cannot be used.
+        """
+        async with self._opening:
+            for host in self._public:
+                if host is not None and host.kind == "gateway":
+                    await cast("Gateway", host).stop()
+            self._public.clear()
+            self.settings = settings
+        return await self.public_host()
+
     async def required_host(self) -> MediaHost:
         """Return the host that is configured for Kling.
 

@@ -49,6 +49,7 @@ from ..media.frame_folder import FrameFolder
 from ..media.picture import read_picture
 from ..media.source import check_stop
 from ..media.survey import survey_clip
+from ..media.types import ConformMode
 from ..order import (
     Cuts,
     Order,
@@ -260,7 +261,8 @@ class StagedInputs:
                 violations += fitted.violations
                 self.hosted, video_notes = fitted.hosted, fitted.notes
                 if fitted.conformed is not None:
-                    seconds = billed_seconds(fitted.conformed.facts.duration_seconds)
+                    if not _needs_a_trim(fitted.conformed, order.conform):
+                        seconds = billed_seconds(fitted.conformed.sent_seconds)
                     video_report = fitted.conformed.report if fitted.hosted else ()
         model, mode = MODELS.get(motion.model), known(Mode, motion.mode)
         if model and mode and seconds is not None:
@@ -431,6 +433,12 @@ def _fitted_clip(
         raise
     except MediaError as error:
         return FittedClip(None, (unreadable_violation("video", error),))
+
+
+def _needs_a_trim(conformed: ConformedClip, mode: ConformMode) -> bool:
+    """Tell whether a clip is refused until it is trimmed, so that no length of it has a price."""
+    rules = {violation.rule for violation in conformed.violations}
+    return mode is not ConformMode.OFF and "video.duration.max" in rules
 
 
 def hosted_file(conformed: ConformedClip, copied: ClipCopy | None, stop: Stop | None) -> HostedFile:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 from av.error import FFmpegError
 
 from ..errors import UnreadableMedia
-from .encode import SoundTrack, open_mp4, writing_clip
+from .encode import open_mp4, writing_clip
+from .joined_sound import (
+    Span,
+    encoded_sound,
+    placed_sound,
+    sound_format,
+    sound_packets,
+    sound_waves,
+    unlike_sound,
+)
 from .plan import Canvas, ClipPlan, Work, constant_rate
 from .probe import probe_clip
-from .reader import ClipReader, SoundReader, demuxed
-from .sound import SoundFormat
+from .reader import ClipReader, demuxed
 from .source import check_stop, open_clip, picture_stream, sound_stream, tick
 from .transcode import Conversion
 from .types import TrimWindow
@@ -27,14 +33,12 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.frame import VideoFrame
 
     from .types import ClipFacts, OnProgress, Stop
 
 _CONTAINERS = frozenset({"mp4", "mov"})
 _CODECS = frozenset({"h264", "hevc"})
-_PACKET_SAMPLES = 1024  # of AAC
-_LEAST_RATE_HZ = 22050  # below, half a packet is more than 23 ms
-_MOST_MISSING = 1  # packets of sound between two clips, 23 ms at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +64,6 @@ class _Unlike(Exception):
     """Packets of these clips cannot follow each other."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """One clip and its place in the whole."""
-
-    path: Path
-    facts: ClipFacts
-    start: Fraction
-    """Seconds after its first frame."""
-    seconds: Fraction
-    at: Fraction
-    """Seconds in the joined clip."""
-    is_whole: bool
-
-    @property
-    def origin(self) -> Fraction:
-        """Return where it begins on its file's timeline."""
-        return self.facts.picture_start + self.start
-
-    @property
-    def end(self) -> Fraction:
-        """Return where it ends in the joined clip."""
-        return self.at + self.seconds
-
-
 def join_clips(
     pieces: Sequence[Piece],
     target: Path,
@@ -103,7 +83,7 @@ def join_clips(
     """
     spans = _spans(pieces, stop)
     if (pictures := _unlike_pictures(spans)) is None:
-        sound = _unlike_sound(spans)
+        sound = unlike_sound(spans)
         try:
             sound = _copy(spans, target, sound, stop, on_progress)
         except (_Unlike, FFmpegError):
@@ -119,10 +99,10 @@ def join_clips(
     return Joined(spans[-1].end, (f"Pictures and sound were encoded anew, since {pictures}.",))
 
 
-def _spans(pieces: Sequence[Piece], stop: Stop | None) -> list[_Span]:
+def _spans(pieces: Sequence[Piece], stop: Stop | None) -> list[Span]:
     if not pieces:
         raise UnreadableMedia("There is no clip to join.", hint="Wire at least one video.")
-    spans: list[_Span] = []
+    spans: list[Span] = []
     at = Fraction(0)
     for piece in pieces:
         facts = probe_clip(piece.path, stop=stop)
@@ -141,12 +121,12 @@ def _spans(pieces: Sequence[Piece], stop: Stop | None) -> list[_Span]:
                 hint="Use the overlap that the video was split with.",
             )
         is_whole = not begin and not overlap and whole - left < frame / 2
-        spans.append(_Span(piece.path, facts, begin + overlap, left - overlap, at, is_whole))
+        spans.append(Span(piece.path, facts, begin + overlap, left - overlap, at, is_whole))
         at += left - overlap
     return spans
 
 
-def _unlike_pictures(spans: Sequence[_Span]) -> str | None:
+def _unlike_pictures(spans: Sequence[Span]) -> str | None:
     """Return why pictures cannot be copied, None where they can."""
     if any(not span.is_whole for span in spans):
         return "parts of them are left out"
@@ -159,7 +139,7 @@ def _unlike_pictures(spans: Sequence[_Span]) -> str | None:
     return None if len({_picture_form(span) for span in spans}) == 1 else "their pictures differ in form"
 
 
-def _picture_form(span: _Span) -> tuple[object, ...]:
+def _picture_form(span: Span) -> tuple[object, ...]:
     facts = span.facts
     with open_clip(span.path) as container:
         setup = bytes(picture_stream(container, span.path).codec_context.extradata or b"")
@@ -168,59 +148,37 @@ def _picture_form(span: _Span) -> tuple[object, ...]:
     return (facts.video_codec, size, facts.pixel_format, facts.frame_rate, colors, setup)
 
 
-def _unlike_sound(spans: Sequence[_Span]) -> str | None:
-    """Return why sound cannot be copied, None where it can or where there is none."""
-    if all(span.facts.sound is None for span in spans):
-        return None
-    if any(span.facts.sound is None for span in spans):
-        return "not all of them have sound"
-    if len({_sound_form(span) for span in spans}) > 1:
-        return "their sound differs in form"
-    sound = spans[0].facts.sound
-    if sound is not None and (sound.codec != "aac" or sound.sample_rate_hz < _LEAST_RATE_HZ):
-        return f"it is {sound.codec} of {sound.sample_rate_hz} Hz"
-    return None
-
-
-def _sound_form(span: _Span) -> tuple[object, ...]:
-    sound = span.facts.sound
-    with open_clip(span.path) as container:
-        stream = sound_stream(container)
-        setup = bytes(stream.codec_context.extradata or b"") if stream else b""
-    return (sound and (sound.codec, sound.sample_rate_hz, sound.channels), setup)
-
-
 def _copy(
-    spans: Sequence[_Span],
+    spans: Sequence[Span],
     target: Path,
-    unlike_sound: str | None,
+    why: str | None,
     stop: Stop | None,
     on_progress: OnProgress | None,
 ) -> str | None:
-    """Copy pictures, and sound where it can be copied; return why it could not be.
+    """Copy pictures, and sound unless there is a reason not to; return why it could not be copied.
 
     Raises:
         _Unlike: The packets of the pictures cannot follow each other.
     """
     packets: list[Packet] = []
     has_sound = any(span.facts.sound for span in spans)
-    if has_sound and unlike_sound is None:
-        packets, unlike_sound = _sound_packets(spans, stop)
+    if has_sound and why is None:
+        packets, why = sound_packets(spans, stop)
     with open_clip(spans[0].path) as first, open_mp4(target) as output:
         pictures = output.add_stream_from_template(picture_stream(first, spans[0].path))
         sound: Iterator[tuple[Fraction, list[Packet]]] = iter(())
         if packets:
             track = sound_stream(first)
             assert track is not None  # noqa: S101 - for the type checker: its packets are there
-            sound = _placed(packets, output.add_stream_from_template(track))
+            sound = placed_sound(packets, output.add_stream_from_template(track))
         elif has_sound:
-            sound = _encoded(spans, output, stop)
+            sound = encoded_sound(spans, output, stop)
         _interleave(spans, output, pictures, sound, stop, on_progress)
-    return unlike_sound
+    return why
 
 
 def _interleave(
-    spans: Sequence[_Span],
+    spans: Sequence[Span],
     output: OutputContainer,
     pictures: Stream,
     sound: Iterator[tuple[Fraction, list[Packet]]],
@@ -247,7 +205,7 @@ def _interleave(
         waiting = next(sound, None)
 
 
-def _picture_packets(spans: Sequence[_Span], stop: Stop | None) -> Iterator[tuple[Packet, Fraction]]:
+def _picture_packets(spans: Sequence[Span], stop: Stop | None) -> Iterator[tuple[Packet, Fraction]]:
     """Yield each packet at its place in the whole, and when it is decoded.
 
     Raises:
@@ -271,105 +229,12 @@ def _picture_packets(spans: Sequence[_Span], stop: Stop | None) -> Iterator[tupl
                 yield packet, packet.dts * base
 
 
-def _sound_packets(spans: Sequence[_Span], stop: Stop | None) -> tuple[list[Packet], str | None]:
-    """Return the packets of all sound, dated anew, or why they cannot follow each other.
-
-    Every packet lies on one grid of 1024 samples. A clip's first packet primes its decoder, and so takes the
-    place of the last one of the clip before.
-    """
-    rate_hz = spans[0].facts.sound.sample_rate_hz if spans[0].facts.sound else 0
-    places: dict[int, Packet] = {}
-    for span in spans:
-        end = -(-span.end * rate_hz // _PACKET_SAMPLES)
-        with open_clip(span.path) as container:
-            stream = sound_stream(container)
-            first: tuple[int, int] | None = None
-            for packet in demuxed(container, *([stream] if stream else []), stop=stop):
-                if not packet.size or packet.pts is None:
-                    continue
-                samples = round(packet.pts * packet.time_base * rate_hz)
-                if first is None:
-                    moment = span.at - span.origin + packet.pts * packet.time_base
-                    first = (samples, round(moment * rate_hz / _PACKET_SAMPLES))
-                place = first[1] + round((samples - first[0]) / _PACKET_SAMPLES)
-                if place < end and (place >= 0 or span is spans[0]):
-                    places[place] = packet
-                packet.pts = packet.dts = place * _PACKET_SAMPLES
-                packet.duration = _PACKET_SAMPLES
-                packet.time_base = Fraction(1, rate_hz)
-    order = sorted(places)
-    if any(after - before > 1 + _MOST_MISSING for before, after in pairwise(order)):
-        return [], "it is silent in places"
-    return [places[place] for place in order], None
-
-
-def _placed(packets: Sequence[Packet], stream: Stream) -> Iterator[tuple[Fraction, list[Packet]]]:
-    for packet in packets:
-        packet.stream = stream
-        yield Fraction(packet.pts or 0) * packet.time_base, [packet]
-
-
-def _encoded(
-    spans: Sequence[_Span], output: OutputContainer, stop: Stop | None
-) -> Iterator[tuple[Fraction, list[Packet]]]:
-    """Yield the sound as AAC, and when each piece of it is due."""
-    form = _sound_format(spans)
-    assert form is not None  # noqa: S101 - for the type checker: some clip has sound
-    track = SoundTrack(output, form)
-
-    def pieces() -> Iterator[tuple[Fraction, list[Packet]]]:
-        samples = 0
-        for wave in _waves(spans, form, stop):
-            yield Fraction(samples, form.rate_hz), track.encode(wave)
-            samples += wave.shape[1]
-        yield Fraction(samples, form.rate_hz), track.finish()
-
-    return pieces()
-
-
-def _sound_format(spans: Sequence[_Span]) -> SoundFormat | None:
-    """Return the best format that one of the clips has, None where none has sound."""
-    found = [span.facts.sound for span in spans if span.facts.sound]
-    if not found:
-        return None
-    return SoundFormat.for_aac(
-        max(sound.sample_rate_hz for sound in found), max(sound.channels for sound in found)
-    )
-
-
-def _waves(spans: Sequence[_Span], form: SoundFormat, stop: Stop | None) -> Iterator[np.ndarray]:
-    """Yield all sound, (channels, samples) float32; silence where a clip has none."""
-    written = 0
-    for span in spans:
-        with open_clip(span.path) as container:
-            reader = SoundReader.of(
-                container, span.facts, lambda _rate, _channels: form, origin=span.origin, seconds=span.seconds
-            )
-            if reader is not None:
-                for packet in demuxed(container, reader.stream, stop=stop):
-                    for wave in reader.read(packet):
-                        written += wave.shape[1]
-                        yield wave
-                    if reader.is_done:
-                        break
-                for wave in reader.finish():
-                    written += wave.shape[1]
-                    yield wave
-        missing = round(span.end * form.rate_hz) - written
-        while missing > 0:
-            check_stop(stop)
-            silence = np.zeros((form.channels, min(missing, form.rate_hz)), np.float32)
-            missing -= silence.shape[1]
-            written += silence.shape[1]
-            yield silence
-
-
-def _encode(spans: Sequence[_Span], target: Path, stop: Stop | None, on_progress: OnProgress | None) -> None:
+def _encode(spans: Sequence[Span], target: Path, stop: Stop | None, on_progress: OnProgress | None) -> None:
     first = spans[0].facts
     size_px = (first.width_px - first.width_px % 2, first.height_px - first.height_px % 2)
-    rate, form = constant_rate(first), _sound_format(spans)
+    rate, form = constant_rate(first), sound_format(spans)
     total = round(spans[-1].end * rate)
-    sound = iter(()) if form is None else _waves(spans, form, stop)
+    sound = iter(()) if form is None else sound_waves(spans, form, stop)
     with writing_clip(target, size_px=size_px, rate=rate, sound=form) as writer:
         samples = 0
         for span in spans:
@@ -390,8 +255,8 @@ def _encode(spans: Sequence[_Span], target: Path, stop: Stop | None, on_progress
 
 
 def _pictures(
-    span: _Span, size_px: tuple[int, int], rate: Fraction, count: int, stop: Stop | None
-) -> Iterator[object]:
+    span: Span, size_px: tuple[int, int], rate: Fraction, count: int, stop: Stop | None
+) -> Iterator[VideoFrame]:
     plan = ClipPlan(Work.REENCODE, span.start, count, rate, _canvas(span.facts, size_px), (), ())
     with open_clip(span.path) as container:
         reader = ClipReader(container, span.path, start=span.origin if span.start else None, stop=stop)

@@ -222,3 +222,10 @@ class ConformedClip:
     """What could not be corrected; empty when the clip fits."""
     is_original: bool
     """`path` is the source, unchanged."""
+
+    @property
+    def sent_seconds(self) -> float:
+        """Return how long what is sent would be."""
+        if self.violations:  # nothing was written: the facts are the whole source's
+            return self.used_range[1] - self.used_range[0]
+        return self.facts.duration_seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -115,8 +116,10 @@ class Control:
         drawn = await asyncio.to_thread(preset_picture, name)
         if drawn is not None:
             return web.Response(body=drawn, content_type="image/png")
-        path = self._files.references / name
-        if not re.fullmatch(r"[0-9a-f]{40}\.[a-z0-9]{3}", name) or not await asyncio.to_thread(path.is_file):
+        places = [folder / name for folder in (self._files.references, self._files.uploads)]
+        is_name = re.fullmatch(r"[0-9a-f]{40}\.[a-z0-9]{3}", name)
+        path = await asyncio.to_thread(lambda: next(filter(Path.is_file, places), None)) if is_name else None
+        if path is None:
             return _refused(404, "there is no such material")
         return web.FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 

@@ -9,10 +9,12 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
 from ..accounts.keyring import (
     ENVIRONMENT_NAMES,
+    PROFILE_NAME,
+    PROFILE_NAME_FORM,
     NewKey,
     forget_key,
     key_states,
@@ -49,7 +51,16 @@ STATES: Final = {
     "missing": "missing",
 }
 
-Profile = Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9 _.\-]{0,39})?$")]
+
+def _profile_name(text: str) -> str:
+    if not PROFILE_NAME.fullmatch(text):
+        raise ValueError(PROFILE_NAME_FORM)
+    return text
+
+
+Profile = Annotated[
+    str, AfterValidator(_profile_name), Field(json_schema_extra={"pattern": f"^({PROFILE_NAME.pattern})$"})
+]
 Secret = Annotated[SecretStr, Field(max_length=512)]
 
 
@@ -59,6 +70,8 @@ class SaveKeyBody(WithCode):
     profile: Profile = ""
     region: str = Field("", pattern="^(global|china)?$")
     """Empty leaves it as it is; without one it is global."""
+    api: Literal["", "legacy", "standard"] = ""
+    """Which of the vendor's two APIs gets new tasks; empty leaves it as it is."""
     api_key: Secret = SecretStr("")
     access_key: Secret = SecretStr("")
     secret_key: Secret = SecretStr("")
@@ -85,6 +98,10 @@ class KeyAnswer(Answer):
     """In words."""
     source: Literal["environment", "file", "missing"]
     region: str | None
+    address: str | None
+    """The origin that the key is sent to."""
+    api: str | None
+    """Which of the vendor's two APIs gets new tasks."""
     problem: Told | None
     """Why the key cannot be used, in words."""
     unfinished: int
@@ -180,6 +197,7 @@ async def save_a_key(call: Call[Nothing, SaveKeyBody]) -> KeyAnswer:
     given = call.given
     key = NewKey(
         region=given.region,
+        api=given.api,
         api_key=given.api_key.get_secret_value(),
         access_key=given.access_key.get_secret_value(),
         secret_key=given.secret_key.get_secret_value(),
@@ -278,6 +296,8 @@ def _key(state: KeyState, unfinished: Mapping[str, int]) -> KeyAnswer:
         state=STATES[state.source],
         source=state.source,
         region=state.region or None,
+        address=state.address or None,
+        api=state.api or None,
         problem=Told.of(state.problem) if state.problem else None,
         unfinished=unfinished.get(state.profile, 0),
     )

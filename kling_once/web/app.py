@@ -16,6 +16,7 @@ from . import (
     PREFIX,
     account,
     elements,
+    hosting,
     jobs,
     money,
     node,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ENDPOINTS: Final = endpoints_of(money, jobs, account, elements, node)
+ENDPOINTS: Final = endpoints_of(money, jobs, account, elements, hosting, node)
 PREFIXES: Final = (PREFIX, f"/api{PREFIX}")
 """ComfyUI serves every route under /api as well."""
 

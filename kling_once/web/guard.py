@@ -87,10 +87,17 @@ def validated(model: type[Model], values: Mapping[str, Any]) -> Model:
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
     lines = [
-        f"{'.'.join(str(part) for part in item['loc'])[:60] or 'request'}: {item['msg'][:120]}"
+        f"{'.'.join(str(part) for part in item['loc'])[:60] or 'request'}: {_in_words(item)[:120]}"
         for item in found
     ]
     raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(lines[:SHOWN_FIELDS]))
+
+
+def _in_words(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value; a regular expression tells people nothing."""
+    if problem["type"] == "string_pattern_mismatch":
+        return "It is not of the documented form."
+    return problem["msg"].removeprefix("Value error, ")
 
 
 def require_own_origin(request: web.Request, trusted: Iterable[str]) -> None:

@@ -26,6 +26,7 @@ from ..ledger.decision import (
 )
 from ..ledger.queries import Page, Shown, usual_seconds
 from ..order import Kind, Service, service_of
+from ..settings import has_desktop
 from .answers import (
     Answer,
     AnyFailure,
@@ -148,7 +149,8 @@ class JobAnswer(Answer):
     cash_charged: float | None
     money: float | None
     """What it was charged, else may cost; by the list price where only units are known."""
-    money_currency: Literal["USD", "CNY"] | None
+    money_currency: str | None
+    """`USD`, `CNY`, or what the charge itself says, such as that a test balance paid it."""
     result_seconds: float | None
     started_at: Moment
     submitted_at: Moment | None
@@ -307,6 +309,38 @@ async def forget(call: Call[JobPath, ForgetBody]) -> Forgotten:
     deleted = await forget_job(ledger, engine.store, key, delete_file=delete_file)
     engine.watchers.tell(key, "forgotten")
     return Forgotten(job_key=key, deleted=deleted)
+
+
+class OpenFolderBody(WithCode):
+    """No fields beside the code."""
+
+
+class OpenedFolder(Answer):
+    """The folder of results."""
+
+    path: str
+    opened: bool
+    """The server's own desktop shows it."""
+
+
+@endpoint("POST", "/results/open", body=OpenFolderBody, answer=OpenedFolder, who=Who.LOCAL)
+async def open_results(call: Call[Nothing, OpenFolderBody]) -> OpenedFolder:
+    """Show the folder of results in the file manager of the server's desktop."""
+    folder = call.engine.store.root
+    return OpenedFolder(path=str(folder), opened=await asyncio.to_thread(_show, folder))
+
+
+def _show(folder: Path) -> bool:
+    """Show a folder in the desktop's file manager; blocking."""
+    import webbrowser  # noqa: PLC0415 - for this alone
+
+    if not has_desktop():
+        return False  # else a browser for terminals would take the server's own
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return webbrowser.open(folder.absolute().as_uri())
+    except (OSError, webbrowser.Error):
+        return False
 
 
 async def _attempts(call: Call[JobPath, Any]) -> list[Attempt]:

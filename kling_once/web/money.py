@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
+from ..api.limits import cash_of
+from ..errors import KlingOnceError
+from ..order import Service
+from ..origins import CHINA_ORIGIN
 from ..settings import (
     LARGEST_LIMIT,
     LIMITS,
@@ -37,6 +41,7 @@ from .endpoint import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ..jobs.engine import Engine
     from ..settings import Settings
 
 HOLD_CHANGED: Final = "hold"
@@ -107,6 +112,9 @@ class TotalsRowAnswer(Answer):
     service: str
     project: str
     profile: str
+    price: float | None
+    """Of a unit, by the list; null where the profile's address is not known."""
+    currency: Literal["USD", "CNY"] | None
     today: SumAnswer
     month: SumAnswer
 
@@ -154,7 +162,25 @@ async def limits(call: Call[Nothing, LimitsBody]) -> LimitsAnswer:
 @endpoint("GET", "/totals", answer=Totals)
 async def totals(call: Call[Nothing, Nothing]) -> Totals:
     """Tell what was spent today and this month."""
-    return Totals.model_validate({"rows": await (await call.engine.ledger()).totals()})
+    rows = await (await call.engine.ledger()).totals()
+    prices = {
+        profile: await asyncio.to_thread(_price, call.engine, profile)
+        for profile in {row.profile for row in rows}
+    }
+    return Totals(
+        rows=[
+            TotalsRowAnswer(
+                service=row.service,
+                project=row.project,
+                profile=row.profile,
+                price=prices[row.profile][0],
+                currency=prices[row.profile][1],
+                today=SumAnswer.model_validate(row.today),
+                month=SumAnswer.model_validate(row.month),
+            )
+            for row in rows
+        ]
+    )
 
 
 @endpoint("GET", "/totals.csv", answer=Csv)
@@ -176,6 +202,16 @@ async def history_csv(call: Call[Nothing, Nothing]) -> Csv:
     rows = await (await call.engine.ledger()).history()
     lines = (AttemptAnswer.model_validate(row).model_dump(mode="json") for row in rows)
     return Csv(await asyncio.to_thread(_csv, ATTEMPT_COLUMNS, lines), "kling-once-history.csv")
+
+
+def _price(engine: Engine, profile: str) -> tuple[float | None, Literal["USD", "CNY"] | None]:
+    """Return what a unit costs by the list where a profile is used; blocking."""
+    try:
+        origin = engine.accounts.origin(Service.KLING, profile)
+    except KlingOnceError:
+        return None, None
+    cash, currency = cash_of(Decimal(1), china=origin == CHINA_ORIGIN)
+    return float(cash), "CNY" if currency == "CNY" else "USD"
 
 
 def _limits(settings: Settings) -> LimitsAnswer:

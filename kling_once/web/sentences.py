@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 ID_LENGTH: Final = 80
@@ -69,7 +69,7 @@ class _Sentence:
 @cache
 def _sentences() -> tuple[_Sentence, ...]:
     """Return every sentence, the ones with the most text of their own first."""
-    templates = json.loads(files(__package__).joinpath("sentences.json").read_text(encoding="utf-8"))
+    templates = json.loads(Path(__file__).with_name("sentences.json").read_text(encoding="utf-8"))
     return tuple(map(_Sentence.of, sorted(templates, key=lambda one: -len(PLACE.sub("", one)))))
 
 

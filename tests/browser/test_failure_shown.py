@@ -48,5 +48,5 @@ def test_a_failure_is_gone_from_the_node_when_the_next_run_begins(
     seen.wait_for_strip("Kling reports")
     seen.run()
     seen.wait_for_strip("already made, free")
-    seen.wait_for_strip(r"charged 2 units · kept as output/kling_once/sandbox/")
+    seen.wait_for_strip(r"free, would be 2 units · kept as output/kling_once/sandbox/")
     assert not [line for line in seen.strip() if line.startswith("Kling reports")]

@@ -77,6 +77,29 @@ def test_the_report_of_a_check_is_chinese_on_the_node(chinese: Any, inputs: Path
     assert [line for line in lines if line.startswith("在可灵的价格：最多 ")]
 
 
+def test_the_sockets_of_a_choice_are_chinese(chinese: Any) -> None:
+    chinese.open_template("1 motion control")
+    chinese.page.wait_for_function(
+        """type => window.app.graph.nodes.find(one => one.comfyClass === type).inputs
+             .find(one => one.name === "motion_source.video").localized_name === '视频'""",
+        arg=MOTION,
+    )
+
+
+def test_the_note_of_a_template_is_chinese_and_one_that_somebody_wrote_stays(chinese: Any) -> None:
+    note = "() => window.app.graph.nodes.find(one => one.type === 'MarkdownNote').widgets[0].value"
+    chinese.open_template("1 motion control")
+    chinese.page.wait_for_function(f"() => ({note})().startsWith('## 动作控制')")
+    chinese.page.evaluate(
+        """async () => {
+             const { app } = window;
+             app.graph.nodes.find(one => one.type === "MarkdownNote").widgets[0].value = "mine";
+             await app.loadGraphData(app.graph.serialize());
+           }"""
+    )
+    assert chinese.page.evaluate(note) == "mine"
+
+
 def test_an_error_of_the_server_is_chinese_in_its_toast(chinese: Any) -> None:
     tasks = chinese.tasks()
     tasks.show("account")

@@ -126,7 +126,7 @@ def test_axe_finds_nothing_serious_in_any_view_and_the_settings(
     found = {}
     tasks.open(tasks.wait_for("kept"))
     found["task"] = check(seen.page, ".kling-once-panel")
-    for view in ("account", "totals", "help"):
+    for view in ("elements", "account", "totals", "help"):
         tasks.show(view)
         seen.page.wait_for_selector(".kling-once-content > section")
         seen.page.wait_for_load_state("networkidle")

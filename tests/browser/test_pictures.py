@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PICTURE, CLIP = "purple shirt.png", "wave.mp4"
 MOTION = "KlingOnce_MotionControl"
+FRAMES, FRAME_MS, WIDTH_PX = 16, 500, 760
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -95,3 +98,35 @@ def picture(shot: Callable[..., Path]) -> Callable[..., None]:
         seen.page.screenshot(path=str(path), clip=part)
 
     return take
+
+
+def test_a_run_as_an_animated_picture(editor: Any, sandbox: Any, shot: Callable[..., Path]) -> None:
+    sandbox.move(policy="polls", polls=4)
+    editor.widget("LoadImage", "image", PICTURE)
+    editor.widget("LoadVideo", "file", CLIP)
+    editor.widget(MOTION, "take", 7)
+    editor.tasks().wait_for("kept")
+    editor.look_at(scale=0.62)
+    frames = [frame_of(editor)]
+    editor.run()
+    for _ in range(FRAMES):
+        editor.page.wait_for_timeout(FRAME_MS)
+        frames.append(frame_of(editor))
+    palette = side_by_side([frames[0], frames[len(frames) // 3], frames[-1]]).quantize(255)
+    first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    path = shot(editor, "run")
+    path.unlink()
+    first.save(path.with_suffix(".gif"), save_all=True, append_images=others, duration=FRAME_MS, loop=0)
+    assert len({frame.tobytes() for frame in frames}) > 3, "it moves"
+
+
+def frame_of(editor: Any) -> Image.Image:
+    taken = Image.open(BytesIO(editor.page.screenshot())).convert("RGB")
+    return taken.resize((WIDTH_PX, taken.height * WIDTH_PX // taken.width), Image.Resampling.LANCZOS)
+
+
+def side_by_side(frames: list[Image.Image]) -> Image.Image:
+    sheet = Image.new("RGB", (len(frames) * frames[0].width, frames[0].height))
+    for number, frame in enumerate(frames):
+        sheet.paste(frame, (number * frame.width, 0))
+    return sheet

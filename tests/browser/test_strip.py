@@ -69,7 +69,7 @@ def test_what_was_made_says_so_after_the_run_and_not_before(editor: Any) -> None
     editor.wait_for_strip("already made, free")
     editor.page.wait_for_function("() => window.ends > 0", timeout=60_000)
     with editor.page.expect_response("**/kling_once/node"):
-        editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('kling_once.keys'))")
+        editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('kling_once.setup'))")
     editor.wait_for_strip("already made, free")  # also with its player on the node
     editor.widget(MOTION, "take", 202)
     editor.wait_for_strip("sandbox, free")

@@ -74,7 +74,7 @@ def plain_sandbox(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     sandbox: SandboxProcess = request.getfixturevalue("sandbox")
-    for endpoint in ("create", "get", "list", "result"):
+    for endpoint in ("create", "get", "list", "result", "create-element", "get-element"):
         sandbox.script(endpoint)
     sandbox.tasks_take(polls=1)
     sandbox.set(quick_results=True, parallel_limit=200)

@@ -32,10 +32,13 @@ NODES = [
     "FetchTask",
     "ListTasks",
     "VideoFrames",
+    "CreateElement",
+    "ListElements",
+    "Element",
 ]
 
 
-def test_all_seven_nodes_are_there_and_nothing_warns(comfy: Any) -> None:
+def test_all_ten_nodes_are_there_and_nothing_warns(comfy: Any) -> None:
     info = comfy.get("/object_info")
     ours = [name for name in info if name.startswith("KlingOnce_")]
     assert ours == [f"KlingOnce_{name}" for name in NODES]

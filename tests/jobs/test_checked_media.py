@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from kling_once.errors import InputRefused, KlingOnceError
+from kling_once.media.types import ConformMode, TrimWindow
 from kling_once.order import VideoFile, VideoUrl
 
 if TYPE_CHECKING:
@@ -138,3 +139,39 @@ def test_a_wait_of_more_than_seven_days_is_a_violation(
         engine.run(order(wait_minutes=minutes)).result()
     assert engine.check(order(wait_minutes=7 * 24 * 60)).result().ok
     assert sandbox.creates() == []
+
+
+@pytest.mark.parametrize(
+    ("conform", "window", "seconds"),
+    [
+        ("auto", TrimWindow(4, 2), 2),
+        ("auto", TrimWindow(1, 34), None),
+        ("auto", None, None),
+        ("off", TrimWindow(4, 2), 2),
+        ("off", TrimWindow(1, 34), 34),
+    ],
+)
+def test_a_refused_trim_shows_no_price_of_another_length(
+    engine: Any,
+    order: Callable[..., Any],
+    ffmpeg: Callable[..., None],
+    tmp_path: Path,
+    conform: str,
+    window: TrimWindow | None,
+    seconds: int | None,
+) -> None:
+    clip = tmp_path / "36_seconds.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=360x360:r=5:d=36", "-pix_fmt", "yuv420p", clip)
+    checked = engine.check(order(video=VideoFile(clip, window), conform=ConformMode(conform))).result(30)
+    assert not checked.ok
+    assert (checked.price and checked.price.seconds) == seconds
+
+
+def test_a_part_that_is_refused_for_something_else_has_the_price_of_the_part(
+    engine: Any, order: Callable[..., Any], ffmpeg: Callable[..., None], tmp_path: Path
+) -> None:
+    clip = tmp_path / "tiny.mp4"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=100x100:r=10:d=12", "-pix_fmt", "yuv420p", clip)
+    checked = engine.check(order(video=VideoFile(clip, TrimWindow(2, 4)))).result(30)
+    assert [violation.rule for violation in checked.violations] == ["video.side.min"]
+    assert checked.price.seconds == 4

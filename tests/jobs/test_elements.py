@@ -13,6 +13,7 @@ from PIL import Image
 from kling_once.errors import (
     AuthenticationError,
     InputRefused,
+    JobError,
     ModerationRefusal,
     OutcomeUnknown,
     ResultGone,
@@ -299,6 +300,23 @@ def test_a_refusal_by_moderation_is_final_and_a_failed_task_is_followed(
     with pytest.raises(TaskFailed, match="internal error"):
         engine.create_element(element(name="Noa")).result(30)
     assert engine.create_element(element(name="Noa")).result(30).attempt.number == 2
+
+
+def test_a_file_is_no_result_of_an_element(
+    engine: Engine, element: Callable[..., Any], small_clip: Path
+) -> None:
+    made = engine.create_element(element()).result(30)
+    with pytest.raises(JobError, match="makes an element"):
+        engine.keep_file(made.label.key, small_clip).result(30)
+
+
+def test_a_list_of_videos_holds_no_element(
+    engine: Engine, element: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine.create_element(element()).result(30)
+    video = engine.run(order()).result(30)
+    listed = engine.list_tasks(order().service, "", 1, 30).result(30)
+    assert [task.task_id for task in listed.tasks] == [video.attempt.task_id]
 
 
 def test_a_refused_key_leaves_nothing_behind_that_hinders(

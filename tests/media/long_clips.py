@@ -97,11 +97,12 @@ def claps_heard(path: Path) -> list[float]:
     """Return when clicks begin, in seconds after the first frame, going by time stamps."""
     found: list[float] = []
     with av.open(str(path)) as container:
-        first = float((container.streams.video[0].start_time or 0) * container.streams.video[0].time_base)
+        first = next(container.decode(video=0)).time or 0.0
+    with av.open(str(path)) as container:
         for frame in container.decode(audio=0):
             loud = np.abs(frame.to_ndarray()).reshape(-1, frame.samples).max(0) > 0.25
             for sample in np.flatnonzero(loud):
-                at = frame.time + sample / frame.sample_rate - first
+                at = (frame.time or 0.0) + sample / frame.sample_rate - first
                 if not found or at - found[-1] > 0.2:
                     found.append(at)
     return found

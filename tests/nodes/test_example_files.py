@@ -21,8 +21,8 @@ def workflow(name: str) -> dict[str, Any]:
     return json.loads((WORKFLOWS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_there_are_seven() -> None:
-    assert len(NAMES) == 7
+def test_there_are_eight() -> None:
+    assert len(NAMES) == 8
 
 
 def test_templates_are_the_same_files_with_a_picture_each() -> None:
@@ -54,6 +54,16 @@ def test_every_example_has_a_note_and_uses_the_free_service(name: str) -> None:
     prompt = json.loads((QUEUED / f"{name}.json").read_text())
     services = {node["inputs"]["service"] for node in prompt.values() if "service" in node["inputs"]}
     assert services <= {"sandbox"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_note_is_bold_where_it_names_something_and_has_words_in_every_language(name: str) -> None:
+    notes = [node["widgets_values"][0] for node in workflow(name)["nodes"] if node["type"] in NOTES]
+    assert not [text for text in notes if "`" in text or "KLING_ONCE_" in text]
+    words = json.loads((ROOT / "locales" / "en" / "main.json").read_text(encoding="utf-8"))["klingOnce"][
+        "note"
+    ]
+    assert set(notes) <= set(words.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

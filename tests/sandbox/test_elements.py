@@ -69,6 +69,18 @@ async def test_a_create_is_answered_and_its_element_found_by_either_id(
         assert (await bench.call("GET", url)).status == 200
 
 
+async def test_pictures_that_were_uploaded_are_served_as_well(
+    bench: Any, body: dict[str, Any], astronaut: Image.Image, encode: Callable[..., bytes]
+) -> None:
+    body["element_image_list"]["frontal_image"] = await bench.upload(encode(astronaut, "PNG"))
+    await create(bench, body)
+    (element,) = (await bench.call("GET", f"{ELEMENTS}/mine-1")).data["task_result"]["elements"]
+    answer = await bench.call("GET", element["element_image_list"]["frontal_image"])
+    assert answer.status == 200
+    for name in ("nothing.png", "..%2Fstate-3.sqlite3", f"{'0' * 40}.png"):
+        assert (await bench.call("GET", f"/sandbox/elements/{name}")).status == 404
+
+
 async def test_the_standard_generation_shows_it_as_an_output_with_a_text_id(
     bench: Any, body: dict[str, Any]
 ) -> None:

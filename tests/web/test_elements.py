@@ -103,6 +103,8 @@ def test_300_elements_come_in_pages_from_one_call_to_kling(
     began = time.monotonic()
     served.get("/elements", limit=30)
     assert time.monotonic() - began < 2.0
+    newest = served.get("/elements", limit=1).json()["elements"][0]["element_id"]
+    assert served.get(f"/elements/{newest}/picture").headers["Content-Type"] == "image/jpeg"
     assert served.get("/elements", is_fresh=True).json()["total"] == 300
     assert len(sandbox.calls()) == before + 2
 

@@ -253,3 +253,18 @@ def test_of_a_graph_that_is_queued_again_and_again_one_workflow_is_stored(
     for position in range(3):
         served.run(graph=part("kling_once.order").Graph("signature", {"nodes": [], "at": position}))
     assert stored_workflows(served) == [{"nodes": [], "at": 2}]
+
+
+def test_the_folder_of_results_is_shown_on_a_desktop_and_named_elsewhere(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    folder = served.engine.store.root
+    assert served.post("/results/open").json() == {"path": str(folder), "opened": False}
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert served.post("/results/open").json() == {"path": str(folder), "opened": True}
+    assert shown == [folder.absolute().as_uri()]
+    assert served.post("/results/open", {}, X_Forwarded_For="203.0.113.9").status_code == 403

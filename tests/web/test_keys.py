@@ -46,6 +46,8 @@ def test_the_page_learns_only_where_a_key_comes_from(served: Any) -> None:
         "state": "configured, from file",
         "source": "file",
         "region": "china",
+        "address": "https://api-beijing.klingai.com",
+        "api": "legacy",
         "problem": None,
         "unfinished": 0,
     }
@@ -154,3 +156,25 @@ def test_trying_a_key_that_is_refused_says_so(
     assert answer.status_code == 502
     assert answer.json()["code"] == 1002
     assert SECRET not in answer.text
+
+
+def test_which_of_the_two_apis_a_profile_uses_is_chosen_and_kept(served: Any) -> None:
+    def shown() -> str:
+        return {one["profile"]: one["api"] for one in served.get("/keys").json()["profiles"]}["studio"]
+
+    assert served.post("/keys", {"profile": "studio", "api_key": SECRET, "api": "standard"}).is_success
+    assert shown() == "standard"
+    assert served.post("/keys", {"profile": "studio", "api_key": SECRET, "replace": True}).is_success
+    assert shown() == "standard"
+    again = {"profile": "studio", "api_key": SECRET, "replace": True, "api": "legacy"}
+    assert served.post("/keys", again).is_success
+    assert shown() == "legacy"
+
+
+def test_a_refusal_shows_no_regular_expression(served: Any) -> None:
+    for body in ({"profile": "../x", "api_key": SECRET}, {"region": "mars", "api_key": SECRET}):
+        answer = served.post("/keys", body)
+        assert answer.status_code == 422
+        assert not set("^$[](){}\\") & set(answer.json()["message"]), answer.text
+    named = served.post("/keys", {"profile": "../x", "api_key": SECRET}).json()["message"]
+    assert named == "profile: A profile's name has 1 to 40 letters, digits, spaces, and _ . - in it."

@@ -129,3 +129,8 @@ def test_the_lock_of_npm_names_no_registry() -> None:
     packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     installed = [one for name, one in packages.items() if name]
     assert all("resolved" not in one and one["integrity"] for one in installed)
+
+
+def test_the_name_is_kling_once_in_every_language() -> None:
+    for path in [*(ROOT / "locales").rglob("*.json"), *(PAGE / "docs").rglob("*.md")]:
+        assert "直连" not in path.read_text(encoding="utf-8"), path
