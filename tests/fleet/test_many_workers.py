@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kling_once.api.limits import UNITS_PER_SECOND
+from kling_once.api.limits import MODELS, Mode
 from kling_once.ledger.slots import PROBES, RAISE_AFTER
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 
 PARALLEL = 5
 HOMES = 4
-UNITS = 3 * next(iter(UNITS_PER_SECOND.values()))
+UNITS = 3 * MODELS["kling-v2-6"].units_per_second[Mode.STD]
 """Of one order of the small clip."""
 
 

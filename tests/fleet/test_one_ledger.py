@@ -7,7 +7,7 @@ import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from kling_once.api.limits import UNITS_PER_SECOND
+from kling_once.api.limits import MODELS, Mode
 from kling_once.order import Service, Spender
 from kling_once.sandbox import DEFAULT_API_KEY
 from tests.open_ledger import ask_ledger
@@ -42,7 +42,7 @@ def test_two_homes_with_the_same_order_at_the_same_moment_make_one_task(
 def test_the_limit_of_a_day_holds_over_three_homes_to_the_unit(
     sandbox: SandboxControl, order_at: Callable[..., Process], fleet: Fleet, worker: Callable[..., Engine]
 ) -> None:
-    units = 3 * next(iter(UNITS_PER_SECOND.values()))
+    units = 3 * MODELS["kling-v2-6"].units_per_second[Mode.STD]
     environment = {"KLING_ONCE_MAX_UNITS_PER_DAY": str(4 * units)}
 
     takes = ([0, 1, 2], [3, 4, 5], [6, 7, 8])
@@ -65,7 +65,7 @@ def test_any_home_collects_what_another_has_submitted(
     first.close()
     sandbox.move(policy="at once")
 
-    outcome = worker("two").collect(attempt.task_id).result(30)
+    outcome = worker("two").collect(attempt.job_key).result(30)
 
     assert outcome.path.is_file()
     assert len(sandbox.creates()) == 1

@@ -36,13 +36,13 @@ def at(cli: Callable[..., Process], fleet: Fleet) -> Callable[..., Process]:
 def multiply(ledger: Path) -> None:
     """Make a thousand jobs of the one that a ledger holds."""
     with sqlite3.connect(ledger) as file:
-        columns = {
+        columns: dict[str, list[str]] = {
             table: [row[1] for row in file.execute(f"PRAGMA table_info({table})") if row[1] != "attempt_id"]
             for table in ("jobs", "attempts")
         }
         for table, names in columns.items():
             marked = {"job_key": "? || job_key", "task_id": "? || task_id", "external_id": "? || external_id"}
-            chosen = [marked.get(name, name) for name in names]
+            chosen: list[str] = [marked.get(name, name) for name in names]
             count = sum(name in marked for name in names)
             file.executemany(
                 f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(chosen)} FROM {table} LIMIT 1",
