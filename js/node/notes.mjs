@@ -4,7 +4,7 @@
 import { inEnglish, t } from "../shared/i18n.mjs";
 import { allNodes } from "./graph.mjs";
 
-const NOTES = ["first", "frames", "check", "parallel", "fetch", "upscale"];
+const NOTES = ["first", "frames", "check", "parallel", "fetch", "upscale", "app"];
 
 /** Say the notes of a template that was just opened. */
 export function sayNotes() {
