@@ -91,8 +91,8 @@ def test_elsewhere_a_refused_rename_is_an_error_at_once(tmp_path: Path, held_ope
     assert held_open["left"] == 2
 
 
-def label(**changes: str) -> JobLabel:
-    given = {"project": "", "image_name": "picture", "video_name": "clip"} | changes
+def label(**changes: Any) -> JobLabel:
+    given: dict[str, Any] = {"project": "", "image_name": "picture", "video_name": "clip"} | changes
     return JobLabel(key="0" * 64, service=Service.SANDBOX, take=123456789, **given)
 
 

@@ -215,3 +215,21 @@ def test_the_30_days_begin_with_the_later_of_what_we_and_the_vendor_say() -> Non
 
 def test_without_any_date_of_its_making_a_result_is_past_its_time() -> None:
     assert "past the 30 days" in gone(attempt(S.KEPT, task_id="8"), MOMENT).message
+
+
+def test_of_several_attempts_the_newest_is_handed_over_or_picked_up() -> None:
+    kept = [attempt(S.KEPT, 1), attempt(S.KEPT, 2)]
+    under_way = [attempt(S.UNKNOWN, 1), attempt(S.SUBMITTED, 2)]
+    assert next_step(kept, again=False) == Serve(kept[1])
+    assert next_step(under_way, again=False) == CarryOn(under_way[1])
+
+
+def test_the_price_of_making_a_result_again_is_that_of_its_service() -> None:
+    assert "costs nothing in the sandbox" in gone(attempt(S.EXPIRED, task_id="8", realm="sandbox")).hint
+    assert "is paid again" in gone(attempt(S.EXPIRED, task_id="8", realm="global")).hint
+
+
+def test_a_failure_tells_its_charge_only_where_there_is_one() -> None:
+    charged = attempt(S.FAILED, reason="broken", cash_charged=Decimal("0.5"), currency="USD")
+    assert "Charge: 0.5 USD." in failure(charged).message
+    assert "Charge" not in failure(attempt(S.FAILED, reason="broken")).message
