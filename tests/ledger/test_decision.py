@@ -207,7 +207,7 @@ def test_only_a_result_that_goes_before_its_30_days_is_said_to_be_unknown(
 
 
 def test_the_30_days_begin_with_the_later_of_what_we_and_the_vendor_say() -> None:
-    moments = {"submitted_at": MOMENT, "vendor_created_at": MOMENT + timedelta(days=2)}
+    moments: dict[str, Any] = {"submitted_at": MOMENT, "vendor_created_at": MOMENT + timedelta(days=2)}
     last = attempt(S.KEPT, task_id="8", **moments)
     assert "no longer knows" in gone(last, MOMENT + timedelta(days=31)).message
     assert "past the 30 days" in gone(last, MOMENT + timedelta(days=32)).message
