@@ -23,7 +23,7 @@ KEY = "host-lane-key-that-must-never-be-seen"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/host" in item.path.as_posix():
+        if "tests/host/" in item.path.as_posix():
             item.add_marker(pytest.mark.host)
             item.add_marker(pytest.mark.timeout(600))
 
