@@ -56,6 +56,8 @@ def place(tmp_path: Path, small_picture: Path, small_clip: Path) -> Path:
     (folder / "dance.mp4").write_bytes(small_clip.read_bytes())
     (folder / "frames").mkdir()
     picture = Image.open(small_picture).convert("RGB").resize((360, 360))
+    for number, name in enumerate(("front", "left", "right")):
+        ImageChops.offset(picture, 40 * number, 0).save(folder / f"{name}.png")
     for number in range(80):
         ImageChops.offset(picture, 2 * number, 0).save(folder / "frames" / f"{number:04}.png")
     return folder

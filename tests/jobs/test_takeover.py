@@ -47,6 +47,9 @@ def test_three_processes_on_a_home_that_does_not_exist_yet_make_one_task(
 def test_the_second_process_gets_the_failure_of_the_first_and_buys_nothing(
     sandbox: SandboxControl,
     run_cli: Callable[..., Process],
+    cli: Callable[..., Process],
+    small_picture: Path,
+    small_clip: Path,
     ledger_file: LedgerFile,
     eventually: Callable[..., Any],
 ) -> None:
@@ -54,15 +57,15 @@ def test_the_second_process_gets_the_failure_of_the_first_and_buys_nothing(
     sandbox.move(policy="polls", polls=100_000)
     first = run_cli()
     eventually(lambda: ledger_file.states() == ["submitted"], "the task")
-    second = run_cli()
-    eventually(lambda: second.popen.poll() is None and len(sandbox.calls()) > 10, "polls")
-    eventually(lambda: list((ledger_file.path.parent / "owners").glob("*.lock"))[1:], "the second process")
+    second = cli("run", small_picture, small_clip)
+    eventually(lambda: "another process works on it" in second.said, "the second process waits")
     sandbox.move(policy="at once")
 
     ended = [first.end(), second.end()]
 
     assert [end.code for end in ended] == [1, 1]
-    assert all("internal error" in end.json["message"] for end in ended)
+    assert "internal error" in ended[0].json["message"]
+    assert "internal error" in ended[1].err
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
 
 
