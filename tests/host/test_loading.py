@@ -35,6 +35,8 @@ NODES = [
     "CreateElement",
     "ListElements",
     "Element",
+    "SplitVideo",
+    "JoinVideos",
 ]
 
 

@@ -86,7 +86,7 @@ def test_comfyui_serves_the_translations_and_the_help_pages(comfy: Any) -> None:
 
 def test_the_templates_and_their_pictures_are_served(comfy: Any) -> None:
     templates = comfy.get("/workflow_templates")["kling-once"]
-    assert len(templates) == 8
+    assert len(templates) == 9
     for name in templates:
         assert comfy.text(f"/api/workflow_templates/kling-once/{name}.json").startswith("{")
         assert comfy.status(f"/api/workflow_templates/kling-once/{name}.jpg") == 200
