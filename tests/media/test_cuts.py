@@ -66,6 +66,7 @@ def test_looking_for_cuts_stops_when_asked(three_cuts: Path) -> None:
         survey_clip(three_cuts, stop=lambda: True)
 
 
+@pytest.mark.timeout(600)  # it makes and looks through all of them
 def test_sixty_clips_are_told_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The table of `benchmarks/cuts.py`: precision and recall of at least 0.95, each cut to the hundredth."""
     folder = tmp_path_factory.mktemp("scenes")
