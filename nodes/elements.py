@@ -25,6 +25,7 @@ from .delivery import fingerprint, fingerprint_of_this_queueing
 from .host import ExecutionBlocker, io, ui
 from .node_run import HIDDEN, NodeRun, announced, as_run
 from .orders import CATEGORY, ON_FAILURE, SETTINGS, clip_of, is_off, setting_inputs, values_of
+from .tasks import text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,10 +235,9 @@ def element_table(elements: Sequence[Element]) -> str:
     """Return one line for each element under a line of heads; never a link."""
     if not elements:
         return "There are no elements."
-    rows = [HEADS, *((one.element_id, one.element_name, one.element_description) for one in elements)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return text_table(
+        HEADS, ((one.element_id, one.element_name, one.element_description) for one in elements)
+    )
 
 
 def _material() -> Any:

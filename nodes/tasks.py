@@ -14,7 +14,7 @@ from .node_run import HIDDEN, NodeRun, announced, as_run
 from .orders import CATEGORY, SETTINGS, is_off, setting_inputs, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..kling_once.api.models import Task
 
@@ -131,10 +131,15 @@ def task_table(tasks: Sequence[Task]) -> str:
     """Return one line for each task under a line of heads; never a link."""
     if not tasks:
         return "No tasks on this page."
-    rows = [HEADS, *(_row(task) for task in tasks)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS))]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return text_table(HEADS, map(_row, tasks))
+
+
+def text_table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return rows of text under a line of heads, in columns."""
+    lines = [heads, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = ("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join(line.rstrip() for line in shown)
 
 
 def _row(task: Task) -> tuple[str, ...]:

@@ -19,11 +19,12 @@ from .rules import (
     check_image,
     check_text,
     check_url,
+    field_problems,
     kind_of,
     one_of,
 )
 from .tasks import insert, reproducible_id, task_columns
-from .wire import INVALID_VALUE, Refusal, clip
+from .wire import INVALID_VALUE, Refusal
 
 if TYPE_CHECKING:
     import sqlite3
@@ -159,17 +160,7 @@ def read_element_order(body: Any, *, ignore_unknown: bool = False) -> ElementOrd
     Raises:
         Refusal: code 1201; the message names every field that is wrong, up to 30.
     """
-    if not isinstance(body, dict):
-        raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
-    unknown = [] if ignore_unknown else [name for name in body if name not in FIELDS]
-    problems = [f"{clip(name)}: unknown field" for name in unknown]
-    for name, (required, check) in FIELDS.items():
-        if name in body:
-            wrong = check(body[name])
-            if wrong is not None:
-                problems.append(f"{name}: {wrong}")
-        elif required:
-            problems.append(f"{name}: is required")
+    problems = field_problems(body, FIELDS, ignore_unknown=ignore_unknown)
     kind = body.get("reference_type")
     for other, name in MATERIAL.items():
         if kind in MATERIAL and (name in body) is not (other == kind):

@@ -201,6 +201,33 @@ FIELDS: Final[dict[str, tuple[bool, Callable[[Any], str | None]]]] = {
 """Every field of the page: whether it is required, and its check, which returns what is wrong or None."""
 
 
+def field_problems(
+    body: Any, fields: dict[str, tuple[bool, Callable[[Any], str | None]]], *, ignore_unknown: bool
+) -> list[str]:
+    """Return what is wrong with each field of a create's body.
+
+    Args:
+        body: as it came.
+        fields: every field of the page: whether it is required, and its check.
+        ignore_unknown: let fields pass that the page does not have.
+
+    Raises:
+        Refusal: code 1201; the body is no JSON object.
+    """
+    if not isinstance(body, dict):
+        raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
+    unknown = [] if ignore_unknown else [name for name in body if name not in fields]
+    problems = [f"{clip(name)}: unknown field" for name in unknown]
+    for name, (required, check) in fields.items():
+        if name in body:
+            wrong = check(body[name])
+            if wrong is not None:
+                problems.append(f"{name}: {wrong}")
+        elif required:
+            problems.append(f"{name}: is required")
+    return problems
+
+
 def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
     """Check every field of a create.
 
@@ -211,17 +238,7 @@ def read_order(body: Any, *, ignore_unknown: bool = False) -> Order:
     Raises:
         Refusal: code 1201; the message names every field that is wrong, up to 30.
     """
-    if not isinstance(body, dict):
-        raise Refusal(INVALID_VALUE, f"the request body must be a JSON object, got {kind_of(body)}")
-    unknown = [] if ignore_unknown else [name for name in body if name not in FIELDS]
-    problems = [f"{clip(name)}: unknown field" for name in unknown]
-    for name, (required, check) in FIELDS.items():
-        if name in body:
-            wrong = check(body[name])
-            if wrong is not None:
-                problems.append(f"{name}: {wrong}")
-        elif required:
-            problems.append(f"{name}: is required")
+    problems = field_problems(body, FIELDS, ignore_unknown=ignore_unknown)
     if problems:
         raise Refusal(INVALID_VALUE, "; ".join(problems[:30]))
     elements = body.get("element_list", [])
