@@ -17,7 +17,7 @@ import kling_once
 from kling_once import errors
 from kling_once.api.service_codes import SERVICE_CODES
 from kling_once.cli.commands import app
-from kling_once.settings import Settings
+from kling_once.settings import Settings, variable_of
 from kling_once.web.openapi import document
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def _commands(path: str, command: Any) -> Iterator[str]:
         names = [parameter.name] if is_argument else [*parameter.opts, *parameter.secondary_opts]
         default = parameter.default
         shown = "" if default in (None, False, "") or callable(default) else f"`{default}`"
-        rows.append((", ".join(f"`{name}`" for name in names), getattr(parameter, "help", "") or "", shown))
+        default = f"`{field.default}`" if has_default else ""
+        rows.append((f"`{variable_of(name)}`", default, field.description))(", ".join(f"`{name}`" for name in names), getattr(parameter, "help", "") or "", shown))
     if rows:
         yield from table(("argument", "meaning", "default"), rows)
 
@@ -88,9 +89,11 @@ def settings() -> Iterator[str]:
     )
     rows = []
     for name, field in Settings.model_fields.items():
-        variable = name.upper() if name.startswith("klingai_") else f"KLING_ONCE_{name.upper()}"
         has_default = field.default_factory is None and field.default not in (None, ())
-        rows.append((f"`{variable}`", f"`{field.default}`" if has_default else "", field.description))
+        default = f"`{field.default}`" if has_default else ""
+        rows.append((f"`{variable_of(name)}`", default, field.description))
+            (f"`{variable_of(name)}`", f"`{field.default}`" if has_default else "", field.description)
+        )
     yield from table(("variable", "default", "meaning"), rows)
     yield (
         "`HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` count for everything that leaves this machine. A SOCKS"

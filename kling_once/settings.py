@@ -317,7 +317,7 @@ class Pace:
 
 def is_from_environment(field: str) -> bool:
     """Tell whether an environment variable sets this field, and so wins over `settings.json`."""
-    return bool(os.environ.get(_variable(field)))
+    return bool(os.environ.get(variable_of(field)))
 
 
 def has_desktop() -> bool:
@@ -327,7 +327,7 @@ def has_desktop() -> bool:
 
 def unknown_variables() -> list[str]:
     """Return the environment's `KLING_ONCE_` variables that name no setting."""
-    known = {_variable(field) for field in Settings.model_fields}
+    known = {variable_of(field) for field in Settings.model_fields}
     return sorted(
         name for name in os.environ if name.upper().startswith("KLING_ONCE_") and name.upper() not in known
     )
@@ -342,21 +342,22 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [f"{_variable(str(item['loc'][0]))}: {item['msg']}" for item in error.errors()]
+        lines = [f"{variable_of(str(item['loc'][0]))}: {item['msg']}" for item in error.errors()]
         raise SettingsError(
             "Settings cannot be used: " + "; ".join(lines) + ".",
             hint=f"They come from the environment or from {config_folder() / 'settings.json'}.",
         ) from None
 
 
-def _variable(field: str) -> str:
+def variable_of(field: str) -> str:
+    """Return the variable of the environment that holds a setting."""
     name = field.upper()
     return name if name.startswith("KLINGAI_") else f"KLING_ONCE_{name}"
 
 
 def host_from_environment() -> str:
     """Return the variable of the environment that chooses a media host, empty where none does."""
-    names = (_variable(name) for name in ("store_url", "public_url") if is_from_environment(name))
+    names = (variable_of(name) for name in ("store_url", "public_url") if is_from_environment(name))
     return next(names, "")
 
 
@@ -436,7 +437,7 @@ def write_limits(settings: Settings, wanted: Mapping[str, Decimal]) -> Settings:
             changes[name] = units
         elif units != getattr(settings, name):
             raise SettingsError(
-                f"{_variable(name)} is set in the server's environment, which wins over the file.",
+                f"{variable_of(name)} is set in the server's environment, which wins over the file.",
                 hint="Change it there.",
             )
     if not changes:

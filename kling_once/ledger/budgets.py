@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ..errors import BudgetReached
 from ..order import SANDBOX_REALM, Service
+from ..settings import variable_of
 from .attempts import attempt_of
 from .tables import AttemptState, attempts, jobs
 
@@ -97,7 +98,7 @@ def budget_of(settings: Settings, service: Service, max_units: Decimal) -> Budge
     def server_cap(field: str, span: str) -> Cap | None:
         if not live and field not in chosen:
             return None
-        return Cap(getattr(settings, field), f"KLING_ONCE_{field.upper()}", span)
+        return Cap(getattr(settings, field), variable_of(field), span)
 
     node = Cap(max_units, "max_units", "here") if max_units > 0 else None
     return Budget(
