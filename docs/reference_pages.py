@@ -72,8 +72,7 @@ def _commands(path: str, command: Any) -> Iterator[str]:
         names = [parameter.name] if is_argument else [*parameter.opts, *parameter.secondary_opts]
         default = parameter.default
         shown = "" if default in (None, False, "") or callable(default) else f"`{default}`"
-        default = f"`{field.default}`" if has_default else ""
-        rows.append((f"`{variable_of(name)}`", default, field.description))(", ".join(f"`{name}`" for name in names), getattr(parameter, "help", "") or "", shown))
+        rows.append((", ".join(f"`{name}`" for name in names), getattr(parameter, "help", "") or "", shown))
     if rows:
         yield from table(("argument", "meaning", "default"), rows)
 
@@ -92,8 +91,6 @@ def settings() -> Iterator[str]:
         has_default = field.default_factory is None and field.default not in (None, ())
         default = f"`{field.default}`" if has_default else ""
         rows.append((f"`{variable_of(name)}`", default, field.description))
-            (f"`{variable_of(name)}`", f"`{field.default}`" if has_default else "", field.description)
-        )
     yield from table(("variable", "default", "meaning"), rows)
     yield (
         "`HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` count for everything that leaves this machine. A SOCKS"
