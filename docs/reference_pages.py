@@ -37,7 +37,9 @@ def table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    return " ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split())
+    """Return text on one line; outside of code, what looks like a tag is no tag."""
+    pieces = " ".join(str(value).replace("|", "\\|").split()).split("`")
+    return "`".join(piece if place % 2 else piece.replace("<", "&lt;") for place, piece in enumerate(pieces))
 
 
 def nodes() -> Iterator[str]:
