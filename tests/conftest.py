@@ -53,28 +53,31 @@ LANES = {
     "tests/properties/test_hostile_answers.py": "process",
 }
 """Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
+"""Guards against hanging alone: what a promise says about time is asserted beside it."""
+SOON_SECONDS = 2.0
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests into lanes; those that need a ComfyUI, or PostgreSQL, share one: they run in one worker."""
+    """Sort tests into lanes; those that need PostgreSQL share one server: they run in one worker."""
     for item in items:
         for part, lane in LANES.items():
             if part in item.nodeid:
                 item.add_marker(getattr(pytest.mark, lane))
-        if item.nodeid.startswith(("tests/host/", "tests/browser/")):
-            item.add_marker(pytest.mark.xdist_group("comfyui"))
         if item.get_closest_marker("fleet"):
             item.add_marker(pytest.mark.xdist_group("fleet"))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(300))
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
     """Return the first true value of `condition`; a test waits for a state, never for a time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
         if value := condition():
             return value
-        time.sleep(0.01)
+        time.sleep(0.01 if waited < SOON_SECONDS else 0.05)  # each look costs
     raise AssertionError(f"{what}: not within {seconds:g} s")
 
 

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from kling_once.jobs.engine import Engine
 from kling_once.settings import load_settings
+from tests.fleet.warm import Nursery
 from tests.jobs.conftest import cli, leave_in_the_wait, ledger_file, python
 from tests.ledger.stores import migrated_database
 from tests.postgresql import Pgbouncer
@@ -25,7 +26,21 @@ if TYPE_CHECKING:
 
 __all__ = ["cli", "leave_in_the_wait", "ledger_file", "python"]
 
+HANGING_SECONDS = 120.0
 ORDERS = Path(__file__).with_name("orders.py")
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def eventually(eventually: Callable[..., Any]) -> Callable[..., Any]:
+    """Wait longer than elsewhere: a fleet on a busy machine is slow, and that is no failure."""
+    return lambda condition, what, seconds=HANGING_SECONDS: eventually(condition, what, seconds)
 
 
 @dataclass

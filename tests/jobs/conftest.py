@@ -21,17 +21,27 @@ from tests.ended_command import EndedCommand
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.fleet.warm import Nursery, Started
     from tests.sandbox_control import SandboxControl
 
 SOURCE_FOLDER = Path(kling_once.__file__).parents[1]
 
 
 class Process:
-    """One `kling-once` in a process of its own."""
+    """One `kling-once` in a process of its own; a `nursery` forks it, without that it starts afresh."""
 
-    def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
+    def __init__(
+        self, folder: Path, arguments: list[str], environment: dict[str, str], nursery: Nursery | None = None
+    ) -> None:
         self._out = folder / f"out-{len(list(folder.glob('out-*')))}"
         self._err = self._out.with_name(self._out.name.replace("out", "err"))
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE_FOLDER), **environment}
+        for path in (self._out, self._err):
+            path.touch()
+        self.popen: subprocess.Popen[bytes] | Started
+        if nursery is not None:
+            self.popen = nursery.start(arguments, environment, folder, self._out, self._err)
+            return
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.popen = subprocess.Popen(
                 [sys.executable, "-P", *arguments],
@@ -39,7 +49,7 @@ class Process:
                 stderr=err,
                 stdin=subprocess.DEVNULL,
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(SOURCE_FOLDER), **environment},
+                env=environment,
                 start_new_session=True,
             )
 
@@ -59,7 +69,7 @@ class Process:
         self.signal(signal.SIGKILL)
         self.popen.wait(20)
 
-    def end(self, seconds: float = 60) -> EndedCommand:
+    def end(self, seconds: float = 120) -> EndedCommand:
         code = self.popen.wait(seconds)
         ended = EndedCommand(code, self._out.read_text(), self._err.read_text())
         assert "Traceback" not in ended.err, ended.err
@@ -67,14 +77,20 @@ class Process:
 
 
 @pytest.fixture
-def python(tmp_path: Path, hermetic: None) -> Iterator[Callable[..., Process]]:
+def nursery() -> Nursery | None:
+    """Return what forks the processes of a test; where there is none, each starts afresh."""
+    return None
+
+
+@pytest.fixture
+def python(tmp_path: Path, hermetic: None, nursery: Nursery | None) -> Iterator[Callable[..., Process]]:
     """Start Python processes over this test's home; whatever still runs is ended afterwards."""
     started: list[Process] = []
     folder = tmp_path / "processes"
     folder.mkdir()
 
     def start(*arguments: str, **environment: str) -> Process:
-        started.append(Process(folder, list(arguments), environment))
+        started.append(Process(folder, list(arguments), environment, nursery))
         return started[-1]
 
     yield start
