@@ -77,12 +77,6 @@ class Process:
 
 
 @pytest.fixture
-def nursery() -> Nursery | None:
-    """Return what forks the processes of a test; where there is none, each starts afresh."""
-    return None
-
-
-@pytest.fixture
 def python(tmp_path: Path, hermetic: None, nursery: Nursery | None) -> Iterator[Callable[..., Process]]:
     """Start Python processes over this test's home; whatever still runs is ended afterwards."""
     started: list[Process] = []
