@@ -56,20 +56,41 @@ LANES = {
     "tests/properties/test_hostile_answers.py": "process",
 }
 """Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
+OF_THE_FLEET = (
+    "tests/fleet/",
+    "tests/ledger/test_postgresql.py",
+    "test_two_workers_without_a_common_disk",
+    "[postgresql",
+)
+"""Which tests have the mark `fleet`, by their names: what hands tests out to workers sees no marks."""
 DEADLINE_SECONDS = 60.0
 """Guards against hanging alone: what a promise says about time is asserted beside it."""
 SOON_SECONDS = 2.0
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one worker run the whole lane `fleet`: it shares a server, and is a crowd of processes already.
+
+    xdist 3.8 has a mark for that, which does nothing with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - the plugin may be missing
+
+    class OneWorkerForTheFleet(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "fleet" if any(part in nodeid for part in OF_THE_FLEET) else nodeid
+
+    return OneWorkerForTheFleet(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests into lanes; those that need PostgreSQL share one server: they run in one worker."""
+    """Sort tests into lanes."""
     for item in items:
         for part, lane in LANES.items():
             if part in item.nodeid:
                 item.add_marker(getattr(pytest.mark, lane))
         if item.get_closest_marker("fleet"):
-            item.add_marker(pytest.mark.xdist_group("fleet"))
+            assert any(part in item.nodeid for part in OF_THE_FLEET), item.nodeid
             if not item.get_closest_marker("timeout"):
                 item.add_marker(pytest.mark.timeout(300))
 

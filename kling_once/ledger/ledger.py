@@ -14,6 +14,7 @@ from . import (
     graphs,
     intents,
     leases,
+    news,
     notes,
     queries,
     slots,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .budgets import Reservation, Spent, TotalsRow
     from .decision import Step
     from .job import Job, JobLabel
+    from .news import Glance
     from .queries import Expectation, Page
     from .slots import Line, Room
     from .transfer import Copy, Transferred
@@ -508,6 +510,12 @@ class Ledger:
     async def next_expiry(self) -> datetime | None:
         """Return when the next of the links that are still valid expires."""
         return await self._read_at(uploads.next_expiry)
+
+    # News
+
+    async def glance(self, before: Glance | None) -> Glance:
+        """Look at what moves in the ledger, whoever moves it; `before` is the look before, if any."""
+        return await self._read(news.glance, before)
 
     # Transfer
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import av
 import numpy as np
+from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import MediaError, UnreadableMedia
@@ -204,12 +205,12 @@ def _sixteen_bits(picture: PictureFile) -> np.ndarray | None:
     if not picture.data.startswith((PNG_SIGNATURE, b"II*\0", b"MM\0*")):
         return None
     try:
-        with av.open(io.BytesIO(picture.data)) as container:
+        with av.open(io.BytesIO(picture.data), "r") as container:
             frame = next(container.decode(video=0))
             if max(part.bits for part in frame.format.components) <= 8:  # noqa: PLR2004
                 return None
             return frame.to_ndarray(format="rgba64le")
-    except (av.FFmpegError, StopIteration):
+    except (FFmpegError, StopIteration):
         return None
 
 
