@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -31,13 +32,14 @@ from kling_once.order import (
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_once.settings import load_settings
 from tests.hostile_vendor import ORIGIN, Vendor
+from tests.process import Process
 from tests.sandbox_control import SandboxControl
+from tests.warm import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.fleet.warm import Nursery
     from tests.postgresql import Postgresql
 
 LANES = {
@@ -147,12 +149,6 @@ def postgresql() -> Iterator[Postgresql]:
 
 
 @pytest.fixture
-def nursery() -> Nursery | None:
-    """Return what forks the processes of a test; where there is none, each starts afresh."""
-    return None
-
-
-@pytest.fixture
 def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep everything of this test in its folder: no key, proxy or setting of the machine's owner."""
     for name in list(os.environ):
@@ -175,6 +171,45 @@ def home(tmp_path: Path, hermetic: None) -> Path:
 @pytest.fixture
 def results(tmp_path: Path, hermetic: None) -> Path:
     return tmp_path / "results"
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery | None]:
+    """What forks the processes of tests, ready to run; where nothing forks, each starts afresh."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def python(tmp_path: Path, hermetic: None, nursery: Nursery | None) -> Iterator[Callable[..., Process]]:
+    """Start Python processes over this test's home; whatever still runs is ended afterwards."""
+    started: list[Process] = []
+    folder = tmp_path / "processes"
+    folder.mkdir()
+
+    def start(*arguments: str, **environment: str) -> Process:
+        started.append(Process(folder, list(arguments), environment, nursery))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.popen.poll() is None:
+            process.signal(signal.SIGCONT)
+            process.kill()
+
+
+@pytest.fixture
+def cli(python: Callable[..., Process]) -> Callable[..., Process]:
+    """Start `kling-once ARGUMENTS`."""
+
+    def start(*arguments: str | Path, **environment: str) -> Process:
+        return python("-m", "kling_once.cli.app", *map(str, arguments), **environment)
+
+    return start
 
 
 @pytest.fixture

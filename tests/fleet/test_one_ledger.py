@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kling_once.jobs.engine import Engine
     from tests.fleet.conftest import Fleet
-    from tests.jobs.conftest import Process
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 HOMES = ("one", "two", "three")

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from kling_once.jobs.engine import Engine
     from tests.fleet.conftest import Fleet
-    from tests.jobs.conftest import Process
     from tests.postgresql import Postgresql
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 MANY = 1000
