@@ -16,17 +16,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "ledger/decision": ["tests/ledger/test_decision.py"],
-    "jobs/submit": [
-        "tests/jobs/test_create_faults.py",
-        "tests/jobs/test_nothing_submitted.py",
-        "tests/jobs/test_tickets.py",
-    ],
-    "jobs/settle": ["tests/jobs/test_create_faults.py", "tests/jobs/test_clock_jumps.py"],
+    "jobs/submit": ["tests/jobs/test_submitting.py"],
+    "jobs/settle": ["tests/jobs/test_settling.py"],
 }
+"""Only tests that take seconds, since they run once for each mutant."""
 CONFIGURATION = """
 [cosmic-ray]
 module-path = "kling_once/{module}.py"
-timeout = 300.0
+timeout = 120.0
 excluded-modules = []
 test-command = "{python} -P -m pytest -x -q -n 0 -p no:cacheprovider {tests}"
 
