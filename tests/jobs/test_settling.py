@@ -69,6 +69,13 @@ async def test_the_last_pause_ends_with_the_time_of_settling() -> None:
     assert settling.clock.slept == [3]
 
 
+async def test_also_in_the_last_second_of_settling_a_doubt_does_not_end_it() -> None:
+    settling = Settling(unknown_since=BEGAN - timedelta(seconds=89.5))
+    settling.vendor.looks = [LOST, task()]
+    assert (await settling.end()).state is AttemptState.SUBMITTED
+    assert settling.clock.slept == [0.5]
+
+
 async def test_what_was_lost_in_the_future_is_looked_for_no_longer_than_usual() -> None:
     settling = Settling(unknown_since=BEGAN + timedelta(days=3))
     await settling.end()

@@ -294,6 +294,14 @@ async def test_what_was_not_accepted_counts_as_not_sent(fault: Exception) -> Non
     assert undone == {"posted_at": None, "posts": 0}
 
 
+async def test_what_was_not_accepted_leaves_the_creates_before_it_counted() -> None:
+    one = Submit(posts=2)
+    one.vendor.creates = [FULL, task()]
+    assert (await one.end()).posts == 3
+    undone = next(call[1] for call in one.ledger.calls if call[0] == "change")
+    assert undone["posts"] == 2
+
+
 async def test_a_host_that_cannot_be_reached_is_tried_three_times() -> None:
     one = Submit()
     one.vendor.creates = [NOT_SENT]
