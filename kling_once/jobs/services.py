@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from ..api.client import KlingClient
 from ..api.elements import ElementClient
 from ..api.standard import StandardClient
+from ..concurrency import SingleFlight
 from ..hosting.media_host import SandboxHost, choose_host, no_place_error
 from ..order import EMBEDDED_ORIGIN, Kind, Service
 from .library import Library
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ..hosting.media_host import MediaHost
     from ..ledger.attempts import Attempt
     from ..ledger.ledger import Ledger
+    from ..ledger.slots import Line, Room
     from ..sandbox import Sandbox
     from ..settings import Settings
     from .progress import Watchers
@@ -75,6 +77,7 @@ class Services:
         self._sandbox: Sandbox | None = None
         self._opening = asyncio.Lock()
         self._moved = asyncio.Event()
+        self._lines: SingleFlight[Line] = SingleFlight()
 
     async def close(self) -> None:
         """Close everything that was opened here."""
@@ -88,6 +91,19 @@ class Services:
         """Let those look again who wait for one of an account's slots."""
         self._moved.set()
         self._moved = asyncio.Event()
+
+    async def take_slot(self, attempt: Attempt, room: Room, most: int | None) -> bool:
+        """Take a slot of an account for an attempt, or a place in the line; tell whether it has one.
+
+        Those of this process who wait look together; only who may go, or is not in the line yet, writes.
+
+        Args:
+            attempt: to be sent; this process holds its lease.
+            room: what Kling counts it with.
+            most: how many the operator allows; None for as many as Kling does.
+        """
+        line = await self._lines.run(room.name, lambda: self.ledger.line(room, most))
+        return line.lets(attempt) and await self.ledger.take_slot(attempt, room, most)
 
     async def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.

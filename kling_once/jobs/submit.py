@@ -68,7 +68,7 @@ async def submit(run: Run) -> None:
     room, services = _room(run), run.services
     most = services.settings.account_parallel
     ticket = Ticket(
-        lambda: services.ledger.take_slot(run.attempt, room, most),
+        lambda: services.take_slot(run.attempt, room, most),
         services.moved,
         services.clock,
         run.pace.poll_seconds,

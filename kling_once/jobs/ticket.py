@@ -42,9 +42,13 @@ class Ticket:
         self._refusals = 0
 
     async def turn(self) -> None:
-        """Return when this submit may be sent: first come, first served, over all processes."""
+        """Return when this submit may be sent: first come, first served, over all processes.
+
+        All tickets of a process wake at the same ticks of the clock, so that one look serves them all.
+        """
         while not await self._take():
-            await first_of(self._clock.sleep(self._seconds), self._moved())
+            to_next_tick = self._seconds - self._clock.monotonic() % self._seconds
+            await first_of(self._clock.sleep(to_next_tick), self._moved())
 
     async def refused(self) -> None:
         """Back off before the next try: twice as long each time, up to `LONGEST_PAUSE_SECONDS`."""

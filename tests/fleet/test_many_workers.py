@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.fleet.conftest import Fleet
-    from tests.jobs.conftest import Process
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 pytestmark = pytest.mark.timeout(900)

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_once.jobs.engine import Engine
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 pytestmark = pytest.mark.both_generations
