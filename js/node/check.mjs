@@ -61,15 +61,6 @@ export function problems({ trouble, violations, obstacles }) {
 }
 
 /**
- * @param {CheckedNode} found
- * @returns {Price | null} what a run would pay, null where it is free or not known, or where it cannot run
- */
-export function reserved(found) {
-  const pays = found.service === "kling" && !found.paid && !problems(found).length;
-  return pays ? found.price : null;
-}
-
-/**
  * @param {UsedPart} used
  * @returns {string} the part of the clip that is sent; in tenths of a second if less than a second is cut off
  */

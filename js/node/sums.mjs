@@ -9,7 +9,7 @@
 import { h, setChildren } from "../shared/dom.mjs";
 import { addStrip } from "../shared/host.mjs";
 import { formatAmount, t } from "../shared/i18n.mjs";
-import { orderingNodes, problems, reserved } from "./check.mjs";
+import { orderingNodes, problems } from "./check.mjs";
 import { allNodes } from "./graph.mjs";
 
 export class SubgraphSums {
@@ -50,12 +50,15 @@ export class SubgraphSums {
 /** @param {CheckedNode[]} found */
 function lines(found) {
   if (!found.length) return [];
+  const paying = found.filter(({ service, paid }) => service === "kling" && !paid);
+  const prices = paying.map(({ price }) => price).filter((price) => price !== null);
   const stuck = found.filter((one) => problems(one).length).length;
-  const prices = found.map(reserved).filter((one) => one !== null);
   return [
-    line(prices.length ? "price" : "free", prices.length ? sumText(prices) : t("badge.free")),
-    ...(stuck ? [line("trouble", t("badge.stuck", { count: stuck }))] : []),
-  ];
+    paying.length ? null : line("free", t("badge.free")),
+    prices.length ? line("price", sumText(prices)) : null,
+    prices.length < paying.length ? line("price", t("badge.unknown")) : null,
+    stuck ? line("trouble", t("badge.stuck", { count: stuck })) : null,
+  ].filter((one) => one !== null);
 }
 
 /**
