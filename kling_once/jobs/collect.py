@@ -31,6 +31,7 @@ from .tasks import (
     kept_columns,
     link_columns,
     link_expiry,
+    of_an_element,
 )
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ async def _fetch(run: Run, part: Path) -> None:
                     raise
             else:
                 return
+        elif answer.value.element is not None:
+            raise of_an_element(run.task_id)
         await run.services.clock.sleep(run.pace.poll_seconds)
     raise DownloadBroken("Kling says that the task succeeded, and names no video.", hint="Run again later.")
 
