@@ -17,45 +17,29 @@ from ..media.conform_picture import conform_picture
 from ..media.digest import picture_digest
 from ..media.picture import read_picture
 from ..order import ElementOrder, VideoFile, VideoUrl, realm_of
-from .staging import StagedClip, StagedInputs, hosted_file, stage, staged_video
+from .staging import Staged, StagedInputs, hosted_file, read_inputs, stage, staged_video
 from .violations import element_clip_bounds, element_picture_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..hosting.media_host import HostedFile
-    from ..media.digest import ClipCopy
     from ..media.types import Stop
     from ..order import AnyOrder
     from .services import MediaThreads
-    from .staging import StagingArea
+    from .staging_area import StagingArea
 
 FRONTAL = "frontal"
 
 
-@dataclass(eq=False)
-class StagedElement:
+@dataclass(eq=False, kw_only=True)
+class StagedElement(Staged):
     """The pictures or the clip of an element as they will be sent, with digests and violations."""
 
     order: ElementOrder = field(repr=False)
     """With what was read in place of the user's files."""
-    origin: str
-    job: Job | None
-    """None where an input cannot be read."""
-    unreadable: tuple[Violation, ...]
-    clip: StagedClip | None
-    copied: ClipCopy | None
-    area: StagingArea = field(repr=False)
-    is_fitted: bool = False
     pictures: tuple[bytes, ...] = field(default=(), repr=False)
     """The files as they are sent, the frontal one first."""
-    hosted: HostedFile | None = None
-    """The clip as it is sent; None for a URL, for pictures, or when there are violations."""
-    price: Price | None = None
-    report: tuple[str, ...] = ()
-    """One sentence for each thing that was done to an input."""
     notes: tuple[str, ...] = (ELEMENT_PRICE,)
-    violations: tuple[Violation, ...] = ()
 
     async def fit(
         self,
@@ -122,12 +106,6 @@ class StagedElement:
         self.report += conformed.report
         return ()
 
-    async def leave(self) -> None:
-        """Let go of the staged files; safe to call more than once."""
-        clip, self.clip = self.clip, None
-        if clip is not None:
-            await self.area.let_go(clip)
-
 
 AnyStaged = StagedInputs | StagedElement
 
@@ -141,14 +119,7 @@ async def stage_order(order: AnyOrder, origin: str, area: StagingArea, media: Me
     """
     if not isinstance(order, ElementOrder):
         return await stage(order, origin, area, media)
-
-    def read(*, stop: Stop) -> StagedElement:
-        staged = _read(order, origin, area, stop)
-        if stop() and staged.clip is not None:
-            area.leave(staged.clip)  # nobody is left to do it
-        return staged
-
-    return await media.run(read)
+    return await read_inputs(media, lambda stop: _read(order, origin, area, stop))
 
 
 def _read(order: ElementOrder, origin: str, area: StagingArea, stop: Stop | None) -> StagedElement:
@@ -179,7 +150,15 @@ def _read(order: ElementOrder, origin: str, area: StagingArea, stop: Stop | None
             shutil.rmtree(folder, ignore_errors=True)
             raise
     if unreadable:
-        return StagedElement(order, origin, None, tuple(unreadable), clip, copied, area)
+        return StagedElement(
+            order=order,
+            origin=origin,
+            job=None,
+            unreadable=tuple(unreadable),
+            clip=clip,
+            copied=copied,
+            area=area,
+        )
     frontal, *views = pictures if order.image is not None else [None, *pictures]
     order = replace(order, image=frontal, views=tuple(views), video=video, **names)
     realm = realm_of(order.service, origin)
@@ -189,7 +168,9 @@ def _read(order: ElementOrder, origin: str, area: StagingArea, stop: Stop | None
     if isinstance(video, VideoUrl) and clip is not None:
         area.leave(clip)
         clip = None
-    return StagedElement(order, origin, job, (), clip, copied, area)
+    return StagedElement(
+        order=order, origin=origin, job=job, unreadable=(), clip=clip, copied=copied, area=area
+    )
 
 
 def _pictures(order: ElementOrder) -> list[tuple[str, Any]]:

@@ -42,7 +42,7 @@ from .recovery import (
 )
 from .run import NobodyWaits, Run
 from .services import MediaThreads, Services
-from .staging import StagingArea
+from .staging_area import StagingArea
 from .uploads import clean
 from .violations import order_violations
 

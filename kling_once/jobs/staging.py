@@ -5,15 +5,11 @@ From here on nothing reads the user's files again, so nothing can change under a
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
-import tempfile
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ..api.limits import (
     MODELS,
@@ -24,7 +20,6 @@ from ..api.limits import (
     known,
     price,
 )
-from ..concurrency import SingleFlight
 from ..errors import (
     InputChanged,
     MediaError,
@@ -34,7 +29,6 @@ from ..errors import (
 from ..files import digest_of
 from ..hosting.media_host import HostedFile
 from ..ledger.job import Job, job_key
-from ..ledger.leases import Owner
 from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip
 from ..media.conform_picture import conform_picture
@@ -48,7 +42,6 @@ from ..media.digest import (
 from ..media.frame_folder import FrameFolder
 from ..media.picture import read_picture
 from ..media.source import check_stop
-from ..media.survey import survey_clip
 from ..media.types import ConformMode
 from ..order import (
     Cuts,
@@ -59,6 +52,7 @@ from ..order import (
     billed_seconds,
     realm_of,
 )
+from .staging_area import FittedClip, StagedClip
 from .violations import (
     clip_bounds,
     cut_violations,
@@ -71,155 +65,67 @@ from .violations import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..media.survey import Survey
     from ..media.types import ConformedClip, Stop
     from .services import MediaThreads
+    from .staging_area import ClipKey, StagingArea
 
 LONGEST_NAME_BYTES: Final = 255
-REMEMBERED_CLIPS: Final = 64
-ClipKey: TypeAlias = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FittedClip:
-    """A reference video as it would be sent, or why it cannot be."""
+@dataclass(eq=False, kw_only=True)
+class Staged:
+    """The inputs of an order of any kind, read once, and what became of them."""
 
-    conformed: ConformedClip | None
-    violations: tuple[Violation, ...]
-    hosted: HostedFile | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(eq=False)
-class StagedClip:
-    """A folder with a staged reference video; orders that need the same one made to fit alike share it."""
-
-    folder: Path
-    key: ClipKey | None
-    users: int = 0
-    fitted: FittedClip | None = None
-
-
-class StagingArea:
-    """The staged clips of one process, under `<home>/work`.
-
-    The clip that was used last stays until another takes its place: a check and the run after it make it fit
-    once. What a killed process left is removed when the next one stages its first input.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._lock = threading.Lock()
-        self._owner: Owner | None = None
-        self._root: Path | None = None
-        self._clips: dict[ClipKey, StagedClip] = {}
-        self._count = 0
-        self._surveys: OrderedDict[str, Survey] = OrderedDict()
-        self.fitting = SingleFlight()
-
-    def new_folder(self) -> Path:
-        """Return a new private folder; blocking."""
-        with self._lock:
-            root = self._root = self._root or self._opened()
-            self._count += 1
-            folder = root / str(self._count)
-        folder.mkdir(mode=0o700)
-        return folder
-
-    def share(self, key: ClipKey | None, folder: Path) -> StagedClip:
-        """Return the clip staged under this key, made of `folder` where there is none; blocking.
-
-        Every call needs its `leave`. A folder that is not needed is removed.
-        """
-        with self._lock:
-            clip = self._clips.get(key) if key is not None else None
-            if clip is None:
-                clip = StagedClip(folder, key)
-                if key is not None:
-                    self._clips[key] = clip
-            clip.users += 1
-        if clip.folder != folder:
-            shutil.rmtree(folder, ignore_errors=True)
-        return clip
-
-    def leave(self, clip: StagedClip) -> None:
-        """Let go of a clip; blocking. Its files go, unless others use it or it is the one used last."""
-        with self._lock:
-            clip.users -= 1
-            if clip.users:
-                return
-            gone = [clip]
-            if clip.key is not None and clip.fitted is not None and clip.fitted.conformed is not None:
-                gone = [other for other in self._clips.values() if not other.users and other is not clip]
-            for other in gone:
-                if other.key is not None:
-                    self._clips.pop(other.key, None)
-                shutil.rmtree(other.folder, ignore_errors=True)
-
-    async def let_go(self, clip: StagedClip) -> None:
-        """Let go of a clip in a thread, whatever becomes of the caller."""
-        await asyncio.shield(asyncio.to_thread(self.leave, clip))
-
-    def survey_of(self, clip: HostedFile, stop: Stop | None) -> Survey:
-        """Return what a clip's frames show, looked at once for each content; blocking."""
-        survey = self._surveys.get(clip.digest)
-        if survey is None:
-            survey = self._surveys[clip.digest] = survey_clip(clip.path, stop=stop)
-            while len(self._surveys) > REMEMBERED_CLIPS:
-                self._surveys.popitem(last=False)
-        return survey
-
-    def close(self) -> None:
-        """Remove everything; blocking."""
-        with self._lock:
-            if self._root is not None:
-                shutil.rmtree(self._root, ignore_errors=True)
-            if self._owner is not None:
-                self._owner.close()
-            self._owner = self._root = None
-            self._clips.clear()
-
-    def _opened(self) -> Path:
-        work = self._home / "work"
-        try:
-            self._owner = Owner(work)
-            for folder in work.iterdir():
-                if folder.is_dir() and self._owner.is_dead(folder.name):
-                    shutil.rmtree(folder, ignore_errors=True)
-            root = work / self._owner.name
-            root.mkdir(mode=0o700)
-        except (OSError, NotImplementedError):  # the ledger says what is wrong with the home
-            return Path(tempfile.mkdtemp(prefix="kling-once-"))
-        return root
-
-
-@dataclass(eq=False)
-class StagedInputs:
-    """An order's picture and clip as they will be sent, with digests, price and violations."""
-
-    order: Order = field(repr=False)
-    """With the staged copies in place of the user's files."""
     origin: str
     """Where the order is sent."""
     job: Job | None
     """None where an input cannot be read."""
     unreadable: tuple[Violation, ...]
-    original: Path | None
-    """The user's own clip file, for those who want to show it; never read again."""
     clip: StagedClip | None
     copied: ClipCopy | None
     area: StagingArea = field(repr=False)
     is_fitted: bool = False
-    image_data: bytes = field(default=b"", repr=False)
-    """The reference image's file as it is sent."""
     hosted: HostedFile | None = None
-    """The reference video's file as it is sent; None for a URL, or when there are violations."""
+    """The clip's file as it is sent; None for a URL, without a clip, or when there are violations."""
     price: Price | None = None
     """None while the length is not known."""
     report: tuple[str, ...] = ()
     """One sentence for each thing that was done to an input."""
     notes: tuple[str, ...] = ()
     violations: tuple[Violation, ...] = ()
+
+    async def leave(self) -> None:
+        """Let go of the staged files; safe to call more than once."""
+        clip, self.clip = self.clip, None
+        if clip is not None:
+            await self.area.let_go(clip)
+
+
+StagedKind = TypeVar("StagedKind", bound=Staged)
+
+
+async def read_inputs(media: MediaThreads, read: Callable[[Stop], StagedKind]) -> StagedKind:
+    """Return what `read` stages in a media thread; it is let go of when nobody waits for it any more."""
+
+    def staged_inputs(*, stop: Stop) -> StagedKind:
+        staged = read(stop)
+        if stop() and staged.clip is not None:
+            staged.area.leave(staged.clip)
+        return staged
+
+    return await media.run(staged_inputs)
+
+
+@dataclass(eq=False, kw_only=True)
+class StagedInputs(Staged):
+    """An order's picture and clip as they will be sent, with digests, price and violations."""
+
+    order: Order = field(repr=False)
+    """With the staged copies in place of the user's files."""
+    original: Path | None
+    """The user's own clip file, for those who want to show it; never read again."""
+    image_data: bytes = field(default=b"", repr=False)
+    """The reference image's file as it is sent."""
 
     @property
     def is_sent_as_it_is(self) -> bool:
@@ -280,12 +186,6 @@ class StagedInputs:
         self.order = replace(self.order, video=VideoFile(self.hosted.path), video_name=video_name)
         self.job = replace(self.job, order=self.order)
 
-    async def leave(self) -> None:
-        """Let go of the staged files; safe to call more than once."""
-        clip, self.clip = self.clip, None
-        if clip is not None:
-            await self.area.let_go(clip)
-
     async def _fitted_clip(
         self,
         clip: StagedClip,
@@ -310,14 +210,7 @@ async def stage(order: Order, origin: str, area: StagingArea, media: MediaThread
         InputChanged: a file was written while it was read.
         DiskFull: the private folder cannot take the copies.
     """
-
-    def read(*, stop: Stop) -> StagedInputs:
-        staged = _read(order, origin, area, stop)
-        if stop() and staged.clip is not None:
-            area.leave(staged.clip)  # nobody is left to do it
-        return staged
-
-    return await media.run(read)
+    return await read_inputs(media, lambda stop: _read(order, origin, area, stop))
 
 
 def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> StagedInputs:
@@ -356,7 +249,16 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
         realm = realm_of(order.service, origin)
         key = job_key(realm, order.motion, image_digest, video_digest)
         job = Job(key, realm, origin, image_digest, video_digest, order)
-    return StagedInputs(order, origin, job, tuple(unreadable), original, clip, copied, area)
+    return StagedInputs(
+        order=order,
+        origin=origin,
+        job=job,
+        unreadable=tuple(unreadable),
+        original=original,
+        clip=clip,
+        copied=copied,
+        area=area,
+    )
 
 
 def staged_video(

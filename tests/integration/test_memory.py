@@ -23,7 +23,8 @@ import asyncio, json, sys, tempfile
 from pathlib import Path
 import av, numpy, PIL.Image
 from kling_once.jobs.services import MediaThreads
-from kling_once.jobs.staging import StagingArea, stage
+from kling_once.jobs.staging import stage
+from kling_once.jobs.staging_area import StagingArea
 from kling_once.order import Order, VideoFile
 
 def highest_mb():

@@ -12,7 +12,8 @@ import pytest
 
 from kling_once.demo import CHARACTER, MOTION
 from kling_once.jobs.services import MediaThreads
-from kling_once.jobs.staging import StagingArea, stage
+from kling_once.jobs.staging import stage
+from kling_once.jobs.staging_area import StagingArea
 from kling_once.ledger.job import job_key
 from kling_once.order import (
     MotionControl,

@@ -66,7 +66,16 @@ def staged_video(**changes: Any) -> Any:
         image=Path("figure.png"), video=VideoUrl(URL), service=Service.KLING, **changes.pop("order", {})
     )
     known = {"job": SimpleNamespace(origin=ORIGIN), "is_fitted": True, "image_data": b"png"} | changes
-    return StagedInputs(order, ORIGIN, known.pop("job"), (), None, None, None, SimpleNamespace(), **known)
+    return StagedInputs(
+        order=order,
+        origin=ORIGIN,
+        unreadable=(),
+        original=None,
+        clip=None,
+        copied=None,
+        area=SimpleNamespace(),
+        **known,
+    )
 
 
 def staged_file(**order: Any) -> Any:
@@ -81,7 +90,16 @@ def staged_element(pictures: tuple[bytes, ...] = (b"front", b"side"), **changes:
     )
     known: dict[str, Any] = {"is_fitted": True, "pictures": pictures} | changes
     job: Any = SimpleNamespace(origin=ORIGIN)
-    return StagedElement(order, ORIGIN, job, (), None, None, SimpleNamespace(), **known)
+    return StagedElement(
+        order=order,
+        origin=ORIGIN,
+        job=job,
+        unreadable=(),
+        clip=None,
+        copied=None,
+        area=SimpleNamespace(),
+        **known,
+    )
 
 
 class Submit:
