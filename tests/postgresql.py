@@ -27,6 +27,9 @@ PLACES: Final = (
     "/opt/homebrew/opt/postgresql*/bin",
     "/usr/local/opt/postgresql*/bin",
 )
+IN_MEMORY: Final = Path("/dev/shm")
+LEAST_BYTES: Final = 2 << 30
+"""So much must be free there, or the server lies on the disk."""
 PASSWORD: Final = "password-of-the-tests-0123456789"
 UNPRIVILEGED: Final = ("postgres", "nobody")
 OPTIONS: Final = {
@@ -89,13 +92,18 @@ def as_unprivileged(folder: Path) -> dict[str, Any]:
     return options
 
 
+def _quickest() -> Path:
+    is_large = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > LEAST_BYTES
+    return IN_MEMORY if is_large else Path("/tmp")
+
+
 class Postgresql:
     """One server: it can be stopped, killed and started again."""
 
     def __init__(self, bin_folder: Path, copy_of: Postgresql | None = None) -> None:
         self.port = free_port()
         self._bin = bin_folder
-        self._root = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
+        self._root = Path(tempfile.mkdtemp(prefix="postgresql-", dir=_quickest()))
         self._data = self._root / "data"
         self._numbers = count()
         self._looking: tuple[str, psycopg.Connection[Any]] | None = None
@@ -177,6 +185,11 @@ class Postgresql:
         name = f"ledger_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def drop(self, database: str) -> None:
+        """Remove a database, whoever is connected to it: each is hundreds of files to copy and to remove."""
+        self._look_away()
+        self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def url(self, database: str, port: int | None = None) -> str:
         return f"postgresql+psycopg://tests:{PASSWORD}@127.0.0.1:{port or self.port}/{database}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..api.limits import ELEMENT_PRICE, amount_text, cash_of
 from ..ledger.decision import charge_text
-from .results import watermarked
+from ..results.store import watermarked
 
 if TYPE_CHECKING:
     from decimal import Decimal

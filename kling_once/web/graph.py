@@ -24,6 +24,8 @@ ApiPrompt = dict[str, dict[str, Any]]
 LINK_PARTS = 2
 FILE_INPUTS = ("image", "file", "video", "audio")
 """What core's loaders call the file that they load."""
+PREVIEWS: Final = frozenset({"video-preview", "audioUI"})
+"""Widgets in which the page plays what core's loaders load; among a loader's inputs once that is loaded."""
 NODES: Final = frozenset(
     {"KlingOnce_MotionControl", "KlingOnce_SubmitMotionControl", "KlingOnce_CheckMotionControl"}
 )
@@ -118,7 +120,8 @@ def _node_hash(
             return ["file", value, moment]
         return value
 
-    inputs = {name: described(value) for name, value in _sorted_inputs(prompt, node_id).items()}
+    given = _sorted_inputs(prompt, node_id).items()
+    inputs = {name: described(value) for name, value in given if name not in PREVIEWS}
     text = json.dumps([class_of(prompt, node_id), inputs], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

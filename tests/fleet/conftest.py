@@ -75,8 +75,10 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(postgresql: Postgresql, tmp_path: Path, hermetic: None) -> Fleet:
-    return Fleet(postgresql, postgresql.new_database(migrated_database(postgresql)), tmp_path / "fleet")
+def fleet(postgresql: Postgresql, tmp_path: Path, hermetic: None) -> Iterator[Fleet]:
+    made = Fleet(postgresql, postgresql.new_database(migrated_database(postgresql)), tmp_path / "fleet")
+    yield made
+    postgresql.drop(made.database)
 
 
 @pytest.fixture
