@@ -76,8 +76,11 @@ class Screen:
             "() => window.app.extensionManager.workflow?.activeWorkflow && window.app.graph.nodes.length > 0"
         )
         self.page.wait_for_function(settled, timeout=START_MS)
-        self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
         ours = "() => window.app.graph.nodes.some(one => one.comfyClass?.startsWith('KlingOnce_'))"
+        load = "workflow => window.app.loadGraphData(workflow)"
+        self.page.evaluate(load, workflow)
+        if not self.page.evaluate(ours):  # a page that has just started may open its last workflow over it
+            self.page.evaluate(load, workflow)
         self.page.wait_for_function(ours)
 
     def look_at(self, node_type: str = "KlingOnce_MotionControl", scale: float = 0.9) -> None:

@@ -44,13 +44,14 @@ OPEN = """async ([workflow, count]) => {
 }"""
 WATCH = f"""([workflow]) => {{
   const {{ app }} = window;
-  window.firstAnswers = {{}};
+  const answers = window.firstAnswers = {{}};
   const began = performance.now();
   const look = () => {{
+    if (answers !== window.firstAnswers) return;
     for (const node of app.graph.nodes) {{
-      if (!node.comfyClass?.startsWith("KlingOnce_") || window.firstAnswers[node.id]) continue;
+      if (!node.comfyClass?.startsWith("KlingOnce_") || answers[node.id]) continue;
       const isThere = ({STRIP})(node).some(line => /free|units/.test(line));
-      if (isThere) window.firstAnswers[node.id] = performance.now() - began;
+      if (isThere) answers[node.id] = performance.now() - began;
     }}
     requestAnimationFrame(look);
   }};

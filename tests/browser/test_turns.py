@@ -33,6 +33,10 @@ ADD_A_SECOND = """type => {
     const slot = second.inputs.findIndex(one => one.name === input.name);
     if (link && slot >= 0) graph.getNodeById(link.origin_id).connect(link.origin_slot, second, slot);
   }
+  const save = LiteGraph.createNode("SaveVideo");
+  save.pos = [second.pos[0] + 450, second.pos[1]];
+  graph.add(save);
+  second.connect(0, save, 0);
   window.two = [first.id, second.id];
 }"""
 SET_TAKES = """take => window.two.forEach((id, place) => {
