@@ -28,7 +28,7 @@ IMPORTED: Final = (
     "kling_once.cli.commands",
     "kling_once.cli.ending",
     "kling_once.jobs.engine",
-    "kling_once.jobs.worker",
+    "kling_once.cli.worker",
     "kling_once.ledger.postgresql",
     "kling_once.ledger.sqlite",
     "psycopg",

@@ -30,6 +30,7 @@ from ..ledger.decision import (
 )
 from ..ledger.leases import renewed
 from ..order import ElementOrder, Kind, VideoUrl, services_off
+from ..results.pictures import keep_picture, picture_path
 from .collect import collect, collect_element
 from .outcome import MadeElement, Outcome
 from .progress import Stage
@@ -39,7 +40,6 @@ from .recovery import (
     kept_attempt,
     servable,
 )
-from .results import keep_picture, picture_path
 from .settle import settle
 from .submit import fit, submit
 from .wait import wait

@@ -33,9 +33,9 @@ from ..order import (
     realm_of,
     services_off,
 )
+from ..results.store import sidecar_of
+from ..results.workflow import embed_workflow
 from .collect import not_written
-from .embedding import embed_workflow
-from .results import sidecar_of
 from .tasks import (
     found_columns,
     if_known,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from ..ledger.attempts import Attempt
     from ..ledger.job import Job, JobLabel
     from ..ledger.ledger import Ledger
-    from .results import ResultStore
+    from ..results.store import ResultStore
     from .services import Services
 
 logger = logging.getLogger(__name__)
@@ -291,7 +291,7 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
     try:
         part = await asyncio.to_thread(results.part_path, label, ledger.owner.name)
         await asyncio.to_thread(shutil.copyfile, path, part)
-        await embed_workflow(services, label.key, None, part)
+        await embed_workflow(services.settings, ledger, label.key, None, part)
         kept = await results.keep(label, part, sidecar_of(claimed, label))
         return await ledger.change(claimed, **kept_columns(kept, facts), ended_at=services.clock.now())
     except KlingOnceError:

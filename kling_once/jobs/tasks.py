@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..api.models import Answer, Task
     from ..ledger.attempts import Attempt
     from ..media.types import ClipFacts
-    from .results import KeptFile, Sidecar
+    from ..results.store import KeptFile, Sidecar
 
 
 ABSENT_IN_SANDBOX: Final = 3

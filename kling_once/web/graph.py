@@ -24,10 +24,13 @@ ApiPrompt = dict[str, dict[str, Any]]
 LINK_PARTS = 2
 FILE_INPUTS = ("image", "file", "video", "audio")
 """What core's loaders call the file that they load."""
+PREVIEWS: Final = frozenset({"video-preview", "audioUI"})
+"""Widgets in which the page plays what core's loaders load; among a loader's inputs once that is loaded."""
 NODES: Final = frozenset(
     {"KlingOnce_MotionControl", "KlingOnce_SubmitMotionControl", "KlingOnce_CheckMotionControl"}
 )
 """Those that describe an order."""
+SPLIT: Final = "KlingOnce_SplitVideo"
 DECIDING: Final = (
     "model",
     "mode",
@@ -117,7 +120,8 @@ def _node_hash(
             return ["file", value, moment]
         return value
 
-    inputs = {name: described(value) for name, value in _sorted_inputs(prompt, node_id).items()}
+    given = _sorted_inputs(prompt, node_id).items()
+    inputs = {name: described(value) for name, value in given if name not in PREVIEWS}
     text = json.dumps([class_of(prompt, node_id), inputs], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -130,6 +134,17 @@ def _inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
 
 def _sorted_inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
     return dict(sorted(_inputs(prompt, node_id).items()))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReading:
+    """What the widgets of a Split Video node say; None stands for what only the run will know."""
+
+    video_file: str
+    """As LoadVideo names it; empty where the clip comes from elsewhere."""
+    orientation: Orientation
+    most_seconds: float | None
+    overlap_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +164,8 @@ class NodeReading:
     """Widgets whose value comes from elsewhere."""
     bare: tuple[str, ...]
     """Sockets to which nothing is wired."""
+    split: SplitReading | None = None
+    """What the clip is divided by, so that the node runs once for each part."""
 
     @property
     def has_files(self) -> bool:
@@ -179,7 +196,26 @@ def read_node(prompt: ApiPrompt, node_id: str) -> NodeReading | None:
         video_file=_loaded(prompt, inputs.get("motion_source.video"), "LoadVideo", "file"),
         wired=tuple(name for name in DECIDING if isinstance(inputs.get(name), list)),
         bare=tuple(name for name in needed if link_of(inputs.get(name)) is None),
+        split=_split(prompt, inputs.get("motion_source.video")) if source == "video" else None,
     )
+
+
+def _split(prompt: ApiPrompt, link: Any) -> SplitReading | None:
+    """Return what divides the clip of an input, None where it comes whole."""
+    source, slot = link_of(link) or ("", 0)
+    if slot != 0 or class_of(prompt, source) != SPLIT:
+        return None
+    inputs = _inputs(prompt, source)
+    return SplitReading(
+        video_file=_loaded(prompt, inputs.get("video"), "LoadVideo", "file"),
+        orientation=known(Orientation, inputs.get("character_orientation")) or Orientation.VIDEO,
+        most_seconds=_number(inputs.get("most_seconds", 0)),
+        overlap_seconds=_number(inputs.get("overlap", 0)),
+    )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _value(item: Setting, inputs: dict[str, Any]) -> Any:

@@ -50,6 +50,8 @@ BODY = "Image recognition failed. No complete upper body detected in the image"
         ([attempt(S.FAILED), attempt(S.KEPT, 2)], False, Serve),
         ([attempt(S.EXPIRED)], False, ResultGone),
         ([attempt(S.EXPIRED)], True, ResultGone),
+        ([attempt(S.EXPIRED, made_element_id="7")], False, Open(2)),
+        ([attempt(S.FAILED), attempt(S.EXPIRED, 2, made_element_id="7")], False, Open(3)),
         ([attempt(S.REJECTED, reason_code=1102)], False, Reopen),
         ([attempt(S.REJECTED, reason_code=1201)], False, Reopen),
         ([attempt(S.REJECTED, reason_code=1300)], False, TaskFailed),
@@ -69,6 +71,7 @@ BODY = "Image recognition failed. No complete upper body detected in the image"
         ([attempt(S.UNKNOWN), attempt(S.REJECTED, 2)], True, CarryOn),
         ([attempt(S.FAILED), attempt(S.FAILED, 2), attempt(S.FAILED, 3)], False, TaskFailed),
         ([attempt(S.FAILED), attempt(S.FAILED, 2), attempt(S.FAILED, 3)], True, TaskFailed),
+        ([attempt(S.EXPIRED, 3, made_element_id="7"), attempt(S.FAILED, 4)], True, TaskFailed),
     ],
 )
 def test_the_table(attempts: list[Attempt], again: bool, step: Any) -> None:
@@ -224,9 +227,18 @@ def test_of_several_attempts_the_newest_is_handed_over_or_picked_up() -> None:
     assert next_step(under_way, again=False) == CarryOn(under_way[1])
 
 
-def test_the_price_of_making_a_result_again_is_that_of_its_service() -> None:
-    assert "costs nothing in the sandbox" in gone(attempt(S.EXPIRED, task_id="8", realm="sandbox")).hint
-    assert "is paid again" in gone(attempt(S.EXPIRED, task_id="8", realm="global")).hint
+@pytest.mark.parametrize(
+    ("realm", "who", "price"),
+    [("sandbox", "the sandbox", "costs nothing in the sandbox"), ("global", "Kling", "is paid again")],
+)
+def test_a_result_that_is_gone_names_its_service_and_what_another_one_costs(
+    realm: str, who: str, price: str
+) -> None:
+    read = "".join(list(realm))  # as from a database: an equal text, and another object
+    early: dict[str, Any] = {"vendor_created_at": MOMENT, "ended_at": MOMENT + timedelta(days=2)}
+    error = gone(attempt(S.EXPIRED, task_id="8", realm=read, **early))
+    assert f"{who} no longer knows task 8" in error.message
+    assert price in error.hint
 
 
 def test_a_failure_tells_its_charge_only_where_there_is_one() -> None:

@@ -16,19 +16,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "ledger/decision": ["tests/ledger/test_decision.py"],
-    "jobs/submit": [
-        "tests/jobs/test_create_faults.py",
-        "tests/jobs/test_nothing_submitted.py",
-        "tests/jobs/test_tickets.py",
-    ],
-    "jobs/settle": ["tests/jobs/test_create_faults.py", "tests/jobs/test_clock_jumps.py"],
+    "jobs/submit": ["tests/jobs/test_submitting.py"],
+    "jobs/settle": ["tests/jobs/test_settling.py"],
 }
+"""Only tests that take seconds, since they run once for each mutant."""
+PLUGINS = "-p no:cacheprovider -p pytest_asyncio.plugin -p pytest_timeout"
+OPTIONS = f"--noconftest -o addopts=--import-mode=importlib {PLUGINS}"
+"""Without the plugins and fixtures that these tests do not use: starting is most of what a mutant takes."""
 CONFIGURATION = """
 [cosmic-ray]
 module-path = "kling_once/{module}.py"
-timeout = 300.0
+timeout = 120.0
 excluded-modules = []
-test-command = "{python} -P -m pytest -x -q -n 0 -p no:cacheprovider {tests}"
+test-command = "{python} -P -m pytest -x -q {options} {tests}"
 
 [cosmic-ray.distributor]
 name = "local"
@@ -47,12 +47,14 @@ def main(module: str) -> int:
             ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "node_modules", ".coverage*")
         )
         tests = " ".join(TESTS[module])
-        configuration = CONFIGURATION.format(module=module, python=sys.executable, tests=tests)
+        configuration = CONFIGURATION.format(
+            module=module, python=sys.executable, options=OPTIONS, tests=tests
+        )
         (copy / "mutation.toml").write_text(configuration, encoding="utf-8")
 
         def run(*words: str, quiet: bool = False) -> str:
             output = subprocess.PIPE if quiet else None
-            environment = os.environ | {"PYTHONPATH": str(copy)}
+            environment = os.environ | {"PYTHONPATH": str(copy), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
             done = subprocess.run(words, cwd=copy, check=True, text=True, stdout=output, env=environment)
             return done.stdout or ""
 

@@ -58,6 +58,13 @@ def test_the_signature_is_that_of_the_graph_and_not_of_its_numbers() -> None:
     assert graph.signature(follower, "3", never) == one
 
 
+def test_the_signature_does_not_hang_on_a_player_that_the_page_has_loaded() -> None:
+    shown = prompt()
+    for node in shown.values():
+        node["inputs"] |= {"video-preview": "", "audioUI": ""}
+    assert graph.signature(shown, "3", never) == graph.signature(prompt(), "3", never)
+
+
 def test_the_signature_changes_with_a_file_that_is_named() -> None:
     def dated(moment: float) -> Any:
         return lambda name: moment if name == "dance.mp4" else None
