@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.fleet.conftest import HANGING_SECONDS
+from tests.slowness import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,10 +185,10 @@ def test_a_worker_that_is_told_to_end_lets_go_and_ends_well(
     process = at("two", "worker", "--every", "0.1")
     eventually(lambda: fleet.attempts("owner") != [(None,)], "the worker's lease")
 
+    watch = Stopwatch()
     process.signal(signal.SIGTERM)
-    began = time.monotonic()
     assert process.end().code == 0
-    assert time.monotonic() - began < 5
+    assert watch.seconds() < 5
     assert fleet.attempts("owner") == [(None,)]
 
 
@@ -229,11 +230,11 @@ def test_a_program_that_does_not_handle_sigterm_lets_go_all_the_same(
     process = python("-c", AS_COMFYUI_DOES, *arguments, **fleet.home("one"))
     eventually(lambda: fleet.states() == ["submitted"], "the task")
 
+    watch = Stopwatch()
     process.signal(signal.SIGTERM)
 
-    began = time.monotonic()
-    assert process.popen.wait(20) == -signal.SIGTERM
-    assert time.monotonic() - began < 5
+    assert process.popen.wait(HANGING_SECONDS) == -signal.SIGTERM
+    assert watch.seconds() < 5
     assert fleet.attempts("owner") == [(None,)]
 
 
@@ -265,7 +266,7 @@ def test_while_the_server_is_gone_nothing_is_bought_and_what_runs_is_collected_a
     assert refused.json["error"] == "LedgerUnreachable"
     assert "does not answer" in refused.json["message"]
     assert len(sandbox.creates()) == 1
-    eventually(lambda: fleet.states() == ["kept"], "the video", 100)
+    eventually(lambda: fleet.states() == ["kept"], "the video", 2 * HANGING_SECONDS)
     process.signal(signal.SIGTERM)
     assert process.end().code == 0
 

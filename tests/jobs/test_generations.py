@@ -124,6 +124,29 @@ def test_sixty_waiting_jobs_cost_at_most_four_calls_a_poll(
     assert len(sandbox.creates()) == JOBS
 
 
+@pytest.mark.parametrize("fault", ["status-502", "garbage-json", "reset"])
+def test_a_bad_answer_about_twenty_tasks_spoils_none_of_them(
+    fault: str,
+    sandbox: SandboxControl,
+    speaking: Callable[..., Engine],
+    order: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    engine = speaking("standard", max_parallel=20)
+    sandbox.move(policy="polls", polls=100_000)
+    for pending in [engine.submit(order(take=take)) for take in range(20)]:
+        pending.result(90)
+    outcomes = [engine.run(order(take=take)) for take in range(20)]
+
+    sandbox.script("get", *[fault] * 3)
+    eventually(lambda: not [left for left in sandbox.pending() if left == fault], "the bad answers")
+    sandbox.move(policy="at once")
+
+    for pending in outcomes:
+        assert pending.result(60).path.is_file()
+    assert len(sandbox.creates()) == 20
+
+
 def looks(sandbox: SandboxControl) -> list[list[str]]:
     """Return which tasks each look of the second generation asked for."""
     found = [call["path"].partition("?task_ids=")[2] for call in sandbox.calls()]

@@ -121,6 +121,24 @@ def test_a_photograph_and_the_url_of_a_clip_against_kling(
     paid_once(run, stand_alone)
 
 
+@pytest.mark.media
+def test_what_was_bought_on_the_newer_api_is_served_after_the_switch(
+    cli: Callable[..., Process], stand_alone: SandboxControl, astronaut: Path, web_url: str
+) -> None:
+    stand_alone.generation = "standard"
+    spoken = {"KLINGAI_BASE_URL": stand_alone.origin, "KLINGAI_API_KEY": DEFAULT_API_KEY}
+
+    def run(generation: str = "standard") -> Process:
+        arguments = ("run", astronaut, web_url, "--service", "kling", "--json")
+        return cli(*arguments, KLINGAI_API_GENERATION=generation, **spoken)
+
+    path = paid_once(run, stand_alone)
+    after = run("legacy").end()
+    assert (after.json["reused"], after.json["path"]) == (True, path)
+    (create,) = stand_alone.creates()
+    assert create["path"].startswith("/motion-control/")
+
+
 def test_the_reference_image_is_sent_as_raw_base64(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
 ) -> None:
