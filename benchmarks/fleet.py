@@ -59,7 +59,14 @@ def _row(server: Postgresql, folder: Path, workers: int, jobs: int) -> None:
     command += ["--fetch", "any", "--quick-results", "--parallel-limit", "100", "--transitions", "at once"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KLING")}
     environment |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(folder / "config")}
-    sandbox = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder)  # noqa: S603 - ours
+    sandbox = subprocess.Popen(  # noqa: S603 - ours
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=folder,
+    )
     origin = (sandbox.stdout or sys.stdin).readline().strip().removeprefix("Kling sandbox listens on ")
     shared = environment | {
         "KLING_ONCE_SANDBOX_URL": origin,

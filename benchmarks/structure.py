@@ -35,7 +35,7 @@ PUBLIC_FACES = {
     f"{PACKAGE}.cli.doctor": "the command `kling-once doctor`",
     f"{PACKAGE}.cli.elements": "the commands `kling-once elements`",
     f"{PACKAGE}.cli.ledger": "the commands `kling-once ledger`",
-    f"{PACKAGE}.jobs.worker": "the command `kling-once worker`",
+    f"{PACKAGE}.cli.worker": "the command `kling-once worker`",
     f"{PACKAGE}.hosting.gateway_server": "what a tunnel leads to",
     f"{PACKAGE}.hosting.object_store": "a media host, chosen by configuration",
     f"{PACKAGE}.media.conform": "what media does for an order",

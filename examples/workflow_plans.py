@@ -41,6 +41,11 @@ MOTION = {"file": "kling_once_motion.mp4"}
 LONG_MOTION = {"file": "kling_once_long_motion.mp4"}
 
 
+# Places: a template opens so that all of it is seen, and ComfyUI draws no text below 57 % of its size. At 1280 x
+# 720 that leaves 1650 x 930 for a graph. What grows when it runs (strips, players) has nothing below it.
+INPUTS_WIDTH, MOTION_HEIGHT = 260, 760
+
+
 def note(text: str, pos: list[int], size: list[int]) -> Node:
     """Return a note."""
     return Node("note", "MarkdownNote", pos, {"text": text}, size)
@@ -48,17 +53,27 @@ def note(text: str, pos: list[int], size: list[int]) -> Node:
 
 def character(pos: list[int]) -> Node:
     """Return the reference image."""
-    return Node("image", "LoadImage", pos, dict(CHARACTER), [300, 330], "Reference image: the character")
+    return Node("image", "LoadImage", pos, dict(CHARACTER), [INPUTS_WIDTH, 330], "Reference image")
 
 
-def clip(pos: list[int]) -> Node:
+def clip(pos: list[int], file: dict[str, str] = MOTION, title: str = "Reference video") -> Node:
     """Return the reference video."""
-    return Node("clip", "LoadVideo", pos, dict(MOTION), [300, 330], "Reference video: the motion")
+    return Node("clip", "LoadVideo", pos, dict(file), [INPUTS_WIDTH, 440], title)
 
 
-def save(name: str, pos: list[int], prefix: str) -> Node:
+def inputs() -> list[Node]:
+    """Return picture and clip, one above the other at the left."""
+    return [character([40, 40]), clip([40, 440])]
+
+
+def motion(x: int, widgets: dict[str, str] | None = None, width: int = 380) -> Node:
+    """Return a Motion Control node, which has a column of its own."""
+    return Node("motion", "KlingOnce_MotionControl", [x, 40], widgets or {}, [width, MOTION_HEIGHT])
+
+
+def save(name: str, pos: list[int], prefix: str, width: int = 360) -> Node:
     """Return where the result is saved."""
-    return Node(name, "SaveVideo", pos, {"filename_prefix": prefix}, [420, 420])
+    return Node(name, "SaveVideo", pos, {"filename_prefix": prefix}, [width, 106])
 
 
 FIRST_NOTE = """## Motion control
@@ -126,11 +141,10 @@ is left out, and the report names it.
 PLANS = {
     "1 motion control": Plan(
         [
-            note(FIRST_NOTE, [40, 40], [420, 260]),
-            character([40, 360]),
-            clip([40, 760]),
-            Node("motion", "KlingOnce_MotionControl", [500, 360], size=[400, 620]),
-            save("save", [960, 360], "kling/motion"),
+            *inputs(),
+            motion(340),
+            note(FIRST_NOTE, [760, 40], [420, 260]),
+            save("save", [760, 370], "kling/motion", 420),
         ],
         [
             ("image", "IMAGE", "motion", "image"),
@@ -140,12 +154,11 @@ PLANS = {
     ),
     "2 from frames with sound": Plan(
         [
-            note(FRAMES_NOTE, [40, 40], [420, 200]),
-            character([40, 300]),
-            clip([40, 700]),
-            Node("parts", "GetVideoComponents", [400, 700], size=[240, 120]),
-            Node("motion", "KlingOnce_MotionControl", [700, 300], {"motion_source": "frames"}, [400, 680]),
-            save("save", [1160, 300], "kling/from frames"),
+            *inputs(),
+            note(FRAMES_NOTE, [340, 40], [300, 260]),
+            Node("parts", "GetVideoComponents", [340, 440], size=[300, 120]),
+            motion(680, {"motion_source": "frames"}),
+            save("save", [1100, 40], "kling/from frames"),
         ],
         [
             ("image", "IMAGE", "motion", "image"),
@@ -158,18 +171,17 @@ PLANS = {
     ),
     "3 check before you pay": Plan(
         [
-            note(CHECK_NOTE, [40, 40], [420, 200]),
-            character([40, 300]),
-            clip([40, 700]),
+            *inputs(),
             Node(
                 "check",
                 "KlingOnce_CheckMotionControl",
-                [400, 300],
+                [340, 40],
                 {"model": "kling-v3", "mode": "pro"},
-                [400, 680],
+                [380, MOTION_HEIGHT],
             ),
-            Node("report", "PreviewAny", [860, 300], size=[420, 220]),
-            Node("picture", "PreviewImage", [860, 580], size=[300, 320]),
+            note(CHECK_NOTE, [760, 40], [420, 210]),
+            Node("report", "PreviewAny", [760, 310], size=[420, 190]),
+            Node("picture", "PreviewImage", [760, 560], size=[420, 320]),
         ],
         [
             ("image", "IMAGE", "check", "image"),
@@ -180,18 +192,15 @@ PLANS = {
     ),
     "4 two characters in parallel": Plan(
         [
-            note(PARALLEL_NOTE, [40, 40], [420, 230]),
-            character([40, 330]),
-            Node(
-                "other", "ImageInvert", [400, 330], size=[220, 60], title="Stands in for a second character"
-            ),
-            clip([40, 730]),
-            Node("submit1", "KlingOnce_SubmitMotionControl", [680, 330], size=[400, 560]),
-            Node("submit2", "KlingOnce_SubmitMotionControl", [680, 1150], size=[400, 560]),
-            Node("collect1", "KlingOnce_CollectMotionControl", [1140, 330], size=[280, 260]),
-            Node("collect2", "KlingOnce_CollectMotionControl", [1140, 1150], size=[280, 260]),
-            save("save1", [1480, 330], "kling/first"),
-            save("save2", [1480, 1150], "kling/second"),
+            *inputs(),
+            note(PARALLEL_NOTE, [330, 40], [330, 240]),
+            Node("other", "ImageInvert", [690, 40], size=[330, 60], title="Stands in for a second character"),
+            Node("submit1", "KlingOnce_SubmitMotionControl", [330, 320], size=[330, 600]),
+            Node("submit2", "KlingOnce_SubmitMotionControl", [690, 320], size=[330, 600]),
+            Node("collect1", "KlingOnce_CollectMotionControl", [1050, 40], size=[290, 260]),
+            Node("collect2", "KlingOnce_CollectMotionControl", [1370, 40], size=[290, 260]),
+            save("save1", [1050, 820], "kling/first", 290),
+            save("save2", [1370, 820], "kling/second", 290),
         ],
         [
             ("image", "IMAGE", "submit1", "image"),
@@ -207,14 +216,13 @@ PLANS = {
     ),
     "5 fetch an earlier task": Plan(
         [
-            note(FETCH_NOTE, [40, 40], [420, 230]),
-            character([40, 330]),
-            clip([40, 730]),
-            Node("submit", "KlingOnce_SubmitMotionControl", [400, 330], size=[400, 560]),
-            Node("fetch", "KlingOnce_FetchTask", [860, 330], size=[320, 300]),
-            save("save", [1240, 330], "kling/fetched"),
-            Node("list", "KlingOnce_ListTasks", [400, 1150], size=[320, 180]),
-            Node("table", "PreviewAny", [860, 1150], size=[640, 200]),
+            *inputs(),
+            note(FETCH_NOTE, [340, 40], [330, 240]),
+            Node("submit", "KlingOnce_SubmitMotionControl", [340, 320], size=[330, 600]),
+            Node("fetch", "KlingOnce_FetchTask", [710, 40], size=[280, 300]),
+            save("save", [1030, 40], "kling/fetched", 280),
+            Node("table", "PreviewAny", [1350, 40], size=[290, 200]),
+            Node("list", "KlingOnce_ListTasks", [1350, 300], size=[290, 180]),
         ],
         [
             ("image", "IMAGE", "submit", "image"),
@@ -226,19 +234,18 @@ PLANS = {
     ),
     "6 upscale the result": Plan(
         [
-            note(UPSCALE_NOTE, [40, 40], [420, 200]),
-            character([40, 300]),
-            clip([40, 700]),
-            Node("motion", "KlingOnce_MotionControl", [400, 300], size=[400, 620]),
+            *inputs(),
+            motion(340),
+            note(UPSCALE_NOTE, [760, 40], [340, 240]),
             Node(
                 "upscale",
                 "ImageScaleBy",
-                [860, 300],
+                [760, 340],
                 {"upscale_method": "bicubic", "scale_by": 1.25},
-                [280, 100],
+                [340, 100],
             ),
-            Node("video", "CreateVideo", [1200, 300], size=[260, 130]),
-            save("save", [1520, 300], "kling/upscaled"),
+            Node("video", "CreateVideo", [760, 500], size=[340, 130]),
+            save("save", [1140, 40], "kling/upscaled"),
         ],
         [
             ("image", "IMAGE", "motion", "image"),
@@ -252,14 +259,14 @@ PLANS = {
     ),
     "7 long dance": Plan(
         [
-            note(LONG_NOTE, [40, 40], [420, 250]),
-            character([40, 350]),
-            Node("clip", "LoadVideo", [40, 740], dict(LONG_MOTION), [300, 330], "Reference video: 75 s"),
-            Node("split", "KlingOnce_SplitVideo", [400, 740], size=[300, 200]),
-            Node("motion", "KlingOnce_MotionControl", [760, 350], size=[400, 620]),
-            Node("join", "KlingOnce_JoinVideos", [1220, 350], size=[300, 340]),
-            Node("report", "PreviewAny", [1220, 760], size=[300, 210]),
-            save("save", [1580, 350], "kling/long dance"),
+            character([40, 40]),
+            clip([40, 440], LONG_MOTION, "Reference video: 75 s"),
+            note(LONG_NOTE, [340, 40], [300, 340]),
+            Node("split", "KlingOnce_SplitVideo", [340, 440], size=[300, 200]),
+            motion(680),
+            Node("join", "KlingOnce_JoinVideos", [1100, 40], size=[260, 340]),
+            Node("report", "PreviewAny", [1400, 40], size=[250, 210]),
+            save("save", [1400, 310], "kling/long dance", 250),
         ],
         [
             ("image", "IMAGE", "motion", "image"),
@@ -273,19 +280,18 @@ PLANS = {
     ),
     "8 a character that stays the same": Plan(
         [
-            note(ELEMENT_NOTE, [40, 40], [420, 280]),
-            character([40, 380]),
-            Node("views", "ImageInvert", [400, 380], size=[240, 60], title="Stands in for another view"),
-            clip([40, 780]),
+            *inputs(),
+            Node("views", "ImageInvert", [340, 40], size=[340, 60], title="Stands in for another view"),
+            note(ELEMENT_NOTE, [340, 160], [340, 300]),
             Node(
                 "element",
                 "KlingOnce_CreateElement",
-                [700, 380],
+                [340, 520],
                 {"name": "Mia", "description": "The drawn character of the example"},
-                [360, 420],
+                [340, 400],
             ),
-            Node("motion", "KlingOnce_MotionControl", [1120, 380], {"model": "kling-v3"}, [400, 660]),
-            save("save", [1580, 380], "kling/element"),
+            motion(720, {"model": "kling-v3"}),
+            save("save", [1140, 40], "kling/element"),
         ],
         [
             ("image", "IMAGE", "views", "image"),
@@ -299,11 +305,10 @@ PLANS = {
     ),
     "9 as an app": Plan(
         [
-            note(APP_NOTE, [40, 40], [420, 210]),
-            character([40, 310]),
-            clip([40, 710]),
-            Node("motion", "KlingOnce_MotionControl", [500, 310], size=[400, 620]),
-            save("save", [960, 310], "kling/app"),
+            *inputs(),
+            motion(340),
+            note(APP_NOTE, [760, 40], [420, 210]),
+            save("save", [760, 310], "kling/app", 420),
         ],
         [
             ("image", "IMAGE", "motion", "image"),

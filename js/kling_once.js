@@ -3,7 +3,7 @@
 
 /**
  * @import { Settings } from "@comfyorg/comfyui-frontend-types"
- * @import { LGraphNode, SidebarTab } from "./shared/host.mjs"
+ * @import { LGraphNode } from "./shared/host.mjs"
  * @import { PlacedNode } from "./node/graph.mjs"
  * @import { Account } from "../types/server.ts"
  */
@@ -22,6 +22,7 @@ import { addStyleSheet } from "./shared/dom.mjs";
 import { api, app } from "./shared/host.mjs";
 import { keepWords, loadTranslations, t } from "./shared/i18n.mjs";
 import { onWords } from "./shared/server.mjs";
+import { orderTemplates } from "./shared/templates.mjs";
 import { acceptDroppedTasks, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
@@ -35,6 +36,7 @@ let strips = null;
 let pending = null;
 
 onWords(keepWords); // at once: the page logs a warning for every message that nobody waits for
+orderTemplates(); // likewise: the page may list them before it is set up
 
 app.registerExtension({
   name: "kling_once",
@@ -83,7 +85,8 @@ app.registerExtension({
       totals: () => showInTab((tab) => tab.showView("totals")),
       hosting: () => showInTab((tab) => tab.showHosting()),
     };
-    const made = new NodeStrips(new Remedies(open, () => made.schedule()), registerTab());
+    registerTab();
+    const made = new NodeStrips(new Remedies(open, () => made.schedule()));
     strips = made;
     for (const { node } of allNodes().filter(({ node }) => isOurs(node))) {
       made.add(node);
@@ -125,19 +128,13 @@ app.registerExtension({
   },
 });
 
-/**
- * Register the sidebar tab.
- * @returns {{ revision: number }} the tab as the page keeps it, which is reactive
- */
 function registerTab() {
-  /** @type {SidebarTab & { revision: number }} */
-  const tab = {
+  app.extensionManager.registerSidebarTab({
     id: TAB_ID,
     icon: "pi pi-video",
     title: "Kling Once",
     tooltip: t("tab.tooltip"),
     type: "custom",
-    revision: 0,
     render: (element) => {
       sidebar?.destroy();
       sidebar = new Sidebar(element);
@@ -148,10 +145,7 @@ function registerTab() {
       sidebar?.destroy();
       sidebar = null;
     },
-  };
-  app.extensionManager.registerSidebarTab(tab);
-  const registered = app.extensionManager.getSidebarTabs().find(({ id }) => id === TAB_ID);
-  return /** @type {typeof tab} */ (registered ?? tab);
+  });
 }
 
 /**

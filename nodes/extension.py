@@ -143,6 +143,10 @@ class PageHost:
         """Return when an input file that a widget names was changed."""
         return host.input_moment(name)
 
+    def is_watched(self) -> bool:
+        """Tell whether a page is open: each has a web socket."""
+        return bool(host.PromptServer.instance.sockets)
+
     def is_off(self, service: Service) -> bool:
         """Tell whether ComfyUI was started with --disable-api-nodes."""
         return is_off(service)

@@ -298,7 +298,9 @@ class ItemStatus:
         self._expected: Future[Expectation] | None = None
 
     def hear(self, progress: Progress) -> None:
-        """Take an update of the job; from any thread."""
+        """Take an update of the job; from any thread. The time of an item counts from its place."""
+        if self.progress and self.progress.stage == "queue" and progress.stage != "queue":
+            self._began = time.monotonic()
         self.progress = progress
         is_sent = progress.stage in {"submit", "wait", "settle"}
         if is_sent and self._expected is None and self.engine is not None:

@@ -221,13 +221,15 @@ def _joined(videos: Sequence[Any], overlaps: Sequence[float], *, stop: Stop) -> 
         part.replace(path)
     except OSError as error:
         raise host.temp_folder_full(error) from None
-    count = f"{len(pieces)} of {len(videos)}" if len(pieces) < len(videos) else str(len(videos))
     missing = [
         f"Part {number} of {len(videos)} is missing: {video.why}"
         for number, video in enumerate(videos, 1)
         if isinstance(video, Skipped)
     ]
-    head = f"Joined {count} videos: {clock(float(joined.seconds))} ({float(joined.seconds):.2f} s)."
+    length, seconds = clock(float(joined.seconds)), f"{float(joined.seconds):.2f}"
+    head = f"Joined {len(videos)} videos: {length} ({seconds} s)."
+    if missing:
+        head = f"Joined {len(pieces)} of {len(videos)} videos: {length} ({seconds} s)."
     player = ui.PreviewVideo([ui.SavedResult(path.name, path.parent.name, io.FolderType.temp)])
     report = "\n".join([head, *missing, *joined.report])
     return _Made(InputImpl.VideoFromFile(str(path)), report, player)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -31,7 +32,9 @@ from kling_once.order import (
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_once.settings import load_settings
 from tests.hostile_vendor import ORIGIN, Vendor
+from tests.process import Process
 from tests.sandbox_control import SandboxControl
+from tests.warm import Nursery
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,28 +56,52 @@ LANES = {
     "tests/properties/test_hostile_answers.py": "process",
 }
 """Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
-DEADLINE_SECONDS = 30.0
+OF_THE_FLEET = (
+    "tests/fleet/",
+    "tests/ledger/test_postgresql.py",
+    "test_two_workers_without_a_common_disk",
+    "[postgresql",
+)
+"""Which tests have the mark `fleet`, by their names: what hands tests out to workers sees no marks."""
+DEADLINE_SECONDS = 60.0
+"""Guards against hanging alone: what a promise says about time is asserted beside it."""
+SOON_SECONDS = 2.0
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one worker run the whole lane `fleet`: it shares a server, and is a crowd of processes already.
+
+    xdist 3.8 has a mark for that, which does nothing with pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - the plugin may be missing
+
+    class OneWorkerForTheFleet(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "fleet" if any(part in nodeid for part in OF_THE_FLEET) else nodeid
+
+    return OneWorkerForTheFleet(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort tests into lanes; those that need a ComfyUI, or PostgreSQL, share one: they run in one worker."""
+    """Sort tests into lanes."""
     for item in items:
         for part, lane in LANES.items():
             if part in item.nodeid:
                 item.add_marker(getattr(pytest.mark, lane))
-        if item.nodeid.startswith(("tests/host/", "tests/browser/")):
-            item.add_marker(pytest.mark.xdist_group("comfyui"))
         if item.get_closest_marker("fleet"):
-            item.add_marker(pytest.mark.xdist_group("fleet"))
+            assert any(part in item.nodeid for part in OF_THE_FLEET), item.nodeid
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(300))
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:
     """Return the first true value of `condition`; a test waits for a state, never for a time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < seconds:
         if value := condition():
             return value
-        time.sleep(0.01)
+        time.sleep(0.01 if waited < SOON_SECONDS else 0.05)  # each look costs
     raise AssertionError(f"{what}: not within {seconds:g} s")
 
 
@@ -144,6 +171,45 @@ def home(tmp_path: Path, hermetic: None) -> Path:
 @pytest.fixture
 def results(tmp_path: Path, hermetic: None) -> Path:
     return tmp_path / "results"
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery | None]:
+    """What forks the processes of tests, ready to run; where nothing forks, each starts afresh."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def python(tmp_path: Path, hermetic: None, nursery: Nursery | None) -> Iterator[Callable[..., Process]]:
+    """Start Python processes over this test's home; whatever still runs is ended afterwards."""
+    started: list[Process] = []
+    folder = tmp_path / "processes"
+    folder.mkdir()
+
+    def start(*arguments: str, **environment: str) -> Process:
+        started.append(Process(folder, list(arguments), environment, nursery))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.popen.poll() is None:
+            process.signal(signal.SIGCONT)
+            process.kill()
+
+
+@pytest.fixture
+def cli(python: Callable[..., Process]) -> Callable[..., Process]:
+    """Start `kling-once ARGUMENTS`."""
+
+    def start(*arguments: str | Path, **environment: str) -> Process:
+        return python("-m", "kling_once.cli.app", *map(str, arguments), **environment)
+
+    return start
 
 
 @pytest.fixture

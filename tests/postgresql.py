@@ -27,6 +27,9 @@ PLACES: Final = (
     "/opt/homebrew/opt/postgresql*/bin",
     "/usr/local/opt/postgresql*/bin",
 )
+IN_MEMORY: Final = Path("/dev/shm")
+LEAST_BYTES: Final = 2 << 30
+"""So much must be free there, or the server lies on the disk."""
 PASSWORD: Final = "password-of-the-tests-0123456789"
 UNPRIVILEGED: Final = ("postgres", "nobody")
 OPTIONS: Final = {
@@ -34,6 +37,7 @@ OPTIONS: Final = {
     "max_connections": "200",
     "fsync": "off",
     "full_page_writes": "off",
+    "autovacuum": "off",
     "timezone": "Asia/Tokyo",  # days are UTC's, wherever the server stands
 }
 
@@ -88,15 +92,21 @@ def as_unprivileged(folder: Path) -> dict[str, Any]:
     return options
 
 
+def _quickest() -> Path:
+    is_large = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > LEAST_BYTES
+    return IN_MEMORY if is_large else Path("/tmp")
+
+
 class Postgresql:
     """One server: it can be stopped, killed and started again."""
 
     def __init__(self, bin_folder: Path, copy_of: Postgresql | None = None) -> None:
         self.port = free_port()
         self._bin = bin_folder
-        self._root = Path(tempfile.mkdtemp(prefix="postgresql-", dir="/tmp"))
+        self._root = Path(tempfile.mkdtemp(prefix="postgresql-", dir=_quickest()))
         self._data = self._root / "data"
         self._numbers = count()
+        self._looking: tuple[str, psycopg.Connection[Any]] | None = None
         self._server: subprocess.Popen[Any] | None = None
         self._options = as_unprivileged(self._root)
         (self._root / "password").write_text(PASSWORD)
@@ -146,26 +156,40 @@ class Postgresql:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT cuts every connection off, SIGQUIT does not even write its buffers."""
+        self._look_away()
         if self._server is not None:
             self._server.send_signal(how)
             self._server.wait(30)
             self._server = None
 
     def remove(self) -> None:
-        self.stop()
+        self.stop(signal.SIGQUIT)
         shutil.rmtree(self._root, ignore_errors=True)
 
     def execute(self, statement: str, database: str = "postgres", *values: Any) -> list[tuple[Any, ...]]:
-        dsn = f"host=127.0.0.1 port={self.port} user=tests password={PASSWORD} dbname={database}"
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement.encode(), values or None)
-            return cursor.fetchall() if cursor.description else []
+        """Return the rows of a statement; the connection is kept, since tests look many times a second."""
+        if self._looking is None or self._looking[0] != database or self._looking[1].closed:
+            self._look_away()
+            dsn = f"host=127.0.0.1 port={self.port} user=tests password={PASSWORD} dbname={database}"
+            self._looking = database, psycopg.connect(dsn, autocommit=True, connect_timeout=5)
+        cursor = self._looking[1].execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def _look_away(self) -> None:
+        looking, self._looking = self._looking, None
+        if looking is not None:
+            looking[1].close()
 
     def new_database(self, template: str = "template0") -> str:
         """Make a database; return its name."""
         name = f"ledger_{next(self._numbers)}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def drop(self, database: str) -> None:
+        """Remove a database, whoever is connected to it: each is hundreds of files to copy and to remove."""
+        self._look_away()
+        self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def url(self, database: str, port: int | None = None) -> str:
         return f"postgresql+psycopg://tests:{PASSWORD}@127.0.0.1:{port or self.port}/{database}"

@@ -18,9 +18,9 @@ from kling_once.cli.options import video_of
 from kling_once.clock import SystemClock
 from kling_once.files import write_file
 from kling_once.jobs import results
-from kling_once.jobs.results import ResultStore, safe_name
 from kling_once.ledger.job import JobLabel
 from kling_once.order import Service, VideoFile, VideoUrl
+from kling_once.results.store import ResultStore, safe_name
 
 ROOT = Path(__file__).parents[1]
 SOURCES = [

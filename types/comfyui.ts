@@ -15,10 +15,3 @@ declare const LiteGraph: {
   /** Return a node that is in no graph yet, null for an unknown type. */
   createNode(type: string): import("../js/shared/host.mjs").LGraphNode | null;
 };
-
-/** What a node's `badges` are made of. */
-declare const LGraphBadge: new (options: {
-  text: string;
-  fgColor: string;
-  bgColor: string;
-}) => Extract<import("../js/shared/host.mjs").LGraphNode["badges"][number], { text: string }>;

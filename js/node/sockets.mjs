@@ -13,6 +13,9 @@ export function nameSockets(node) {
   for (const input of node.inputs) {
     if (!input.name.includes(".")) continue;
     const name = `nodes.${node.comfyClass}.inputs.${input.name.replaceAll(".", "_")}.name`;
-    if (hasOwnWords(name)) input.localized_name = t(name);
+    if (!hasOwnWords(name)) continue;
+    input.localized_name = t(name);
+    // shown before the localized name; ComfyUI sets it to the English one, and keeps it in workflows
+    if (input.label === input.name.split(".").at(-1)) delete input.label;
   }
 }

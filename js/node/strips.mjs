@@ -7,18 +7,19 @@
 /**
  * @import { LGraphNode } from "../shared/host.mjs"
  * @import { PlacedNode } from "./graph.mjs"
- * @import { ApiPrompt, NodeCheck } from "../../types/server.ts"
+ * @import { ApiPrompt, CheckedNode, NodeCheck } from "../../types/server.ts"
  * @import { Remedies } from "./remedies.mjs"
  */
 
 import { button, h, setChildren } from "../shared/dom.mjs";
 import { addStrip, api } from "../shared/host.mjs";
-import { formatAmount, say, sayText, t } from "../shared/i18n.mjs";
+import { say, sayText, t } from "../shared/i18n.mjs";
 import { onJobEvent, onSetupChanged } from "../shared/server.mjs";
 import { check, keptText, orderingNodes, priceText, problems, reports, usedText } from "./check.mjs";
 import { allNodes, apiPrompt, executionId, isActive, isOurs } from "./graph.mjs";
 import { keepPlayersOut } from "./run.mjs";
 import { nameSockets } from "./sockets.mjs";
+import { SubgraphSums } from "./sums.mjs";
 import { isCheck, writeBack } from "./write_back.mjs";
 
 const DEBOUNCE_MS = 350;
@@ -26,7 +27,6 @@ const DEBOUNCE_MS = 350;
 const FRESH_MS = 5_000;
 /** States of a job after which a node may have another price. */
 const ENDINGS = ["kept", "ended", "forgotten", "hold"];
-const BADGE = { fgColor: "#ffffff", bgColor: "#1f4fb2" };
 
 /** @typedef {{ text: string, freshUntil: number, aborting: AbortController }} Question the prompt as text */
 
@@ -41,18 +41,12 @@ const BADGE = { fgColor: "#ffffff", bgColor: "#1f4fb2" };
  */
 
 export class NodeStrips {
-  /**
-   * @param {Remedies} remedies what buttons do
-   * @param {{ revision: number }} pulse a reactive object of the page. Badges read its revision and every change
-   *   raises it, so that Nodes 2.0 draws them again
-   */
-  constructor(remedies, pulse) {
+  /** @param {Remedies} remedies what buttons do */
+  constructor(remedies) {
     this.remedies = remedies;
-    this.pulse = pulse;
+    this.sums = new SubgraphSums((node) => this.checked(node));
     /** @type {WeakMap<LGraphNode, Strip>} */
     this.strips = new WeakMap();
-    /** @type {WeakSet<LGraphNode>} subgraph nodes with a badge */
-    this.sums = new WeakSet();
     this.queue = Promise.resolve();
     this.timer = 0;
     onJobEvent(({ state }) => ENDINGS.includes(state) && this.expire());
@@ -115,10 +109,8 @@ export class NodeStrips {
       strip.asked = question;
       this.queue = this.queue.then(() => this.ask(placed, strip, prompt, question)); // each may decode a clip
     }
-    for (const placed of allNodes()) {
-      this.addSum(placed);
-      if (isOurs(placed.node)) nameSockets(placed.node);
-    }
+    for (const { node } of allNodes()) if (isOurs(node)) nameSockets(node);
+    this.sums.show();
   }
 
   /**
@@ -187,8 +179,8 @@ export class NodeStrips {
     strip.found = found;
     setChildren(strip.element, ...this.lines(placed, strip));
     strip.fit();
-    this.pulse.revision += 1;
     placed.node.setDirtyCanvas(true, true);
+    if (placed.path.length) this.sums.show();
   }
 
   /**
@@ -221,42 +213,16 @@ export class NodeStrips {
    * @returns {string | null} the task of its kept video
    */
   taskOf(node) {
-    const found = this.strips.get(node)?.found;
-    return found && found !== "checking" && found.known ? (found.kept?.task_id ?? null) : null;
+    return this.checked(node)?.kept?.task_id ?? null;
   }
 
   /**
-   * Give a subgraph node that holds nodes of ours a badge with the sum.
-   * @param {PlacedNode} placed
+   * @param {LGraphNode} node
+   * @returns {CheckedNode | null} the newest answer, if it is one
    */
-  addSum({ node }) {
-    if (!node.isSubgraphNode() || this.sums.has(node) || !this.inside(node).length) return;
-    this.sums.add(node);
-    node.badges.push(() => {
-      void this.pulse.revision;
-      return new LGraphBadge({ text: this.sumText(node), ...BADGE });
-    });
-  }
-
-  /** @param {LGraphNode} owner a subgraph node */
-  inside(owner) {
-    return orderingNodes().filter(({ path }) => path.some((one) => one === owner));
-  }
-
-  /** @param {LGraphNode} owner a subgraph node */
-  sumText(owner) {
-    const found = this.inside(owner).map(({ node }) => this.strips.get(node)?.found);
-    const known = found.filter((one) => one && one !== "checking" && one.known);
-    if (!known.length) return "";
-    let units = 0;
-    let stuck = 0;
-    for (const one of known) {
-      if (!one || one === "checking" || !one.known) continue;
-      if (problems(one).length) stuck += 1;
-      else if (one.service === "kling" && !one.paid) units += one.price?.units ?? 0;
-    }
-    const sum = units ? t("cost.estimate", { units: formatAmount(units) }) : t("badge.free");
-    return stuck ? `${sum}, ${t("badge.stuck", { count: stuck })}` : sum;
+  checked(node) {
+    const found = this.strips.get(node)?.found;
+    return found && found !== "checking" && found.known ? found : null;
   }
 }
 

@@ -10,7 +10,6 @@ export { api, app };
  * @typedef {typeof app.rootGraph} LGraph
  * @typedef {NonNullable<ReturnType<LGraph["getNodeById"]>>} LGraphNode
  * @typedef {Extract<LGraph["nodes"][number], { subgraph: unknown }>} SubgraphNode
- * @typedef {ReturnType<typeof app.extensionManager.getSidebarTabs>[number]} SidebarTab
  */
 
 /**

@@ -277,7 +277,7 @@ def worker(
     once: Annotated[bool, typer.Option("--once", help="End when nothing is left to collect.")] = False,
 ) -> None:
     """Collect and settle what any machine of this ledger has submitted; submits nothing."""
-    from ..jobs.worker import work  # noqa: PLC0415 - for this command alone
+    from .worker import work  # noqa: PLC0415 - for this command alone
 
     with engine_and_errors(max_parallel=MOST_COLLECTED) as engine:
         try:

@@ -28,8 +28,8 @@ from ..ledger.decision import (
     Serve,
 )
 from ..order import SERVICES_OFF
+from ..results.store import safe_name
 from .element_staging import StagedElement
-from .results import safe_name
 from .services import has_host
 from .violations import order_violations
 

@@ -19,10 +19,10 @@ from ..ledger.attempts import AttemptState
 from ..ledger.decision import gone as result_gone
 from ..media.probe import probe_clip
 from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM
+from ..results.store import sidecar_of, way_out
+from ..results.workflow import embed_workflow
 from ..settings import is_loopback
-from .embedding import embed_workflow
 from .progress import Stage
-from .results import sidecar_of, way_out
 from .tasks import (
     Gone,
     ask,
@@ -31,6 +31,7 @@ from .tasks import (
     kept_columns,
     link_columns,
     link_expiry,
+    of_an_element,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from ..api.models import Answer, Task
     from ..media.types import ClipFacts
-    from .results import ResultStore
+    from ..results.store import ResultStore
     from .run import Run
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,7 @@ async def _keep_watermarked(run: Run) -> None:
         pause_seconds = min(1.0, run.pace.poll_seconds)
         await _download(run, part).fetch(run.attempt.watermark_url, pause_seconds=pause_seconds)
         await _verified(run, part)
-        await embed_workflow(run.services, run.label.key, run.graph, part)
+        await embed_workflow(run.services.settings, run.services.ledger, run.label.key, run.graph, part)
         await asyncio.to_thread(part.replace, results.watermarked_path(run.attempt.result_path))
     except (KlingOnceError, OSError) as error:
         logger.warning("The watermarked copy of task %s is not kept: %s", run.attempt.task_id, error)
@@ -178,6 +179,8 @@ async def _fetch(run: Run, part: Path) -> None:
                     raise
             else:
                 return
+        elif answer.value.element is not None:
+            raise of_an_element(run.task_id)
         await run.services.clock.sleep(run.pace.poll_seconds)
     raise DownloadBroken("Kling says that the task succeeded, and names no video.", hint="Run again later.")
 
@@ -233,7 +236,7 @@ async def _verified(run: Run, part: Path) -> ClipFacts:
 
 async def keep(run: Run, part: Path, facts: ClipFacts) -> None:
     """Move a proven video into the results folder and note it in the ledger."""
-    await embed_workflow(run.services, run.label.key, run.graph, part)
+    await embed_workflow(run.services.settings, run.services.ledger, run.label.key, run.graph, part)
     await run.note()  # the lease is still ours
     kept = await run.services.results.keep(run.label, part, sidecar_of(run.attempt, run.label))
     await run.note(**kept_columns(kept, facts), ended_at=run.services.clock.now())

@@ -27,6 +27,7 @@ from ..errors import (
 from ..ledger.decision import Serve
 from ..ledger.ledger import Ledger
 from ..order import USUAL_WAIT_MINUTES, realm_of
+from ..results.store import ResultStore
 from .check import describe, obstacles, require_affordable
 from .element_staging import stage_order
 from .fulfil import collect_only, fulfil
@@ -39,7 +40,6 @@ from .recovery import (
     named_attempt,
     wanted_attempt,
 )
-from .results import ResultStore
 from .run import NobodyWaits, Run
 from .services import MediaThreads, Services
 from .staging import StagingArea
@@ -81,7 +81,7 @@ Value = TypeVar("Value")
 def _result_store(settings: Settings, clock: Clock) -> ResultStore:
     if settings.results_url is None:
         return ResultStore(settings.results_folder, clock)
-    from .bucket_results import BucketStore  # noqa: PLC0415 - only for those who use one
+    from ..results.bucket import BucketStore  # noqa: PLC0415 - only for those who use one
 
     size_bytes = int(settings.cache_gb * 10**9)
     return BucketStore(settings.results_url, settings.results_folder, size_bytes, clock)

@@ -30,6 +30,7 @@ from ..ledger.decision import (
 )
 from ..ledger.leases import renewed
 from ..order import ElementOrder, Kind, VideoUrl, services_off
+from ..results.pictures import keep_picture, picture_path
 from .collect import collect, collect_element
 from .outcome import MadeElement, Outcome
 from .progress import Stage
@@ -39,7 +40,6 @@ from .recovery import (
     kept_attempt,
     servable,
 )
-from .results import keep_picture, picture_path
 from .settle import settle
 from .submit import fit, submit
 from .wait import wait
@@ -144,10 +144,7 @@ async def carry(run: Run) -> None:
         claimed = await ledger.claim(run.attempt)
         run.is_held_elsewhere = claimed is None
         if claimed is None:
-            run.end_if_unwanted()
-            run.say(Stage.WAIT, "another process works on it")
-            await run.services.clock.sleep(min(WATCH_SECONDS, run.services.settings.poll_seconds))
-            run.attempt = await ledger.attempt(run.attempt.attempt_id)
+            await _watch(run)
             continue
         run.attempt = claimed
         try:
@@ -165,6 +162,16 @@ async def carry(run: Run) -> None:
                 await _release(run, claimed)
     if run.attempt.state is not AttemptState.KEPT:
         raise gone(run.attempt) if run.attempt.state is AttemptState.EXPIRED else failure(run.attempt)
+
+
+async def _watch(run: Run) -> None:
+    """Return when another process has let go of a run's attempt, or may have died; it is only looked at."""
+    services, is_held = run.services, True
+    run.end_if_unwanted()
+    run.say(Stage.WAIT, "another process works on it")
+    while is_held and not run.attempt.has_ended:
+        await services.clock.sleep(min(WATCH_SECONDS, services.settings.poll_seconds))
+        run.attempt, is_held = await services.ledger.look(run.attempt)
 
 
 async def _has_ended(run: Run) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..api.limits import ELEMENT_PRICE, amount_text, cash_of
 from ..ledger.decision import charge_text
-from .results import watermarked
+from ..results.store import watermarked
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -43,13 +43,7 @@ class Outcome:
     def report(self) -> str:
         """Return everything worth telling, one line each."""
         attempt = self.attempt
-        lines = [
-            "Reused: this job was paid before; nothing was submitted."
-            if self.reused
-            else "Submitted and paid once."
-        ]
-        if self.label.service.value == "sandbox":
-            lines[0] = lines[0].replace("paid", "made") + " Sandbox: nothing costs money."
+        lines = [self._came_about()]
         lines.append(f"Task {attempt.task_id} ({attempt.external_id}).")
         lines.append(f"Charge: {charge_text(attempt)}.{self._estimate()}")
         if attempt.result_seconds is not None:
@@ -60,6 +54,16 @@ class Outcome:
         if attempt.watermark_url:
             lines.append(self._watermarked())
         return "\n".join(lines)
+
+    def _came_about(self) -> str:
+        if self.label.service.value == "sandbox":
+            free = "Sandbox: nothing costs money."
+            if self.reused:
+                return f"Reused: this job was made before; nothing was submitted. {free}"
+            return f"Submitted and made once. {free}"
+        if self.reused:
+            return "Reused: this job was paid before; nothing was submitted."
+        return "Submitted and paid once."
 
     def _watermarked(self) -> str:
         copy = watermarked(self.path)

@@ -33,14 +33,15 @@ from ..order import (
     realm_of,
     services_off,
 )
+from ..results.store import sidecar_of
+from ..results.workflow import embed_workflow
 from .collect import not_written
-from .embedding import embed_workflow
-from .results import sidecar_of
 from .tasks import (
     found_columns,
     if_known,
     kept_columns,
     look_up,
+    of_an_element,
     place_columns,
     task_columns,
 )
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from ..ledger.attempts import Attempt
     from ..ledger.job import Job, JobLabel
     from ..ledger.ledger import Ledger
-    from .results import ResultStore
+    from ..results.store import ResultStore
     from .services import Services
 
 logger = logging.getLogger(__name__)
@@ -174,6 +175,7 @@ async def wanted_attempt(services: Services, wanted: Wanted) -> Attempt:
 
     Raises:
         InputRefused: the id cannot be one.
+        JobError: it is an element's.
         ResultGone: nobody knows it, or only tasks of the ledger may be had (KLING_ONCE_ACCOUNT_BROWSE).
         SubmissionsHeld: it is not kept here, and the service may not be asked.
         CredentialsError, ApiError, TransportError: the vendor could not be asked.
@@ -185,6 +187,9 @@ async def wanted_attempt(services: Services, wanted: Wanted) -> Attempt:
     realm = realm_of(wanted.service, origin)
     ledger = services.ledger
     known = await ledger.find_task(realm, wanted.name, wanted.profile, wanted.by_external_id)
+    is_element = known is not None and (await ledger.label(known.job_key)).kind is Kind.ELEMENT
+    if is_element or await ledger.known_elements(realm, [wanted.name]):
+        raise of_an_element(wanted.name)
     if wanted.kept_only and not (known and services.results.holds(known)):
         raise services_off()
     if known is not None:
@@ -196,6 +201,8 @@ async def wanted_attempt(services: Services, wanted: Wanted) -> Attempt:
         )
     account = await services.account(wanted.service, wanted.profile)
     task = await _task(services, wanted, account)
+    if task.element is not None:
+        raise of_an_element(wanted.name)
     columns = task_columns(task, wanted.name, realm, services.clock.now())
     known = await ledger.find_task(realm, columns["task_id"], wanted.profile, by_external_id=False)
     if known is not None:
@@ -284,7 +291,7 @@ async def keep_given_file(services: Services, attempt: Attempt, label: JobLabel,
     try:
         part = await asyncio.to_thread(results.part_path, label, ledger.owner.name)
         await asyncio.to_thread(shutil.copyfile, path, part)
-        await embed_workflow(services, label.key, None, part)
+        await embed_workflow(services.settings, ledger, label.key, None, part)
         kept = await results.keep(label, part, sidecar_of(claimed, label))
         return await ledger.change(claimed, **kept_columns(kept, facts), ended_at=services.clock.now())
     except KlingOnceError:

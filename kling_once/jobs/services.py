@@ -6,6 +6,7 @@ It belongs to one event loop, the engine's.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,35 +15,80 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..api.client import KlingClient
 from ..api.elements import ElementClient
+from ..api.limits import Mode
 from ..api.standard import StandardClient
+from ..concurrency import SingleFlight
 from ..hosting.media_host import SandboxHost, choose_host, no_place_error
+from ..media.memory import require_memory
 from ..order import EMBEDDED_ORIGIN, Kind, Service
 from .library import Library
-from .results import ComingFrames
 from .uploads import Sweeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from decimal import Decimal
 
     from ..accounts.accounts import Account, Accounts
     from ..hosting.gateway import Gateway
     from ..hosting.media_host import MediaHost
     from ..ledger.attempts import Attempt
     from ..ledger.ledger import Ledger
+    from ..ledger.slots import Line, Room
+    from ..order import Spender
+    from ..results.store import ResultStore
     from ..sandbox import Sandbox
     from ..settings import Settings
     from .progress import Watchers
-    from .results import ResultStore
 
 
 CLIENTS: Final[dict[str, type[KlingClient]]] = {
     kind.generation: kind for kind in (KlingClient, StandardClient)
 }
+FRAMES_PER_SECOND: Final = 30
+"""What Kling delivers (seen in every result so far)."""
+PIXELS: Final = {Mode.STD.value: 1280 * 720, Mode.PRO.value: 1920 * 1080}
+"""About the same for every shape of picture."""
+BYTES_PER_PIXEL: Final = 12
+"""Three channels of float32."""
 
 
 def has_host(settings: Settings, service: Service) -> bool:
     """Tell whether local clips can be put somewhere for this service."""
     return service is Service.SANDBOX or bool(settings.store_url or settings.public_url)
+
+
+class ComingFrames:
+    """Frames that will be decoded, by prompt, node and job: those of one prompt are in memory together."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[Spender, str], tuple[int, int]] = {}
+
+    def count(self, spender: Spender, job_key: str, mode: str, seconds: Decimal) -> None:
+        """Write down what a node decodes: all of its items, of which `job_key` is one."""
+        frames = math.ceil(float(seconds) * FRAMES_PER_SECOND)
+        pixels = PIXELS.get(mode, max(PIXELS.values()))
+        self._frames[spender, job_key] = (frames * pixels * BYTES_PER_PIXEL, frames)
+
+    def forget(self, spender: Spender, job_key: str) -> None:
+        """Stop counting a job that has ended: its decoded frames show in the free memory by then."""
+        self._frames.pop((spender, job_key), None)
+
+    def require_memory(self, prompt_id: str) -> None:
+        """Pass when the frames of all of a prompt's nodes would fit.
+
+        Raises:
+            NotEnoughMemory: with the numbers; nothing was submitted.
+        """
+        nodes: dict[str, tuple[int, int]] = {}
+        for (spender, _job_key), found in self._frames.copy().items():
+            if spender.prompt_id == prompt_id:
+                nodes[spender.node_id] = max(found, nodes.get(spender.node_id, (0, 0)))
+        require_memory(
+            sum(size_bytes for size_bytes, _frames in nodes.values()),
+            f"The {sum(frames for _size, frames in nodes.values())} frames of this prompt's results",
+            "Nothing was submitted. Leave the frames output unwired and take the video output:"
+            " Kling Once Video Frames picks fewer or smaller frames from it.",
+        )
 
 
 class Services:
@@ -75,6 +121,7 @@ class Services:
         self._sandbox: Sandbox | None = None
         self._opening = asyncio.Lock()
         self._moved = asyncio.Event()
+        self._lines: SingleFlight[Line] = SingleFlight()
 
     async def close(self) -> None:
         """Close everything that was opened here."""
@@ -88,6 +135,19 @@ class Services:
         """Let those look again who wait for one of an account's slots."""
         self._moved.set()
         self._moved = asyncio.Event()
+
+    async def take_slot(self, attempt: Attempt, room: Room, most: int | None) -> bool:
+        """Take a slot of an account for an attempt, or a place in the line; tell whether it has one.
+
+        Those of this process who wait look together; only who may go, or is not in the line yet, writes.
+
+        Args:
+            attempt: to be sent; this process holds its lease.
+            room: what Kling counts it with.
+            most: how many the operator allows; None for as many as Kling does.
+        """
+        line = await self._lines.run(room.name, lambda: self.ledger.line(room, most))
+        return line.lets(attempt) and await self.ledger.take_slot(attempt, room, most)
 
     async def account(self, service: Service, profile: str) -> Account:
         """Return the account of a new order.

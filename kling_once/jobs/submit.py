@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from ..api.elements import ElementRequest
 from ..api.models import CreateRequest
 from ..api.service_codes import PARALLEL_LIMIT
-from ..api.transport import read_again
+from ..api.transport import backoff_seconds, read_again
+from ..concurrency import first_of
 from ..errors import (
     AnswerLost,
     ApiError,
@@ -35,14 +36,15 @@ from .element_staging import StagedElement
 from .progress import Stage
 from .services import has_host
 from .tasks import found_columns, is_ours, look_up
-from .ticket import Ticket
 from .violations import order_violations
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from ..api.client import Request
     from ..api.models import Answer, Task
+    from ..clock import Clock
     from ..hosting.media_host import HostedFile, MediaHost
     from .element_staging import AnyStaged
     from .run import Run
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECT_ATTEMPTS: Final = 3
+LONGEST_PAUSE_SECONDS: Final = 20.0
+"""After a refusal because the account is full."""
+LOOK_SECONDS: Final = 1.0
+"""How often one who waits asks for a slot, at least."""
 
 
 async def submit(run: Run) -> None:
@@ -68,7 +74,7 @@ async def submit(run: Run) -> None:
     room, services = _room(run), run.services
     most = services.settings.account_parallel
     ticket = Ticket(
-        lambda: services.ledger.take_slot(run.attempt, room, most),
+        lambda: services.take_slot(run.attempt, room, most),
         services.moved,
         services.clock,
         run.pace.poll_seconds,
@@ -330,3 +336,43 @@ async def fit(run: Run, staged: AnyStaged) -> None:
     broken = order_violations(staged.order, origin, services.settings, has_host=hosted)
     if violations := [*broken, *staged.violations]:
         raise InputRefused(violations)
+
+
+class Ticket:
+    """A submit's turn at an account that is full: a slot of the ledger, and pauses after refusals."""
+
+    def __init__(
+        self,
+        take: Callable[[], Awaitable[bool]],
+        moved: Callable[[], Awaitable[object]],
+        clock: Clock,
+        poll_seconds: float,
+    ) -> None:
+        """Hold a place in the line.
+
+        Args:
+            take: takes a slot, and tells whether there was one.
+            moved: returns when a job of this process has moved on, so that a slot may be free.
+            clock: waits between looks.
+            poll_seconds: the first pause after a refusal, and between looks where that is shorter.
+        """
+        self._take = take
+        self._moved = moved
+        self._clock = clock
+        self._seconds = min(LOOK_SECONDS, poll_seconds)
+        self._refusals = 0
+
+    async def turn(self) -> None:
+        """Return when this submit may be sent: first come, first served, over all processes.
+
+        All tickets of a process wake at the same ticks of the clock, so that one look serves them all.
+        """
+        while not await self._take():
+            to_next_tick = self._seconds - self._clock.monotonic() % self._seconds
+            await first_of(self._clock.sleep(to_next_tick), self._moved())
+
+    async def refused(self) -> None:
+        """Back off before the next try: twice as long each time, up to `LONGEST_PAUSE_SECONDS`."""
+        self._refusals += 1
+        pause = backoff_seconds(self._seconds, self._refusals, longest_seconds=LONGEST_PAUSE_SECONDS)
+        await self._clock.sleep(pause)

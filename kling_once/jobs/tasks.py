@@ -12,6 +12,7 @@ from ..api.limits import RESULT_LIFETIME_DAYS, is_path_id
 from ..api.models import TaskStatus, moment_of
 from ..errors import (
     ApiError,
+    JobError,
     KlingOnceError,
     UnreadableAnswer,
     vendor_text,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..api.models import Answer, Task
     from ..ledger.attempts import Attempt
     from ..media.types import ClipFacts
-    from .results import KeptFile, Sidecar
+    from ..results.store import KeptFile, Sidecar
 
 
 ABSENT_IN_SANDBOX: Final = 3
@@ -109,6 +110,15 @@ def found_columns(kept: KeptFile, sidecar: Sidecar) -> dict[str, Any]:
         "unread_charge": sidecar.unread_charge,
         "vendor_created_at": sidecar.vendor_created_at,
     }
+
+
+def of_an_element(name: str) -> JobError:
+    """Return the error for a name that was given for a video's task, and is an element's."""
+    return JobError(
+        f"{name} belongs to an element, and to no video.",
+        hint="There is nothing to fetch: an element is used by its id. List Elements and"
+        " `kling-once elements list` show it.",
+    )
 
 
 def is_ours(task: Task, attempt: Attempt) -> bool:

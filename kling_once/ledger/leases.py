@@ -123,6 +123,14 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
         raise LeaseLost("Another process has taken this attempt over.")
 
 
+def look(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Owner) -> tuple[Attempt, bool]:
+    """Return an attempt as it is now, and whether a living process other than `owner` holds it."""
+    current = attempt_row(connection, attempt.attempt_id)
+    has_lease = current.lease_until is not None and current.lease_until >= now
+    is_ours = current.owner is None or current.owner == owner.name
+    return current, has_lease and not is_ours and not owner.is_dead(current.owner or "")
+
+
 def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Owner) -> Attempt | None:
     """Take the lease if it is free, expired, or held by a process that is gone; None when it is held.
 

@@ -14,6 +14,7 @@ from . import (
     graphs,
     intents,
     leases,
+    news,
     notes,
     queries,
     slots,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     from .budgets import Reservation, Spent, TotalsRow
     from .decision import Step
     from .job import Job, JobLabel
+    from .news import Glance
     from .queries import Expectation, Page
-    from .slots import Room
+    from .slots import Line, Room
     from .transfer import Copy, Transferred
 
 logger = logging.getLogger(__name__)
@@ -255,6 +257,10 @@ class Ledger:
         """
         return await self._write_at(leases.claim, attempt, self.owner)
 
+    async def look(self, attempt: Attempt) -> tuple[Attempt, bool]:
+        """Return an attempt as it is now, and whether `claim` would find it held; changes nothing."""
+        return await self._read_at(leases.look, attempt, self.owner)
+
     async def renew(self, attempt: Attempt) -> bool:
         """Extend this process's lease; False when another process holds it."""
         try:
@@ -289,6 +295,10 @@ class Ledger:
 
     # Slots
 
+    async def line(self, room: Room, most: int | None) -> Line:
+        """Return who waits in a room, and who of them may go; `most` as in `take_slot`."""
+        return await self._read_at(slots.line, room, most)
+
     async def take_slot(self, attempt: Attempt, room: Room, most: int | None) -> bool:
         """Take a slot of an account for an attempt, or a place in the line; tell whether it has one.
 
@@ -297,8 +307,6 @@ class Ledger:
             room: what Kling counts it with.
             most: how many the operator allows; None for as many as Kling does.
         """
-        if not await self._read_at(slots.may_take, attempt, room, most):
-            return False
         return await self._write_at(slots.take, attempt, room, most)
 
     async def refuse_slot(self, attempt: Attempt, room: Room) -> None:
@@ -502,6 +510,12 @@ class Ledger:
     async def next_expiry(self) -> datetime | None:
         """Return when the next of the links that are still valid expires."""
         return await self._read_at(uploads.next_expiry)
+
+    # News
+
+    async def glance(self, before: Glance | None) -> Glance:
+        """Look at what moves in the ledger, whoever moves it; `before` is the look before, if any."""
+        return await self._read(news.glance, before)
 
     # Transfer
 

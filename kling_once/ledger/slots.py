@@ -43,20 +43,33 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """Who may be sent to a room now, and who waits there for others to end; attempts by their ids."""
+
+    allowed: frozenset[int]
+    """They have a slot, or there are enough for them and all who came before."""
+    waiting: frozenset[int]
+
+    def lets(self, attempt: Attempt) -> bool:
+        """Tell whether it is worth while to try `take`: one that is not in the line yet has to."""
+        return attempt.attempt_id not in self.waiting
+
+
+@dataclass(frozen=True, slots=True)
 class _Slot:
     attempt_id: int
     is_taken: bool
     is_accepted: bool
 
 
-def may_take(
-    connection: sa.Connection, now: datetime, attempt: Attempt, room: Room, most: int | None
-) -> bool:
-    """Tell whether it is worth while to try `take`: a look that holds nobody up."""
-    line = _line(connection, now, room)
-    if all(slot.attempt_id != attempt.attempt_id for slot in line):
-        return True
-    return _is_free(connection, now, attempt, room, most)
+def line(connection: sa.Connection, now: datetime, room: Room, most: int | None) -> Line:
+    """Return who waits in a room: a look that holds nobody up."""
+    found = _slots(connection, now, room)
+    taken = [slot.attempt_id for slot in found if slot.is_taken]
+    waiting = [slot.attempt_id for slot in found if not slot.is_taken]
+    most_now = _allowed(connection, now, room, accepted=sum(slot.is_accepted for slot in found))
+    free = max(0, (most_now if most is None else min(most_now, most)) - len(taken))
+    return Line(frozenset(taken + waiting[:free]), frozenset(waiting[free:]))
 
 
 def take(connection: sa.Connection, now: datetime, attempt: Attempt, room: Room, most: int | None) -> bool:
@@ -75,7 +88,7 @@ def take(connection: sa.Connection, now: datetime, attempt: Attempt, room: Room,
     exclusive(connection, "room", room.name)
     _clear(connection, attempt, room)
     insert_ignoring(connection, slots, {"attempt_id": attempt.attempt_id, "room": room.name})
-    if not _is_free(connection, now, attempt, room, most):
+    if attempt.attempt_id not in line(connection, now, room, most).allowed:
         return False
     of_attempt = sa.and_(slots.c.attempt_id == attempt.attempt_id, slots.c.taken_at.is_(None))
     connection.execute(sa.update(slots).where(of_attempt).values(taken_at=now))
@@ -90,7 +103,7 @@ def refuse(connection: sa.Connection, now: datetime, attempt: Attempt, room: Roo
     exclusive(connection, "room", room.name)
     of_attempt = slots.c.attempt_id == attempt.attempt_id
     connection.execute(sa.update(slots).where(of_attempt).values(taken_at=None))
-    accepted = sum(slot.is_accepted for slot in _line(connection, now, room))
+    accepted = sum(slot.is_accepted for slot in _slots(connection, now, room))
     upsert(connection, rooms, {"room": room.name, "believed": max(1, accepted), "refused_at": now})
 
 
@@ -109,7 +122,7 @@ def _clear(connection: sa.Connection, attempt: Attempt, room: Room) -> None:
     connection.execute(sa.delete(slots).where(sa.or_(is_over, is_elsewhere)))
 
 
-def _line(connection: sa.Connection, now: datetime, room: Room) -> list[_Slot]:
+def _slots(connection: sa.Connection, now: datetime, room: Room) -> list[_Slot]:
     """Return who has a slot in a room or waits for one, in the order in which they came."""
     query = (
         sa.select(slots.c.attempt_id, slots.c.taken_at, attempts.c.state)
@@ -121,20 +134,6 @@ def _line(connection: sa.Connection, now: datetime, room: Room) -> list[_Slot]:
         _Slot(row.attempt_id, row.taken_at is not None, row.state is AttemptState.SUBMITTED)
         for row in connection.execute(query)
     ]
-
-
-def _is_free(
-    connection: sa.Connection, now: datetime, attempt: Attempt, room: Room, most: int | None
-) -> bool:
-    """Tell whether an attempt has a slot, or there are enough for it and all who came before it."""
-    line = _line(connection, now, room)
-    if any(slot.attempt_id == attempt.attempt_id and slot.is_taken for slot in line):
-        return True
-    waiting = [slot.attempt_id for slot in line if not slot.is_taken]
-    accepted = sum(slot.is_accepted for slot in line)
-    allowed = _allowed(connection, now, room, accepted)
-    free = (allowed if most is None else min(allowed, most)) - (len(line) - len(waiting))
-    return attempt.attempt_id in waiting[: max(free, 0)]
 
 
 def _allowed(connection: sa.Connection, now: datetime, room: Room, accepted: int) -> int:

@@ -78,7 +78,7 @@ def conform_picture(
         if facts.format not in bounds.formats:
             report.append(f"Converted from {facts.format}.")
         report += picture.sentences
-        pixels = rgb_of(image, conversion, stop)
+        pixels = rgb_of(picture, image, conversion, stop)
     lossy = facts.format in _LOSSY_FORMATS
     profile = profile if profile[16:20] == b"RGB " else None
     return _conform_pixels(pixels, bounds, mode, report, stop, lossy=lossy, profile=profile)

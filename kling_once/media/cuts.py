@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ _DISSOLVE_STEP_SECONDS = 0.1
 _BLENDED = (0.75, 0.85, 0.75)
 """Of the variance of three pictures within a dissolve that a mixture of both scenes explains."""
 _LEAST_PART = 0.2  # of either scene in the middle of a dissolve
+_KEPT_PICTURES = 64  # at the size of the comparison; all of a clip would take as much memory again as it does
 
 
 def find_cuts(times: np.ndarray, pictures: np.ndarray) -> tuple[float, ...]:
@@ -43,7 +45,7 @@ def find_cuts(times: np.ndarray, pictures: np.ndarray) -> tuple[float, ...]:
         times: (N,) seconds, rising.
         pictures: (N, H, W) grey, 0 to 255; H and W are multiples of 36 and 64, or of 64 and 36.
     """
-    scenes = _Scenes(times, _reduced(pictures))
+    scenes = _Scenes(times, pictures)
     found = sorted([*scenes.hard_cuts(), *scenes.fades(), *scenes.dissolves()])
     cuts: list[float] = []
     for moment, tolerance in found:
@@ -52,15 +54,15 @@ def find_cuts(times: np.ndarray, pictures: np.ndarray) -> tuple[float, ...]:
     return tuple(round(moment, 3) for moment in cuts)
 
 
-def _reduced(pictures: np.ndarray) -> np.ndarray:
+def _reduced(picture: np.ndarray) -> np.ndarray:
     height, width = _SIDES_PX
-    count, tall, wide = pictures.shape
+    tall, wide = picture.shape
     shape = (height, width) if wide >= tall else (width, height)
     down, across = tall // shape[0], wide // shape[1]
-    reduced = np.zeros((count, *shape), np.float32)
+    reduced = np.zeros(shape, np.float32)
     for row in range(down):
         for column in range(across):
-            reduced += pictures[:, row::down, column::across]
+            reduced += picture[row::down, column::across]
     reduced /= down * across
     return reduced
 
@@ -69,11 +71,18 @@ class _Scenes:
     """The pictures of a clip, and whether two of them show the same scene."""
 
     def __init__(self, times: np.ndarray, pictures: np.ndarray) -> None:
-        self.times, self.pictures = times, pictures
-        self._textures: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._steps = np.array([np.abs(after - before).mean() for before, after in pairwise(pictures)])
+        self.times = times
+        self._picture = lru_cache(_KEPT_PICTURES)(lambda number: _reduced(pictures[number]))
+        self._texture = lru_cache(_KEPT_PICTURES)(lambda number: _texture(self._picture(number)))
+        numbers = range(len(pictures))
+        self._steps = np.array(
+            [
+                np.abs(self._picture(after) - self._picture(before)).mean()
+                for before, after in pairwise(numbers)
+            ]
+        )
         """How much each picture but the first differs from the one before."""
-        self._spread = np.array([picture.std() for picture in pictures])
+        self._spread = np.array([self._picture(number).std() for number in numbers])
 
     def hard_cuts(self) -> Iterator[tuple[float, float]]:
         """Yield (seconds, tolerance) for each frame that begins a scene which lasts."""
@@ -146,7 +155,7 @@ class _Scenes:
 
     def _normalized(self, number: int) -> np.ndarray:
         """Return a picture as a vector of mean 0 and length 1, a blank one shorter."""
-        picture = self.pictures[number].ravel()
+        picture = self._picture(number).ravel()
         return (picture - picture.mean()) / (max(1.0, float(self._spread[number])) * picture.size**0.5)
 
     def _differ(self, one: int, other: int) -> bool:
@@ -155,28 +164,26 @@ class _Scenes:
         mean_other, spread_other = self._texture(other)
         alike = np.full(mean_one.shape, -1.0, np.float32)
         for shift in _SHIFTS:
-            moved = np.roll(self.pictures[one], shift, (0, 1)) * self.pictures[other]
+            moved = np.roll(self._picture(one), shift, (0, 1)) * self._picture(other)
             common = _smooth(moved) - np.roll(mean_one, shift, (0, 1)) * mean_other
             scale = np.maximum(np.roll(spread_one, shift, (0, 1)), 0.5) * np.maximum(spread_other, 0.5)
             np.maximum(alike, common / scale, out=alike)
         textured = np.maximum(spread_one, spread_other) > _FLAT
         shown = _by_region(textured)
         if not (shown > 0.2).any():  # noqa: PLR2004 - a fifth of a region
-            return float(np.abs(self.pictures[one] - self.pictures[other]).mean()) > 10 * _FLAT
+            return float(np.abs(self._picture(one) - self._picture(other)).mean()) > 10 * _FLAT
         changed = _by_region(textured & (alike < _ALIKE))[shown > 0.2] / shown[shown > 0.2]  # noqa: PLR2004
         return float(np.quantile(changed, _MOST_LIKE_REGIONS)) > _CHANGED
-
-    def _texture(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and deviation of the window around each pixel."""
-        if number not in self._textures:
-            picture = self.pictures[number]
-            mean = _smooth(picture)
-            self._textures[number] = mean, np.sqrt(np.maximum(_smooth(picture * picture) - mean * mean, 0))
-        return self._textures[number]
 
 
 def _spaced(first: int, last: int) -> list[int]:
     return sorted({round(number) for number in np.linspace(first, last, _LOOKS)})
+
+
+def _texture(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and deviation of the window around each pixel."""
+    mean = _smooth(picture)
+    return mean, np.sqrt(np.maximum(_smooth(picture * picture) - mean * mean, 0))
 
 
 def _by_region(mask: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..errors import InputChanged, UnreadableMedia
-from .picture import ON_WHITE, open_picture, rgb_of, rgb_pixels
+from .picture import ON_WHITE, open_picture, read_picture, rgb_of, rgb_pixels
 from .profile import conversion_of
 from .source import changed, copy_file
 
@@ -66,12 +66,13 @@ class FrameFolder:
                 " would jump.",
                 hint="Export the missing frames, or say that they are meant to be missing: --gaps keep.",
             )
-        with open_picture(paths[0]) as image:
+        first = read_picture(paths[0])
+        with open_picture(first) as image:
             conversion = conversion_of(image)
             report = [] if conversion is None else [conversion.sentence]
             if image.has_transparency_data:
                 report.append(ON_WHITE)
-            height, width = rgb_of(image, conversion).shape[:2]
+            height, width = rgb_of(first, image, conversion).shape[:2]
         return cls(paths, (len(paths), height, width, 3), tuple(report))
 
     @property

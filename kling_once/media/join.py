@@ -133,7 +133,7 @@ def _unlike_pictures(spans: Sequence[Span]) -> str | None:
     for span in spans:
         facts = span.facts
         if facts.container not in _CONTAINERS or facts.video_codec not in _CODECS:
-            return f"{span.path.name} is {facts.video_codec} in {facts.container}"
+            return f"{span.path.name} is stored as {facts.video_codec} in {facts.container}"
         if facts.rotation_degrees or facts.is_mirrored or not facts.has_square_pixels:
             return f"{span.path.name} is stored turned or stretched"
     return None if len({_picture_form(span) for span in spans}) == 1 else "their pictures differ in form"

@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
+import av
 import numpy as np
+from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import MediaError, UnreadableMedia
@@ -163,18 +165,23 @@ def rgb_pixels(source: PictureSource, stop: Stop | None = None) -> np.ndarray:
     """
     if not is_file(source):
         return to_8_bit(_one_picture(source))
-    with open_picture(source, stop) as image:
-        return rgb_of(image, conversion_of(image), stop)
+    picture = read_picture(source, stop=stop)
+    with open_picture(picture, stop) as image:
+        return rgb_of(picture, image, conversion_of(image), stop)
 
 
-def rgb_of(image: Image.Image, conversion: Conversion | None, stop: Stop | None = None) -> np.ndarray:
+def rgb_of(
+    picture: PictureFile, image: Image.Image, conversion: Conversion | None, stop: Stop | None = None
+) -> np.ndarray:
     """Return (H, W, 3) uint8 of an opened picture's first frame, band by band, so that nothing is held twice.
 
     Args:
-        image: The opened picture.
+        picture: The file.
+        image: The same, opened.
         conversion: To sRGB; None where it is sRGB.
         stop: Asked before each band.
     """
+    deep = _sixteen_bits(picture) if conversion is not None and conversion.is_coarse else None
     orientation = _orientation(image)
     width_px, height_px = image.size
     sides = (width_px, height_px) if orientation in _TURNED else (height_px, width_px)
@@ -183,9 +190,28 @@ def rgb_of(image: Image.Image, conversion: Conversion | None, stop: Stop | None 
     rows = max(1, _BAND_PIXELS // width_px)
     for top in range(0, height_px, rows):
         check_stop(stop)
-        band = image.crop((0, top, width_px, min(height_px, top + rows)))
-        stored[top : top + rows] = _rgb_band(band, conversion)
+        if deep is not None and conversion is not None:
+            band = deep[top : top + rows]
+            color = conversion.applied_deep(band[..., :3])
+            stored[top : top + rows] = _on_white(np.dstack([color, (band[..., 3] >> 8).astype(np.uint8)]))
+        else:
+            band = image.crop((0, top, width_px, min(height_px, top + rows)))
+            stored[top : top + rows] = _rgb_band(band, conversion)
     return pixels
+
+
+def _sixteen_bits(picture: PictureFile) -> np.ndarray | None:
+    """Return (H, W, 4) uint16 of a PNG or TIFF of more than 8 bits a channel, of which Pillow reads 8."""
+    if not picture.data.startswith((PNG_SIGNATURE, b"II*\0", b"MM\0*")):
+        return None
+    try:
+        with av.open(io.BytesIO(picture.data), "r") as container:
+            frame = next(container.decode(video=0))
+            if max(part.bits for part in frame.format.components) <= 8:  # noqa: PLR2004
+                return None
+            return frame.to_ndarray(format="rgba64le")
+    except (FFmpegError, StopIteration):
+        return None
 
 
 def _rgb_band(band: Image.Image, conversion: Conversion | None) -> np.ndarray:

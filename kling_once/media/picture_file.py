@@ -1,10 +1,11 @@
 """A picture file in memory without its private parts: pixels and colour tags stay, everything else goes.
 
-Sources: JPEG ITU-T T.81 annex B and EXIF 2.32; PNG third edition, W3C.
+Sources: JPEG ITU-T T.81 annex B and EXIF 2.32; PNG third edition, W3C; HEIF ISO/IEC 23008-12, 6.5.5.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 import zlib
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from PIL import Image
+
+from .private_boxes import boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +45,7 @@ _PICTURE_CHUNKS = frozenset(
     b"IHDR PLTE IDAT IEND tRNS cHRM gAMA sRGB iCCP cICP mDCV cLLI sBIT bKGD hIST pHYs acTL fcTL fdAT".split()
 )
 _CHUNK_NAMES = {b"tIME": "the time it was changed", b"caBX": "provenance (C2PA)"}
+_HEIF_COLORS, _HEIF_PROFILE = re.compile(rb"colrnclx(.{4})", re.DOTALL), re.compile(rb"colr(prof|rICC)")
 _MOST_PROFILE_BYTES = 1 << 25
 _SHOWN_WORDS = 6
 
@@ -61,7 +65,7 @@ class PictureFile:
     profile: bytes | None = field(default=None, repr=False)
     """A PNG's ICC profile."""
     cicp: tuple[int, int] | None = None
-    """The numbers of a PNG's primaries and transfer curve (ITU-T H.273)."""
+    """The numbers of primaries and transfer curve (ITU-T H.273) of a PNG, an AVIF or a HEIC."""
 
     @classmethod
     def of(cls, name: str, data: bytes) -> PictureFile:
@@ -72,6 +76,8 @@ class PictureFile:
                 return cls(name, data if not private else kept, private)
             if data.startswith(PNG_SIGNATURE):
                 return _png(name, data)
+            if data[4:8] == b"ftyp":
+                return cls(name, data, cicp=_heif_numbers(data))
         except DAMAGED:
             return cls(name, data, is_clean=False)
         return cls(name, data)
@@ -226,6 +232,16 @@ def _png(name: str, data: bytes) -> PictureFile:
         more = f" and {len(shown) - _SHOWN_WORDS} more" if len(shown) > _SHOWN_WORDS else ""
         private = {f"text ({', '.join(shown[:_SHOWN_WORDS])}{more})": None, **private}
     return PictureFile(name, b"".join(kept) if private else data, tuple(private), profile=profile, cicp=cicp)
+
+
+def _heif_numbers(data: bytes) -> tuple[int, int] | None:
+    """Return the numbers that stand for the colours of an AVIF or a HEIC, unless it has an ICC profile."""
+    for kind, begin, end in boxes(io.BytesIO(data), 0, len(data)):
+        if kind == "meta":
+            found = set(_HEIF_COLORS.findall(data, begin, end))
+            if len(found) == 1 and not _HEIF_PROFILE.search(data, begin, end):
+                return struct.unpack(">2H", found.pop())
+    return None
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ _MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK", b"Lab ": "LAB"}
 """Of the pixels that a profile describes, by the colour space in its header (ICC.1:2022, 7.2.6)."""
 _GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _MOST_OFF = 2  # of 255: profiles that are called sRGB differ by no more
+_MOST_APART = 3  # of 255
 _USUAL_GAMMA = 1 / 2.2
 _GAMMA_TOLERANCE = 0.05  # relative, as libpng's: a file that says 1/2.2 and nothing else means sRGB
 _GAMMAS = {"gamma22": 2.2, "gamma28": 2.8, "linear": 1.0}
@@ -39,6 +41,26 @@ class Conversion:
     def applied(self, image: Image.Image) -> Image.Image:
         """Return an image without transparency as sRGB, mode RGB."""
         return self.pixels(image if image.mode == self.mode else image.convert(self.mode))
+
+    @property
+    def is_coarse(self) -> bool:
+        """Tell whether neighbours among 256 levels end up so far apart that a deeper picture needs more."""
+        if self.mode not in {"RGB", "L"}:
+            return False
+        levels = np.asarray(self.applied(Image.fromarray(np.arange(256, dtype=np.uint8)[None]))).astype(int)
+        return int(np.abs(np.diff(levels, axis=1)).max()) > _MOST_APART
+
+    def applied_deep(self, pixels: np.ndarray) -> np.ndarray:
+        """Return (H, W, 3) uint8 sRGB of (H, W, 3) uint16; what lies between 256 levels is interpolated."""
+        values = pixels.astype(np.float32) / (65535 / 255)
+        low = np.floor(values)
+        part = values - low
+        total = np.zeros(pixels.shape, np.float32)
+        for corner in product((0, 1), repeat=pixels.shape[2]):
+            weight = np.where(corner, part, 1 - part).prod(axis=2, keepdims=True)
+            near = np.minimum(low + corner, 255).astype(np.uint8)
+            total += weight * np.asarray(self.applied(Image.fromarray(near)))
+        return (total + 0.5).astype(np.uint8)
 
 
 def conversion_of(image: Image.Image) -> Conversion | None:
@@ -96,7 +118,9 @@ def _of_lab(profile: Any) -> Conversion:
 
 def _transform(profile: Any, mode: str) -> Callable[[Image.Image], Image.Image]:
     target = ImageCms.createProfile("sRGB")
-    transform = ImageCms.buildTransform(profile, target, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+    # LittleCMS makes a grey curve of too few points, which is 10 of 255 off in the darks of a linear one
+    flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+    transform = ImageCms.buildTransform(profile, target, mode, "RGB", ImageCms.Intent.PERCEPTUAL, flags)
 
     def converted(pixels: Image.Image) -> Image.Image:
         made = ImageCms.applyTransform(pixels, transform)

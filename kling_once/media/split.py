@@ -66,11 +66,13 @@ class Division:
 
     @property
     def report(self) -> tuple[str, ...]:
-        """Return one sentence for each part, and for each change of shot within one."""
+        """Return what each part is, and each change of shot within one."""
         lines = []
         for number, part in enumerate(self.parts, 1):
-            overlap = f", of which {float(part.overlap_seconds):g} s overlap" if part.overlap_seconds else ""
-            lines.append(f"Part {number}: {part} ({float(part.seconds):.2f} s{overlap}).")
+            lines.append(f"Part {number}: {part} ({float(part.seconds):.2f} s).")
+            if part.overlap_seconds:
+                shared = float(part.overlap_seconds)
+                lines.append(f"Part {number} shows the last {shared:g} s of the one before it again.")
         for cut in self.cuts:
             ended = [part for part in self.parts if part.end_seconds <= cut]
             inside = min(1 + len(ended), len(self.parts))

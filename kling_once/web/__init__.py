@@ -45,6 +45,10 @@ class Host(Protocol):
         """Return when an input file that a widget names was changed, None where it names none."""
         ...
 
+    def is_watched(self) -> bool:
+        """Tell whether a page is open."""
+        ...
+
     def is_off(self, service: Service) -> bool:
         """Tell whether the operator forbids to ask a service for anything."""
         ...

@@ -40,6 +40,7 @@ from .guard import (
     validated,
     wrong_code,
 )
+from .neighbors import Neighbors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,6 +80,7 @@ class App:
         self.host = host
         self.troubles = jobs.Troubles()
         self.measurements = node.Measurements()
+        self.neighbors = Neighbors(host.is_watched)
         self._router = web.UrlDispatcher()
         self._endpoints: dict[web.AbstractRoute, Endpoint[Any, Any, Any]] = {}
         for prefix, one in product(PREFIXES, ENDPOINTS):
@@ -112,6 +114,7 @@ class App:
         if one.method == "POST":
             require_json(request)
         engine = await asyncio.to_thread(self.host.engine)
+        self.neighbors.attend(engine)
         trusted = engine.settings.trusted_origins
         require_own_origin(request, trusted)
         params = validated(one.params, names)

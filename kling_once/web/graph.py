@@ -30,6 +30,7 @@ NODES: Final = frozenset(
     {"KlingOnce_MotionControl", "KlingOnce_SubmitMotionControl", "KlingOnce_CheckMotionControl"}
 )
 """Those that describe an order."""
+SPLIT: Final = "KlingOnce_SplitVideo"
 DECIDING: Final = (
     "model",
     "mode",
@@ -136,6 +137,17 @@ def _sorted_inputs(prompt: ApiPrompt, node_id: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitReading:
+    """What the widgets of a Split Video node say; None stands for what only the run will know."""
+
+    video_file: str
+    """As LoadVideo names it; empty where the clip comes from elsewhere."""
+    orientation: Orientation
+    most_seconds: float | None
+    overlap_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeReading:
     """What the widgets of a node say."""
 
@@ -152,6 +164,8 @@ class NodeReading:
     """Widgets whose value comes from elsewhere."""
     bare: tuple[str, ...]
     """Sockets to which nothing is wired."""
+    split: SplitReading | None = None
+    """What the clip is divided by, so that the node runs once for each part."""
 
     @property
     def has_files(self) -> bool:
@@ -182,7 +196,26 @@ def read_node(prompt: ApiPrompt, node_id: str) -> NodeReading | None:
         video_file=_loaded(prompt, inputs.get("motion_source.video"), "LoadVideo", "file"),
         wired=tuple(name for name in DECIDING if isinstance(inputs.get(name), list)),
         bare=tuple(name for name in needed if link_of(inputs.get(name)) is None),
+        split=_split(prompt, inputs.get("motion_source.video")) if source == "video" else None,
     )
+
+
+def _split(prompt: ApiPrompt, link: Any) -> SplitReading | None:
+    """Return what divides the clip of an input, None where it comes whole."""
+    source, slot = link_of(link) or ("", 0)
+    if slot != 0 or class_of(prompt, source) != SPLIT:
+        return None
+    inputs = _inputs(prompt, source)
+    return SplitReading(
+        video_file=_loaded(prompt, inputs.get("video"), "LoadVideo", "file"),
+        orientation=known(Orientation, inputs.get("character_orientation")) or Orientation.VIDEO,
+        most_seconds=_number(inputs.get("most_seconds", 0)),
+        overlap_seconds=_number(inputs.get("overlap", 0)),
+    )
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _value(item: Setting, inputs: dict[str, Any]) -> Any:

@@ -16,7 +16,6 @@ from ..api.service_codes import refusal_advice
 from ..errors import KlingOnceError, ResultGone
 from ..jobs.progress import Stage  # noqa: TC001 - pydantic reads it from a model of ours
 from ..jobs.recovery import forget as forget_job
-from ..jobs.results import picture_path, poster_of
 from ..ledger.attempts import AttemptState
 from ..ledger.decision import (
     Serve,
@@ -26,6 +25,7 @@ from ..ledger.decision import (
 )
 from ..ledger.queries import Page, Shown, usual_seconds
 from ..order import Kind, Service, service_of
+from ..results.pictures import picture_path, poster_of
 from ..settings import has_desktop
 from .answers import (
     Answer,

@@ -57,7 +57,7 @@ class Screen:
 
     def load(self) -> None:
         """Load the page and wait until our extension has set itself up."""
-        self.page.goto(self.url)
+        self.page.goto(self.url, timeout=START_MS)
         self.page.wait_for_selector("#graph-canvas", timeout=START_MS)
         ready = "() => window.app?.extensionManager?.getSidebarTabs?.().some(tab => tab.id === 'kling-once')"
         self.page.wait_for_function(ready, timeout=START_MS)

@@ -80,8 +80,11 @@ def test_the_report_of_a_check_is_chinese_on_the_node(chinese: Any, inputs: Path
 def test_the_sockets_of_a_choice_are_chinese(chinese: Any) -> None:
     chinese.open_template("1 motion control")
     chinese.page.wait_for_function(
-        """type => window.app.graph.nodes.find(one => one.comfyClass === type).inputs
-             .find(one => one.name === "motion_source.video").localized_name === '视频'""",
+        """type => {
+             const { label, localized_name } = window.app.graph.nodes
+               .find(one => one.comfyClass === type).inputs.find(one => one.name === "motion_source.video");
+             return (label ?? localized_name) === '视频';
+           }""",
         arg=MOTION,
     )
 

@@ -13,19 +13,26 @@ from pydantic import SecretStr
 
 from kling_once.jobs.engine import Engine
 from kling_once.settings import load_settings
-from tests.jobs.conftest import cli, leave_in_the_wait, ledger_file, python
+from tests.jobs.conftest import leave_in_the_wait, ledger_file
 from tests.ledger.stores import migrated_database
 from tests.postgresql import Pgbouncer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.jobs.conftest import Process
     from tests.postgresql import Postgresql
+    from tests.process import Process
 
-__all__ = ["cli", "leave_in_the_wait", "ledger_file", "python"]
+__all__ = ["leave_in_the_wait", "ledger_file"]
 
+HANGING_SECONDS = 120.0
 ORDERS = Path(__file__).with_name("orders.py")
+
+
+@pytest.fixture
+def eventually(eventually: Callable[..., Any]) -> Callable[..., Any]:
+    """Wait longer than elsewhere: a fleet on a busy machine is slow, and that is no failure."""
+    return lambda condition, what, seconds=HANGING_SECONDS: eventually(condition, what, seconds)
 
 
 @dataclass
@@ -68,8 +75,10 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(postgresql: Postgresql, tmp_path: Path, hermetic: None) -> Fleet:
-    return Fleet(postgresql, postgresql.new_database(migrated_database(postgresql)), tmp_path / "fleet")
+def fleet(postgresql: Postgresql, tmp_path: Path, hermetic: None) -> Iterator[Fleet]:
+    made = Fleet(postgresql, postgresql.new_database(migrated_database(postgresql)), tmp_path / "fleet")
+    yield made
+    postgresql.drop(made.database)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kling_once.api.limits import MODELS, Mode
 from kling_once.order import Service, Spender
 from kling_once.sandbox import DEFAULT_API_KEY
+from tests.fleet.conftest import HANGING_SECONDS
 from tests.open_ledger import ask_ledger
 from tests.postgresql import free_port
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from kling_once.jobs.engine import Engine
     from tests.fleet.conftest import Fleet
-    from tests.jobs.conftest import Process
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 HOMES = ("one", "two", "three")
@@ -61,16 +62,16 @@ def test_any_home_collects_what_another_has_submitted(
 ) -> None:
     sandbox.move(policy="polls", polls=100_000)
     first = worker("one")
-    attempt = first.submit(order()).result(30)
+    attempt = first.submit(order()).result(HANGING_SECONDS)
     first.close()
     sandbox.move(policy="at once")
 
-    outcome = worker("two").collect(attempt.job_key).result(30)
+    outcome = worker("two").collect(attempt.job_key).result(HANGING_SECONDS)
 
     assert outcome.path.is_file()
     assert len(sandbox.creates()) == 1
     assert fleet.results("one") == []
-    assert worker("three").run(order()).result(30).path.is_file()
+    assert worker("three").run(order()).result(HANGING_SECONDS).path.is_file()
     assert len(sandbox.creates()) == 1
 
 

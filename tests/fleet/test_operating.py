@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.fleet.conftest import HANGING_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from kling_once.jobs.engine import Engine
     from tests.fleet.conftest import Fleet
-    from tests.jobs.conftest import Process
     from tests.postgresql import Postgresql
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 MANY = 1000
@@ -68,7 +70,7 @@ def test_the_tables_are_made_by_a_command_that_may_run_twice(
 def test_a_home_of_a_thousand_jobs_is_brought_in_once(
     engine: Engine, order: Callable[..., Any], home: Path, at: Callable[..., Process], fleet: Fleet
 ) -> None:
-    engine.run(order()).result(30)
+    engine.run(order()).result(HANGING_SECONDS)
     engine.close()
     multiply(home / "ledger.db")
 
@@ -93,7 +95,7 @@ def test_a_job_under_way_in_a_home_is_taken_over(
     leave_in_the_wait(order())
     assert at("one", "ledger", "import", home, "--json").end().json["attempts"] == 1
 
-    assert worker("two").run(order()).result(30).path.is_file()
+    assert worker("two").run(order()).result(HANGING_SECONDS).path.is_file()
     assert len(sandbox.creates()) == 1
 
 
@@ -106,7 +108,7 @@ def test_a_home_that_is_at_work_is_not_brought_in(
     fleet: Fleet,
 ) -> None:
     sandbox.move(policy="polls", polls=100_000)
-    engine.submit(order()).result(30)
+    engine.submit(order()).result(HANGING_SECONDS)
 
     ended = at("one", "ledger", "import", home, "--json").end()
 
@@ -123,7 +125,7 @@ def test_what_is_taken_out_is_what_was_brought_in(
     tmp_path: Path,
     sandbox: SandboxControl,
 ) -> None:
-    engine.run(order()).result(30)
+    engine.run(order()).result(HANGING_SECONDS)
     engine.close()
     assert at("one", "ledger", "import", home, "--json").end().code == 0
 
@@ -155,7 +157,7 @@ def test_a_worker_collects_what_others_have_left(
     sandbox.move(policy="polls", polls=100_000)
     first = worker("one")
     for take in range(3):
-        first.submit(order(take=take)).result(30)
+        first.submit(order(take=take)).result(HANGING_SECONDS)
     first.close()
     sandbox.move(policy="polls", polls=3)
 
@@ -177,7 +179,7 @@ def test_a_worker_that_is_told_to_end_lets_go_and_ends_well(
 ) -> None:
     sandbox.move(policy="polls", polls=100_000)
     first = worker("one")
-    first.submit(order()).result(30)
+    first.submit(order()).result(HANGING_SECONDS)
     first.close()
     process = at("two", "worker", "--every", "0.1")
     eventually(lambda: fleet.attempts("owner") != [(None,)], "the worker's lease")
@@ -246,7 +248,7 @@ def test_while_the_server_is_gone_nothing_is_bought_and_what_runs_is_collected_a
 ) -> None:
     sandbox.move(policy="polls", polls=100_000)
     first = worker("one")
-    first.submit(order()).result(30)
+    first.submit(order()).result(HANGING_SECONDS)
     first.close()
     process = at("two", "worker", "--every", "0.1")
     eventually(lambda: fleet.attempts("owner") != [(None,)], "the worker's lease")

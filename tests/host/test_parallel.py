@@ -35,33 +35,38 @@ def test_two_nodes_of_one_graph_overlap(comfy: Any, sandbox: Any, graphs: Any) -
     prompt = graphs.motion()
     other = graphs.motion()
     prompt |= {"motion2": other["motion"], "save2": graphs.save("motion2")}
-    began = time.monotonic()
     comfy.succeed(prompt)
-    assert time.monotonic() - began < 2 * 6
+    one, other = sorted(sandbox.tasks(), key=lambda task: int(task["created_at"]))[-2:]
+    assert int(other["created_at"]) < int(one["updated_at"]), "the second began before the first ended"
 
 
 def test_eight_items_at_a_limit_of_three_take_little_longer_than_they_must(
     comfy: Any, sandbox: Any, graphs: Any, figure: Any
 ) -> None:
-    sandbox.tasks_take(seconds=TASK_SECONDS)
+    def seconds_of_eight() -> float:
+        prompt = graphs.motion(image=["many", 0])
+        prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 8, "seed": graphs.new_take()}}
+        began = time.monotonic()
+        ended = comfy.succeed(prompt)
+        assert len(ended.entry["outputs"]["save"]["images"]) == 8
+        return time.monotonic() - began
+
     idle = percentile_95(probe(comfy.url, 3))
-    prompt = graphs.motion(image=["many", 0])
-    prompt["many"] = {"class_type": "Probe_Pictures", "inputs": {"count": 8, "seed": graphs.new_take()}}
+    sandbox.tasks_take(seconds=0)
+    work = seconds_of_eight()
+    sandbox.tasks_take(seconds=TASK_SECONDS)
     done, busy = threading.Event(), []
-    watcher = threading.Thread(target=lambda: busy.extend(probe(comfy.url, 120, done)))
+    watcher = threading.Thread(target=lambda: busy.extend(probe(comfy.url, 240, done)))
     watcher.start()
-    began = time.monotonic()
-    ended = comfy.succeed(prompt)
-    took = time.monotonic() - began
+    took = seconds_of_eight()
     done.set()
     watcher.join()
-    assert len(ended.entry["outputs"]["save"]["images"]) == 8
     ideal = math.ceil(8 / LIMIT) * TASK_SECONDS
     figure(
-        f"8 items at a limit of 3: {took:.1f} s, ideally {ideal:.0f} s; 95th percentile of /system_stats"
-        f" {percentile_95(busy) * 1000:.0f} ms, idle {idle * 1000:.0f} ms"
+        f"8 items at a limit of 3: {took:.1f} s, ideally {ideal:.0f} s and {work:.1f} s of work;"
+        f" 95th percentile of /system_stats {percentile_95(busy) * 1000:.0f} ms, idle {idle * 1000:.0f} ms"
     )
-    assert took <= 1.15 * ideal
+    assert took <= 1.15 * (ideal + work)
     assert percentile_95(busy) <= max(0.1, 5 * idle)
 
 

@@ -21,13 +21,13 @@ from kling_once.clock import SystemClock
 from kling_once.order import Service
 from kling_once.sandbox import DEFAULT_API_KEY
 from tests.integration.bucket import Bucket
-from tests.integration.command import Command
 from tests.integration.line import Line
 from tests.integration.vendor import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+    from tests.process import Process
 
 SERVE_S3 = """
 import sys
@@ -174,19 +174,9 @@ def live_order(order: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def command(tmp_path: Path, hermetic: None) -> Iterator[Callable[..., Command]]:
+def command(cli: Callable[..., Process]) -> Callable[..., Process]:
     """Start the command line in this test's environment."""
-    started: list[Command] = []
-
-    def start(*arguments: Any) -> Command:
-        started.append(Command(tuple(str(argument) for argument in arguments), tmp_path))
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.popen.poll() is None:
-            process.popen.kill()
-        process.popen.communicate()
+    return lambda *arguments: cli(*map(str, arguments))
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def prepared(tmp_path: Path, small_picture: Path) -> Callable[[Path], Any]:
     return prepare
 
 
-def test_a_clip_that_fits_is_prepared_with_at_most_70_mb(
+def test_a_clip_that_fits_is_prepared_with_at_most_60_mb(
     ffmpeg: Callable[..., None], tmp_path: Path, prepared: Callable[[Path], Any]
 ) -> None:
     two_seconds, clip = tmp_path / "two_seconds.mp4", tmp_path / "fits.mp4"
@@ -80,7 +80,7 @@ def test_a_clip_that_fits_is_prepared_with_at_most_70_mb(
     ffmpeg("-stream_loop", 14, "-i", two_seconds, "-c", "copy", *tags, clip)
     found = prepared(clip)
     assert (found["violations"], found["report"], found["seconds"]) == ([], [], 30.0)
-    assert found["added_mb"] <= 70
+    assert found["added_mb"] <= 60
 
 
 def test_a_clip_is_conformed_with_at_most_250_mb(

@@ -2,96 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 import pytest
 
-import kling_once
-from tests.ended_command import EndedCommand
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
-
-SOURCE_FOLDER = Path(kling_once.__file__).parents[1]
-
-
-class Process:
-    """One `kling-once` in a process of its own."""
-
-    def __init__(self, folder: Path, arguments: list[str], environment: dict[str, str]) -> None:
-        self._out = folder / f"out-{len(list(folder.glob('out-*')))}"
-        self._err = self._out.with_name(self._out.name.replace("out", "err"))
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.popen = subprocess.Popen(
-                [sys.executable, "-P", *arguments],
-                stdout=out,
-                stderr=err,
-                stdin=subprocess.DEVNULL,
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(SOURCE_FOLDER), **environment},
-                start_new_session=True,
-            )
-
-    @property
-    def said(self) -> str:
-        return self._err.read_text()
-
-    @property
-    def heard(self) -> str:
-        """Return what it printed on standard output so far."""
-        return self._out.read_text()
-
-    def signal(self, number: signal.Signals) -> None:
-        os.kill(self.popen.pid, number)
-
-    def kill(self) -> None:
-        self.signal(signal.SIGKILL)
-        self.popen.wait(20)
-
-    def end(self, seconds: float = 60) -> EndedCommand:
-        code = self.popen.wait(seconds)
-        ended = EndedCommand(code, self._out.read_text(), self._err.read_text())
-        assert "Traceback" not in ended.err, ended.err
-        return ended
-
-
-@pytest.fixture
-def python(tmp_path: Path, hermetic: None) -> Iterator[Callable[..., Process]]:
-    """Start Python processes over this test's home; whatever still runs is ended afterwards."""
-    started: list[Process] = []
-    folder = tmp_path / "processes"
-    folder.mkdir()
-
-    def start(*arguments: str, **environment: str) -> Process:
-        started.append(Process(folder, list(arguments), environment))
-        return started[-1]
-
-    yield start
-    for process in started:
-        if process.popen.poll() is None:
-            process.signal(signal.SIGCONT)
-            process.kill()
-
-
-@pytest.fixture
-def cli(python: Callable[..., Process]) -> Callable[..., Process]:
-    """Start `kling-once ARGUMENTS`."""
-
-    def start(*arguments: str | Path, **environment: str) -> Process:
-        return python("-m", "kling_once.cli.app", *map(str, arguments), **environment)
-
-    return start
 
 
 @pytest.fixture

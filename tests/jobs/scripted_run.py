@@ -193,6 +193,7 @@ class ScriptedServices:
         self.accounts = SimpleNamespace(generation=lambda service, profile: "legacy")
         self.media = SimpleNamespace()
         self.moves = 0
+        self.take_slot = self.ledger.take_slot
 
     async def _find(self, key: str) -> Any:
         return self.kept

@@ -20,7 +20,8 @@ from kling_once.errors import (
     SubmissionsHeld,
     TaskFailed,
 )
-from kling_once.order import VideoFile, VideoUrl
+from kling_once.jobs.recovery import Wanted
+from kling_once.order import Service, VideoFile, VideoUrl
 from kling_once.sandbox import DEFAULT_API_KEY
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kling_once.jobs.engine import Engine
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 pytestmark = pytest.mark.both_generations
@@ -308,6 +310,37 @@ def test_a_file_is_no_result_of_an_element(
     made = engine.create_element(element()).result(30)
     with pytest.raises(JobError, match="makes an element"):
         engine.keep_file(made.label.key, small_clip).result(30)
+
+
+@pytest.mark.parametrize("forgotten", [False, True], ids=["known here", "made elsewhere"])
+@pytest.mark.parametrize("by", ["task id", "external id", "element id"])
+def test_an_element_is_not_fetched_as_a_video(
+    by: str,
+    forgotten: bool,
+    engines: Any,
+    element: Callable[..., Any],
+    ledger_file: LedgerFile,
+    sandbox: SandboxControl,
+) -> None:
+    first = engines()
+    made = first.create_element(element()).result(30)
+    first.close()
+    if forgotten:
+        ledger_file.lose()
+    name = {
+        "task id": made.attempt.task_id,
+        "external id": made.attempt.external_id,
+        "element id": made.element_id,
+    }[by]
+    seen_by_kling = sandbox.generation == "standard" and by != "element id"
+
+    with pytest.raises(JobError) as caught:
+        engines().fetch(Wanted(name, Service.SANDBOX)).result(30)
+
+    if not forgotten or seen_by_kling:
+        assert caught.value.message == f"{name} belongs to an element, and to no video."
+        assert "`kling-once elements list`" in caught.value.hint
+    assert ledger_file.states() == ([] if forgotten else ["kept"]), "nothing is adopted"
 
 
 def test_a_list_of_videos_holds_no_element(

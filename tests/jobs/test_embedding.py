@@ -9,8 +9,8 @@ import av
 import pytest
 
 from kling_once.files import file_digest
-from kling_once.jobs import embedding
 from kling_once.order import Graph, VideoFile
+from kling_once.results import workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +123,7 @@ def test_a_file_that_cannot_be_tagged_is_kept_as_it_came(
             raise OSError(28, "No space left on device")
         return False
 
-    monkeypatch.setattr(embedding, "tag_mp4", tag)
+    monkeypatch.setattr(workflow, "tag_mp4", tag)
     outcome = engine.run(order(graph=GRAPH)).result(30)
     assert tags_of(outcome.path) == {}
     assert not list(outcome.path.parent.glob("*.part"))

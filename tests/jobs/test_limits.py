@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
+import time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from kling_once.errors import AccountError, BudgetReached
+from kling_once.jobs.progress import Stage
 from kling_once.jobs.recovery import Wanted
+from kling_once.ledger.ledger import Ledger
 from kling_once.order import Service, Spender
 from tests.open_ledger import open_ledger
 
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 MANY = """
@@ -89,6 +93,34 @@ def test_our_own_limit_keeps_the_account_from_being_full(
     assert [call["status"] for call in sandbox.creates()] == [200] * 8
 
 
+def test_those_who_wait_for_a_place_look_at_the_line_together(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    eventually: Callable[..., Any],
+) -> None:
+    """A look costs several transactions of a server that all workers share."""
+    sandbox.set(parallel_limit=1)
+    sandbox.move(policy="polls", polls=100_000)
+    looks: list[float] = []
+    look = Ledger.line
+
+    async def counted(*args: Any) -> Any:
+        looks.append(time.monotonic())
+        return await look(*args)
+
+    monkeypatch.setattr(Ledger, "line", counted)
+    engine = engines(max_parallel=12, poll_seconds=0.5)
+    for take in range(12):
+        engine.run(order(take=take))
+    eventually(lambda: len(_in_line(engine)) == 11, "the line")
+    looks.clear()
+    eventually(lambda: looks and looks[-1] - looks[0] >= 3, "three seconds of looks")
+
+    assert len(looks) <= 2 * 3 / 0.5, "eleven who look for themselves would look 66 times"
+
+
 def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
     sandbox: SandboxControl,
     engines: Callable[..., Any],
@@ -115,6 +147,12 @@ def test_those_who_wait_for_a_place_are_served_in_the_order_they_came(
 
     accepted = [c["body"]["prompt"] for c in sandbox.creates() if c["status"] == 200]
     assert accepted == [f"number {take}" for take in range(6)]
+
+
+def _in_line(engine: Any) -> list[str]:
+    """Return the jobs that Kling refused, or that wait behind those."""
+    found = engine.under_way().items()
+    return [key for key, progress in found if progress.stage is Stage.QUEUE and "place" in progress.text]
 
 
 def _jobs(engine: Any) -> list[Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.jobs.conftest import Process
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 

@@ -13,7 +13,7 @@ from kling_once.errors import (
     OutcomeUnknown,
     TaskFailed,
 )
-from kling_once.jobs.results import file_digest
+from kling_once.results.store import file_digest
 from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:

@@ -31,13 +31,13 @@ from kling_once.errors import (
 from kling_once.hosting.media_host import ClipNotThere, HostedFile
 from kling_once.jobs.element_staging import StagedElement
 from kling_once.jobs.progress import Stage
-from kling_once.jobs.results import KeptFile, Sidecar
 from kling_once.jobs.run import NobodyWaits
 from kling_once.jobs.staging import StagedInputs
 from kling_once.jobs.submit import submit
 from kling_once.ledger.attempts import AttemptState
 from kling_once.ledger.slots import Room
 from kling_once.order import ElementOrder, Order, Service, VideoFile, VideoUrl
+from kling_once.results.store import KeptFile, Sidecar
 from tests.jobs.scripted_run import (
     BEGAN,
     EXTERNAL_ID,

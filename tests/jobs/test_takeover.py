@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 pytestmark = pytest.mark.both_generations

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from kling_once.jobs.ticket import LONGEST_PAUSE_SECONDS, Ticket
+from kling_once.jobs.submit import LONGEST_PAUSE_SECONDS, Ticket
 
 
 class FakeClock:

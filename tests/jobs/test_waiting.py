@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from kling_once.jobs.progress import Progress
     from kling_once.ledger.queries import Expectation
     from kling_once.order import Order
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
+    from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
 pytestmark = pytest.mark.both_generations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kling_once.clock import SystemClock
-from tests.jobs.conftest import ledger_file, python
+from tests.jobs.conftest import ledger_file
 from tests.ledger.stores import PostgresqlStore, SqliteStore
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kling_once.ledger.ledger import Ledger
     from tests.ledger.stores import Store
 
-__all__ = ["ledger_file", "python"]
+__all__ = ["ledger_file"]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.fleet)])

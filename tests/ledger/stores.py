@@ -136,5 +136,6 @@ class PostgresqlStore:
         return self._server.execute(statement, self.name)
 
     def close(self) -> None:
+        self._server.drop(self.name)
         for home in self._homes:
             home.cleanup()

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.jobs.conftest import LedgerFile, Process
+    from tests.jobs.conftest import LedgerFile
+    from tests.process import Process
 
 OPENS = (
     "import sys; from pathlib import Path; from kling_once.clock import SystemClock;"

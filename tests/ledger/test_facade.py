@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kling_once.ledger import ledger as facade
-from kling_once.ledger.attempts import AttemptState
+from kling_once.ledger.attempts import AttemptState, attempt_row
 from kling_once.ledger.job import adopted_key
 from kling_once.ledger.queries import Page
 from kling_once.order import Sender, Service
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kling_once.ledger.ledger import Ledger
 
 OF_ONE = re.compile(
@@ -48,6 +50,21 @@ async def test_a_task_is_adopted_once_and_listed_as_adopted(ledger: Ledger) -> N
     label = await ledger.label(first.job_key)
     assert (label.project, label.video_name, label.take) == ("cats", "123", 0)
     assert await ledger.find_task("global", "123", "", by_external_id=False) == first
+
+
+async def test_an_attempt_that_another_holds_is_looked_at_without_waiting_for_it(
+    ledgers: Callable[[], Ledger],
+) -> None:
+    holder, other = ledgers(), ledgers()
+    attempt = await adopted(holder)
+    assert await other.look(attempt) == (attempt, False)
+    claimed = await holder.claim(attempt)
+
+    with holder.database.write() as connection:
+        attempt_row(connection, attempt.attempt_id, for_change=True)
+        async with asyncio.timeout(10):
+            assert await other.look(attempt) == (claimed, True)
+    assert await holder.look(attempt) == (claimed, False)
 
 
 async def test_a_fingerprint_key_is_made_once(ledger: Ledger) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.jobs.conftest import Process
+    from tests.process import Process
 
 
 class QuickClock:

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.jobs.conftest import Process
     from tests.postgresql import Postgresql
+    from tests.process import Process
 
 OPENS = (
     "import sys; from pathlib import Path; from pydantic import SecretStr;"

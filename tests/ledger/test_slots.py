@@ -60,7 +60,12 @@ class Account:
         return await self.ledger(take).begin(job, Sender("", "f", "legacy"), reservation)
 
     async def take(self, attempt: Attempt, room: Room = ROOM, most: int | None = None) -> bool:
-        return await self.ledger(attempt.attempt_id - 1).take_slot(attempt, room, most)
+        """Take a slot as a worker does; a look and a try must tell the same."""
+        ledger = self.ledger(attempt.attempt_id - 1)
+        lets = (await ledger.line(room, most)).lets(attempt)
+        is_taken = await ledger.take_slot(attempt, room, most)
+        assert lets or not is_taken
+        return is_taken
 
     async def refuse(self, attempt: Attempt) -> None:
         await self.ledger(attempt.attempt_id - 1).refuse_slot(attempt, ROOM)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, features
 
 from kling_once.media.conform_picture import conform_picture
 from kling_once.media.digest import picture_digest
@@ -84,6 +84,15 @@ def profile(corners: Any, gamma: float | None) -> bytes:
         tags[name] = b"XYZ \0\0\0\0" + fixed(*column)
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
     return icc(tags, b"mntr", b"RGB ", b"XYZ ")
+
+
+def grey_profile(gamma: float) -> bytes:
+    curve = b"para\0\0\0\0\0\0\0\0" + fixed(gamma)
+    text = "Grey".encode("utf-16-be")
+    named = b"mluc\0\0\0\0" + struct.pack(">II2s2sII", 1, 12, b"en", b"US", len(text), 28) + text
+    return icc(
+        {b"desc": named, b"wtpt": b"XYZ \0\0\0\0" + fixed(*D50), b"kTRC": curve}, b"mntr", b"GRAY", b"XYZ "
+    )
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -189,12 +198,68 @@ def test_the_same_numbers_of_another_profile_are_another_picture(colors: np.ndar
     assert picture_digest(p3) == picture_digest(rgb_pixels(p3))
 
 
-def test_sixteen_bits_and_grey_are_followed() -> None:
+@pytest.fixture(scope="module")
+def deep() -> np.ndarray:
+    """100 x 100 px of 16-bit colours, half of them dark."""
+    values = np.random.default_rng(8).integers(0, 65536, (100, 100, 3), np.uint16)
+    values[50:] //= 64
+    return values
+
+
+def png_of(channels: np.ndarray, *chunks: bytes) -> bytes:
+    """Return 16 bits a channel as a PNG by its definition; Pillow writes none with colours."""
+    height, width, count = channels.shape
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[count]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
+    head = chunk(b"IHDR", struct.pack(">II5B", width, height, 16, color_type, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [head, *chunks, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    )
+
+
+def named_profile(data: bytes) -> bytes:
+    return chunk(b"iCCP", b"test\0\0" + zlib.compress(data))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_sixteen_bits_are_followed_into_the_darks(channels: int, gamma: float, deep: np.ndarray) -> None:
+    colors = deep[..., : min(3, channels)]
+    opaque = [np.full((100, 100, 1), 65535, np.uint16)] if channels == 4 else []
+    right = srgb_of_light((colors / 65535) ** gamma)
+    tagged = [chunk(b"gAMA", struct.pack(">I", round(100_000 / gamma)))]
+    if gamma != 2.2:  # a gamma of 1/2.2 without a profile means sRGB
+        found = rgb_pixels(png_of(np.dstack([colors, *opaque]), *tagged))
+        assert np.abs(found - right).max() <= WITHIN
+    space = named_profile(profile(SRGB, gamma)) if channels != 1 else named_profile(grey_profile(gamma))
+    assert np.abs(rgb_pixels(png_of(np.dstack([colors, *opaque]), space)) - right).max() <= WITHIN
+
+
+def test_sixteen_bits_of_transparency_are_laid_on_white(deep: np.ndarray) -> None:
+    alpha = np.zeros((100, 100, 1), np.uint16)
+    alpha[:60] = 65535
+    data = png_of(np.dstack([deep, alpha]), chunk(b"gAMA", struct.pack(">I", 100_000)))
+    found = rgb_pixels(data)
+    assert (found[60:] == 255).all()
+    assert np.abs(found[:60] - srgb_of_light(deep[:60] / 65535)).max() <= WITHIN
+
+
+def test_a_deep_tiff_is_followed_into_the_darks() -> None:
     grey = np.linspace(0, 65535, 400 * 400).astype(np.uint16).reshape(400, 400)
-    data = saved(Image.fromarray(grey), icc_profile=profile(SRGB, 1.8))
-    right = srgb_of_light((grey / 65535) ** 1.8)[..., None]
-    bright = grey > 65535 * 0.1  # eight bits of another curve are coarse below
-    assert np.abs(rgb_pixels(data) - right)[bright].max() <= WITHIN
+    data = saved(Image.fromarray(grey), "TIFF", icc_profile=grey_profile(1.0))
+    right = srgb_of_light(grey / 65535)[..., None]
+    assert np.abs(rgb_pixels(data) - right).max() <= WITHIN
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_the_numbers_of_an_avif_are_followed(colors: np.ndarray) -> None:
+    plain = saved(colors, "AVIF", quality=100, subsampling="4:4:4")
+    usual, at = rgb_pixels(plain), plain.index(b"colrnclx") + 8
+    assert np.abs(usual - colors.astype(int)).max() <= WITHIN, "sRGB by its numbers"
+    wide = plain[:at] + struct.pack(">2H", 12, 13) + plain[at + 4 :]
+    assert np.abs(rgb_pixels(wide) - shown(light_of_srgb(usual), DISPLAY_P3)).max() <= WITHIN
+    profiled = saved(colors, "AVIF", quality=100, subsampling="4:4:4", icc_profile=profile(ADOBE, 2.2))
+    assert np.abs(rgb_pixels(profiled) - shown((usual / 255) ** 2.2, ADOBE)).max() <= WITHIN
 
 
 def inks(lab: dict[int, tuple[int, int, int]]) -> bytes:

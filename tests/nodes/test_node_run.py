@@ -113,3 +113,17 @@ async def test_the_items_of_a_list_pass_the_limits_together(
     await asyncio.wait_for(asyncio.gather(*(run.hold_against_limits(object()) for run in runs)), 5)
     assert items.affordable == 3
     assert [item.order for item in items.values()] == [None] * 3
+
+
+def test_the_time_that_an_item_waited_for_a_place_does_not_count(
+    node_run: Any, items: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(node_run, "time", SimpleNamespace(monotonic=lambda: now))
+    item = items.begin(0)
+    for stage, at, elapsed in (("queue", 1010, "0:10"), ("queue", 1300, "5:00"), ("submit", 1310, "0:00")):
+        now = at
+        item.hear(SimpleNamespace(stage=stage, task_id=None, job_key="v1"))
+        assert item.clock() == elapsed
+    now = 1325
+    assert item.clock() == "0:15"

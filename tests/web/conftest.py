@@ -63,6 +63,9 @@ class PageHost:
     def is_off(self, service: str) -> bool:
         return self.served.is_off and service == "kling"
 
+    def is_watched(self) -> bool:
+        return True
+
     def input_moment(self, name: str) -> float | None:
         path = self.input_file(name) if name and "\0" not in name and len(name) < 500 else None
         return path.stat().st_mtime if path else None

@@ -55,7 +55,7 @@ def templates() -> list[str]:
     for path in sorted([*(ROOT / "kling_once").rglob("*.py"), *(ROOT / "nodes").glob("*.py")]):
         if any(part in path.relative_to(ROOT).as_posix() for part in ELSEWHERE):
             continue
-        found |= set(_texts(ast.parse(path.read_text(encoding="utf-8"))))
+        found |= set(texts_of(ast.parse(path.read_text(encoding="utf-8"))))
     return sorted(one for one in found if _is_sentence(one) or sentence_id(one) in phrases)
 
 
@@ -63,7 +63,8 @@ def _is_sentence(text: str) -> bool:
     return " " in text and text.endswith(".")
 
 
-def _texts(tree: ast.AST) -> Iterator[str]:
+def texts_of(tree: ast.AST) -> Iterator[str]:
+    """Return the templates of what a source tells people, sentences and parts of them."""
     for node in _spoken(tree):
         text = _template(node)
         if text is not None and re.search("[a-z]{2}", text) and (" " in text or "_" not in text):

@@ -43,6 +43,32 @@ def test_media_from_elsewhere_have_a_price_per_second(price_of: Any) -> None:
     assert found["rate"] == {"units": 0.5, "cash": 0.07, "currency": "USD"}
 
 
+@pytest.mark.parametrize(
+    ("split", "note"),
+    [
+        ({}, "at least 1 for 0:03. On Kling all of them cost about 1.5 units (0.21 USD)."),
+        ({"most_seconds": 1.5}, "at least 2 for 0:03. On Kling all of them"),
+        ({"most_seconds": 2, "overlap": 1}, "at least 2 for 0:03. What they show twice is paid twice."),
+        (
+            {"most_seconds": ["9", 0]},
+            "Split Video; each is paid by itself.",
+        ),
+        ({"video": ["9", 0]}, "Split Video; each is paid by itself."),
+    ],
+)
+def test_a_clip_in_parts_says_how_often_the_node_runs_and_what_all_cost(
+    served: Any, graph_of: Any, split: dict[str, Any], note: str
+) -> None:
+    graph = graph_of(**{"motion_source.video": ["4", 0]})
+    loader = next(name for name, node in graph.items() if node["class_type"] == "LoadVideo")
+    graph["4"] = {"class_type": "KlingOnce_SplitVideo", "inputs": {"video": [loader, 0]} | split}
+    found = served.post("/node", {"node_id": "3", "prompt": graph}).json()
+    assert [told["message"] for told in found["notes"] if note in told["message"]]
+    assert (found["price"], found["rate"]["units"]) == (None, 0.5)
+    said = [piece for told in found["notes"] for piece in told["said"] if piece["message"].strip()]
+    assert all(piece["rule"] for piece in said)
+
+
 def test_an_address_is_priced_by_the_orientations_maximum(price_of: Any) -> None:
     url = {"motion_source": "url", "motion_source.url": "https://example.org/clip.mp4"}
     assert price_of(**url)["price"]["seconds"] == 30.0

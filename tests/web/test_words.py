@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import replace
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from kling_once.api.motion_control import MOTION_SETTINGS, MotionControl
 from kling_once.errors import Violation
 from kling_once.jobs.violations import clip_bounds, order_violations, picture_bounds
 from kling_once.media.bounds import clip_violations, picture_violations
+from kling_once.media.split import Division, Part
 from kling_once.order import Order, VideoFile
 from kling_once.settings import load_settings
 from kling_once.web import sentences
 from kling_once.web.answers import BrokenRule, Told
 from kling_once.web.sentences import Piece, sentence_id, taken_apart
 from tests.media.test_bounds import CLIP, PICTURE
-from tests.web.sentences import PATH, templates, text
+from tests.web.sentences import PATH, templates, text, texts_of
 from tests.web.sentences import words as sentence_words
 
 ROOT = Path(__file__).parents[2]
@@ -179,3 +181,43 @@ def test_a_very_long_text_is_left_as_it_is() -> None:
 def test_prose_that_begins_like_a_short_sentence_is_not_taken_for_it() -> None:
     assert [piece.rule for piece in taken_apart("Task failed due to an internal error.")] == [""]
     assert [piece.rule for piece in taken_apart("Task 8731.")] == ["task_0"]
+
+
+SPOKEN = ("media/split.py", "media/join.py", "media/joined_sound.py", "jobs/outcome.py", "../nodes/*.py")
+NAMES = {"Kling Once", "created (UTC)", "Charge: {0}.{1}", "Charge: {0}. {1}"}
+"""Names, and lines of which the sentences have words by themselves."""
+
+
+def test_all_that_nodes_and_what_splits_and_joins_say_has_words() -> None:
+    known = set(templates())
+    paths = [path for source in SPOKEN for path in (ROOT / "kling_once").glob(source)]
+    assert len(paths) > len(SPOKEN)
+    said = {one for path in paths for one in texts_of(ast.parse(path.read_text(encoding="utf-8")))}
+    assert {one for one in said if " " in one} - known - NAMES == set()
+
+
+def test_a_report_of_split_has_words_to_its_last_sentence() -> None:
+    parts = (Part(Fraction(0), Fraction(25)), Part(Fraction(24), Fraction(20), Fraction(1)))
+    report = Division(parts, (12.5,)).report
+    assert all(piece.rule for line in report for piece in taken_apart(line) if piece.message.strip())
+    assert [piece.values for line in report for piece in taken_apart(line)][:3] == [
+        ("1", "0:00-0:25", "25.00"),
+        ("2", "0:24-0:44", "20.00"),
+        ("2", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Joined 2 of 3 videos: 0:50 (50.00 s).\nPart 2 of 3 is missing: Kling says: no whole body found.",
+        "Joined 3 videos: 1:15 (75.00 s).\nThe sound was encoded anew, since it is opus of 48000 Hz.",
+        "Every part is missing. Content moderation refused the input.",
+        "Pictures and sound were encoded anew, since a b.avi is stored as mjpeg in avi.",
+        "Submitted and made once. Sandbox: nothing costs money.",
+    ],
+)
+def test_what_join_and_a_result_say_has_words(text: str) -> None:
+    pieces = [piece for piece in taken_apart(text) if piece.message.strip()]
+    assert [piece.message for piece in pieces if not piece.rule] == []
+    assert "".join(piece.message for piece in taken_apart(text)) == text

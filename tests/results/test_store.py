@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.clock import SystemClock
-from kling_once.jobs.results import ResultStore, safe_name
 from kling_once.ledger.job import JobLabel
 from kling_once.order import Service
+from kling_once.results.store import ResultStore, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path

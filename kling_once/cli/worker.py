@@ -10,8 +10,8 @@ from ..errors import KlingOnceError, LedgerError
 from ..order import EMBEDDED_ORIGIN
 
 if TYPE_CHECKING:
+    from ..jobs.engine import Engine
     from ..ledger.attempts import Attempt
-    from .engine import Engine
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,9 @@ from ..settings import url_parts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..ledger.ledger import Ledger
     from ..order import Graph
-    from .services import Services
+    from ..settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -30,28 +31,31 @@ LARGEST_BYTES: Final = 16_000_000
 """Of a workflow: a larger one holds files, and would be a burden to whoever opens the video."""
 
 
-async def embed_workflow(services: Services, job_key: str, graph: Graph | None, part: Path) -> None:
+async def embed_workflow(
+    settings: Settings, ledger: Ledger, job_key: str, graph: Graph | None, part: Path
+) -> None:
     """Put the workflow of a job into its video; the file stays as it is where that cannot be done.
 
     Args:
-        services: What runs share; `embed_workflow` among the settings may forbid it.
-        job_key: The job; the ledger knows its workflow where the order is not at hand.
+        settings: `embed_workflow` may forbid it.
+        ledger: It knows the workflow of a job where the order is not at hand.
+        job_key: The job.
         graph: What the order came from.
         part: The video, verified; it is replaced by rename.
     """
-    if not services.settings.embed_workflow:
+    if not settings.embed_workflow:
         return
     try:
-        workflow = graph.workflow if graph else await services.ledger.workflow_of(job_key)
+        workflow = graph.workflow if graph else await ledger.workflow_of(job_key)
         found = {"workflow": workflow, "prompt": graph.prompt if graph else None}
         if any(found.values()):
-            await asyncio.to_thread(_embed, services, part, found)
+            await asyncio.to_thread(_embed, settings, part, found)
     except (KlingOnceError, OSError, ValueError, RecursionError) as error:
         logger.warning("The workflow could not be put into the video of job %s: %s", job_key[:10], error)
 
 
-def _embed(services: Services, part: Path, found: dict[str, Any]) -> None:
-    secrets = known_secrets(services.settings)
+def _embed(settings: Settings, part: Path, found: dict[str, Any]) -> None:
+    secrets = known_secrets(settings)
     tags = {name: json.dumps(cleaned(value, secrets)) for name, value in found.items() if value}
     if sum(map(len, tags.values())) > LARGEST_BYTES:
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from kling_once.jobs.results import SIDE_PX, poster_of
+from kling_once.results.pictures import SIDE_PX, poster_of
 
 if TYPE_CHECKING:
     import pytest

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import math
 import os
 import re
 import shutil
@@ -14,30 +13,20 @@ import tempfile
 import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
-import av
-import av.error
-import numpy as np
-from PIL import Image
 from pydantic import AwareDatetime, BaseModel
 
-from ..api.limits import Mode
-from ..errors import DiskFull, MediaError, ResultGone, UnreadableMedia
+from ..errors import DiskFull, ResultGone
 from ..files import file_digest, write_file
 from ..ledger.attempts import AttemptState
 from ..ledger.job import JobLabel, short_key
-from ..media.memory import require_memory
-from ..media.picture import rgb_pixels
 from ..order import Service
 
 if TYPE_CHECKING:
     from ..clock import Clock
     from ..ledger.attempts import Attempt
-    from ..media.picture import PictureSource
-    from ..order import Spender
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +41,6 @@ BYTES_PER_SECOND_AT_MOST: Final = 6_000_000
 SPARE_BYTES: Final = 50_000_000
 SHARING_SECONDS: Final = 10.0
 """How long a file that another program holds open on Windows is waited for."""
-
-FRAMES_PER_SECOND: Final = 30
-"""What Kling delivers (seen in every result so far)."""
-PIXELS: Final = {Mode.STD.value: 1280 * 720, Mode.PRO.value: 1920 * 1080}
-"""About the same for every shape of picture."""
-BYTES_PER_PIXEL: Final = 12
-"""Three channels of float32."""
 
 
 def safe_name(text: str, most: int) -> str:
@@ -291,40 +273,6 @@ def way_out(error: OSError) -> str:
     return "Let the user that this program runs as write there."
 
 
-class ComingFrames:
-    """Frames that will be decoded, by prompt, node and job: those of one prompt are in memory together."""
-
-    def __init__(self) -> None:
-        self._frames: dict[tuple[Spender, str], tuple[int, int]] = {}
-
-    def count(self, spender: Spender, job_key: str, mode: str, seconds: Decimal) -> None:
-        """Write down what a node decodes: all of its items, of which `job_key` is one."""
-        frames = math.ceil(float(seconds) * FRAMES_PER_SECOND)
-        pixels = PIXELS.get(mode, max(PIXELS.values()))
-        self._frames[spender, job_key] = (frames * pixels * BYTES_PER_PIXEL, frames)
-
-    def forget(self, spender: Spender, job_key: str) -> None:
-        """Stop counting a job that has ended: its decoded frames show in the free memory by then."""
-        self._frames.pop((spender, job_key), None)
-
-    def require_memory(self, prompt_id: str) -> None:
-        """Pass when the frames of all of a prompt's nodes would fit.
-
-        Raises:
-            NotEnoughMemory: with the numbers; nothing was submitted.
-        """
-        nodes: dict[str, tuple[int, int]] = {}
-        for (spender, _job_key), found in self._frames.copy().items():
-            if spender.prompt_id == prompt_id:
-                nodes[spender.node_id] = max(found, nodes.get(spender.node_id, (0, 0)))
-        require_memory(
-            sum(size_bytes for size_bytes, _frames in nodes.values()),
-            f"The {sum(frames for _size, frames in nodes.values())} frames of this prompt's results",
-            "Nothing was submitted. Leave the frames output unwired and take the video output:"
-            " Kling Once Video Frames picks fewer or smaller frames from it.",
-        )
-
-
 def _replace_durably(source: Path, target: Path) -> None:
     with source.open("rb+") as file:
         os.fsync(file.fileno())
@@ -349,52 +297,3 @@ def read_sidecar(path: Path) -> Sidecar | None:
 
 def _literal(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
-
-
-SIDE_PX: Final = 192
-
-
-def picture_path(home: Path, job_key: str) -> Path:
-    """Return where the small picture of a job's reference image lies."""
-    return home / "pictures" / f"{job_key}.jpg"
-
-
-def keep_picture(image: PictureSource, job_key: str, home: Path) -> None:
-    """Keep the small picture of a job; a failure is logged and never stops the job; blocking."""
-    path = picture_path(home, job_key)
-    try:
-        if path.exists():
-            return
-        picture = Image.fromarray(rgb_pixels(image))
-        picture.thumbnail((SIDE_PX, SIDE_PX))
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_file(path, lambda file: picture.save(file, "JPEG", quality=82), durable=False)
-    except (MediaError, OSError, ValueError) as error:
-        logger.warning("The small picture of job %s could not be kept: %s", short_key(job_key), error)
-
-
-def poster_of(video: Path) -> bytes:
-    """Return the first frame of a video as a small JPEG; blocking.
-
-    Raises:
-        UnreadableMedia: it shows no frame.
-    """
-    return _poster(video, video.stat().st_mtime_ns) if video.is_file() else _no_poster(video)
-
-
-@lru_cache(maxsize=256)
-def _poster(video: Path, _changed_ns: int) -> bytes:
-    import imageio.v3 as iio  # noqa: PLC0415 - for lists with pictures alone
-
-    # not with imageio: its reader collects garbage as it closes, which stops all of ComfyUI for a second
-    try:
-        with av.open(str(video)) as container:
-            picture = next(container.decode(video=0)).to_image()
-    except (OSError, ValueError, IndexError, StopIteration, av.error.FFmpegError):
-        return _no_poster(video)
-    picture.thumbnail((SIDE_PX, SIDE_PX))
-    return iio.imwrite("<bytes>", np.asarray(picture), extension=".jpg", quality=82)
-
-
-def _no_poster(video: Path) -> NoReturn:
-    raise UnreadableMedia(f"{video.name} shows no frame.")

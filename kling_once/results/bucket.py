@@ -12,7 +12,7 @@ from ..concurrency import in_daemon_thread
 from ..errors import DownloadBroken, HostingError
 from ..files import digest_of, write_file
 from ..hosting.object_store import STORE_FAILURES, StoreAddress, open_store, store_error
-from .results import KeptFile, ResultStore, Sidecar, read_sidecar, safe_name
+from .store import KeptFile, ResultStore, Sidecar, read_sidecar, safe_name
 
 if TYPE_CHECKING:
     from ..clock import Clock
