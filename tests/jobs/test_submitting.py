@@ -175,10 +175,11 @@ async def test_no_create_is_marked_as_on_its_way_before_everything_else_is_done(
     assert seen == [False]
 
 
-async def test_who_has_submitted_already_sends_nothing() -> None:
+@pytest.mark.parametrize("state", sorted(set(AttemptState) - {AttemptState.INTENT}))
+async def test_only_an_intent_is_sent(state: AttemptState) -> None:
     one = Submit()
     run = await one.open()
-    run._attempt = attempt_in(AttemptState.SUBMITTED, task_id="871")
+    run._attempt = attempt_in(state, task_id="871")
     await submit(run)
     assert one.vendor.asked == []
     assert one.ledger.calls == []
@@ -397,15 +398,16 @@ async def test_an_invalid_value_with_a_task_of_another_name_rejects_it() -> None
     assert one.run.attempt.state is AttemptState.REJECTED
 
 
-async def test_a_refusal_after_a_lost_create_leaves_it_unknown_and_is_told() -> None:
-    one = Submit(posts=1)
+@pytest.mark.parametrize("posts", [1, 2])
+async def test_a_refusal_after_a_lost_create_leaves_it_unknown_and_is_told(posts: int) -> None:
+    one = Submit(posts=posts)
     one.vendor.creates = [REFUSED]
     with pytest.raises(AccountError):
         await one.end()
     assert one.changes() == {
         "state": AttemptState.UNKNOWN,
         "unknown_since": BEGAN,
-        "posts": 1,
+        "posts": posts,
         "reason": REFUSED.message,
         "reason_code": 1102,
     }
