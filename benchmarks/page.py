@@ -78,8 +78,7 @@ def _in_turn(
     rounds: int, with_pack: Callable[[], float], without: Callable[[], float]
 ) -> dict[str, float | int]:
     """Time both in turn; the first of each fills caches and does not count."""
-    with_pack(), without()
-    pairs = [(with_pack(), without()) for _ in range(rounds)]
+    pairs = [(with_pack(), without()) for _ in range(rounds + 1)][1:]
     return {
         "with_seconds": round(median(pair[0] for pair in pairs), 4),
         "without_seconds": round(median(pair[1] for pair in pairs), 4),

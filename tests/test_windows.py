@@ -17,9 +17,9 @@ from kling_once import files
 from kling_once.cli.options import video_of
 from kling_once.clock import SystemClock
 from kling_once.files import write_file
-from kling_once.jobs import results
 from kling_once.ledger.job import JobLabel
 from kling_once.order import Service, VideoFile, VideoUrl
+from kling_once.results import store
 from kling_once.results.store import ResultStore, safe_name
 
 ROOT = Path(__file__).parents[1]
@@ -211,4 +211,4 @@ def test_sources_are_such_that_every_code_page_can_show_them() -> None:
 
 
 def test_the_loop_waits_for_a_result_that_is_held_open() -> None:
-    assert results.SHARING_SECONDS >= files.SHARING_SECONDS
+    assert store.SHARING_SECONDS >= files.SHARING_SECONDS

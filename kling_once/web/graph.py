@@ -208,7 +208,7 @@ def _split(prompt: ApiPrompt, link: Any) -> SplitReading | None:
     inputs = _inputs(prompt, source)
     return SplitReading(
         video_file=_loaded(prompt, inputs.get("video"), "LoadVideo", "file"),
-        orientation=known(Orientation, inputs.get("character_orientation")) or Orientation.VIDEO,
+        orientation=known(Orientation, str(inputs.get("character_orientation"))) or Orientation.VIDEO,
         most_seconds=_number(inputs.get("most_seconds", 0)),
         overlap_seconds=_number(inputs.get("overlap", 0)),
     )
