@@ -48,6 +48,6 @@ def test_a_refusal_is_seen_in_the_app_as_well(
     seen.widget(MOTION, "service", "kling")
     run.click()
     seen.page.get_by_text("Kling Once Motion Control failed").filter(visible=True).first.wait_for()
-    told = seen.said("KLING_ONCE_PUBLIC_URL")
+    told = seen.said("The clip is a file on this machine")
     assert told.is_visible()
     shot(seen, "app-refused")

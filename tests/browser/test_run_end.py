@@ -54,7 +54,7 @@ def test_a_failed_run_is_told_until_somebody_closes_it(away: Any, shot: Callable
     away.open_template("1 motion control")
     away.widget(MOTION, "service", "kling")
     away.run()
-    away.said("KLING_ONCE_PUBLIC_URL")
+    away.said("The clip is a file on this machine")
     (toast,) = ended(away)
     assert "life" not in toast
     shot(away, "toast-failed")
