@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
@@ -14,6 +16,7 @@ from ..errors import AnswerLost, Busy, NeverSent, ServerFault, SettingsError, Tr
 from ..settings import LOOPBACK_HOSTS
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Awaitable, Callable, Iterator
 
     from ..clock import Clock
@@ -32,7 +35,8 @@ def open_client(**options: Any) -> httpx.AsyncClient:
         SettingsError: what the environment names cannot be used; the message never shows it.
     """
     try:
-        return httpx.AsyncClient(follow_redirects=False, mounts=DIRECT, **options)
+        trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        return httpx.AsyncClient(follow_redirects=False, mounts=DIRECT, verify=trusted, **options)
     except ImportError:
         raise SettingsError(
             "The proxy in the environment speaks SOCKS, and the package for that is not installed.",
@@ -43,6 +47,12 @@ def open_client(**options: Any) -> httpx.AsyncClient:
             "The proxy or the certificates that the environment names cannot be used.",
             hint="Look at HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
         ) from None
+
+
+@lru_cache(maxsize=4)
+def _trusted(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Return the certificates that the environment names: to read them takes longer than a request."""
+    return httpx.create_ssl_context()
 
 
 _private: ContextVar[bool] = ContextVar("kling_once_private_traffic", default=False)

@@ -73,7 +73,7 @@ def vendor_process(
         env=plain_environment,
         cwd=folder,
     )
-    with _ended_afterwards(process), httpx.Client(trust_env=False, timeout=30) as http:
+    with _ended_afterwards(process), httpx.Client(trust_env=False, verify=False, timeout=30) as http:
         assert process.stdout is not None
         origin = process.stdout.readline().strip().removeprefix("Kling sandbox listens on ")
         yield Vendor(origin, http, callback_secret=secret)

@@ -88,7 +88,7 @@ class Served:
         self.port = asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(20)
         self.origin = f"http://127.0.0.1:{self.port}"
         self.http = httpx.Client(
-            base_url=self.origin, headers={"Origin": self.origin}, trust_env=False, timeout=60
+            base_url=self.origin, headers={"Origin": self.origin}, trust_env=False, verify=False, timeout=60
         )
 
     async def _start(self) -> int:
