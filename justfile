@@ -75,7 +75,7 @@ coverage:
 # A minute of fuzzing for each of: Kling's answers, media files, callback bodies, routes
 fuzz:
     KLING_ONCE_FUZZ_SECONDS=60 pytest -n 0 tests/properties/test_fuzzing.py
-    pytest -n 0 tests/properties/test_hostile_answers.py
+    KLING_ONCE_HOSTILE_EXAMPLES=500 pytest -n 0 tests/properties/test_hostile_answers.py
     KLING_ONCE_SCHEMATHESIS_CASES=400 pytest -n 0 tests/web/test_openapi.py
 
 # Change one line after the other of a module and see whether its tests notice: just mutate ledger/decision

@@ -71,10 +71,10 @@ def test_ctrl_c_while_python_imports_is_one_line(
 @pytest.mark.parametrize("as_json", [False, True])
 def test_ctrl_c_at_any_call_of_a_run_is_one_line_and_buys_once(
     terminal: Any,
+    cli: Any,
     sandbox: Any,
     small_picture: Path,
     small_clip: Path,
-    eventually: Any,
     tmp_path: Path,
     calls: int,
     as_json: bool,
@@ -96,8 +96,7 @@ def test_ctrl_c_at_any_call_of_a_run_is_one_line_and_buys_once(
         answer = json.loads(out.read_text())
         assert (answer["error"], answer["message"]) == ("Interrupted", said[0])
     sandbox.move(policy="at once")
-    again = terminal(*command)
-    assert again.end() == 0
+    assert cli(*command).end().code == 0
     assert len(sandbox.creates()) == 1
 
 
