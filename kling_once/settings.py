@@ -320,6 +320,11 @@ def is_from_environment(field: str) -> bool:
     return bool(os.environ.get(variable_of(field)))
 
 
+def certificate_places() -> tuple[str | None, ...]:
+    """Return where the environment says that trusted certificates lie, as OpenSSL's own variables name it."""
+    return tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+
+
 def has_desktop() -> bool:
     """Tell whether this process runs on a desktop, on which a window can be opened."""
     return sys.platform in {"win32", "darwin"} or bool({"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys())

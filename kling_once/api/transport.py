@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -13,7 +12,7 @@ import httpx
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ..errors import AnswerLost, Busy, NeverSent, ServerFault, SettingsError, TransportError, vendor_text
-from ..settings import LOOPBACK_HOSTS
+from ..settings import LOOPBACK_HOSTS, certificate_places
 
 if TYPE_CHECKING:
     import ssl
@@ -35,7 +34,7 @@ def open_client(**options: Any) -> httpx.AsyncClient:
         SettingsError: what the environment names cannot be used; the message never shows it.
     """
     try:
-        trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+        trusted = _trusted(certificate_places())
         return httpx.AsyncClient(follow_redirects=False, mounts=DIRECT, verify=trusted, **options)
     except ImportError:
         raise SettingsError(
@@ -50,7 +49,7 @@ def open_client(**options: Any) -> httpx.AsyncClient:
 
 
 @lru_cache(maxsize=4)
-def _trusted(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+def _trusted(_places: tuple[str | None, ...]) -> ssl.SSLContext:
     """Return the certificates that the environment names: to read them takes longer than a request."""
     return httpx.create_ssl_context()
 

@@ -74,10 +74,10 @@ def test_collecting_what_nobody_knows_is_said_in_words(engine: Any) -> None:
 def test_the_wait_begins_when_the_vendor_accepts_not_while_the_account_is_full(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
 ) -> None:
-    sandbox.script("create", *["code-1303"] * 5)
+    sandbox.script("create", *["code-1303"] * 7)  # pauses of more than 6 s together
     sandbox.move(policy="polls", polls=3)
 
-    outcome = engine.run(order(wait_minutes=0.02)).result(30)
+    outcome = engine.run(order(wait_minutes=0.07)).result(60)
 
     assert outcome.path.is_file()
     assert not sandbox.pending()
