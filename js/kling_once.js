@@ -23,7 +23,7 @@ import { api, app } from "./shared/host.mjs";
 import { keepWords, loadTranslations, t } from "./shared/i18n.mjs";
 import { onWords } from "./shared/server.mjs";
 import { orderTemplates } from "./shared/templates.mjs";
-import { acceptDroppedTasks, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
+import { acceptDroppedJobs, copyTaskId, openResultsFolder } from "./sidebar/job_actions.mjs";
 import { Sidebar } from "./sidebar/sidebar.mjs";
 
 const TAB_ID = "kling-once";
@@ -97,7 +97,7 @@ app.registerExtension({
     watchPlayers();
     watchRuns();
     watchTexts();
-    acceptDroppedTasks();
+    acceptDroppedJobs();
   },
 
   /** @param {LGraphNode} node */

@@ -14,6 +14,7 @@ import { collectJob, getStatus, getWorkflow, openResults } from "../shared/serve
 /** The type under which ComfyUI's page drags a file of the server. */
 const ASSET_TYPE = "application/x-comfy-asset-info";
 const TASK_TYPE = "application/x-kling-once-task";
+const VIDEO_TYPE = "application/x-kling-once-video";
 
 /** @typedef {{ task_id: string, service: string, profile: string, project: string }} TaskRef */
 
@@ -76,9 +77,10 @@ export async function openWorkflow(job) {
 
 /**
  * Add a Load Video node with a job's kept file.
- * @param {Job} job
+ * @param {Pick<Job, "file">} job
+ * @param {[number, number]} [place] in the graph's coordinates; the middle of the visible part by default
  */
-export function addLoadVideo({ file }) {
+export function addLoadVideo({ file }, place) {
   if (!file) return;
   const name = `${file.subfolder ? `${file.subfolder}/` : ""}${file.filename} [${file.type}]`;
   addNode("LoadVideo", (node) => {
@@ -89,7 +91,7 @@ export function addLoadVideo({ file }) {
     if (!values.includes(name)) options.values = [...values, name];
     widget.value = name;
     widget.callback?.(name);
-  });
+  }, place);
 }
 
 /**
@@ -119,7 +121,7 @@ export function makeJobDraggable(element, job) {
 }
 
 /**
- * Let an element be dragged as a job's kept file. On the canvas ComfyUI makes a Load Video node of it.
+ * Let an element be dragged as a job's kept file. On the canvas it becomes a Load Video node.
  * @param {HTMLElement} element
  * @param {Job} job
  */
@@ -129,6 +131,7 @@ export function makeVideoDraggable(element, { file }) {
   makeDraggable(element, {
     "text/uri-list": url,
     [ASSET_TYPE]: JSON.stringify({ ...file, display_name: file.filename }),
+    [VIDEO_TYPE]: JSON.stringify(file),
   });
 }
 
@@ -149,18 +152,25 @@ export function taskOf({ kind, task_id, service, profile, project }) {
   return kind === "video" && task_id ? { task_id, service, profile, project } : null;
 }
 
-/** Make Kling Fetch Task nodes of the tasks that are dropped on the canvas. */
-export function acceptDroppedTasks() {
+/**
+ * Make nodes of the tasks and videos that are dropped on an empty place of the canvas.
+ *
+ * ComfyUI would open the graph that a kept video carries; to that, the page of a task has a button.
+ */
+export function acceptDroppedJobs() {
   const { canvas } = app.canvas;
   canvas.addEventListener("dragover", (event) => {
     if (event.dataTransfer?.types.includes(TASK_TYPE)) event.preventDefault();
   });
   canvas.addEventListener("drop", (event) => {
-    const text = event.dataTransfer?.getData(TASK_TYPE);
-    if (!text) return;
+    const task = event.dataTransfer?.getData(TASK_TYPE);
+    const video = event.dataTransfer?.getData(VIDEO_TYPE);
+    const place = app.clientPosToCanvasPos([event.clientX, event.clientY]);
+    if (!task && (!video || app.canvas.graph?.getNodeOnPos(...place))) return;
     event.preventDefault();
     event.stopPropagation(); // or ComfyUI looks for a file in it
-    addFetchTask(JSON.parse(text), app.clientPosToCanvasPos([event.clientX, event.clientY]));
+    if (task) addFetchTask(JSON.parse(task), place);
+    else if (video) addLoadVideo({ file: JSON.parse(video) }, place);
   });
 }
 

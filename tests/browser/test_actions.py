@@ -91,18 +91,15 @@ def drop(seen: Any, dragged: Any) -> None:
     dragged.drag_to(seen.page.locator("#graph-canvas"), target_position={"x": 760, "y": 420})
 
 
-def test_a_row_dropped_on_the_canvas_becomes_a_load_video_node(
-    task: Any, comfy: Any, eventually: Callable[..., Any]
-) -> None:
+def test_a_row_dropped_on_the_canvas_becomes_a_load_video_node(task: Any) -> None:
     seen, tasks, job = task
     tasks.press("Back to the list")
     drop(seen, row_of(tasks, job))
     seen.page.wait_for_function(
         """name => window.app.graph.nodes.some(one =>
              one.comfyClass === "LoadVideo" && one.widgets.some(widget => widget.value === name))""",
-        arg=job["file"]["filename"],
+        arg=f"{job['file']['subfolder']}/{job['file']['filename']} [output]",
     )
-    eventually((comfy.base / "input" / job["file"]["filename"]).is_file, "ComfyUI has stored the file")
 
 
 def test_the_fetch_button_dropped_on_the_canvas_becomes_a_fetch_task_node_there(task: Any) -> None:

@@ -36,10 +36,11 @@ def many(comfy: Any, inputs: Path) -> Iterator[None]:
             key = f"v1{number:056x}{MARK}"
             values = ("sandbox", "sandbox", "many", "kling-v2-6", "std", "video", 1, "", "", 0, number)
             ledger.execute(
-                "INSERT INTO jobs (job_key, service, realm, project, model, mode, character_orientation,"
+                "INSERT INTO jobs (job_key, kind, element_name, service, realm, project, model, mode,"
+                " character_orientation,"
                 " keep_original_sound, prompt, element_id, watermark, take, image_name, video_name,"
                 " image_digest, video_digest, adopted, created_at)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'figure','walk','','',0,?)",
+                " VALUES (?,'video','',?,?,?,?,?,?,?,?,?,?,?,'figure','walk','','',0,?)",
                 (key, *values, now),
             )
             outcome = ("failed", "Made up.", None, None)
