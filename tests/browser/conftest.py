@@ -215,3 +215,12 @@ def eventually() -> Callable[..., Any]:
 @pytest.fixture
 def free_port() -> int:
     return waiting.free_port()
+
+
+@pytest.fixture
+def editor(comfy: Any, inputs: Path, screen: Callable[..., Any]) -> Any:
+    """Open the first template in a browser, with its strip shown."""
+    seen = screen(comfy.url)
+    seen.open_template("1 motion control")
+    seen.wait_for_strip(".*free")
+    return seen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from PIL import Image
 
 from tests.browser.screens import STRIP
@@ -35,14 +34,6 @@ ENTER = """
 }
 """
 INNER = f"() => ({STRIP})(window.motion).join()"
-
-
-@pytest.fixture
-def editor(comfy: Any, inputs: Path, screen: Callable[..., Any]) -> Any:
-    seen = screen(comfy.url)
-    seen.open_template("1 motion control")
-    seen.wait_for_strip(".*free")
-    return seen
 
 
 def made(editor: Any, take: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from PIL import Image
 
 from tests.browser.screens import STRIP
@@ -15,14 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MOTION = "KlingOnce_MotionControl"
-
-
-@pytest.fixture
-def editor(comfy: Any, inputs: Path, screen: Callable[..., Any]) -> Any:
-    seen = screen(comfy.url)
-    seen.open_template("1 motion control")
-    seen.wait_for_strip(".*free")
-    return seen
 
 
 def test_the_price_follows_the_widgets(editor: Any, shot: Callable[..., Any]) -> None:
