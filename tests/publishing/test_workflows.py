@@ -126,10 +126,16 @@ def test_every_lane_and_every_declared_python_runs() -> None:
     assert lanes <= set(re.findall(r"just (test-[a-z]+)", commands()))
 
 
+def test_every_gate_runs() -> None:
+    gates = {"types", "js", "dead-code", "site", "workflows", "coverage", "fuzz", "mutate"}
+    assert gates <= set(re.findall(r"just ([a-z-]+)", commands()))
+    assert "pip-audit" in commands()
+
+
 @pytest.mark.parametrize(
     ("job", "programs"),
     [
-        ("lanes", {"ffmpeg"}),
+        ("lanes", {"ffmpeg", "postgresql"}),
         ("fleet", {"postgresql", "pgbouncer"}),
         ("browser", {"ffmpeg", "nginx"}),
     ],
