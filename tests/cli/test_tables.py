@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ def test_ten_thousand_jobs_are_listed_within_a_second(kling: Any, many_jobs: Cal
         done = kling("jobs")
         took.append(time.process_time() - began)
         assert len(done.out.splitlines()) == 10_001
-    assert min(took) < 1
+    assert min(took) < (1 if sys.gettrace() is None else 3), "measuring coverage takes its time"
 
 
 @pytest.mark.parametrize(
