@@ -56,7 +56,7 @@ LANES = {
     "tests/properties/test_check_and_sandbox.py": "media",
     "tests/properties/test_hostile_answers.py": "process",
 }
-"""Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
+"""Beside the lanes that tests name themselves: what starts processes or takes seconds is not in the fast one."""
 OF_THE_FLEET = (
     "tests/fleet/",
     "tests/ledger/test_postgresql.py",
@@ -251,7 +251,7 @@ def sandboxes(tmp_path: Path, http: httpx.Client) -> Iterator[Callable[..., Sand
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     both = metafunc.definition.get_closest_marker("both_generations")
     if both and "generation" in metafunc.fixturenames:
-        metafunc.parametrize("generation", ["legacy", "standard"])
+        metafunc.parametrize("generation", ["legacy", pytest.param("standard", marks=pytest.mark.standard)])
 
 
 @pytest.fixture
