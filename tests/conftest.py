@@ -56,7 +56,7 @@ LANES = {
     "tests/properties/test_check_and_sandbox.py": "media",
     "tests/properties/test_hostile_answers.py": "process",
 }
-"""Beside the lanes that tests name themselves: what starts processes or takes seconds is not in the fast one."""
+"""Beside the lanes that tests name themselves; what starts processes or takes seconds is in no fast lane."""
 OF_THE_FLEET = (
     "tests/fleet/",
     "tests/ledger/test_postgresql.py",
