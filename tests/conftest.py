@@ -62,6 +62,7 @@ OF_THE_FLEET = (
     "tests/ledger/test_postgresql.py",
     "test_two_workers_without_a_common_disk",
     "tests/integration/test_deploy_commands.py",
+    "tests/integration/test_bucket_of_a_fleet.py",
     "[postgresql",
 )
 """Which tests have the mark `fleet`, by their names: what hands tests out to workers sees no marks."""

@@ -57,7 +57,7 @@ class Outcome:
 
     def _came_about(self) -> str:
         if self.label.service.value == "sandbox":
-            free = "Sandbox: nothing costs money."
+            free = "Sandbox: nothing costs money; the charge is what Kling would take."
             if self.reused:
                 return f"Reused: this job was made before; nothing was submitted. {free}"
             return f"Submitted and made once. {free}"

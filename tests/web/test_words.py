@@ -214,7 +214,7 @@ def test_a_report_of_split_has_words_to_its_last_sentence() -> None:
         "Joined 3 videos: 1:15 (75.00 s).\nThe sound was encoded anew, since it is opus of 48000 Hz.",
         "Every part is missing. Content moderation refused the input.",
         "Pictures and sound were encoded anew, since a b.avi is stored as mjpeg in avi.",
-        "Submitted and made once. Sandbox: nothing costs money.",
+        "Submitted and made once. Sandbox: nothing costs money; the charge is what Kling would take.",
     ],
 )
 def test_what_join_and_a_result_say_has_words(text: str) -> None:
