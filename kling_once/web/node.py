@@ -283,7 +283,10 @@ async def _findings(
         order, origin, engine.settings, has_host=has_host(engine.settings, order.service)
     )
     violations = [
-        *(Violation(name, f"{name}.wired", f"Nothing is wired to {name}.") for name in reading.bare),
+        *(
+            Violation(name, f"{name}.wired", f"Nothing is wired to {name.rpartition('.')[2]}.")
+            for name in reading.bare
+        ),
         *_told(broken, reading.wired),
     ]
     found: dict[str, Any] = {"rate": _rate(reading, china=china), "notes": _told_all(order_notes(order))}
