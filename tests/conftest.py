@@ -361,11 +361,12 @@ def draw_hd_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
 
 
 @pytest.fixture
-def vendor(small_clip: Path, hermetic: None, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+def vendor(small_clip: Path, hermetic: None, monkeypatch: pytest.MonkeyPatch, generation: str) -> Vendor:
     made = Vendor(small_clip.read_bytes())
     monkeypatch.setattr("kling_once.api.client.open_client", made.client)
     monkeypatch.setattr("kling_once.api.download.open_client", made.client)
     monkeypatch.setenv("KLINGAI_BASE_URL", ORIGIN)
+    monkeypatch.setenv("KLINGAI_API_GENERATION", generation)
     monkeypatch.setenv("KLINGAI_API_KEY", "key-of-the-tests-0123456789abcdef")
     return made
 
