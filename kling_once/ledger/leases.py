@@ -126,9 +126,7 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
 def look(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Owner) -> tuple[Attempt, bool]:
     """Return an attempt as it is now, and whether a living process other than `owner` holds it."""
     current = attempt_row(connection, attempt.attempt_id)
-    has_lease = current.lease_until is not None and current.lease_until >= now
-    is_ours = current.owner is None or current.owner == owner.name
-    return current, has_lease and not is_ours and not owner.is_dead(current.owner or "")
+    return current, _is_held(current, now, owner)
 
 
 def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Owner) -> Attempt | None:
@@ -137,29 +135,27 @@ def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Own
     An intent whose holder stopped in mid-create may have become a task: it is unknown from here on. One
     that was not sent gives its reservation and its place back: the order that goes on with it pays.
     """
-    dead = attempt.owner is not None and owner.is_dead(attempt.owner)
-    free = sa.or_(
-        attempts.c.owner.is_(None),
-        attempts.c.owner == owner.name,
-        attempts.c.lease_until < now,
-        attempts.c.owner == attempt.owner if dead else sa.false(),
-    )
     current = attempt_row(connection, attempt.attempt_id, for_change=True)
+    if _is_held(current, now, owner):
+        return None
     changes: dict[str, Any] = {"owner": owner.name, "lease_until": now + LEASE}
-    is_unsent = current.state is AttemptState.INTENT and not current.posted_at
-    is_abandoned = is_unsent and current.owner != owner.name
     if current.state is AttemptState.INTENT and current.posted_at:
         changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
-    elif is_abandoned:
+    elif current.state is AttemptState.INTENT and current.owner != owner.name:
         changes |= {"units_reserved": None}
-    taken = connection.execute(
-        sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id, free).values(changes)
-    )
-    if not taken.rowcount:
-        return None
-    if is_abandoned:
         slots.forget(connection, attempt.attempt_id)
+    connection.execute(
+        sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id).values(changes)
+    )
     return attempt_row(connection, attempt.attempt_id)
+
+
+def _is_held(current: Attempt, now: datetime, owner: Owner) -> bool:
+    """Tell whether a living process other than `owner` holds the lease of an attempt."""
+    if current.owner is None or current.owner == owner.name:
+        return False
+    is_over = current.lease_until is None or current.lease_until < now
+    return not is_over and not owner.is_dead(current.owner)
 
 
 def change(
