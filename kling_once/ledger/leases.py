@@ -144,9 +144,7 @@ def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Own
     elif current.state is AttemptState.INTENT and current.owner != owner.name:
         changes |= {"units_reserved": None}
         slots.forget(connection, attempt.attempt_id)
-    connection.execute(
-        sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id).values(changes)
-    )
+    connection.execute(sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id).values(changes))
     return attempt_row(connection, attempt.attempt_id)
 
 
