@@ -232,7 +232,7 @@ def _is_decoded(node: Any, run: NodeRun) -> bool:
 def _require_one_picture(image: Any) -> None:
     if image is None:
         refuse("image", "Nothing came over image.")
-    if not hasattr(image, "shape"):
+    if not getattr(image, "shape", ()):
         refuse("image", f"image is a tensor, one picture as ComfyUI's IMAGE; a {type(image).__name__} came.")
     count = int(image.shape[0])
     if count == 0:

@@ -331,7 +331,7 @@ def _fitted_clip(
             return FittedClip(conformed, conformed.violations)
         hosted = hosted_file(conformed, copied, stop)
         survey = area.survey_of(hosted, stop)
-        name = order.shown_video_name
+        name = video.path.name if isinstance(video, VideoFile) else order.shown_video_name
         violations = survey.damage.violations(name) or still_clip(survey)
         if order.cuts is not Cuts.SEND:
             violations += cut_violations(survey.cuts)
