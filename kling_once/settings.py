@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import stat
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import SplitResult, urlsplit
 
 import filelock
 import platformdirs
@@ -30,14 +28,12 @@ from pydantic_settings import (
 
 from .errors import SettingsError
 from .files import write_file
-from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN
+from .origins import CHINA_ORIGIN, GLOBAL_ORIGIN, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NameList = Annotated[tuple[str, ...], NoDecode]
-LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-DEFAULT_PORTS = {"http": 80, "https": 443}
 LIMITS = ("max_units_per_prompt", "max_units_per_day")
 """The settings that the page may change."""
 LARGEST_LIMIT = 1_000_000
@@ -53,55 +49,11 @@ HOST_FIELDS = (
     "gateway_port",
 )
 """What decides where local clips are put."""
-HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
-
-
-def url_parts(url: str) -> SplitResult:
-    """Split a URL; what is no URL gives empty parts, which every check refuses."""
-    try:
-        parts = urlsplit(url.strip())
-        _ = parts.port
-    except ValueError:
-        return urlsplit("")
-    return parts
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether the host of a URL is a name or address of this machine's loopback; nothing is resolved."""
-    return (url_parts(url).hostname or "") in LOOPBACK_HOSTS
 
 
 def config_folder() -> Path:
     """Return the folder that holds `settings.json` and, unless moved, `credentials.json`."""
     return platformdirs.user_config_path("kling-once", appauthor=False)
-
-
-def clean_origin(url: str, setting: str) -> str:
-    """Return the normalized `scheme://host[:port]` of a base URL; plain http is for loopback alone.
-
-    Every spelling of an address gives the same origin, because the origin is part of the job key.
-
-    Args:
-        url: base URL.
-        setting: name of the variable, for messages.
-
-    Raises:
-        SettingsError: not a URL of this form; the message never shows the URL, which may hold a password.
-    """
-    example = "Example: " + GLOBAL_ORIGIN
-    parts = url_parts(url)
-    host = (parts.hostname or "").removesuffix(".")
-    if parts.scheme not in DEFAULT_PORTS or not host or not HOST_AND_PORT.fullmatch(parts.netloc):
-        raise SettingsError(f"{setting} is not an http(s) address.", hint=example)
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise SettingsError(f"{setting} must be a host without a path.", hint=example)
-    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
-        raise SettingsError(
-            f"{setting} is plain http on another machine.",
-            hint="Keys are sent over https only; http is for 127.0.0.1.",
-        )
-    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 LOCAL_POLL_SECONDS = 0.2

@@ -17,8 +17,8 @@ from kling_once.errors import (
     SettingsError,
     UnknownProfile,
 )
-from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN
-from kling_once.settings import Settings, clean_origin, load_settings
+from kling_once.origins import CHINA_ORIGIN, GLOBAL_ORIGIN, clean_origin
+from kling_once.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import jwt
 from ..api.limits import Generation
 from ..errors import CredentialsChanged, MissingCredentials, SettingsError, UnknownProfile
 from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM, Sender, Service
-from ..settings import clean_origin, url_parts
+from ..origins import clean_origin, url_parts
 from .profiles import origin_of, profile_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ from pydantic import SecretStr
 
 from ..api.limits import Generation
 from ..errors import MissingCredentials, SettingsError, UnknownProfile
-from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN
-from ..settings import clean_origin
+from ..origins import CHINA_ORIGIN, GLOBAL_ORIGIN, clean_origin
 
 if TYPE_CHECKING:
     from pathlib import Path

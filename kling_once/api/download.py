@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from ..errors import DownloadBroken, DownloadRefused
-from ..settings import LOOPBACK_HOSTS, url_parts
+from ..origins import LOOPBACK_HOSTS, url_parts
 from .transport import backoff_seconds, open_client, private_traffic
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import httpx
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from ..errors import AnswerLost, Busy, NeverSent, ServerFault, SettingsError, TransportError, vendor_text
-from ..settings import LOOPBACK_HOSTS, certificate_places
+from ..origins import LOOPBACK_HOSTS
+from ..settings import certificate_places
 
 if TYPE_CHECKING:
     import ssl

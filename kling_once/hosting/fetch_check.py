@@ -18,7 +18,7 @@ import aiohttp
 import yarl
 
 from ..errors import HostingError
-from ..settings import is_loopback
+from ..origins import is_loopback
 from .media_host import ClipNotThere
 
 if TYPE_CHECKING:

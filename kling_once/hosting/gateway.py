@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..clock import Clock, SystemClock
 from ..errors import HostingError
-from ..settings import is_loopback, url_parts
+from ..origins import is_loopback, url_parts
 from .callbacks import Callbacks
 from .fetch_check import Hop, check_fetch
 from .gateway_files import GatewayFiles, GatewayTable

@@ -13,7 +13,7 @@ import httpx
 
 from ..api.transport import open_client, private_traffic
 from ..errors import HostingError, Violation
-from ..settings import is_loopback, url_parts
+from ..origins import is_loopback, url_parts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

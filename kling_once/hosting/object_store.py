@@ -23,7 +23,7 @@ from obstore.store import AzureStore, GCSStore, S3Store
 from ..concurrency import SingleFlight, in_daemon_thread
 from ..errors import HostingError
 from ..files import digest_of, kept_value
-from ..settings import url_parts
+from ..origins import url_parts
 from .fetch_check import Hop, check_fetch
 from .media_host import HostedFile, Leftover, MediaHost, checked_digest, checked_lifetime
 

@@ -19,7 +19,8 @@ from pydantic import SecretStr
 
 from ..errors import HostingError, SettingsError
 from ..files import digest_of, write_file
-from ..settings import HOST_FIELDS, LOCK_SECONDS, clean_origin, host_from_environment, saved_host_path
+from ..origins import clean_origin
+from ..settings import HOST_FIELDS, LOCK_SECONDS, host_from_environment, saved_host_path
 from .gateway import clean_public_url
 from .media_host import HostedFile
 

@@ -19,9 +19,9 @@ from ..ledger.attempts import AttemptState
 from ..ledger.decision import gone as result_gone
 from ..media.probe import probe_clip
 from ..order import EMBEDDED_ORIGIN, SANDBOX_REALM
+from ..origins import is_loopback
 from ..results.store import sidecar_of, way_out
 from ..results.workflow import embed_workflow
-from ..settings import is_loopback
 from .progress import Stage
 from .tasks import (
     Gone,

@@ -15,8 +15,8 @@ from ..api.limits import PAGE_SIZE_MAX, is_element_id
 from ..api.transport import read_again
 from ..errors import InputRefused, InvalidValue, ResourceMissing, ResultGone, Violation
 from ..order import realm_of
+from ..origins import is_loopback
 from ..results.pictures import keep_picture, picture_path
-from ..settings import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

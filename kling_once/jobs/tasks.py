@@ -19,7 +19,7 @@ from ..errors import (
 )
 from ..ledger.attempts import AttemptState
 from ..order import SANDBOX_REALM
-from ..settings import url_parts
+from ..origins import url_parts
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -25,7 +25,7 @@ from ..order import (
     Service,
     VideoUrl,
 )
-from ..settings import is_loopback, url_parts
+from ..origins import is_loopback, url_parts
 
 if TYPE_CHECKING:
     from ..api.motion_control import Setting

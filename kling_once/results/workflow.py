@@ -12,7 +12,7 @@ from ..accounts.profiles import known_secrets
 from ..errors import KlingOnceError
 from ..hosting.media_host import looks_signed
 from ..media.tags import tag_mp4
-from ..settings import url_parts
+from ..origins import url_parts
 
 if TYPE_CHECKING:
     from pathlib import Path

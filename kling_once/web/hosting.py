@@ -10,7 +10,8 @@ from pydantic import Field, SecretStr
 
 from ..hosting.media_host import choose_host, no_place_error
 from ..hosting.saved_host import NewBucket, NewTunnel, forget_host, save_host, try_host, with_host
-from ..settings import host_from_environment, saved_host_path, url_parts
+from ..origins import url_parts
+from ..settings import host_from_environment, saved_host_path
 from .answers import Answer
 from .endpoint import Call, Nothing, Who, WithCode, endpoint
 

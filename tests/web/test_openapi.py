@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schemathesis
@@ -17,7 +16,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.process import Process
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.process import Process
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
 CASES = int(os.environ.get("KLING_ONCE_SCHEMATHESIS_CASES", "50"))
