@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from av.filter import Graph
@@ -138,17 +138,14 @@ class _Shrinking:
         source = self._graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=time_base
         )
-        width, height = size_px
-        nodes = [source]
         has_luma_alone = frame.format.name in _PLANAR
         self._is_limited = has_luma_alone and not _is_full_range(frame)
-        if has_luma_alone:  # the filter would scale the colours too, and drop them then
-            nodes.append(self._graph.add("extractplanes", "y"))
-        nodes += [
-            self._graph.add("scale", f"{width}:{height}:flags=area:out_range=pc"),
-            self._graph.add("format", "gray"),
-            self._graph.add("buffersink"),
-        ]
+        nodes, scaled = [source], f"{size_px[0]}:{size_px[1]}:flags=area"
+        if has_luma_alone:  # `scale` would shrink the colours too, only to drop them
+            nodes += [self._graph.add("extractplanes", "y"), self._graph.add("scale", scaled)]
+        else:
+            nodes.append(self._graph.add("scale", f"{scaled}:out_range=pc"))
+        nodes += [self._graph.add("format", "gray"), self._graph.add("buffersink")]
         self._graph.link_nodes(*nodes).configure()
 
     def takes(self, frame: VideoFrame) -> bool:
@@ -156,7 +153,7 @@ class _Shrinking:
 
     def shrunk(self, frame: VideoFrame) -> list[np.ndarray]:
         self._graph.vpush(frame)
-        small = [picture.to_ndarray(format="gray") for picture in pulled(self._graph.vpull)]
+        small: list[Any] = [picture.to_ndarray(format="gray") for picture in pulled(self._graph.vpull)]
         return [_FULL_RANGE[picture] for picture in small] if self._is_limited else small
 
 
