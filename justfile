@@ -110,6 +110,7 @@ bench:
     python benchmarks/decode.py
     python benchmarks/encode.py
     python benchmarks/conform.py
+    python benchmarks/prepare.py
 
 # List what the Comfy Registry will hold
 archive:

@@ -273,11 +273,14 @@ def clip_of(video: Any) -> VideoFile | VideoFrames:
     """Return a VIDEO without decoding it: its file and its trim, or the frames that it holds; blocking.
 
     Raises:
+        InputRefused: it is no VIDEO.
         DiskFull: a clip in memory cannot be written to ComfyUI's temp folder.
     """
     if isinstance(video, InputImpl.VideoFromComponents):
         parts = video.get_components()
         return VideoFrames(Frames(parts.images, Fraction(parts.frame_rate), parts.audio))
+    if not hasattr(video, "get_stream_source"):
+        refuse("video", f"video is a clip, as ComfyUI's VIDEO; a {type(video).__name__} came.")
     source = video.get_stream_source()
     path = Path(source) if isinstance(source, (str, os.PathLike)) else _written(source)
     if not hasattr(video, "get_active_trim_window"):  # ComfyUI before 0.23: only saving honours a trim

@@ -59,4 +59,4 @@ async def test_work_goes_on_while_somebody_waits_and_is_cancelled_when_nobody_do
     second.cancel()
     with pytest.raises(asyncio.CancelledError):
         await second
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), 60)

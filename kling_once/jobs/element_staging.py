@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.limits import ELEMENT_PRICE, ELEMENT_VIDEO_SIDES_PX, Price, cash_of
+from ..api.limits import ELEMENT_VIDEO_SIDES_PX, Price, cash_of
 from ..errors import InputChanged, MediaError, MediaStopped, Violation
 from ..ledger.job import Job, element_key
 from ..media.bounds import unreadable_violation
@@ -16,8 +15,8 @@ from ..media.conform import conform_clip
 from ..media.conform_picture import conform_picture
 from ..media.digest import picture_digest
 from ..media.picture import read_picture
-from ..order import ElementOrder, VideoFile, VideoUrl, realm_of
-from .staging import Staged, StagedInputs, hosted_file, read_inputs, stage, staged_video
+from ..order import ElementOrder, VideoFile, realm_of
+from .staging import Staged, StagedInputs, hosted_file, read_inputs, stage, staged_clip
 from .violations import element_clip_bounds, element_picture_bounds
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ..media.types import Stop
     from ..order import AnyOrder
     from .services import MediaThreads
-    from .staging_area import StagingArea
+    from .staging_area import StagedClip, StagingArea
 
 FRONTAL = "frontal"
 
@@ -39,7 +38,6 @@ class StagedElement(Staged):
     """With what was read in place of the user's files."""
     pictures: tuple[bytes, ...] = field(default=(), repr=False)
     """The files as they are sent, the frontal one first."""
-    notes: tuple[str, ...] = (ELEMENT_PRICE,)
 
     async def fit(
         self,
@@ -66,14 +64,14 @@ class StagedElement(Staged):
                 self.report += report
                 violations += found
             if self.clip is not None:
-                violations += await media.run(self._fit_clip, self.clip.folder, on_progress)
+                violations += await media.run(self._fit_clip, self.clip, on_progress)
         units, (cash, currency) = Decimal(0), cash_of(Decimal(0), china=china)
         self.price = Price(Decimal(0), units, cash, currency)
         self.violations = tuple(violations)
         self.is_fitted = True
 
     def _fit_clip(
-        self, folder: Path, on_progress: Callable[[int, int], None] | None, *, stop: Stop | None
+        self, clip: StagedClip, on_progress: Callable[[int, int], None] | None, *, stop: Stop | None
     ) -> tuple[Violation, ...]:
         """Make the clip fit; return what cannot be made so."""
         order, video = self.order, self.order.video
@@ -82,7 +80,7 @@ class StagedElement(Staged):
         try:
             conformed = conform_clip(
                 source,
-                folder,
+                clip.folder,
                 element_clip_bounds(),
                 mode=order.conform,
                 window=window,
@@ -102,7 +100,7 @@ class StagedElement(Staged):
                 " 9:16: 1920 x 1080 or 1080 x 1920 px. Export it so."
             )
             return (Violation("video", "video.shape", message),)
-        self.hosted = hosted_file(conformed, self.copied, stop)
+        self.hosted = hosted_file(conformed, clip.copied, stop)
         self.report += conformed.report
         return ()
 
@@ -134,42 +132,25 @@ def _read(order: ElementOrder, origin: str, area: StagingArea, stop: Stop | None
             raise
         except MediaError as error:
             unreadable.append(unreadable_violation(name, error))
-    names = {"image_name": order.shown_image_name, "video_name": order.shown_video_name}
-    clip, copied, video, video_digest = None, None, order.video, ""
+    video, clip, video_digest = order.video, None, ""
     if video is not None:
-        folder = area.new_folder()
         try:
-            video, video_digest, copied = staged_video(video, folder, stop)
-            clip = area.share(None, folder)
-        except MediaError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            if isinstance(error, (MediaStopped, InputChanged)):
-                raise
-            unreadable.append(unreadable_violation("video", error))
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            video, clip, video_digest = staged_clip(video, area, lambda _digest: None, stop)
+        except (MediaStopped, InputChanged):
             raise
-    if unreadable:
-        return StagedElement(
-            order=order,
-            origin=origin,
-            job=None,
-            unreadable=tuple(unreadable),
-            clip=clip,
-            copied=copied,
-            area=area,
-        )
-    frontal, *views = pictures if order.image is not None else [None, *pictures]
-    order = replace(order, image=frontal, views=tuple(views), video=video, **names)
-    realm = realm_of(order.service, origin)
-    key = element_key(realm, order.name, order.description, digests, video_digest)
-    image_digest = digests[0] if order.image is not None else ""
-    job = Job(key, realm, origin, image_digest, video_digest or ",".join(digests[1:]), order)
-    if isinstance(video, VideoUrl) and clip is not None:
-        area.leave(clip)
-        clip = None
+        except MediaError as error:
+            unreadable.append(unreadable_violation("video", error))
+    job = None
+    if not unreadable:
+        realm = realm_of(order.service, origin)
+        key = element_key(realm, order.name, order.description, digests, video_digest)
+        frontal, *views = pictures if order.image is not None else [None, *pictures]
+        image_digest = digests[0] if order.image is not None else ""
+        names = {"image_name": order.shown_image_name, "video_name": order.shown_video_name}
+        order = replace(order, image=frontal, views=tuple(views), video=video, **names)
+        job = Job(key, realm, origin, image_digest, video_digest or ",".join(digests[1:]), order)
     return StagedElement(
-        order=order, origin=origin, job=job, unreadable=(), clip=clip, copied=copied, area=area
+        order=order, origin=origin, job=job, unreadable=tuple(unreadable), clip=clip, area=area
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ..api.limits import ELEMENT_PRICE, amount_text, cash_of
-from ..ledger.decision import charge_text
+from ..ledger.decision import charge_sentence
 from ..results.store import watermarked
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Outcome:
         attempt = self.attempt
         lines = [self._came_about()]
         lines.append(f"Task {attempt.task_id} ({attempt.external_id}).")
-        lines.append(f"Charge: {charge_text(attempt)}.{self._estimate()}")
+        lines.append(charge_sentence(attempt) + self._estimate())
         if attempt.result_seconds is not None:
             lines.append(self._delivered(attempt.result_seconds))
         lines += self.did
@@ -57,7 +57,7 @@ class Outcome:
 
     def _came_about(self) -> str:
         if self.label.service.value == "sandbox":
-            free = "Sandbox: nothing costs money; the charge is what Kling would take."
+            free = "Sandbox: nothing costs money."
             if self.reused:
                 return f"Reused: this job was made before; nothing was submitted. {free}"
             return f"Submitted and made once. {free}"
@@ -104,7 +104,7 @@ class MadeElement(Outcome):
             f"Element {self.element_id}.",
             "Reused: it was made before; nothing was submitted." if self.reused else "Made once.",
             f"Task {attempt.task_id} ({attempt.external_id}).",
-            f"Charge: {charge_text(attempt)}. {ELEMENT_PRICE}",
+            f"{charge_sentence(attempt)} {ELEMENT_PRICE}",
         ]
         return "\n".join([*lines, *self.did, *self.notes])
 

@@ -33,7 +33,6 @@ from ..media.bounds import unreadable_violation
 from ..media.conform import conform_clip
 from ..media.conform_picture import conform_picture
 from ..media.digest import (
-    ClipCopy,
     copy_and_digest,
     frames_digest,
     picture_digest,
@@ -65,7 +64,9 @@ from .violations import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..media.digest import ClipCopy
     from ..media.types import ConformedClip, Stop
+    from ..order import ReferenceVideo
     from .services import MediaThreads
     from .staging_area import ClipKey, StagingArea
 
@@ -82,7 +83,7 @@ class Staged:
     """None where an input cannot be read."""
     unreadable: tuple[Violation, ...]
     clip: StagedClip | None
-    copied: ClipCopy | None
+    """None for a URL, and once it is let go of."""
     area: StagingArea = field(repr=False)
     is_fitted: bool = False
     hosted: HostedFile | None = None
@@ -130,7 +131,8 @@ class StagedInputs(Staged):
     @property
     def is_sent_as_it_is(self) -> bool:
         """Tell whether the reference video is the user's file, byte for byte."""
-        return self.copied is not None and self.hosted is not None and self.hosted.path == self.copied.path
+        copied = self.clip.copied if self.clip is not None else None
+        return copied is not None and self.hosted is not None and self.hosted.path == copied.path
 
     async def fit(
         self,
@@ -194,9 +196,7 @@ class StagedInputs(Staged):
         on_progress: Callable[[int, int], None] | None,
     ) -> FittedClip:
         async def make() -> None:
-            clip.fitted = await media.run(
-                _fitted_clip, self.order, clip.folder, self.copied, orientation, self.area, on_progress
-            )
+            clip.fitted = await media.run(_fitted_clip, self.order, clip, orientation, self.area, on_progress)
 
         while clip.fitted is None:
             await self.area.fitting.run(clip.folder.name, make)
@@ -223,24 +223,13 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
         raise
     except MediaError as error:
         unreadable.append(unreadable_violation("image", error))
-    folder = area.new_folder()
-    video, copied, clip = order.video, None, None
+    video, clip = order.video, None
     try:
-        video, video_digest, copied = staged_video(video, folder, stop)
+        video, clip, video_digest = staged_clip(video, area, lambda digest: _clip_key(order, digest), stop)
     except (MediaStopped, InputChanged):
-        shutil.rmtree(folder, ignore_errors=True)
         raise
     except MediaError as error:
-        shutil.rmtree(folder, ignore_errors=True)
         unreadable.append(unreadable_violation("video", error))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    else:
-        clip = area.share(_clip_key(order, video_digest), folder)
-        copied = copied and replace(copied, path=clip.folder / copied.path.name)
-        if copied and isinstance(video, VideoFile):
-            video = VideoFile(copied.path, video.window)
     names = {"image_name": order.shown_image_name, "video_name": order.shown_video_name}
     original = order.video.path if isinstance(order.video, VideoFile) else None
     order = replace(order, image=image, video=video, **names)
@@ -256,24 +245,43 @@ def _read(order: Order, origin: str, area: StagingArea, stop: Stop | None) -> St
         unreadable=tuple(unreadable),
         original=original,
         clip=clip,
-        copied=copied,
         area=area,
     )
 
 
-def staged_video(
-    video: VideoFile | VideoFrames | VideoUrl, folder: Path, stop: Stop | None
-) -> tuple[VideoFile | VideoFrames | VideoUrl, str, ClipCopy | None]:
-    """Return what stands for a reference video from here on, its digest, and the copy of a file."""
+def staged_clip(
+    video: ReferenceVideo, area: StagingArea, key_of: Callable[[str], ClipKey | None], stop: Stop | None
+) -> tuple[ReferenceVideo, StagedClip | None, str]:
+    """Read a reference video into a private folder; blocking.
+
+    Args:
+        video: What the user gave.
+        area: Where the folder lies.
+        key_of: Returns what orders of the same digest share it under; None is not shared.
+        stop: Asked while it is read.
+
+    Returns:
+        What stands for the video from here on; its clip, which needs its `leave`, None for a URL; its digest.
+    """
     if isinstance(video, VideoUrl):
-        return video, url_digest(video.url), None
-    if isinstance(video, VideoFile):
-        copied = copy_and_digest(video.path, folder / _file_name(video.path), video.window, stop=stop)
-        return VideoFile(copied.path, video.window), copied.clip_digest, copied
-    frames = video.frames
-    if isinstance(frames.frames, FrameFolder):
-        frames = replace(frames, frames=frames.frames.copy_to(folder, stop=stop))
-    return VideoFrames(frames), frames_digest(frames, stop=stop), None
+        return video, None, url_digest(video.url)
+    folder = area.new_folder()
+    kept: VideoFile | VideoFrames | None = None
+    copied = None
+    try:
+        if isinstance(video, VideoFile):
+            copied = copy_and_digest(video.path, folder / _file_name(video.path), video.window, stop=stop)
+            kept, digest = VideoFile(copied.path, video.window), copied.clip_digest
+        elif isinstance(video.frames.frames, FrameFolder):
+            kept = VideoFrames(replace(video.frames, frames=video.frames.frames.copy_to(folder, stop=stop)))
+            digest = frames_digest(kept.frames, stop=stop)
+        else:
+            digest = frames_digest(video.frames, stop=stop)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    clip = area.share(StagedClip(folder, key_of(digest), kept, copied))
+    return clip.video or video, clip, digest
 
 
 def _file_name(path: Path) -> str:
@@ -300,20 +308,19 @@ def _fitted_image(
 
 def _fitted_clip(
     order: Order,
-    folder: Path,
-    copied: ClipCopy | None,
+    clip: StagedClip,
     orientation: Orientation,
     area: StagingArea,
     on_progress: Callable[[int, int], None] | None,
     *,
     stop: Stop | None,
 ) -> FittedClip:
-    video = order.video
+    video, copied = order.video, clip.copied
     is_file = isinstance(video, VideoFile)
     try:
         conformed = conform_clip(
             video.path if is_file else video.frames,  # type: ignore[union-attr]
-            folder,
+            clip.folder,
             clip_bounds(orientation),
             mode=order.conform,
             window=video.window if is_file else None,
@@ -324,7 +331,7 @@ def _fitted_clip(
             return FittedClip(conformed, conformed.violations)
         hosted = hosted_file(conformed, copied, stop)
         survey = area.survey_of(hosted, stop)
-        name = order.shown_video_name
+        name = video.path.name if isinstance(video, VideoFile) else order.shown_video_name
         violations = survey.damage.violations(name) or still_clip(survey)
         if order.cuts is not Cuts.SEND:
             violations += cut_violations(survey.cuts)

@@ -18,8 +18,10 @@ from ..media.survey import survey_clip
 if TYPE_CHECKING:
     from ..errors import Violation
     from ..hosting.media_host import HostedFile
+    from ..media.digest import ClipCopy
     from ..media.survey import Survey
     from ..media.types import ConformedClip, Stop
+    from ..order import VideoFile, VideoFrames
 
 REMEMBERED_CLIPS: Final = 64
 ClipKey: TypeAlias = tuple[str, ...]
@@ -40,7 +42,11 @@ class StagedClip:
     """A folder with a staged reference video; orders that need the same one made to fit alike share it."""
 
     folder: Path
-    key: ClipKey | None
+    key: ClipKey | None = None
+    video: VideoFile | VideoFrames | None = None
+    """What lies in the folder; None for frames in memory, which stay with their order."""
+    copied: ClipCopy | None = None
+    """The copy of a file."""
     users: int = 0
     fitted: FittedClip | None = None
 
@@ -71,21 +77,17 @@ class StagingArea:
         folder.mkdir(mode=0o700)
         return folder
 
-    def share(self, key: ClipKey | None, folder: Path) -> StagedClip:
-        """Return the clip staged under this key, made of `folder` where there is none; blocking.
+    def share(self, clip: StagedClip) -> StagedClip:
+        """Return the clip that is staged under the same key, `clip` itself where there is none; blocking.
 
         Every call needs its `leave`. A folder that is not needed is removed.
         """
         with self._lock:
-            clip = self._clips.get(key) if key is not None else None
-            if clip is None:
-                clip = StagedClip(folder, key)
-                if key is not None:
-                    self._clips[key] = clip
-            clip.users += 1
-        if clip.folder != folder:
-            shutil.rmtree(folder, ignore_errors=True)
-        return clip
+            shared = clip if clip.key is None else self._clips.setdefault(clip.key, clip)
+            shared.users += 1
+        if shared is not clip:
+            shutil.rmtree(clip.folder, ignore_errors=True)
+        return shared
 
     def leave(self, clip: StagedClip) -> None:
         """Let go of a clip; blocking. Its files go, unless others use it or it is the one used last."""

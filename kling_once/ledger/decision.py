@@ -144,6 +144,14 @@ def charge_text(attempt: Attempt) -> str:
     return "no charge stated"
 
 
+def charge_sentence(attempt: Attempt) -> str:
+    """Return what an attempt cost as a sentence; nobody pays what the sandbox states."""
+    charge = charge_text(attempt)
+    if attempt.realm == SANDBOX_REALM:
+        return f"At Kling the charge would be: {charge}."
+    return f"Charge: {charge}."
+
+
 def _open_next(last: Attempt) -> Step:
     if last.number >= MAX_ATTEMPTS:
         message = f"This job has used its {MAX_ATTEMPTS} attempts; the last one ended with: {last.reason}"
@@ -154,7 +162,7 @@ def _open_next(last: Attempt) -> Step:
 def again_failed(last: Attempt, what: str) -> TaskFailed:
     """Return what people are told who order again what failed or was refused."""
     when = f" on {last.ended_at:%Y-%m-%d %H:%M} UTC" if last.ended_at else ""
-    charge = f" Charge: {charge_text(last)}." if last.shows_charge else ""
+    charge = f" {charge_sentence(last)}" if last.shows_charge else ""
     return TaskFailed(
         f"This job {what}{when}, and nothing was submitted again: {last.reason}{charge}",
         hint=retry_hint(last.reason),
@@ -204,7 +212,7 @@ def _is_early(last: Attempt, moment: datetime | None) -> bool:
 
 def failure(attempt: Attempt) -> TaskFailed:
     """Return the error of a failed attempt, for those who waited for it."""
-    charge = f" Charge: {charge_text(attempt)}." if attempt.shows_charge else ""
+    charge = f" {charge_sentence(attempt)}" if attempt.shows_charge else ""
     hint = (
         retry_hint(attempt.reason)
         if input_advice(attempt.reason) or attempt.shows_charge

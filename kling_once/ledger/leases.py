@@ -143,23 +143,21 @@ def claim(connection: sa.Connection, now: datetime, attempt: Attempt, owner: Own
     if _is_held(current, now, owner):
         return None
     changes: dict[str, Any] = {"owner": owner.name, "lease_until": now + LEASE}
-    is_unsent = current.state is AttemptState.INTENT and not current.posted_at
-    is_abandoned = is_unsent and current.owner != owner.name
     if current.state is AttemptState.INTENT and current.posted_at:
         changes |= {"state": AttemptState.UNKNOWN, "unknown_since": now}
-    elif is_abandoned:
+    elif current.state is AttemptState.INTENT and current.owner != owner.name:
         changes |= {"units_reserved": None}
-    connection.execute(sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id).values(changes))
-    if is_abandoned:
         slots.forget(connection, attempt.attempt_id)
+    connection.execute(sa.update(attempts).where(attempts.c.attempt_id == attempt.attempt_id).values(changes))
     return attempt_row(connection, attempt.attempt_id)
 
 
 def _is_held(current: Attempt, now: datetime, owner: Owner) -> bool:
-    """Tell whether a living process other than `owner` has the lease of an attempt."""
-    has_lease = current.lease_until is not None and current.lease_until >= now
-    is_ours = current.owner is None or current.owner == owner.name
-    return has_lease and not is_ours and not owner.is_dead(current.owner or "")
+    """Tell whether a living process other than `owner` holds the lease of an attempt."""
+    if current.owner is None or current.owner == owner.name:
+        return False
+    is_over = current.lease_until is None or current.lease_until < now
+    return not is_over and not owner.is_dead(current.owner)
 
 
 def change(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from av.filter import Graph
@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
 from .camera import find_camera_moves
+from .color import RANGES
 from .cuts import find_cuts
 from .filters import pulled
 from .picture import as_array, to_8_bit
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 _LONGER_PX, _SHORTER_PX = 128, 72
 _MOST_DECODERS = 2  # each holds frames of full size, and more than two gain little
+_WITHOUT_WHAT_IS_TOO_SMALL_TO_SEE = {"skip_loop_filter": "noref"}
+"""Deblocking is left out where no other frame depends on it."""
+_PLANAR = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"})
+_FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * (255 / 219)), 0, 255).astype(np.uint8)
+"""Grey levels of 16 to 235 as those of 0 to 255."""
 _DISTINCT = 3  # grey levels by which one pixel of a small picture differs; coding noise stays below
 
 
@@ -76,6 +82,7 @@ def small_pictures(path: Path, *, stop: Stop | None = None) -> tuple[SmallPictur
     with open_clip(path) as container:
         threads = min(codec_threads(), _MOST_DECODERS)
         reader = ClipReader(container, path, threads=threads, stop=stop)
+        reader.video.codec_context.options = _WITHOUT_WHAT_IS_TOO_SMALL_TO_SEE
         small = _shrunk(reader.pictures(), reader.time_base)
         damage = reader.damage()
     if not len(small.times):
@@ -126,19 +133,33 @@ class _Shrinking:
     """An FFmpeg graph that makes frames of one kind small and grey."""
 
     def __init__(self, frame: VideoFrame, size_px: tuple[int, int], time_base: Fraction) -> None:
-        self._described = (frame.width, frame.height, frame.format.name)
+        self._described = _description(frame)
         self._graph = Graph()
         source = self._graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=time_base
         )
-        width, height = size_px
-        small = self._graph.add("scale", f"{width}:{height}:flags=area:out_range=pc")
-        grey, sink = self._graph.add("format", "gray"), self._graph.add("buffersink")
-        self._graph.link_nodes(source, small, grey, sink).configure()
+        has_luma_alone = frame.format.name in _PLANAR
+        self._is_limited = has_luma_alone and not _is_full_range(frame)
+        nodes, scaled = [source], f"{size_px[0]}:{size_px[1]}:flags=area"
+        if has_luma_alone:  # `scale` would shrink the colours too, only to drop them
+            nodes += [self._graph.add("extractplanes", "y"), self._graph.add("scale", scaled)]
+        else:
+            nodes.append(self._graph.add("scale", f"{scaled}:out_range=pc"))
+        nodes += [self._graph.add("format", "gray"), self._graph.add("buffersink")]
+        self._graph.link_nodes(*nodes).configure()
 
     def takes(self, frame: VideoFrame) -> bool:
-        return self._described == (frame.width, frame.height, frame.format.name)
+        return self._described == _description(frame)
 
     def shrunk(self, frame: VideoFrame) -> list[np.ndarray]:
         self._graph.vpush(frame)
-        return [small.to_ndarray(format="gray") for small in pulled(self._graph.vpull)]
+        small: list[Any] = [picture.to_ndarray(format="gray") for picture in pulled(self._graph.vpull)]
+        return [_FULL_RANGE[picture] for picture in small] if self._is_limited else small
+
+
+def _description(frame: VideoFrame) -> tuple[object, ...]:
+    return frame.width, frame.height, frame.format.name, _is_full_range(frame)
+
+
+def _is_full_range(frame: VideoFrame) -> bool:
+    return frame.format.name.startswith("yuvj") or RANGES.get(int(frame.color_range)) == "pc"

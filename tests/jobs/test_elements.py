@@ -323,6 +323,21 @@ def test_more_than_three_views_are_refused(
         engine.create_element(element(views=(small_view,) * 4)).result(30)
 
 
+@pytest.mark.parametrize(("frames", "seconds"), [(20, "2.0"), (90, "9.0")])
+def test_a_clip_that_is_too_short_or_too_long_is_refused(
+    sandbox: SandboxControl,
+    engine: Engine,
+    element: Callable[..., Any],
+    draw_hd_clip: Callable[..., Path],
+    frames: int,
+    seconds: str,
+) -> None:
+    clip = VideoFile(draw_hd_clip(1920, 1080, frames))
+    with pytest.raises(InputRefused, match=f"is {seconds} s long; an element allows 3 to 8 s"):
+        engine.create_element(element(image=None, views=(), video=clip)).result(30)
+    assert sandbox.element_creates() == []
+
+
 def test_a_refusal_by_moderation_is_final_and_a_failed_task_is_followed(
     sandbox: SandboxControl, engine: Engine, element: Callable[..., Any]
 ) -> None:

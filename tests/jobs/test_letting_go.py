@@ -12,6 +12,7 @@ import pytest
 from kling_once.jobs.progress import Stage
 from kling_once.jobs.services import CLIENTS
 from tests.host.relay import Relay
+from tests.slowness import slowness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +156,7 @@ def test_while_its_create_is_on_the_wire_of_an_account_that_is_full(
     eventually(lambda: [one.stage for one in engine.under_way().values()] == [Stage.SUBMIT] * 2, "both")
     second.cancel()
     answered.set()
-    eventually(lambda: len(engine.under_way()) == 1, "the end of the second", seconds=10)
+    eventually(lambda: len(engine.under_way()) == 1, "the end of the second", seconds=10 * slowness())
     first.cancel()
     assert sandbox.tasks() == []
     assert ledger_file.rows()[1]["units_reserved"] is None

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from kling_once.jobs.progress import Progress, Stage
-from kling_once.media.types import ConformMode
-from kling_once.order import VideoFile
+from kling_once.jobs.services import MediaThreads
+from kling_once.jobs.staging import stage
+from kling_once.jobs.staging_area import StagingArea
+from kling_once.media.frame_folder import FrameFolder
+from kling_once.media.types import ConformMode, Frames
+from kling_once.order import VideoFile, VideoFrames
 
 ATOM_OF_NOTHING = b"\x00\x00\x00\x08free"
 """At the end of an MP4 it changes the file and nothing that it shows."""
@@ -103,6 +108,39 @@ def test_equal_files_are_each_sent_from_their_own_place(
     assert engine.check(order(video=VideoFile(first))).result().ok
     first.unlink()
     assert not engine.run(order(video=VideoFile(second))).result().reused
+
+
+def copy_of_the_clip(small_clip: Path, folder: Path, name: str) -> VideoFile:
+    path = folder / f"{name}.mp4"
+    path.write_bytes(small_clip.read_bytes())
+    return VideoFile(path)
+
+
+def folder_of_frames(_small_clip: Path, folder: Path, name: str) -> VideoFrames:
+    frames = folder / name
+    frames.mkdir()
+    for number in range(30):
+        shade = np.full((360, 360, 3), 40 + 5 * number, np.uint8)
+        Image.fromarray(shade).save(frames / f"{name}_{number:03}.png")
+    return VideoFrames(Frames(FrameFolder.open(frames), Fraction(10)))
+
+
+@pytest.mark.parametrize("make", [copy_of_the_clip, folder_of_frames])
+async def test_equal_clips_under_two_names_are_made_to_fit_by_whichever_order_comes_first(
+    make: Callable[..., Any], order: Callable[..., Any], small_clip: Path, tmp_path: Path
+) -> None:
+    area, media = StagingArea(tmp_path / "home"), MediaThreads()
+    first, second = [
+        await stage(order(video=make(small_clip, tmp_path, name)), "embedded", area, media)
+        for name in ("first", "second")
+    ]
+    for staged in (second, first):
+        await staged.fit(media, generation="standard", china=False)
+    assert not first.violations
+    assert not second.violations
+    assert first.hosted == second.hosted
+    media.close()
+    area.close()
 
 
 def test_what_a_killed_run_was_making_goes_with_the_next_run(

@@ -16,6 +16,7 @@ from kling_once.media.picture import read_picture
 from kling_once.media.types import Frames
 from kling_once.order import VideoFrames
 from tests.host.relay import Relay
+from tests.slowness import slowness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ def test_an_upload_that_nobody_waits_for_is_called_off(
             lambda: [news.stage for news in engine.under_way().values()] == [Stage.UPLOAD], "the upload"
         )
         future.cancel()
-        eventually(lambda: not engine.under_way(), "the end of the upload", seconds=5)
+        eventually(lambda: not engine.under_way(), "the end of the upload", seconds=5 * slowness())
         assert ledger_file.rows()[0]["units_reserved"] is None
 
         relay.let_through()

@@ -75,7 +75,6 @@ def staged_video(**changes: Any) -> Any:
         unreadable=(),
         original=None,
         clip=None,
-        copied=None,
         area=NO_AREA,
         **known,
     )
@@ -99,7 +98,6 @@ def staged_element(pictures: tuple[bytes, ...] = (b"front", b"side"), **changes:
         job=job,
         unreadable=(),
         clip=None,
-        copied=None,
         area=NO_AREA,
         **known,
     )

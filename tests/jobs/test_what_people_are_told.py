@@ -33,6 +33,16 @@ def test_a_fresh_order_that_is_submitted_and_collected_is_not_reused(
     assert second.report().startswith("Reused")
 
 
+def test_what_the_sandbox_states_is_said_to_be_what_kling_would_charge(
+    engine: Any, order: Callable[..., Any]
+) -> None:
+    report = engine.run(order()).result(30).report()
+
+    assert "Sandbox: nothing costs money." in report
+    assert "\nAt Kling the charge would be: 1.5 units. That is 0.21 USD;" in report
+    assert "Charge:" not in report
+
+
 def test_what_one_process_submits_and_another_collects_is_not_reused(
     sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
 ) -> None:

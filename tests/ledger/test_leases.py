@@ -51,7 +51,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_work_goes_on() -> None:
             seen.set()
         return True
 
-    async with asyncio.timeout(5), renewed(renew, QuickClock()):
+    async with asyncio.timeout(60), renewed(renew, QuickClock()):
         await seen.wait()
     assert len(renewals) >= 5
 
@@ -60,7 +60,7 @@ async def test_work_stops_when_its_lease_is_lost() -> None:
     async def refused() -> bool:
         return False
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(LeaseLost):
             async with renewed(refused, QuickClock()):
                 await asyncio.sleep(60)
@@ -82,7 +82,7 @@ async def test_a_ledger_that_fails_for_a_while_loses_no_lease_and_is_told_of_onc
             done.set()
         return True
 
-    async with asyncio.timeout(5), renewed(renew, QuickClock()):
+    async with asyncio.timeout(60), renewed(renew, QuickClock()):
         await done.wait()
     warned = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 2, "each outage once"
@@ -96,7 +96,7 @@ async def test_a_renewal_that_fails_does_not_hide_the_outcome() -> None:
         raise RuntimeError("nobody thought of this")
 
     async def fail() -> None:
-        async with asyncio.timeout(5), renewed(renew, QuickClock()):
+        async with asyncio.timeout(60), renewed(renew, QuickClock()):
             await seen.wait()
             await asyncio.sleep(0.01)
             raise TaskFailed("the vendor's reason")

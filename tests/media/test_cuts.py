@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from kling_once.errors import MediaStopped
-from kling_once.media.survey import survey_clip
+from kling_once.media.survey import small_pictures, survey_clip
 from tests.media.scenes import cut_scenes
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ def test_what_is_no_cut_is_not_taken_for_one(name: str, clips: Any, real_clips: 
 def test_looking_for_cuts_stops_when_asked(three_cuts: Path) -> None:
     with pytest.raises(MediaStopped):
         survey_clip(three_cuts, stop=lambda: True)
+
+
+@pytest.mark.parametrize("form", ["yuv420p", "yuvj420p", "yuv444p", "yuv420p10le"])
+def test_greys_are_seen_alike_in_every_range_and_form(form: str, clips: Any) -> None:
+    """A ramp from black to white; 4 levels are the rounding of a codec."""
+    ramp = "nullsrc=s=640x360:r=10:d=1,format=gray,geq=lum='X*255/639'"
+    path = clips.make(
+        f"ramp_{form}.mp4", "-f", "lavfi", "-i", ramp, "-c:v", "libx264", "-crf", "4", "-pix_fmt", form
+    )
+    small, _damage = small_pictures(path)
+    expected = np.broadcast_to(np.linspace(1, 254, 128), (72, 128))
+    assert np.abs(small.pictures[0] - expected).max() <= 4
 
 
 @pytest.mark.timeout(600)  # it makes and looks through all of them

@@ -110,7 +110,7 @@ async def test_the_items_of_a_list_pass_the_limits_together(
     for index in range(3):
         items.announce(index)
     runs = [node_run.NodeRun("p", "n", index, {}, None, items, items.begin(index)) for index in range(3)]
-    await asyncio.wait_for(asyncio.gather(*(run.hold_against_limits(object()) for run in runs)), 5)
+    await asyncio.wait_for(asyncio.gather(*(run.hold_against_limits(object()) for run in runs)), 60)
     assert items.affordable == 3
     assert [item.order for item in items.values()] == [None] * 3
 

@@ -39,7 +39,7 @@ class Receiver:
         return web.Response(status=500 if "broken" in request.path else 200)
 
     async def statuses(self, count: int) -> list[str]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.bodies) < count:
                 self.changed.clear()
                 await self.changed.wait()

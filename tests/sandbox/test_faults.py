@@ -18,6 +18,7 @@ from kling_once.sandbox.faults import (
     ODD_IDS,
     parse_fault,
 )
+from tests.slowness import slowness
 
 CREATE = "/v1/videos/motion-control"
 
@@ -88,9 +89,11 @@ async def test_garbage_json_accepts_and_its_sister_does_not(bench: Any) -> None:
 
 
 async def test_a_stalled_create_whose_client_hangs_up_creates_nothing(bench: Any) -> None:
-    await bench.script("create", "stall-0.3")
-    await lost(bench.call("POST", CREATE, json=bench.fields, timeout=aiohttp.ClientTimeout(total=0.1)))
-    await asyncio.sleep(0.4)
+    busy = slowness()
+    await bench.script("create", f"stall-{0.3 * busy:.1f}")
+    hasty = aiohttp.ClientTimeout(total=0.1 * busy)
+    await lost(bench.call("POST", CREATE, json=bench.fields, timeout=hasty))
+    await asyncio.sleep(0.4 * busy)
     assert await bench.tasks() == []
     assert (await bench.calls())[0]["status"] is None
 
@@ -104,7 +107,8 @@ async def test_a_patient_client_of_a_stall_gets_5002_and_no_task(bench: Any) -> 
 async def test_a_stall_after_accept_creates_at_once(bench: Any) -> None:
     await bench.script("create", "stall-5-after-accept")
     body = bench.fields | {"external_task_id": "mine"}
-    await lost(bench.call("POST", CREATE, json=body, timeout=aiohttp.ClientTimeout(total=0.5)))
+    hasty = aiohttp.ClientTimeout(total=0.5 * slowness())
+    await lost(bench.call("POST", CREATE, json=body, timeout=hasty))
     assert (await bench.get("mine")).code == 0
 
 

@@ -40,7 +40,7 @@ async def process(state: Path, *arguments: str) -> AsyncIterator[tuple[str, asyn
     )
     assert child.stdout is not None
     try:
-        line = (await asyncio.wait_for(child.stdout.readline(), 20)).decode()
+        line = (await asyncio.wait_for(child.stdout.readline(), 60)).decode()
         yield line.split()[-1], child
     finally:
         if child.returncode is None:
@@ -159,13 +159,13 @@ async def test_the_command_line_says_where_it_listens_and_stops_on_sigterm(tmp_p
         async with session.get(origin + "/sandbox/health") as answer:
             assert (await answer.json())["sandbox"] == "kling-once"
         child.terminate()
-        assert await asyncio.wait_for(child.wait(), 10) == 0
+        assert await asyncio.wait_for(child.wait(), 60) == 0
 
 
 async def test_beyond_loopback_a_token_is_made_up_and_printed(tmp_path: Path) -> None:
     async with process(tmp_path / "new", "--host=0.0.0.0") as (origin, child):
         assert child.stdout is not None
-        line = (await asyncio.wait_for(child.stdout.readline(), 10)).decode()
+        line = (await asyncio.wait_for(child.stdout.readline(), 60)).decode()
         assert line.startswith("X-Sandbox-Token: ")
         token = line.split()[-1]
         url = origin.replace("0.0.0.0", "127.0.0.1") + "/sandbox/calls"
