@@ -66,10 +66,11 @@ js:
 dead-code:
     vulture
 
-# Fast lane, with branch coverage of the parts that hold money: at least 95 %
+# Fast lane and the ledger's tests on PostgreSQL, with branch coverage of the parts that hold money: at least 95 %
 coverage:
     coverage erase
     pytest -m "not media and not process and not host and not browser and not fleet" --cov --cov-report=
+    pytest -m fleet --cov --cov-append --cov-report= tests/ledger
     coverage report --fail-under=95 --include='kling_once/api/*,kling_once/ledger/*,kling_once/jobs/*,kling_once/hosting/*'
 
 # A minute of fuzzing for each of: Kling's answers, media files, callback bodies, routes

@@ -9,13 +9,22 @@ Writes example_workflows/*.jpg. Everything in them is the project's own, and the
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from kling_once.api.limits import Orientation
 from kling_once.client import Client
+from kling_once.jobs.violations import clip_bounds
+from kling_once.media.split import split_clip
+from kling_once.media.types import TrimWindow
 from kling_once.order import MotionControl, Order, VideoFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATES = ROOT / "example_workflows"
@@ -26,31 +35,56 @@ DARK, LIGHT, BLUE, GREEN = "#1c1e22", "#e8eaed", "#3b78e7", "#2f9e53"
 
 def main() -> None:
     """Draw them all."""
-    character = Image.open(DEMO / "character.png").convert("RGB")
-    other = ImageOps.invert(character)
-    moves = frames(DEMO / "motion.mp4", 5)
     with tempfile.TemporaryDirectory() as folder:
-        one, two = (
-            frames(result(picture, Path(folder) / name), 5)
-            for picture, name in ((character, "one"), (other, "two"))
+        drawn = Drawn.of(Path(folder))
+    for name, card in CARDS.items():
+        card(drawn).save(TEMPLATES / f"{name}.jpg", quality=84)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The pictures that cards are made of."""
+
+    character: Image.Image
+    other: Image.Image
+    moves: list[Image.Image]
+    """Five frames of the short clip."""
+    dance: list[Image.Image]
+    """Three of the long one, each from another part."""
+    one: list[Image.Image]
+    """What the sandbox makes of character and short clip."""
+    two: list[Image.Image]
+    """The same of the other character."""
+    parts: list[Image.Image]
+    """A frame of the result of each part of the long clip."""
+
+    @classmethod
+    def of(cls, folder: Path) -> Drawn:
+        """Have the sandbox make all results in a folder."""
+        character = Image.open(DEMO / "character.png").convert("RGB")
+        other = ImageOps.invert(character)
+        clip, long_clip = DEMO / "motion.mp4", DEMO / "long_motion.mp4"
+        parts = split_clip(long_clip, clip_bounds(Orientation.VIDEO)).parts
+        windows = [TrimWindow(float(part.start_seconds), float(part.seconds)) for part in parts]
+        return cls(
+            character=character,
+            other=other,
+            moves=frames(clip, 5),
+            dance=frames(long_clip, len(parts)),
+            one=frames(result(character, VideoFile(clip), folder / "one"), 5),
+            two=frames(result(other, VideoFile(clip), folder / "two"), 5),
+            parts=[
+                frames(result(character, VideoFile(long_clip, window), folder / f"part{number}"), 1)[0]
+                for number, window in enumerate(windows)
+            ],
         )
-    cards = {
-        "1 motion control": lambda: told([character, moves[2]], one[2:3], ""),
-        "2 from frames with sound": lambda: told([character, *moves[1:4]], one[2:3], "frames, fps, sound"),
-        "3 check before you pay": lambda: report(character, moves[2]),
-        "4 two characters in parallel": lambda: told([character, other, moves[2]], [one[2], two[2]], ""),
-        "5 fetch an earlier task": lambda: told([], one[1:4], "task 850447216997775057"),
-        "6 upscale the result": lambda: told(one[2:3], [one[2]], "x 1.25"),
-    }
-    for name, draw in cards.items():
-        draw().save(TEMPLATES / f"{name}.jpg", quality=84)
 
 
-def result(picture: Image.Image, home: Path) -> Path:
+def result(picture: Image.Image, clip: VideoFile, home: Path) -> Path:
     """Return a video of the sandbox."""
     home.mkdir()
     picture.save(home / "picture.png")
-    order = Order(image=home / "picture.png", video=VideoFile(DEMO / "motion.mp4"), motion=MotionControl())
+    order = Order(image=home / "picture.png", video=clip, motion=MotionControl())
     with Client(home=home) as client:
         return client.run(order).result().path.rename(home.with_suffix(".mp4"))
 
@@ -92,6 +126,20 @@ def report(character: Image.Image, move: Image.Image) -> Image.Image:
     return card
 
 
+def app(picture: Image.Image, move: Image.Image, made: Image.Image) -> Image.Image:
+    """Return a card with the result at the left, and what the app asks for at the right."""
+    card = Image.new("RGB", SIZE, DARK)
+    row(card, [made], (30, 40, 500, 520), GREEN)
+    pen = ImageDraw.Draw(card)
+    pen.rounded_rectangle((560, 40, 930, 560), 14, fill="#2a2d33")
+    row(card, [picture, move], (590, 80, 310, 250), BLUE)
+    pen.rounded_rectangle((590, 370, 900, 430), 8, outline=LIGHT)
+    pen.text((610, 383), "prompt", fill="#9aa0a6", font=font(26))
+    pen.rounded_rectangle((590, 470, 900, 530), 8, fill=BLUE)
+    pen.text((745, 500), "Run", fill="white", font=font(30), anchor="mm")
+    return card
+
+
 def row(card: Image.Image, pictures: list[Image.Image], box: tuple[int, int, int, int], edge: str) -> None:
     """Put pictures beside each other into a box of left, top, width and height."""
     left, top, width, height = box
@@ -109,6 +157,28 @@ def row(card: Image.Image, pictures: list[Image.Image], box: tuple[int, int, int
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return Pillow's own font."""
     return ImageFont.load_default(size)
+
+
+CARDS: dict[str, Callable[[Drawn], Image.Image]] = {
+    "1 motion control": lambda drawn: told([drawn.character, drawn.moves[2]], drawn.one[2:3], ""),
+    "2 from frames with sound": lambda drawn: told(
+        [drawn.character, *drawn.moves[1:4]], drawn.one[2:3], "frames, fps, sound"
+    ),
+    "3 check before you pay": lambda drawn: report(drawn.character, drawn.moves[2]),
+    "4 two characters in parallel": lambda drawn: told(
+        [drawn.character, drawn.other, drawn.moves[2]], [drawn.one[2], drawn.two[2]], ""
+    ),
+    "5 fetch an earlier task": lambda drawn: told([], drawn.one[1:4], "task 850447216997775057"),
+    "6 upscale the result": lambda drawn: told(drawn.one[2:3], [drawn.one[2]], "x 1.25"),
+    "7 long dance": lambda drawn: told(
+        [drawn.character, *drawn.dance], drawn.parts, "75 s: three tasks, one video"
+    ),
+    "8 a character that stays the same": lambda drawn: told(
+        [drawn.character, drawn.other, drawn.moves[2]], drawn.one[2:3], "element Mia"
+    ),
+    "9 as an app": lambda drawn: app(drawn.character, drawn.moves[2], drawn.one[2]),
+}
+"""By the template's name."""
 
 
 if __name__ == "__main__":

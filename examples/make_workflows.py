@@ -5,8 +5,8 @@
     python examples/make_workflows.py http://127.0.0.1:8188 "1 motion control"
 
 makes all, or those that are named. It needs a running ComfyUI with this pack, and Playwright with
-/usr/bin/chromium. Writes examples/workflows/*.json, the same files and a picture of each to example_workflows/, and
-what the page itself would queue to tests/host/queued/*.json.
+/usr/bin/chromium. Writes examples/workflows/*.json, the same files to example_workflows/, and what the page itself
+would queue to tests/host/queued/*.json. `draw_pictures.py` draws the pictures beside them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from workflow_plans import PLANS, App
 
@@ -77,12 +76,6 @@ async (workflow) => {
 READY = """
 () => ["MarkdownNote", "KlingOnce_MotionControl"].every((type) => window.LiteGraph?.registered_node_types?.[type])
 """
-FIT = """
-() => {
-  const app = window.app || window.comfyAPI.app.app;
-  app.extensionManager?.command?.execute?.("Comfy.Canvas.FitView");
-}
-"""
 
 
 def finished(workflow: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +101,7 @@ def linear_data(app: App, ids: dict[str, int]) -> dict[str, Any]:
 
 
 def make(page: Page, name: str, plan: Any) -> None:
-    """Build, save, load again, and take a picture of one workflow."""
+    """Build, save and load again one workflow."""
     nodes = [node.__dict__ for node in plan.nodes]
     built, ids = page.evaluate(BUILD, [nodes, plan.links])
     workflow = finished(built)
@@ -119,20 +112,6 @@ def make(page: Page, name: str, plan: Any) -> None:
     queued = page.evaluate(LOAD, workflow)
     QUEUED.mkdir(parents=True, exist_ok=True)
     (QUEUED / path.name).write_text(json.dumps(queued, indent=1) + "\n", encoding="utf-8")
-    if plan.app:
-        page.add_locator_handler(page.get_by_role("button", name="Skip"), lambda button: button.click())
-        page.get_by_role("button", name="Run", exact=True).click()
-        page.locator("video[src*='filename=app_']").first.wait_for(timeout=90_000)
-    else:
-        page.evaluate(FIT)
-    page.wait_for_timeout(1500)
-    picture = TEMPLATES / f"{name}.png"
-    page.screenshot(path=picture)
-    with Image.open(picture) as shot:
-        shot.convert("RGB").crop((120, 100, 2440, 1550)).resize((960, 600)).save(
-            picture.with_suffix(".jpg"), quality=82
-        )
-    picture.unlink()
     shutil.copyfile(path, TEMPLATES / path.name)
 
 

@@ -124,7 +124,7 @@ app.registerExtension({
 
   afterConfigureGraph() {
     sayNotes();
-    strips?.schedule();
+    strips?.askAll(); // every value and link is in place
   },
 });
 

@@ -251,7 +251,7 @@ def as_run(execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[An
             message = run.items.failure_text(error)
             run.items.broken += getattr(error, "violations", ())
         except host.STOPPED:
-            await run.end(run.status.stopped_line())
+            await run.end(run.status.stopped_line() if run.status.engine else "stopped")
             raise
         finally:
             run.status.has_ended = True

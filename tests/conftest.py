@@ -56,12 +56,13 @@ LANES = {
     "tests/properties/test_check_and_sandbox.py": "media",
     "tests/properties/test_hostile_answers.py": "process",
 }
-"""Beside the lanes that tests name themselves: the fast one stays under two minutes on two cores."""
+"""Beside the lanes that tests name themselves; what starts processes or takes seconds is in no fast lane."""
 OF_THE_FLEET = (
     "tests/fleet/",
     "tests/ledger/test_postgresql.py",
     "test_two_workers_without_a_common_disk",
     "tests/integration/test_deploy_commands.py",
+    "tests/integration/test_bucket_of_a_fleet.py",
     "[postgresql",
 )
 """Which tests have the mark `fleet`, by their names: what hands tests out to workers sees no marks."""
@@ -251,7 +252,7 @@ def sandboxes(tmp_path: Path, http: httpx.Client) -> Iterator[Callable[..., Sand
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     both = metafunc.definition.get_closest_marker("both_generations")
     if both and "generation" in metafunc.fixturenames:
-        metafunc.parametrize("generation", ["legacy", "standard"])
+        metafunc.parametrize("generation", ["legacy", pytest.param("standard", marks=pytest.mark.standard)])
 
 
 @pytest.fixture
@@ -334,12 +335,39 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def draw_hd_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Draw a clip of these sides at 10 fps, 3 s long unless said otherwise."""
+    folder = tmp_path_factory.mktemp("hd")
+
+    def draw(width: int, height: int, frames: int = 30) -> Path:
+        path = folder / f"{width}x{height}-{frames}.mp4"
+        if path.exists():
+            return path
+        with av.open(str(path), "w") as output:
+            stream = output.add_stream("libx264", rate=10)
+            assert isinstance(stream, av.VideoStream)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.options = {"preset": "ultrafast"}
+            for number in range(frames):
+                rows = np.full((height * 3 // 2, width), 128, np.uint8)
+                rows[:height, number * 8 : number * 8 + 64] = 220
+                frame = av.VideoFrame.from_ndarray(rows, "yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, 10)
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        return path
+
+    return draw
+
+
 @pytest.fixture
-def vendor(small_clip: Path, hermetic: None, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+def vendor(small_clip: Path, hermetic: None, monkeypatch: pytest.MonkeyPatch, generation: str) -> Vendor:
     made = Vendor(small_clip.read_bytes())
     monkeypatch.setattr("kling_once.api.client.open_client", made.client)
     monkeypatch.setattr("kling_once.api.download.open_client", made.client)
     monkeypatch.setenv("KLINGAI_BASE_URL", ORIGIN)
+    monkeypatch.setenv("KLINGAI_API_GENERATION", generation)
     monkeypatch.setenv("KLINGAI_API_KEY", "key-of-the-tests-0123456789abcdef")
     return made
 

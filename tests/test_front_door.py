@@ -41,6 +41,7 @@ def readme_lines() -> str:
     return next(block for block in blocks if "from kling_once import" in block)
 
 
+@pytest.mark.process
 def test_five_lines_of_the_readme_make_a_video(
     tmp_path: Path, hermetic: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

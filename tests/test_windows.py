@@ -143,6 +143,7 @@ def test_a_drive_letter_is_no_url(text: str) -> None:
     assert isinstance(video_of("https://example.com/C:/dance.mp4", ""), VideoUrl)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("encoding", ["gbk", "cp1252", "cp437"])
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["run", "--help"], ["jobs"], ["jobs", "--json"], ["doctor"]]

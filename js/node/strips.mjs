@@ -23,6 +23,8 @@ import { SubgraphSums } from "./sums.mjs";
 import { isCheck, writeBack } from "./write_back.mjs";
 
 const DEBOUNCE_MS = 350;
+/** Requests at once. Each may decode a clip, and the browser has six connections for all of the page. */
+const LANES = 3;
 /** How long an answer counts for an unchanged graph; a file may be replaced under the same name. */
 const FRESH_MS = 5_000;
 /** States of a job after which a node may have another price. */
@@ -47,7 +49,8 @@ export class NodeStrips {
     this.sums = new SubgraphSums((node) => this.checked(node));
     /** @type {WeakMap<LGraphNode, Strip>} */
     this.strips = new WeakMap();
-    this.queue = Promise.resolve();
+    /** Each node's request follows the one before it in its lane; the next lane is the first. */
+    this.lanes = Array.from({ length: LANES }, () => Promise.resolve());
     this.timer = 0;
     onJobEvent(({ state }) => ENDINGS.includes(state) && this.expire());
     onSetupChanged(() => this.expire());
@@ -85,7 +88,9 @@ export class NodeStrips {
     this.timer = setTimeout(() => this.askAll(), DEBOUNCE_MS);
   }
 
+  /** Ask now about every node that has changed. */
   askAll() {
+    clearTimeout(this.timer);
     keepPlayersOut();
     /** @type {Set<LGraphNode>} a node of a subgraph that is used twice is checked in its first place */
     const seen = new Set();
@@ -107,7 +112,8 @@ export class NodeStrips {
       if (before?.text !== text) this.show(placed, strip, "checking"); // the price may be another now
       const question = { text, freshUntil: Infinity, aborting: new AbortController() };
       strip.asked = question;
-      this.queue = this.queue.then(() => this.ask(placed, strip, prompt, question)); // each may decode a clip
+      const lane = this.lanes.shift() ?? Promise.resolve();
+      this.lanes.push(lane.then(() => this.ask(placed, strip, prompt, question)));
     }
     for (const { node } of allNodes()) if (isOurs(node)) nameSockets(node);
     this.sums.show();

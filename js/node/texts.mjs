@@ -18,10 +18,22 @@ export function watchTexts() {
     running.add(id);
     queueMicrotask(() => replaceText(id, text, sayText(text))); // ComfyUI's own listener may come later
   });
+  /** @type {Set<string>} execution ids of nodes that this run has begun */
+  const begun = new Set();
+  api.addEventListener("executing", ({ detail }) => {
+    const id = String(detail);
+    if (detail === null || begun.has(id)) return;
+    begun.add(id);
+    removeText(id); // not every node says something again, and how an earlier run ended is no news any more
+  });
   api.addEventListener("progress_state", ({ detail: { nodes } }) => {
     for (const [id, { state }] of Object.entries(nodes)) if (state === "finished") running.delete(id);
   });
-  for (const end of ENDS) api.addEventListener(end, () => running.clear());
+  for (const end of ENDS)
+    api.addEventListener(end, () => {
+      running.clear();
+      begun.clear();
+    });
   // the server may have been restarted; where the run still goes on, its next text comes within a second
   api.addEventListener("reconnected", () => {
     for (const id of running) replaceText(id, null, t("end.cut_off"));
@@ -34,7 +46,18 @@ export function watchTexts() {
  * @param {string} to
  */
 function replaceText(id, from, to) {
-  const placed = allNodes().find((one) => executionId(one) === id);
-  const widget = placed && isOurs(placed.node) && placed.node.widgets?.find(({ name }) => name === TEXT);
+  const { widget } = shownAt(id);
   if (widget && (from === null || widget.value === from)) widget.value = to;
+}
+
+/** @param {string} id of execution */
+function removeText(id) {
+  const { node, widget } = shownAt(id);
+  if (widget) node?.removeWidget(widget);
+}
+
+/** @param {string} id of execution */
+function shownAt(id) {
+  const node = allNodes().find((one) => executionId(one) === id && isOurs(one.node))?.node;
+  return { node, widget: node?.widgets?.find(({ name }) => name === TEXT) };
 }

@@ -254,7 +254,7 @@ def sandbox(context: typer.Context) -> None:
     """Run a sandbox of its own: `kling-once sandbox --help` lists its options."""
     from ..sandbox.__main__ import main as serve  # noqa: PLC0415 - brings the server
 
-    raise typer.Exit(serve(context.args))
+    raise typer.Exit(serve(context.args, "kling-once sandbox"))
 
 
 @app.command()

@@ -9,8 +9,16 @@ import typer
 
 from ..api.limits import ELEMENT_PRICE
 from ..errors import SettingsError
-from ..order import ElementOrder, Service, VideoFile, VideoUrl
-from .options import JsonOption, ProfileOption, ServiceOption, this_invocation
+from ..media.types import ConformMode
+from ..order import USUAL_WAIT_MINUTES, ElementOrder, Service, VideoFile, VideoUrl
+from .options import (
+    ConformOption,
+    JsonOption,
+    ProfileOption,
+    ServiceOption,
+    WaitOption,
+    this_invocation,
+)
 from .session import engine_and_errors, wait_for
 from .terminal import out, print_json, print_table, shown
 
@@ -68,7 +76,8 @@ def create_element(
     pictures: Annotated[
         list[str],
         typer.Argument(
-            help="The frontal picture and one to three other views, or one clip (a file or a URL)."
+            metavar="PICTURES",
+            help="The frontal picture and one to three other views, or one clip (a file or a URL).",
         ),
     ],
     name: Annotated[str, typer.Option(help="Up to 20 characters.")],
@@ -77,6 +86,8 @@ def create_element(
     clip: Annotated[
         bool, typer.Option("--clip", help="The one input is a clip of 3 to 8 s in 1080p.")
     ] = False,
+    conform: ConformOption = ConformMode.AUTO,
+    wait_minutes: WaitOption = USUAL_WAIT_MINUTES,
     project: Annotated[str, typer.Option(help="Label of the job.")] = "",
     again: Annotated[
         bool, typer.Option("--again", help="Try again after a failure that is likely to come back.")
@@ -95,6 +106,8 @@ def create_element(
             **_made_of(pictures, is_clip=clip),
             service=service,
             project=project,
+            conform=conform,
+            wait_minutes=wait_minutes,
             profile=profile,
             again=again,
             spender=this_invocation(),

@@ -20,7 +20,7 @@ import typer
 
 from ..api.motion_control import MOTION_SETTINGS, MotionControl
 from ..errors import InputRefused, SettingsError, Violation
-from ..media.types import Frames
+from ..media.types import ConformMode, Frames
 from ..order import (
     ORDER_SETTINGS,
     Order,
@@ -74,6 +74,7 @@ SoundOption = Annotated[
 ]
 ServiceOption = Annotated[Service, typer.Option(help=SETTINGS["service"].help)]
 ProfileOption = Annotated[str, typer.Option(help=SETTINGS["profile"].help)]
+ConformOption = Annotated[ConformMode, typer.Option(help=SETTINGS["conform"].help)]
 WaitOption = Annotated[float, typer.Option(help=SETTINGS["wait_minutes"].help)]
 GapsOption = Annotated[
     Gaps, typer.Option(help="A folder of frames with missing numbers: refuse it, or keep the gaps.")

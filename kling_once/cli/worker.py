@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ..errors import KlingOnceError, LedgerError
+from ..errors import KlingOnceError, LedgerError, LedgerNotWritable
 from ..order import EMBEDDED_ORIGIN
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 LONGEST_MINUTES: Final = 24 * 60.0
 FIRST_PAUSE_SECONDS: Final = 60.0
 LONGEST_PAUSE_SECONDS: Final = 3600.0
+LEDGER_PAUSE_SECONDS: Final = 10.0
+"""While the ledger takes nothing; that says nothing about a task."""
 
 
 class Worker:
@@ -25,6 +27,8 @@ class Worker:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._outage = ""
+        """Why the ledger takes nothing, as it was logged; empty again once all is collected."""
         self._running: dict[int, asyncio.Task[None]] = {}
         self._failures: dict[int, tuple[int, float]] = {}
         """How often an attempt was given up, and until when it is left alone."""
@@ -32,7 +36,10 @@ class Worker:
     async def look(self) -> int:
         """Begin to collect what nobody works on; return how much is being collected."""
         ledger = await self._engine.ledger()
-        for attempt in await ledger.collectable():
+        collectable = await ledger.collectable()
+        if not collectable:
+            self._outage = ""
+        for attempt in collectable:
             if attempt.origin == EMBEDDED_ORIGIN and ledger.is_shared:
                 continue  # that sandbox lies in another home
             _failures, until = self._failures.get(attempt.attempt_id, (0, 0.0))
@@ -45,6 +52,12 @@ class Worker:
         name = attempt.task_id or attempt.external_id
         try:
             outcome = await self._engine.collect(name, wait_minutes=LONGEST_MINUTES)
+        except LedgerNotWritable as error:
+            times, _until = self._failures.get(attempt.attempt_id, (0, 0.0))
+            self._failures[attempt.attempt_id] = times, self._engine.clock.monotonic() + LEDGER_PAUSE_SECONDS
+            if error.message != self._outage:
+                self._outage = error.message
+                logger.warning("%s", error)
         except KlingOnceError as error:
             times = self._failures.get(attempt.attempt_id, (0, 0.0))[0] + 1
             pause = min(FIRST_PAUSE_SECONDS * 2 ** (times - 1), LONGEST_PAUSE_SECONDS)

@@ -167,7 +167,8 @@ def no_host_error() -> HostingError:
     """Return the error for a local clip without a configured host: no file goes to a public host unasked."""
     return HostingError(
         "The reference video is a local file, and Kling fetches reference videos by URL.",
-        hint="There are three ways: give an https address of your own (in a node: `url` as motion_source);"
+        hint="There are three ways: give an https address of your own (in a Motion Control node: `url` as"
+        " motion_source);"
         " set KLING_ONCE_STORE_URL to a bucket of yours (s3://, gs://, az://);"
         " or set KLING_ONCE_PUBLIC_URL to a tunnel or proxy that leads to the gateway on this machine."
         ' See "Let Kling fetch your clip" in the README. Or try it free with service sandbox.',

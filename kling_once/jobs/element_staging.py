@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..api.limits import ELEMENT_PRICE, ELEMENT_VIDEO_SIDES_PX, Price, cash_of
+from ..api.limits import ELEMENT_VIDEO_SIDES_PX, Price, cash_of
 from ..errors import InputChanged, MediaError, MediaStopped, Violation
 from ..ledger.job import Job, element_key
 from ..media.bounds import unreadable_violation
@@ -38,7 +38,6 @@ class StagedElement(Staged):
     """With what was read in place of the user's files."""
     pictures: tuple[bytes, ...] = field(default=(), repr=False)
     """The files as they are sent, the frontal one first."""
-    notes: tuple[str, ...] = (ELEMENT_PRICE,)
 
     async def fit(
         self,

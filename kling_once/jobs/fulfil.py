@@ -186,7 +186,7 @@ async def _release(run: Run, attempt: Attempt) -> None:
     try:
         await run.services.ledger.release(attempt)
     except LedgerError as error:
-        logger.warning("A lease could not be given up: %s", error.message)
+        logger.info("A lease could not be given up: %s", error.message)
 
 
 async def _take_steps(run: Run) -> None:

@@ -293,11 +293,12 @@ class Run:
         Raises:
             LeaseLost: another process has taken over.
         """
+        level = logging.DEBUG if self._unwritten else logging.WARNING
         self._unwritten |= changes
         try:
             await self.change(**self._unwritten)
         except (LedgerNotWritable, LedgerDamaged) as error:
-            logger.warning("The ledger could not note task %s: %s", self.attempt.task_id, error.message)
+            logger.log(level, "The ledger could not note task %s: %s", self.attempt.task_id, error.message)
             self.attempt = replace(self.attempt, **changes)
         else:
             self._unwritten = {}

@@ -111,7 +111,7 @@ class Database(ABC):
         return False
 
     def require_writable(self, connection: sa.Connection) -> None:
-        """Pass unless a newer version has written this ledger; another process may have, just now.
+        """Pass unless this ledger may only be read, such as one that a newer version has written just now.
 
         Raises:
             LedgerTooNew: it may only be read.
@@ -154,6 +154,13 @@ class Database(ABC):
         """Return the error for what is no ledger, or not one that this package wrote."""
         return LedgerDamaged(f"The ledger {self.place} is damaged: {cause}.", hint=self.broken_hint)
 
+    def not_writable(self, cause: str) -> LedgerNotWritable:
+        """Return the error for a ledger that takes nothing."""
+        return LedgerNotWritable(
+            f"The ledger {self.place} cannot be written: {cause}.",
+            hint=f"Nothing is submitted without it. {self.unusable_hint}",
+        )
+
     def _failure(self, error: Exception) -> LedgerError:
         cause = self.cause_of(error)
         if isinstance(error, filelock.Timeout) or self.is_locked(error, cause):
@@ -175,10 +182,7 @@ class Database(ABC):
             )
         if is_incomplete:
             return self.damaged(cause)
-        return LedgerNotWritable(
-            f"The ledger {self.place} cannot be written: {cause}.",
-            hint=f"Nothing is submitted without it. {self.unusable_hint}",
-        )
+        return self.not_writable(cause)
 
     def _revision(self, connection: sa.Connection) -> str | None:
         """Return the migration that the ledger is at, None where there is no ledger yet."""

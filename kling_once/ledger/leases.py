@@ -105,12 +105,16 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
 
         async def keep() -> None:
             nonlocal lost
+            level = logging.WARNING
             while not lost:
                 await clock.sleep(RENEW_SECONDS)
                 try:
                     lost = not await renew()
                 except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
-                    logger.warning("The lease could not be renewed: %s", error)
+                    logger.log(level, "The lease could not be renewed: %s", error)
+                    level = logging.DEBUG  # one line for an outage, however long
+                else:
+                    level = logging.WARNING
             scope.cancel()
 
         keeper = asyncio.create_task(keep())

@@ -102,10 +102,11 @@ class Ledger:
         return self.database.is_shared
 
     async def require_writable(self) -> None:
-        """Pass unless a newer version wrote this ledger.
+        """Pass unless this ledger may only be read.
 
         Raises:
-            LedgerTooNew: it may only be read.
+            LedgerTooNew: a newer version wrote it.
+            LedgerNotWritable: its server takes nothing.
         """
         await self._read(self.database.require_writable)
 

@@ -51,6 +51,8 @@ DAMAGED: Final = frozenset({"42P01", "42703", "42P07", "42804"})
 """Undefined table, undefined column, duplicate table, datatype mismatch."""
 GONE: Final = frozenset({"57P01", "57P02", "57P03", "53300"})
 """Shut down, crashed, starting up, too many connections; and all of class 08."""
+READ_ONLY: Final = "25006"
+TAKES_NOTHING: Final = "its server is a replica, or is set to read-only"
 REFUSED: Final = re.compile(r"authentication|pg_hba|does not exist|certificate|invalid")
 """What a server says that will say the same in a second; its failures to connect have no codes."""
 
@@ -122,9 +124,13 @@ class PostgresqlDatabase(Database):
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """Open a transaction that sees one snapshot of the ledger."""
+        """Open a transaction that sees one snapshot of the ledger.
+
+        It is not declared read-only: SQLAlchemy would declare the connection's next one READ WRITE, against a
+        server that is set to take nothing.
+        """
         with self.translated(), self._engine.connect() as plain:
-            connection = plain.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            connection = plain.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
@@ -161,6 +167,17 @@ class PostgresqlDatabase(Database):
         self._server_clock.set(moment)
         return moment
 
+    def require_writable(self, connection: sa.Connection) -> None:
+        """Pass unless a newer version has written this ledger, or the server says that it takes nothing.
+
+        Raises:
+            LedgerTooNew: it may only be read.
+            LedgerNotWritable: its server is a replica, or the database is set to read-only.
+        """
+        super().require_writable(connection)
+        if connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on":
+            raise self.not_writable(TAKES_NOTHING)
+
     def describe(self) -> str:
         """Return the server, the database and the server's version."""
 
@@ -189,7 +206,7 @@ class PostgresqlDatabase(Database):
 
     def cause_of(self, error: Exception) -> str:
         """Return the first line of a failure, for people; no library is trusted with the password."""
-        cause = super().cause_of(error)
+        cause = TAKES_NOTHING if sqlstate_of(error) == READ_ONLY else super().cause_of(error)
         return cause.replace(self._password, "***") if self._password else cause
 
     def _migrate(self) -> None:

@@ -1,7 +1,8 @@
 """Slots: how many tasks an account runs at once, over every process of the ledger; first come, first served.
 
-How many Kling allows stands in no answer: it is learned from refusals. A slot needs no giving back: it counts
-while its attempt may have a task that has not ended, and somebody holds the attempt's lease.
+How many Kling allows stands in no answer: it is learned from refusals, and learned anew when more tasks run
+than the last refusal left room for. A slot needs no giving back: it counts while its attempt may have a task
+that has not ended, and somebody holds the attempt's lease.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 PROBES: Final = 3
 """Creates on their way while nothing is known of the room; each that is accepted allows one more."""
 RAISE_AFTER: Final = timedelta(minutes=2)
-"""How long after a refusal one task more is tried: the pack may be larger now."""
+"""How long after a refusal one task more is tried: a pack may have grown, another program have ended."""
 MAY_RUN: Final = (AttemptState.INTENT, AttemptState.UNKNOWN, AttemptState.SUBMITTED)
 
 
@@ -98,13 +99,14 @@ def take(connection: sa.Connection, now: datetime, attempt: Attempt, room: Room,
 def refuse(connection: sa.Connection, now: datetime, attempt: Attempt, room: Room) -> None:
     """Note that Kling refused one task more (1303): the attempt goes back to its place in the line.
 
-    As many are believed to be allowed as are known to run.
+    As many are believed to be allowed as have slots beside it: none where other programs fill the account.
+    Those on their way count, since their own refusals lower it.
     """
     exclusive(connection, "room", room.name)
     of_attempt = slots.c.attempt_id == attempt.attempt_id
     connection.execute(sa.update(slots).where(of_attempt).values(taken_at=None))
-    accepted = sum(slot.is_accepted for slot in _slots(connection, now, room))
-    upsert(connection, rooms, {"room": room.name, "believed": max(1, accepted), "refused_at": now})
+    others = sum(slot.is_taken for slot in _slots(connection, now, room))
+    upsert(connection, rooms, {"room": room.name, "believed": others, "refused_at": now})
 
 
 def forget(connection: sa.Connection, attempt_id: int) -> None:
@@ -137,8 +139,13 @@ def _slots(connection: sa.Connection, now: datetime, room: Room) -> list[_Slot]:
 
 
 def _allowed(connection: sa.Connection, now: datetime, room: Room, accepted: int) -> int:
-    """Return how many tasks are believed to be allowed at once, of which `accepted` are known to run."""
+    """Return how many tasks are believed to be allowed at once, of which `accepted` are known to run.
+
+    One more than were believed proves the last refusal out of date: from then on each that is accepted allows
+    one more, until Kling refuses again.
+    """
     known = connection.execute(sa.select(rooms).where(rooms.c.room == room.name)).one_or_none()
     if known is None:
         return accepted + PROBES
-    return max(known.believed, accepted) + max(0, (now - known.refused_at) // RAISE_AFTER)
+    is_outdated = accepted > known.believed or now - known.refused_at >= RAISE_AFTER
+    return max(1, known.believed, accepted) + is_outdated

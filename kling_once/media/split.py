@@ -114,15 +114,12 @@ def split_clip(
     else:
         facts = probe_clip(source, stop=stop)
         rate = constant_rate(facts)
-        seconds = Fraction(facts.duration_seconds).limit_denominator(1_000_000)
-    start = Fraction(window.start_seconds).limit_denominator(1_000_000)
+        seconds = _exact(facts.duration_seconds)
+    start = _exact(window.start_seconds)
     seconds = max(Fraction(0), seconds - start)
     if window.duration_seconds:
-        seconds = min(seconds, Fraction(window.duration_seconds).limit_denominator(1_000_000))
-    if seconds > LONGEST_SECONDS:
-        length, most = clock(float(seconds)), clock(LONGEST_SECONDS)
-        _refuse("video", f"video is {length} long; at most {most} are split. Trim it first.")
-    if seconds <= limits.longest or (seconds <= bounds.max_duration_seconds and not most_seconds):
+        seconds = min(seconds, _exact(window.duration_seconds))
+    if _fits(seconds, limits):
         return Division((Part(start, seconds),), ())
     if isinstance(source, Frames):
         small = small_frames(source, stop=stop)
@@ -136,6 +133,21 @@ def split_clip(
     return Division(parts, tuple(float(start) + cut for cut in found.cuts))
 
 
+def fewest_parts(
+    seconds: float, bounds: ClipBounds, *, most_seconds: float = 0, overlap_seconds: float = 0
+) -> int:
+    """Return how few parts a clip of this length can become.
+
+    Changes of shot may make more; where every part begins at one, nothing overlaps.
+
+    Raises:
+        InputRefused: As `split_clip` does.
+    """
+    limits = _limits(bounds, most_seconds, overlap_seconds)
+    length = _exact(seconds)
+    return 1 if _fits(length, limits) else max(2, math.ceil(length / limits.longest))
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of a part, in seconds."""
@@ -144,6 +156,19 @@ class Limits:
     longest: Fraction
     """The overlap included."""
     overlap: Fraction
+    undivided: Fraction
+    """The longest clip that is left as it is."""
+
+
+def _exact(seconds: float) -> Fraction:
+    return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def _fits(seconds: Fraction, limits: Limits) -> bool:
+    if seconds > LONGEST_SECONDS:
+        length, most = clock(float(seconds)), clock(LONGEST_SECONDS)
+        _refuse("video", f"video is {length} long; at most {most} are split. Trim it first.")
+    return seconds <= limits.undivided
 
 
 def _limits(bounds: ClipBounds, most_seconds: float, overlap_seconds: float) -> Limits:
@@ -165,7 +190,8 @@ def _limits(bounds: ClipBounds, most_seconds: float, overlap_seconds: float) -> 
             f"overlap is {overlap_seconds:g} s; with parts of at most {float(longest):g} s it may be 0 to"
             f" {float(longest - shortest - 1):g}.",
         )
-    return Limits(shortest, longest, overlap)
+    undivided = longest if most_seconds else Fraction(bounds.max_duration_seconds)
+    return Limits(shortest, longest, overlap, undivided)
 
 
 def _refuse(field: str, message: str) -> None:

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from .server import Sandbox
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, program: str = "python -m kling_once.sandbox") -> int:
     """Parse the command line and serve until SIGINT or SIGTERM.
 
     Returns:
         The exit code: 1 when it cannot serve, 130 after SIGINT, 0 after SIGTERM.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    given = vars(_parser(_JsonParser if "--json" in words else argparse.ArgumentParser).parse_args(words))
+    kind = _JsonParser if "--json" in words else argparse.ArgumentParser
+    given = vars(_parser(program, kind).parse_args(words))
     host, port, ahead = given.pop("host"), given.pop("port"), given.pop("days_ahead") * DAY_SECONDS
     as_json = given.pop("json")
     try:
@@ -72,9 +73,9 @@ def _print_json(value: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _parser(kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def _parser(program: str, kind: type[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     parser = kind(
-        prog="python -m kling_once.sandbox",
+        prog=program,
         description="A local stand-in for Kling's motion-control API. It costs nothing and needs no account.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from .references import DECODED_MAX_PX, open_picture
@@ -54,7 +55,9 @@ class Backdrop:
     def __init__(self, rgb: npt.NDArray[np.uint8], area: Area) -> None:
         self.height, self.width = rgb.shape[:2]
         self.area = area
-        self._clean = to_yuv(av.VideoFrame.from_ndarray(rgb, "rgb24"), self.width, self.height)
+        self._clean = to_yuv(
+            VideoReformatter(), av.VideoFrame.from_ndarray(rgb, "rgb24"), self.width, self.height
+        )
         self._canvas = self._clean.copy()
         self._planes = planes(self._canvas, self.width, self.height)
 
@@ -149,10 +152,13 @@ def _write(draw: ImageDraw.ImageDraw, text: str, box: tuple[int, int, int, int])
     draw.text(((left + right) / 2, (top + bottom) / 2), text, fill=INK, font=font, anchor="mm")
 
 
-def to_yuv(frame: Any, width: int, height: int) -> Rows:
-    """Scale a frame and convert it to yuv420p; `width` is even and `height` a multiple of 4."""
-    return frame.reformat(
-        width, height, "yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
+def to_yuv(scaler: VideoReformatter, frame: Any, width: int, height: int) -> Rows:
+    """Scale a frame and convert it to yuv420p; `width` is even and `height` a multiple of 4.
+
+    A scaler that has taken one frame of a clip takes the others in less than half the time.
+    """
+    return scaler.reformat(
+        frame, width, height, "yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED_RANGE
     ).to_ndarray()
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import av
 import av.error
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from .backdrop import (
     BT709,
@@ -167,6 +168,7 @@ class Motion:
         stream = container.streams.best("video")
         stream.thread_type = "AUTO"
         self._area = area
+        self._scaler = VideoReformatter()
         self._frames = _pictures(container, stream)
         self._ahead: Any = next(self._frames, None)
         self._start = 0.0 if self._ahead is None else self._ahead.time or 0.0
@@ -187,7 +189,7 @@ class Motion:
         width, height = max(2, int(width * scale) // 4 * 4), max(2, int(height * scale) // 4 * 4)
         if turns % 2:
             width, height = height, width
-        small = to_yuv(frame, width, height)
+        small = to_yuv(self._scaler, frame, width, height)
         return turned(small, width, height, turns) if turns else small
 
 

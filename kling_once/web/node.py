@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -21,12 +20,20 @@ from ..api.limits import (
     known,
     price,
 )
-from ..errors import BudgetReached, CredentialsError, KlingOnceError, SubmissionsHeld, Violation
+from ..errors import (
+    BudgetReached,
+    CredentialsError,
+    InputRefused,
+    KlingOnceError,
+    SubmissionsHeld,
+    Violation,
+)
 from ..jobs.services import has_host
-from ..jobs.violations import order_notes, order_violations
+from ..jobs.violations import clip_bounds, order_notes, order_violations
 from ..ledger.decision import Serve, next_step
 from ..media.bounds import clock
 from ..media.probe import probe_clip
+from ..media.split import fewest_parts
 from ..order import (
     MotionControl,
     Order,
@@ -276,12 +283,18 @@ async def _findings(
         order, origin, engine.settings, has_host=has_host(engine.settings, order.service)
     )
     violations = [
-        *(Violation(name, f"{name}.wired", f"Nothing is wired to {name}.") for name in reading.bare),
+        *(
+            Violation(name, f"{name}.wired", f"Nothing is wired to {name.rpartition('.')[2]}.")
+            for name in reading.bare
+        ),
         *_told(broken, reading.wired),
     ]
     found: dict[str, Any] = {"rate": _rate(reading, china=china), "notes": _told_all(order_notes(order))}
     if reading.split and not is_paid:
-        found["notes"].append(Told.of(await _parts_note(call, reading, reading.split, china=china)))
+        try:
+            found["notes"].append(Told.of(await _parts_note(call, reading, reading.split, china=china)))
+        except InputRefused as error:
+            found["trouble"] = Told.of(str(error))
     cost = None
     if reading.source == "url":
         cost = _price_at_most(reading, china=china)
@@ -347,28 +360,28 @@ def _price(reading: NodeReading, seconds: Decimal | float, *, china: bool) -> Pr
 async def _parts_note(
     call: Call[Nothing, NodeBody], reading: NodeReading, split: SplitReading, *, china: bool
 ) -> str:
-    """Return how often a node runs whose clip comes in parts, and what all cost as far as is known."""
+    """Return how often a node runs whose clip comes in parts, and what all cost as far as is known.
+
+    Raises:
+        InputRefused: The numbers of the split leave no room for parts.
+    """
     clip = await asyncio.to_thread(call.app.host.input_file, split.video_file) if split.video_file else None
     seconds = await asyncio.to_thread(_clip_seconds, clip) if clip else None
     cost = None
     if seconds and RATE_DECIDING.isdisjoint(reading.wired):
         cost = _price(reading, seconds, china=china)
-    least = _least_parts(split, seconds) if seconds else None
-    if not seconds or cost is None or least is None:
+    if not seconds or cost is None or split.most_seconds is None or split.overlap_seconds is None:
         return "Runs once for each part of Kling Once Split Video; each is paid by itself."
+    least = fewest_parts(
+        seconds,
+        clip_bounds(split.orientation),
+        most_seconds=split.most_seconds,
+        overlap_seconds=split.overlap_seconds,
+    )
     parts = f"Runs once for each part of Kling Once Split Video: at least {least} for {clock(seconds)}."
     units, cash = (f"{amount.normalize():f}" for amount in (cost.units, cost.cash))
     sum_of_all = f"On Kling all of them cost about {units} units ({cash} {cost.currency})."
     return " ".join([parts, "What they show twice is paid twice." if split.overlap_seconds else sum_of_all])
-
-
-def _least_parts(split: SplitReading, seconds: float) -> int | None:
-    """Return how few parts there can be; changes of shot may make more."""
-    if split.most_seconds is None or split.overlap_seconds is None:
-        return None
-    longest = split.most_seconds or VIDEO_MAX_SECONDS[split.orientation]
-    new = longest - split.overlap_seconds
-    return max(1, ceil((seconds - split.overlap_seconds) / new - SHORTER_SECONDS)) if new > 0 else None
 
 
 def _used(measured: Measured) -> dict[str, Any] | None:

@@ -72,7 +72,7 @@ def test_the_report_of_a_check_is_chinese_on_the_node(chinese: Any, inputs: Path
     lines = report.inner_text().splitlines()
     assert lines[:2] == [
         "会被拒绝；不会产生费用：",
-        "- 参考图像为 100 x 100 px；每边至少 300 px。请使用更大的图像，或将 conform 设为 auto。",
+        "- 参考图像为 100 x 100 px；每边至少 300 px。请使用更大的图像，或将自动适配（conform）设为 auto。",
     ]
     assert [line for line in lines if line.startswith("在可灵的价格：最多 ")]
 
@@ -87,6 +87,19 @@ def test_the_sockets_of_a_choice_are_chinese(chinese: Any) -> None:
            }""",
         arg=MOTION,
     )
+
+
+def test_the_sockets_of_a_choice_are_chinese_in_nodes_2(
+    comfy: Any, inputs: Path, screen: Callable[..., Any]
+) -> None:
+    try:
+        seen = screen(comfy.url, settings={"Comfy.Locale": "zh", "Comfy.VueNodes.Enabled": True})
+        seen.open_template("1 motion control")
+        node = seen.page.locator("[data-node-id]").filter(has_text="Kling Once 动作控制")
+        node.locator(".lg-slot--input").filter(has_text="视频").first.wait_for()
+        assert "video" not in node.locator(".lg-slot--input").all_inner_texts()
+    finally:
+        comfy.post("/settings", {"Comfy.VueNodes.Enabled": False})
 
 
 def test_the_note_of_a_template_is_chinese_and_one_that_somebody_wrote_stays(chinese: Any) -> None:

@@ -33,6 +33,26 @@ PAIRS = [
 WORDS = {"en": ("Hold live submissions", "take"), "zh": ("暂停付费提交", "kling-v2-6")}
 
 
+FILLED = {
+    "elements": ".kling-once-elements li",
+    "account": ".kling-once-tasks li",
+    "totals": ".kling-once-table",
+    "setup": "form",
+    "help": ".kling-once-table",
+}
+"""What each view holds once it is filled."""
+OUTSIDE = """selector => {
+  const panel = document.querySelector(selector);
+  const edge = Math.min(window.innerWidth, panel.getBoundingClientRect().right) + 1;
+  const isCut = one => one.getBoundingClientRect().right > edge
+    || one.children.length === 0 && one.scrollWidth > one.clientWidth + 1
+      && !/ellipsis/.test(getComputedStyle(one).textOverflow) && getComputedStyle(one).display !== "inline";
+  return [...panel.querySelectorAll("*")].filter(one => one.checkVisibility() && isCut(one))
+    .map(one => one.outerHTML.slice(0, 160));
+}"""
+"""Returns what of a panel lies outside of it or of the window, or is cut off without an ellipsis."""
+
+
 @pytest.fixture(autouse=True)
 def as_it_was(comfy: Any) -> Any:
     yield
@@ -140,3 +160,52 @@ def test_axe_finds_nothing_serious_in_any_view_and_the_settings(
     shot(seen, f"view-keys-{theme}-{language}")
     found["keys"] = check(seen.page, ".kling-once-keys")
     assert [line for lines in found.values() for line in lines] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("size", [(390, 844), (1280, 720)], ids=["390x844", "1280x720"])
+def test_every_view_and_the_settings_fit_a_phone_and_a_small_screen(
+    comfy: Any,
+    made: None,
+    screen: Callable[..., Any],
+    shot: Callable[..., Any],
+    size: tuple[int, int],
+    language: str,
+) -> None:
+    seen = screen(comfy.url, size=size, settings=SETTINGS["classic"] | SETTINGS["dark"] | SETTINGS[language])
+    seen.open_template("1 motion control")
+    tasks = seen.tasks()
+    tasks.wait_for("kept")
+    found = {}
+
+    def look(name: str, selector: str = ".kling-once-panel") -> None:
+        shot(seen, f"{name}-{language}-{size[0]}")
+        found[name] = seen.page.evaluate(OUTSIDE, selector)
+
+    look("tasks")
+    tasks.open(tasks.wait_for("kept"))
+    look("task")
+    for view, shown in FILLED.items():
+        tasks.show(view)
+        seen.page.locator(f".kling-once-content > section {shown}").first.wait_for()
+        look(view)
+    seen.command("kling_once.checkNode")
+    seen.page.locator(".kling-once-verdict").wait_for()
+    look("check")
+    seen.command("Workspace.ToggleSidebarTab.kling-once")
+    if size[0] < 500:
+        settings_on_a_phone(seen)
+    else:
+        seen.keys()
+    look("keys", ".kling-once-keys")
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def settings_on_a_phone(seen: Any) -> None:
+    """Open our group of the settings dialog, whose groups are behind a button on a narrow screen."""
+    seen.command("Comfy.ShowSettingsDialog")
+    seen.page.locator("button:has(i[class*='lucide--panel-left]'])").last.click()
+    seen.page.get_by_text("Kling Once", exact=True).last.click()
+    seen.page.locator("button:has(i[class*='panel-left-close'])").last.click()
+    seen.page.wait_for_selector(".kling-once-keys")
+    seen.page.wait_for_timeout(600)  # the groups slide away

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-MOTION = "KlingOnce_MotionControl"
+MOTION, LIST = "KlingOnce_MotionControl", "KlingOnce_ListTasks"
 TEXT = f"""([type, pattern]) => {{
     const node = window.app.graph.nodes.find({OF_TYPE});
     const text = node.widgets.find(one => one.name === "$$node-text-preview")?.value ?? "";
@@ -29,9 +29,9 @@ def editor(comfy: Any, inputs: Path, screen: Callable[..., Any], sandbox: Any) -
     sandbox.tasks_take(polls=0)
 
 
-def wait_for_text(seen: Any, pattern: str) -> None:
+def wait_for_text(seen: Any, pattern: str, node_type: str = MOTION) -> None:
     """Wait until the text under the node begins so."""
-    seen.page.wait_for_function(TEXT, arg=[MOTION, pattern], timeout=60_000)
+    seen.page.wait_for_function(TEXT, arg=[node_type, pattern], timeout=60_000)
 
 
 def begin(seen: Any, take: int) -> None:
@@ -47,6 +47,25 @@ def test_after_a_success_the_text_says_what_it_came_to(editor: Any, sandbox: Any
     editor.run()
     wait_for_text(editor, r"kept \| .* free \(would be 2 units\) \| task \d+$")
     editor.wait_for_strip("already made, free")
+
+
+def test_a_run_that_says_nothing_shows_nothing_of_how_the_last_one_failed(editor: Any) -> None:
+    editor.page.evaluate(
+        """type => {
+             const { app } = window;
+             app.graph.clear();
+             app.graph.add(LiteGraph.createNode(type));
+           }""",
+        LIST,
+    )
+    editor.widget(LIST, "service", "kling")
+    editor.run()
+    wait_for_text(editor, "No Kling key is configured", LIST)
+    editor.widget(LIST, "service", "sandbox")
+    editor.run()
+    report = editor.page.locator(".kling-once-report")
+    report.wait_for()
+    wait_for_text(editor, "$", LIST)
 
 
 def test_after_stop_the_text_says_that_the_task_goes_on(editor: Any) -> None:

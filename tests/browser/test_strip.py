@@ -231,6 +231,36 @@ def test_a_slow_check_is_asked_once_however_often_somebody_clicks(editor: Any) -
     editor.wait_for_strip(r"up to 2 units \(0.28 USD\)")
 
 
+def test_a_node_does_not_wait_for_the_slow_clip_of_another(editor: Any) -> None:
+    held: list[Any] = []
+
+    def hold_the_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    editor.page.route("**/kling_once/node", hold_the_first)
+    editor.page.evaluate(
+        """type => {
+             const { app } = window;
+             const first = app.graph.nodes.find(one => one.comfyClass === type);
+             window.other = LiteGraph.createNode(type);
+             app.graph.add(window.other);
+             const widget = first.widgets.find(one => one.name === "mode");
+             widget.value = "pro";
+             document.dispatchEvent(new Event("change"));
+           }""",
+        MOTION,
+    )
+    editor.page.wait_for_function(
+        f"() => ({STRIP})(window.other).some(line => line.startsWith('Nothing is'))"
+    )
+    assert editor.strip() == ["checking the price…"]
+    held.pop().continue_()
+    editor.wait_for_strip("sandbox, free")
+
+
 def test_a_picture_replaced_under_its_name_is_looked_at_again(editor: Any, inputs: Path) -> None:
     shutil.copyfile(inputs / "character.png", inputs / "replaced.png")
     editor.widget(MOTION, "conform", "off")

@@ -48,7 +48,7 @@ WORDS = {
     },
     "zh": {
         "ready": "沙盒，免费",  # noqa: RUF001 - Chinese signs
-        "nothing wired": "image 没有连接",
+        "nothing wired": "“图像”没有连接",
         "no key": "尚未配置可用的密钥",
         "no place": "参考视频是本地文件",
         "over a cap": "这次会超过消费限额",

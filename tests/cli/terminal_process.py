@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,9 @@ class TerminalProcess:
 
     def __init__(self, arguments: list[str], folder: Path, out: Path | None = None, **env: str) -> None:
         self._master, slave = pty.openpty()
+        modes = termios.tcgetattr(slave)
+        modes[3] |= termios.NOFLSH  # else Ctrl-C throws half a line away that nobody has read yet
+        termios.tcsetattr(slave, termios.TCSANOW, modes)
         self.text = b""
         stdout = slave if out is None else os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         self.popen = subprocess.Popen(

@@ -116,6 +116,10 @@ def test_the_sandbox_prints_one_object_too(kling: Any, arguments: list[str], err
     assert done.json["error"] == error
 
 
+def test_the_sandboxs_help_names_the_command_that_was_typed(kling: Any) -> None:
+    assert kling("sandbox", "--help").out.startswith("usage: kling-once sandbox ")
+
+
 @pytest.mark.parametrize(
     ("spoken", "gives"),
     [

@@ -79,6 +79,20 @@ def test_broken_limits_are_told_in_words(
     assert sandbox.element_creates() == []
 
 
+def test_a_clip_that_is_too_long_is_trimmed_as_the_advice_says(
+    kling: Callable[..., Any], draw_hd_clip: Callable[..., Path], sandbox: SandboxControl
+) -> None:
+    texts = ("--name", "Mia", "--description", "A bar that walks")
+    given = ("elements", "create", draw_hd_clip(1920, 1080, 90), "--clip", *texts)
+    refused = kling(*given)
+    assert refused.code == 1
+    assert "an element allows 3 to 8 s. Trim it, or use conform 'auto, trim to limit'" in refused.text
+    made = kling(*given, "--conform", "auto, trim to limit")
+    assert made.code == 0
+    assert made.out.count("0 units were seen for an element") == 1
+    assert len(sandbox.element_creates()) == 1
+
+
 def test_an_elements_job_is_in_the_ledgers_list_with_its_charge(
     kling: Callable[..., Any], create: Callable[..., Any]
 ) -> None:

@@ -122,6 +122,7 @@ def test_help_is_help_with_json_too(kling: Any) -> None:
     assert "Usage:" in done.out
 
 
+@pytest.mark.process
 def test_a_real_process_prints_nothing_else_with_the_log_at_debug(
     kling_process: Any, sandbox: Any, small_picture: Any, small_clip: Any
 ) -> None:
@@ -131,6 +132,7 @@ def test_a_real_process_prints_nothing_else_with_the_log_at_debug(
     assert "DEBUG" in done.err
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("sound", [True, False])
 def test_the_demo_makes_a_video_as_long_as_its_clip_with_sound_only_when_asked(
     kling_process: Any, sound: bool, tmp_path: Any

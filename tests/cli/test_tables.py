@@ -21,6 +21,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "out", terminal.Console(force_terminal=True, width=80))
 
 
+@pytest.mark.process
 def test_ten_thousand_jobs_are_listed_within_a_second(kling: Any, many_jobs: Callable[[int], None]) -> None:
     many_jobs(10_000)
     kling("jobs", "--since", "0d")  # imports

@@ -118,7 +118,7 @@ def run_at(
     """Start `kling-once run` on the small inputs at a home."""
 
     def start(name: str, *options: str, **environment: str) -> Process:
-        return cli("run", small_picture, small_clip, "--json", *options, **fleet.home(name), **environment)
+        return cli("run", small_picture, small_clip, "--json", *options, **(fleet.home(name) | environment))
 
     return start
 

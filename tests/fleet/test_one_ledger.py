@@ -167,3 +167,32 @@ def test_workers_that_are_killed_at_random_lose_nothing_and_buy_nothing_twice(
     assert [item.get("there") for item in told] == [True] * len(takes), told
     assert len(sandbox.tasks()) == len(takes)
     assert set(fleet.states()) == {"kept"}
+
+
+def test_a_list_that_was_killed_before_its_first_create_is_bought_once_and_blocks_no_other(
+    sandbox: SandboxControl, order_at: Callable[..., Process], fleet: Fleet, eventually: Callable[..., Any]
+) -> None:
+    """Killed after its sum was held against the limits and its units were reserved."""
+    items = [0, 1, 2]
+    units = 3 * MODELS["kling-v2-6"].units_per_second[Mode.STD]
+    environment = {"TEST_AS_LIST": "1", "KLING_ONCE_MAX_UNITS_PER_DAY": str(len(items) * units)}
+    killed = order_at("one", items, TEST_SENDS_NOTHING="1", **environment)
+    eventually(
+        lambda: fleet.attempts("state", "units_reserved::numeric") == [("intent", units)] * len(items),
+        "every item's intent",
+    )
+    killed.kill()
+    fleet.bury(killed)
+    assert sandbox.creates() == []
+
+    told = (
+        order_at("two", [7], **environment).end().json
+        + order_at("three", items[:2], **environment).end().json
+    )
+
+    assert [item.get("there") for item in told] == [True] * 3, told
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 3
+    (last,) = order_at("one", items[2:], **environment).end().json
+    assert last["error"] == "BudgetReached", "the day's units are spent"
+    spent = fleet.execute("SELECT sum(units_reserved::numeric) FROM attempts")
+    assert spent == [(len(items) * units,)]

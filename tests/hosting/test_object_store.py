@@ -343,6 +343,7 @@ async def test_no_log_line_holds_a_signed_link_or_a_key(
     assert not [line for line in ours if "X-Amz-Signature" in line or SECRET in line]
 
 
+@pytest.mark.process
 def test_a_process_that_ends_right_after_asking_the_store_is_not_aborted(
     s3: Any, run_python: Callable[..., subprocess.Popen[str]]
 ) -> None:

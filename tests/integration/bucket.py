@@ -16,8 +16,18 @@ class Bucket:
     def objects(self) -> list[str]:
         return [item["Key"] for item in self.client.list_objects_v2(Bucket=self.name).get("Contents", [])]
 
+    def videos(self) -> list[str]:
+        """Return the results that lie under the prefix `videos/`."""
+        return [key for key in self.objects() if key.startswith("videos/") and key.endswith(".mp4")]
+
     def uploads(self) -> int:
         return len(self.client.list_object_versions(Bucket=self.name).get("Versions", []))
+
+    def parts(self) -> int:
+        """Return how many parts of unfinished uploads have come."""
+        begun = self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])
+        ids = [{"Key": upload["Key"], "UploadId": upload["UploadId"]} for upload in begun]
+        return sum(len(self.client.list_parts(Bucket=self.name, **one).get("Parts", [])) for one in ids)
 
     def put(self, key: str, body: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=body)

@@ -26,8 +26,11 @@ from tests.integration.vendor import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from kling_once.jobs.engine import Engine
     from tests.process import Process
+    from tests.sandbox_control import SandboxControl
 
 SERVE_S3 = """
 import sys
@@ -129,6 +132,24 @@ def bucket(vendor: Vendor, store_line: Line, s3_port: int, monkeypatch: pytest.M
     client.create_bucket(Bucket=name)
     client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return Bucket(name, client)
+
+
+@pytest.fixture
+def machine(
+    sandbox: SandboxControl,
+    bucket: Bucket,
+    engines: Callable[..., Engine],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Engine]:
+    """Start an engine of a machine that shares the bucket of results with others, and no disk."""
+    monkeypatch.setenv("KLING_ONCE_RESULTS", f"s3://{bucket.name}/videos")
+
+    def start(name: str, **settings: Any) -> Engine:
+        folder = tmp_path / name
+        return engines(home=folder / "home", cache=folder / "cache", **settings)
+
+    return start
 
 
 @pytest.fixture

@@ -80,7 +80,13 @@ def as_here(text: str, addresses: dict[str, str]) -> str:
     return "\n".join(line for line in text.splitlines() if not INSTALLATIONS.match(line.strip()))
 
 
-@pytest.mark.parametrize("document", [path for path in DOCUMENTS if blocks(path, "sh")], ids=name_of)
+IN_CHINESE = ROOT / "README.zh.md"
+"""`tests/test_readme.py` finds the same commands in it."""
+
+
+@pytest.mark.parametrize(
+    "document", [path for path in DOCUMENTS if blocks(path, "sh") and path != IN_CHINESE], ids=name_of
+)
 def test_every_command_runs(
     document: Path,
     sandboxes: Callable[..., Any],

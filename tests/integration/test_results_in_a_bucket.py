@@ -11,7 +11,6 @@ from kling_once.cli.doctor import examine
 from kling_once.errors import DownloadBroken, HostingError, KlingOnceError
 from kling_once.files import file_digest
 from kling_once.settings import load_settings
-from tests.fleet.conftest import Fleet
 from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:
@@ -21,32 +20,7 @@ if TYPE_CHECKING:
     from kling_once.jobs.engine import Engine
     from tests.integration.bucket import Bucket
     from tests.integration.line import Line
-    from tests.postgresql import Postgresql
     from tests.sandbox_control import SandboxControl
-
-LOOKS_BEFORE_CREATE = ("ok",) * 4
-
-
-@pytest.fixture
-def machine(
-    sandbox: SandboxControl,
-    bucket: Bucket,
-    engines: Callable[..., Engine],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[..., Engine]:
-    """Start an engine of a machine that shares the bucket with others, and nothing else."""
-    monkeypatch.setenv("KLING_ONCE_RESULTS", f"s3://{bucket.name}/videos")
-
-    def start(name: str, **settings: Any) -> Engine:
-        folder = tmp_path / name
-        return engines(home=folder / "home", cache=folder / "cache", **settings)
-
-    return start
-
-
-def videos(bucket: Bucket) -> list[str]:
-    return [key for key in bucket.objects() if key.startswith("videos/") and key.endswith(".mp4")]
 
 
 def test_a_result_lies_whole_in_the_bucket_with_its_sidecar_under_its_job_key(
@@ -54,7 +28,7 @@ def test_a_result_lies_whole_in_the_bucket_with_its_sidecar_under_its_job_key(
 ) -> None:
     outcome = machine("one").run(order(project="cats")).result(60)
 
-    (video,) = videos(bucket)
+    (video,) = bucket.videos()
     assert bucket.body(video) == outcome.path.read_bytes()
     assert video.startswith("videos/sandbox/cats/SANDBOX_figure_walk_t0_")
     sidecar = json.loads(bucket.body(f"videos/jobs/{outcome.label.key}/{video.rpartition('/')[2][:-4]}.json"))
@@ -76,27 +50,6 @@ def test_another_machine_with_a_ledger_of_its_own_buys_nothing(
     calls = len(sandbox.calls())
     assert machine("two").run(order()).result(60).reused
     assert len(sandbox.calls()) == calls, "the cache serves it"
-
-
-@pytest.mark.fleet
-def test_two_workers_without_a_common_disk_deliver_the_same_jobs_video(
-    machine: Callable[..., Engine],
-    order: Callable[..., Any],
-    sandbox: SandboxControl,
-    postgresql: Postgresql,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fleet = Fleet(postgresql, postgresql.new_database(), tmp_path)
-    monkeypatch.setenv("KLING_ONCE_LEDGER_URL", fleet.url)
-    first = machine("one").run(order()).result(60)
-    sandbox.script("result", *["status-404"] * 20)
-
-    second = machine("two").run(order()).result(60)
-
-    assert second.path.read_bytes() == first.path.read_bytes()
-    assert sandbox.pending() == ["status-404"] * 20, "it came from the bucket"
-    assert fleet.states() == ["kept"]
 
 
 def test_a_store_that_is_down_at_the_upload_keeps_it_later_and_buys_nothing_again(
@@ -126,7 +79,7 @@ def test_a_store_that_is_down_at_the_upload_keeps_it_later_and_buys_nothing_agai
     assert machine("two").run(order(take=1)).result(60).path.is_file()
     assert engine.run(order()).result(60).path.is_file()
     assert len(sandbox.creates()) == 2
-    assert len(videos(bucket)) == 2
+    assert len(bucket.videos()) == 2
 
 
 def test_a_store_that_is_down_before_buys_nothing(
@@ -142,7 +95,7 @@ def test_what_is_not_what_its_sidecar_says_is_not_delivered(
     machine: Callable[..., Engine], order: Callable[..., Any], sandbox: SandboxControl, bucket: Bucket
 ) -> None:
     machine("one").run(order()).result(60)
-    (video,) = videos(bucket)
+    (video,) = bucket.videos()
     bucket.put(video, b"something else")
 
     outcome = machine("two").run(order()).result(60)

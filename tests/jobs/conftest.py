@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
-import numpy as np
 import pytest
 
 if TYPE_CHECKING:
@@ -68,32 +65,6 @@ class LedgerFile:
         """Delete the ledger, as a person would who cleans up."""
         for path in self.path.parent.glob("ledger*"):
             path.unlink()
-
-
-@pytest.fixture(scope="session")
-def draw_hd_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Draw a clip of these sides at 10 fps, 3 s long unless said otherwise."""
-    folder = tmp_path_factory.mktemp("hd")
-
-    def draw(width: int, height: int, frames: int = 30) -> Path:
-        path = folder / f"{width}x{height}-{frames}.mp4"
-        if path.exists():
-            return path
-        with av.open(str(path), "w") as output:
-            stream = output.add_stream("libx264", rate=10)
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.options = {"preset": "ultrafast"}
-            for number in range(frames):
-                rows = np.full((height * 3 // 2, width), 128, np.uint8)
-                rows[:height, number * 8 : number * 8 + 64] = 220
-                frame = av.VideoFrame.from_ndarray(rows, "yuv420p")
-                frame.pts, frame.time_base = number, Fraction(1, 10)
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
-        return path
-
-    return draw
 
 
 @pytest.fixture

@@ -208,6 +208,41 @@ def test_an_element_that_somebody_else_deleted_is_noticed_where_it_is_listed(
     assert not engine.create_element(element()).result(30).reused
 
 
+def test_an_element_deleted_before_it_was_collected_is_made_again_when_ordered(
+    sandbox: SandboxControl,
+    engine: Engine,
+    element: Callable[..., Any],
+    ledger_file: LedgerFile,
+    http: Any,
+) -> None:
+    made = engine.create_element(element()).result(30)
+    ledger_file.change(state="succeeded", made_element_id=None)
+    delete_elsewhere(sandbox, http, made.element_id)
+
+    with pytest.raises(ResultGone, match="was deleted"):
+        engine.collect(made.label.key).result(30)
+    assert ledger_file.states() == ["expired"]
+
+    again = engine.create_element(element()).result(30)
+    assert again.element_id != made.element_id
+    assert len(sandbox.element_creates()) == 2
+
+
+def test_everything_of_an_element_that_cannot_be_read_is_told_at_once(
+    sandbox: SandboxControl, engine: Engine, element: Callable[..., Any], tmp_path: Path
+) -> None:
+    for name in ("front.png", "side.png", "clip.mp4"):
+        (tmp_path / name).write_bytes(b"this is neither a picture nor a clip")
+    pictures = element(image=tmp_path / "front.png", views=(tmp_path / "side.png",))
+    clip = replace(element(), image=None, views=(), video=VideoFile(tmp_path / "clip.mp4"))
+
+    for order, fields in ((pictures, ["frontal", "views[1]"]), (clip, ["video"])):
+        with pytest.raises(InputRefused) as refused:
+            engine.create_element(order).result(30)
+        assert [violation.field for violation in refused.value.violations] == fields
+    assert sandbox.element_creates() == []
+
+
 def delete_elsewhere(sandbox: SandboxControl, http: Any, element_id: str) -> None:
     answer = http.post(
         f"{sandbox.origin}/v1/general/delete-elements",
@@ -286,6 +321,21 @@ def test_more_than_three_views_are_refused(
 ) -> None:
     with pytest.raises(InputRefused, match="4 other views"):
         engine.create_element(element(views=(small_view,) * 4)).result(30)
+
+
+@pytest.mark.parametrize(("frames", "seconds"), [(20, "2.0"), (90, "9.0")])
+def test_a_clip_that_is_too_short_or_too_long_is_refused(
+    sandbox: SandboxControl,
+    engine: Engine,
+    element: Callable[..., Any],
+    draw_hd_clip: Callable[..., Path],
+    frames: int,
+    seconds: str,
+) -> None:
+    clip = VideoFile(draw_hd_clip(1920, 1080, frames))
+    with pytest.raises(InputRefused, match=f"is {seconds} s long; an element allows 3 to 8 s"):
+        engine.create_element(element(image=None, views=(), video=clip)).result(30)
+    assert sandbox.element_creates() == []
 
 
 def test_a_refusal_by_moderation_is_final_and_a_failed_task_is_followed(

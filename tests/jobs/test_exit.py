@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.process import Process
     from tests.sandbox_control import SandboxControl
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.both_generations]
 ENDS_WITH_A_CREATE_ON_THE_WIRE = """
 import sys, threading
 from pathlib import Path

@@ -125,6 +125,7 @@ def test_sixty_waiting_jobs_cost_at_most_four_calls_a_poll(
     assert len(sandbox.creates()) == JOBS
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("fault", ["status-502", "garbage-json", "reset"])
 def test_a_bad_answer_about_twenty_tasks_spoils_none_of_them(
     fault: str,

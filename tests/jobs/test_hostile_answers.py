@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FOR_EVER = 10**6
 
+pytestmark = pytest.mark.both_generations
+
 
 @pytest.fixture
 def asked(order: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import signal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from kling_once.api.limits import MODELS, Mode
+from tests.fleet.conftest import ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,3 +225,27 @@ def test_every_job_of_a_killed_process_is_taken_over_at_once(
         ended = run_cli("--take", str(take)).end(30)
         assert ended.code == 0
     assert len(sandbox.creates()) == len(sandbox.tasks()) == 2
+
+
+def test_kill_between_the_sum_of_a_list_and_its_first_create(
+    sandbox: SandboxControl,
+    python: Callable[..., Process],
+    ledger_file: LedgerFile,
+    small_picture: Path,
+    small_clip: Path,
+    eventually: Callable[..., Any],
+) -> None:
+    """The day's limit has room for the list once: what the killed process had reserved is given back."""
+    arguments = (str(ORDERS), str(small_picture), str(small_clip), "[0, 1, 2]")
+    units = 3 * MODELS["kling-v2-6"].units_per_second[Mode.STD]
+    environment = {"TEST_AS_LIST": "1", "KLING_ONCE_MAX_UNITS_PER_DAY": str(3 * units)}
+    killed = python(*arguments, TEST_SENDS_NOTHING="1", **environment)
+    eventually(lambda: ledger_file.states() == ["intent"] * 3, "every item's intent")
+    killed.kill()
+    assert not sandbox.creates()
+
+    told = python(*arguments, **environment).end().json
+
+    assert [item.get("there") for item in told] == [True] * 3, told
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 3
+    assert sum(Decimal(row["units_reserved"]) for row in ledger_file.rows()) == 3 * units

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 @pytest.mark.parametrize("expired", [False, True])
 def test_the_lease_of_an_owner_elsewhere_is_waited_for_and_then_taken(

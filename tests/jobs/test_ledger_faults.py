@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
 
+pytestmark = pytest.mark.both_generations
+
 
 @pytest.fixture
 def ledger_fails_when(engine: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LOOKS_BEFORE_CREATE = ("ok",) * 4
 
+pytestmark = pytest.mark.both_generations
+
 
 @dataclass
 class Studio:
@@ -39,11 +41,17 @@ class Studio:
 
 @pytest.fixture
 def studios(
-    sandboxes: Callable[..., SandboxControl], engines: Callable[..., Any], tmp_path: Path
+    sandboxes: Callable[..., SandboxControl],
+    engines: Callable[..., Any],
+    tmp_path: Path,
+    generation: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> list[Studio]:
+    monkeypatch.setenv("KLINGAI_API_GENERATION", generation)
     made = []
     for name in ("one", "two"):
         account = sandboxes(state_dir=tmp_path / name / "account")
+        account.generation = generation
         engine = engines(sandbox_url=account.origin, home=tmp_path / name / "home", settle_seconds=0.2)
         made.append(Studio(account, engine))
     return made

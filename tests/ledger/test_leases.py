@@ -68,8 +68,10 @@ async def test_work_stops_when_its_lease_is_lost() -> None:
 
 
 @pytest.mark.parametrize("trouble", [LedgerNotWritable("busy"), RuntimeError("nobody thought of this")])
-async def test_a_ledger_that_fails_for_a_while_loses_no_lease(trouble: Exception) -> None:
-    answers = iter([trouble, trouble, True])
+async def test_a_ledger_that_fails_for_a_while_loses_no_lease_and_is_told_of_once(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers = iter([trouble, trouble, True, trouble])
     done = asyncio.Event()
 
     async def renew() -> bool:
@@ -82,6 +84,8 @@ async def test_a_ledger_that_fails_for_a_while_loses_no_lease(trouble: Exception
 
     async with asyncio.timeout(60), renewed(renew, QuickClock()):
         await done.wait()
+    warned = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warned) == 2, "each outage once"
 
 
 async def test_a_renewal_that_fails_does_not_hide_the_outcome() -> None:

@@ -246,12 +246,28 @@ async def test_a_read_only_replica_shows_and_submits_nothing(
     server = await asyncio.to_thread(postgresql.replica)
     ledger = await asyncio.to_thread(Ledger, home, SystemClock(), SecretStr(server.url(shared.name)))
     try:
-        with pytest.raises(LedgerNotWritable, match=r"cannot be written: cannot .*read-write"):
+        with pytest.raises(LedgerNotWritable, match=r"cannot be written: its server is a replica"):
             await ledger.begin(job_of(2), SENDER, reservation(day=100))
         assert (await ledger.list_jobs(Page()))[0] == 1
     finally:
         ledger.close()
         server.remove()
+
+
+@fleet
+async def test_a_database_that_is_set_to_read_only_takes_nothing_also_after_a_look(
+    opened: Callable[..., Ledger], shared: PostgresqlStore
+) -> None:
+    """A look leaves nothing behind in its pooled connection that would let the next transaction write."""
+    await opened().begin(job_of(1), SENDER, reservation(day=100))
+    shared.execute(f"ALTER DATABASE {shared.name} SET default_transaction_read_only = on")
+    ledger = opened()
+    for _ in range(2):
+        assert (await ledger.list_jobs(Page()))[0] == 1
+        with pytest.raises(LedgerNotWritable, match="is set to read-only"):
+            await ledger.begin(job_of(2), SENDER, reservation(day=100))
+        with pytest.raises(LedgerNotWritable, match="is set to read-only"):
+            await ledger.require_writable()
 
 
 @fleet

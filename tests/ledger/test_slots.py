@@ -113,6 +113,40 @@ async def test_a_refusal_teaches_how_many_there_are(account: Account) -> None:
     assert [await account.take(one) for one in (seventh, sixth, seventh)] == [False, True, False]
 
 
+async def test_those_on_their_way_at_a_refusal_may_still_be_accepted(account: Account) -> None:
+    """Their slots are not lost when the answers come: five fit, the sixth was refused before two of them."""
+    await running(account, 3)
+    fourth, fifth, sixth, seventh = [await account.order(number) for number in range(3, 7)]
+    for attempt in (fourth, fifth, sixth):
+        assert await account.take(attempt)
+    await account.refuse(sixth)
+    for attempt in (fourth, fifth):
+        await account.change(attempt, AttemptState.SUBMITTED)
+
+    assert not await account.take(sixth)
+    await account.change(fourth, AttemptState.SUCCEEDED)
+    assert [await account.take(one) for one in (sixth, seventh)] == [True, False]
+    await account.change(fifth, AttemptState.SUCCEEDED)
+    assert await account.take(seventh), "there were five, and are five"
+
+
+async def test_an_account_that_others_filled_is_used_up_again_without_waiting(account: Account) -> None:
+    """Nothing of ours ran when Kling refused: the first that is accepted shows that this is over."""
+    attempts = await account.orders(6)
+    assert await account.take(attempts[0])
+    await account.refuse(attempts[0])
+    assert [await account.take(one) for one in attempts[:2]] == [True, False]
+
+    for accepted, following, after in zip(attempts[:4], attempts[1:5], attempts[2:], strict=True):
+        await account.change(accepted, AttemptState.SUBMITTED)
+        assert [await account.take(one) for one in (following, after)] == [True, False]
+    await account.change(attempts[4], AttemptState.SUBMITTED)
+    assert await account.take(attempts[5])
+    await account.refuse(attempts[5])
+    await account.change(attempts[0], AttemptState.SUCCEEDED)
+    assert [await account.take(one) for one in (attempts[5], await account.order(6))] == [True, False]
+
+
 async def test_those_who_are_refused_are_served_in_the_order_they_came(account: Account) -> None:
     first, second, third = await account.orders(3)
     for attempt in (first, second, third):
@@ -201,7 +235,7 @@ async def test_a_dead_worker_at_the_head_of_the_line_holds_it_up_no_longer_than_
     assert await account.take(waiting, most=1)
 
 
-async def test_time_raises_what_is_believed_one_by_one(account: Account) -> None:
+async def test_time_raises_what_is_believed_by_one_and_success_goes_on(account: Account) -> None:
     await running(account, 2)
     third, fourth = await account.order(2), await account.order(3)
     assert await account.take(third)
@@ -213,6 +247,21 @@ async def test_time_raises_what_is_believed_one_by_one(account: Account) -> None
         row = await account.ledger(attempt).attempt(attempt + 1)
         assert await account.ledger(attempt).renew(row)
     assert [await account.take(one) for one in (third, fourth)] == [True, False]
+    await account.change(third, AttemptState.SUBMITTED)
+    assert await account.take(fourth), "more fit than the refusal said"
+
+
+async def test_an_account_that_was_idle_for_long_is_not_tried_by_many_at_once(account: Account) -> None:
+    tasks = await running(account, 2)
+    third = await account.order(2)
+    assert await account.take(third)
+    await account.refuse(third)
+    for attempt in (*tasks, third):
+        await account.change(attempt, AttemptState.REJECTED)
+
+    account.pass_time(20 * RAISE_AFTER)
+    attempts = [await account.order(number) for number in range(3, 7)]
+    assert [await account.take(attempt) for attempt in attempts] == [True, True, True, False]
 
 
 async def test_the_operators_number_holds_whatever_is_believed(account: Account) -> None:

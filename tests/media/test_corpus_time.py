@@ -49,10 +49,11 @@ def numbered(clips: Any, real_clips: Path, rate: int, container: str, *options: 
     beep = (
         f"aevalsrc='0.8*sin(2*PI*1000*t)*between(t,{BEEP_SECONDS},{BEEP_SECONDS + 0.2})':s=48000:d={SECONDS}"
     )
+    picture = clips.make(f"numbered_{rate}.picture.mp4", "-filter_complex", graph, "-map", "[out]", *H264_B)
     return clips.make(
         f"numbered_{rate}.{container}",
-        *("-f", "lavfi", "-i", beep, "-filter_complex", graph, "-map", "[out]", "-map", "0:a"),
-        *(*H264_B, *CONTAINERS.get(container, ()), *options),
+        *("-i", str(picture), "-f", "lavfi", "-i", beep, "-c:v", "copy"),
+        *(*CONTAINERS.get(container, ()), *options),
     )
 
 

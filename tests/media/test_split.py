@@ -14,7 +14,7 @@ from kling_once.errors import InputRefused, MediaStopped
 from kling_once.jobs.violations import clip_bounds, cut_violations, still_clip
 from kling_once.media.conform import conform_clip
 from kling_once.media.decode import decode_clip
-from kling_once.media.split import Limits, divide, split_clip
+from kling_once.media.split import Limits, divide, fewest_parts, split_clip
 from kling_once.media.survey import survey_clip
 from kling_once.media.types import ConformMode, TrimWindow
 from tests.media.long_clips import long_dance
@@ -108,6 +108,30 @@ def test_numbers_that_leave_no_room_are_refused(dance: Path, most: float, overla
         split_clip(dance, IMAGE, most_seconds=most, overlap_seconds=overlap)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "limits", "fewest"),
+    [
+        (30, {}, 1),
+        (30.02, {}, 2),
+        (31, {}, 2),
+        (59.92, {}, 2),
+        (59.94, {}, 3),
+        (20, {"most_seconds": 10}, 2),
+        (20, {"most_seconds": 10, "overlap_seconds": 5}, 2),  # at a change of shot nothing overlaps
+        (10.01, {"most_seconds": 10}, 2),
+    ],
+)
+def test_how_few_parts_there_can_be_is_known_before_the_clip_is_looked_at(
+    seconds: float, limits: dict[str, float], fewest: int
+) -> None:
+    assert fewest_parts(seconds, VIDEO, **limits) == fewest
+
+
+def test_a_clip_that_is_too_long_to_divide_is_refused_before_it_is_looked_at() -> None:
+    with pytest.raises(InputRefused, match="video is 10:01 long; at most 10:00 are split"):
+        fewest_parts(601, VIDEO)
+
+
 def test_splitting_stops_when_asked(dance: Path) -> None:
     with pytest.raises(MediaStopped):
         split_clip(dance, IMAGE, stop=lambda: True)
@@ -129,9 +153,10 @@ def test_parts_follow_each_other_and_keep_to_the_limits(
     whole = count / fps
     times = np.arange(count) / float(fps)
     motion = np.random.default_rng(seed).random(count)
-    limits = Limits(Fraction(3), Fraction(longest), Fraction(overlap))
+    limits = Limits(Fraction(3), Fraction(longest), Fraction(overlap), Fraction(longest))
     shots = tuple(sorted(cut for cut in cuts if cut < whole))
     parts = divide(times, motion, shots, seconds=whole, rate=fps, limits=limits).parts
+    assert len(parts) >= -(-whole // longest)  # as `fewest_parts` says
     assert parts[0].start_seconds == 0
     assert parts[-1].end_seconds == whole
     for before, part in pairwise(parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def test_templates_are_the_same_files_with_a_picture_each() -> None:
     copies = {path.name: path.read_bytes() for path in TEMPLATES.glob("*.json")}
     assert copies == ours
     assert {path.stem for path in TEMPLATES.glob("*.jpg")} == set(NAMES)
+
+
+def test_every_picture_is_drawn_by_the_script_that_shows_results() -> None:
+    drawing = runpy.run_path(str(ROOT / "examples" / "draw_pictures.py"))
+    assert sorted(drawing["CARDS"]) == NAMES
 
 
 def test_no_workflow_lies_where_the_template_browser_would_list_it_twice() -> None:

@@ -126,6 +126,27 @@ def test_every_lane_and_every_declared_python_runs() -> None:
     assert lanes <= set(re.findall(r"just (test-[a-z]+)", commands()))
 
 
+def test_every_gate_runs() -> None:
+    gates = {"types", "js", "dead-code", "site", "workflows", "coverage", "fuzz", "mutate"}
+    assert gates <= set(re.findall(r"just ([a-z-]+)", commands()))
+    assert "pip-audit" in commands()
+
+
+@pytest.mark.parametrize(
+    ("job", "programs"),
+    [
+        ("lanes", {"ffmpeg", "postgresql"}),
+        ("fleet", {"postgresql", "pgbouncer"}),
+        ("browser", {"ffmpeg", "nginx"}),
+    ],
+)
+def test_a_lane_has_the_programs_without_which_it_fails(job: str, programs: set[str]) -> None:
+    """What a test only skips elsewhere, REQUIRE_... makes a failure there."""
+    steps_of_job = load(GITHUB / "workflows" / "ci.yml")["jobs"][job]["steps"]
+    installed = re.findall(r"apt-get install (.*)", "\n".join(step.get("run", "") for step in steps_of_job))
+    assert programs == {word for line in installed for word in line.split() if not word.startswith("-")}
+
+
 def test_every_ecosystem_is_kept_up_to_date() -> None:
     updates = load(GITHUB / "dependabot.yml")["updates"]
     assert {update["package-ecosystem"] for update in updates} == {"github-actions", "pip", "npm"}

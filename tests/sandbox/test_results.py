@@ -168,6 +168,7 @@ async def test_a_result_is_rendered_once_and_stays_the_same(bench: Any) -> None:
     assert (await download(bench, data)).headers["Etag"] == answers[0].headers["Etag"]
 
 
+@pytest.mark.process
 async def test_polls_are_answered_while_a_result_is_rendered(start: Any, bunny: Path) -> None:
     bench = await start(quick_results=False)
     data = await bench.finished(video_url=await bench.upload(bunny), mode="pro")

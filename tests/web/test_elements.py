@@ -84,6 +84,7 @@ def test_official_ones_have_pictures_fetched_once_and_no_answer_holds_a_link(
     assert served.get("/elements/162/picture").status_code == 404
 
 
+@pytest.mark.process
 def test_300_elements_come_in_pages_from_one_call_to_kling(
     served: Any, sandbox: SandboxControl, small_picture: Path, small_view: Path
 ) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
+import av
+import numpy as np
 import pytest
 
 from kling_once.sandbox import DEFAULT_API_KEY
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -43,12 +49,45 @@ def test_media_from_elsewhere_have_a_price_per_second(price_of: Any) -> None:
     assert found["rate"] == {"units": 0.5, "cash": 0.07, "currency": "USD"}
 
 
+@pytest.fixture
+def split_graph(served: Any, graph_of: Any, long_clip: Path) -> Any:
+    """Return a graph whose clip of 31 s comes through Split Video."""
+    (served.folders["input"] / "long.mp4").write_bytes(long_clip.read_bytes())
+
+    def make(split: dict[str, Any]) -> dict[str, Any]:
+        graph = graph_of(**{"motion_source.video": ["4", 0]})
+        loader = next(name for name, node in graph.items() if node["class_type"] == "LoadVideo")
+        graph[loader]["inputs"]["file"] = "long.mp4"
+        graph["4"] = {"class_type": "KlingOnce_SplitVideo", "inputs": {"video": [loader, 0]} | split}
+        return graph
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a grey clip of 31 s."""
+    path = tmp_path_factory.mktemp("long") / "long.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=2)
+        assert isinstance(stream, av.VideoStream)
+        stream.width = stream.height = 360
+        stream.pix_fmt = "yuv420p"
+        for number in range(62):
+            frame = av.VideoFrame.from_ndarray(np.full((540, 360), 128, np.uint8), "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 2)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
 @pytest.mark.parametrize(
     ("split", "note"),
     [
-        ({}, "at least 1 for 0:03. On Kling all of them cost about 1.5 units (0.21 USD)."),
-        ({"most_seconds": 1.5}, "at least 2 for 0:03. On Kling all of them"),
-        ({"most_seconds": 2, "overlap": 1}, "at least 2 for 0:03. What they show twice is paid twice."),
+        ({}, "at least 2 for 0:31. On Kling all of them cost about 15.5 units (2.17 USD)."),
+        ({"most_seconds": 15}, "at least 3 for 0:31. On Kling all of them"),
+        ({"most_seconds": 15, "overlap": 1}, "at least 3 for 0:31. What they show twice is paid twice."),
+        ({"character_orientation": "image"}, "at least 4 for 0:31. On Kling all of them"),
         (
             {"most_seconds": ["9", 0]},
             "Split Video; each is paid by itself.",
@@ -57,16 +96,28 @@ def test_media_from_elsewhere_have_a_price_per_second(price_of: Any) -> None:
     ],
 )
 def test_a_clip_in_parts_says_how_often_the_node_runs_and_what_all_cost(
-    served: Any, graph_of: Any, split: dict[str, Any], note: str
+    served: Any, split_graph: Any, split: dict[str, Any], note: str
 ) -> None:
-    graph = graph_of(**{"motion_source.video": ["4", 0]})
-    loader = next(name for name, node in graph.items() if node["class_type"] == "LoadVideo")
-    graph["4"] = {"class_type": "KlingOnce_SplitVideo", "inputs": {"video": [loader, 0]} | split}
-    found = served.post("/node", {"node_id": "3", "prompt": graph}).json()
+    found = served.post("/node", {"node_id": "3", "prompt": split_graph(split)}).json()
     assert [told["message"] for told in found["notes"] if note in told["message"]]
     assert (found["price"], found["rate"]["units"]) == (None, 0.5)
     said = [piece for told in found["notes"] for piece in told["said"] if piece["message"].strip()]
     assert all(piece["rule"] for piece in said)
+
+
+@pytest.mark.parametrize(
+    ("split", "words"),
+    [
+        ({"most_seconds": 5}, "most_seconds is 5; with orientation 'video' it may be 7 to 30"),
+        ({"most_seconds": 10, "overlap": 8}, "overlap is 8 s; with parts of at most 10 s it may be 0 to 6."),
+    ],
+)
+def test_what_split_would_refuse_is_said_where_the_parts_arrive(
+    served: Any, split_graph: Any, split: dict[str, Any], words: str
+) -> None:
+    found = served.post("/node", {"node_id": "3", "prompt": split_graph(split)}).json()
+    assert found["trouble"]["message"].startswith(words)
+    assert found["rate"]["units"] == 0.5
 
 
 def test_an_address_is_priced_by_the_orientations_maximum(price_of: Any) -> None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,20 @@ def rules() -> set[str]:
 def test_chinese_has_words_for_every_rule_and_for_no_other() -> None:
     assert words("zh").keys() == {rule.replace(".", "_") for rule in rules()}
     assert words("en").keys() <= words("zh").keys()
+
+
+def test_chinese_calls_a_widget_as_the_node_does() -> None:
+    nodes = json.loads((ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
+    shown = {
+        name: given["name"]
+        for node in ("KlingOnce_MotionControl", "KlingOnce_SplitVideo", "KlingOnce_CreateElement")
+        for name, given in nodes[node]["inputs"].items()
+        if "_" in name or name in {"conform", "cuts", "take", "overlap", "material"}
+    }
+    told = [*words("zh").values(), *sentence_words("zh").values()]
+    for text_told, (name, word) in product(told, shown.items()):
+        if re.search(rf"(?<![\w.{{]){name}(?![\w.}}])", text_told):
+            assert f"{word}（{name}）" in text_told, text_told  # noqa: RUF001 - Chinese signs
 
 
 def broken_limits(tmp_path: Path) -> list[Violation]:
