@@ -160,7 +160,7 @@ class Limits:
     """The longest clip that is left as it is."""
 
 
-def _exact(seconds: float) -> Fraction:
+def _exact(seconds: float | Fraction) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
