@@ -155,7 +155,8 @@ def become(asked: dict[str, Any]) -> None:
     os.setsid()
     os.chdir(asked["folder"])
     for number, path in ((1, asked["out"]), (2, asked["err"])):
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        # a terminal that is opened to be read too becomes that of the new session
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()

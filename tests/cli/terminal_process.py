@@ -6,15 +6,18 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from tests.warm import Nursery, Started
 
 START = """
 import fcntl, os, sys, termios
@@ -28,27 +31,41 @@ IMPORT = b"import time:"
 
 
 class TerminalProcess:
-    """One command in a terminal of 80 columns; standard output may lead into a file instead."""
+    """One command in a terminal of 80 columns; standard output may lead into a file instead.
 
-    def __init__(self, arguments: list[str], folder: Path, out: Path | None = None, **env: str) -> None:
-        self._master, slave = pty.openpty()
+    A nursery forks it from a process that has imported everything; the terminal becomes its own all the same.
+    """
+
+    def __init__(
+        self,
+        arguments: list[str],
+        folder: Path,
+        out: Path | None = None,
+        nursery: Nursery | None = None,
+        **env: str,
+    ) -> None:
+        self._master, slave = self._ends = pty.openpty()
         modes = termios.tcgetattr(slave)
         modes[3] |= termios.NOFLSH  # else Ctrl-C throws half a line away that nobody has read yet
         termios.tcsetattr(slave, termios.TCSANOW, modes)
         self.text = b""
-        stdout = slave if out is None else os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        self.popen = subprocess.Popen(
-            [sys.executable, "-P", "-c", START, *arguments],
-            stdin=slave,
-            stdout=stdout,
-            stderr=slave,
-            cwd=folder,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **env},
-            start_new_session=True,
-        )
-        os.close(slave)
-        if out is not None:
-            os.close(stdout)
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", **env}
+        shown = Path(os.ttyname(slave))
+        self.popen: subprocess.Popen[bytes] | Started
+        if nursery is not None:
+            command = ["-m", "kling_once.cli.app", *arguments]
+            self.popen = nursery.start(command, environment, folder, out or shown, shown)
+        else:
+            with (out or shown).open("wb") as stdout:
+                self.popen = subprocess.Popen(
+                    [sys.executable, "-P", "-c", START, *arguments],
+                    stdin=slave,
+                    stdout=stdout,
+                    stderr=slave,
+                    cwd=folder,
+                    env=environment,
+                    start_new_session=True,
+                )
 
     def read_until(self, condition: Callable[[bytes], object], seconds: float = 60) -> None:
         """Read what is shown until it meets a condition, or the process has ended."""
@@ -68,9 +85,10 @@ class TerminalProcess:
 
     def close(self) -> None:
         if self.popen.poll() is None:
-            self.popen.kill()
-            self.popen.wait()
-        os.close(self._master)
+            os.kill(self.popen.pid, signal.SIGKILL)
+            self.popen.wait(20)
+        for end in self._ends:
+            os.close(end)
 
     @property
     def lines(self) -> list[str]:
@@ -79,14 +97,12 @@ class TerminalProcess:
         return [line.decode() for line in re.split(rb"[\r\n]+", seen) if line.strip()]
 
     def _read(self) -> bool:
-        if not select.select([self._master], [], [], 0.05)[0]:
-            return self.popen.poll() is None
-        try:
-            piece = os.read(self._master, 65536)
-        except OSError:  # Linux: nobody has the other end open
-            return False
-        self.text += piece
-        return bool(piece)
+        """Read what is there; tell whether there may be more."""
+        has_ended = self.popen.poll() is not None
+        if select.select([self._master], [], [], 0.05)[0]:
+            self.text += os.read(self._master, 65536)
+            return True
+        return not has_ended
 
 
 def imports_of(text: bytes) -> int:

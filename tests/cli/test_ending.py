@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.warm import Nursery
+
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there"),
@@ -25,17 +27,31 @@ STOPPED = "Stopped. Run the same again to go on."
 MOMENTS = range(20)
 
 
-@pytest.fixture
-def terminal(hermetic: None, tmp_path: Path) -> Iterator[Callable[..., TerminalProcess]]:
+def terminals(folder: Path, nursery: Nursery | None) -> Iterator[Callable[..., TerminalProcess]]:
     started: list[TerminalProcess] = []
 
     def start(*arguments: object, out: Path | None = None, **environment: str) -> TerminalProcess:
-        started.append(TerminalProcess([str(item) for item in arguments], tmp_path, out, **environment))
+        words = [str(item) for item in arguments]
+        started.append(TerminalProcess(words, folder, out, nursery, **environment))
         return started[-1]
 
     yield start
     for process in started:
         process.close()
+
+
+@pytest.fixture
+def terminal(hermetic: None, tmp_path: Path) -> Iterator[Callable[..., TerminalProcess]]:
+    """Start commands as a person does."""
+    yield from terminals(tmp_path, None)
+
+
+@pytest.fixture
+def quick_terminal(
+    hermetic: None, tmp_path: Path, nursery: Nursery | None
+) -> Iterator[Callable[..., TerminalProcess]]:
+    """Start commands whose beginning does not matter."""
+    yield from terminals(tmp_path, nursery)
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +86,7 @@ def test_ctrl_c_while_python_imports_is_one_line(
 @pytest.mark.parametrize("calls", [number + 1 for number in MOMENTS])
 @pytest.mark.parametrize("as_json", [False, True])
 def test_ctrl_c_at_any_call_of_a_run_is_one_line_and_buys_once(
-    terminal: Any,
+    quick_terminal: Any,
     cli: Any,
     sandbox: Any,
     small_picture: Path,
@@ -82,7 +98,7 @@ def test_ctrl_c_at_any_call_of_a_run_is_one_line_and_buys_once(
     sandbox.move(policy="polls", polls=100_000)
     out = tmp_path / "out" if as_json else None
     command = ["run", small_picture, small_clip]
-    process = terminal(*command, *(["--json"] if as_json else []), out=out)
+    process = quick_terminal(*command, *(["--json"] if as_json else []), out=out)
 
     process.read_until(lambda _: len(sandbox.calls()) >= calls)
     process.press_ctrl_c()
@@ -105,10 +121,10 @@ STAGES = {"starting", "check", "conform", "upload", "queue", "submit", "wait", "
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_ctrl_c_in_a_long_list_is_one_line(
-    terminal: Any, many_jobs: Callable[[int], None], moment: int
+    quick_terminal: Any, many_jobs: Callable[[int], None], moment: int
 ) -> None:
     many_jobs(3000)
-    process = terminal("jobs")
+    process = quick_terminal("jobs")
 
     process.read_until(lambda text: text.count(b"\n") > moment * 100)
     process.press_ctrl_c()
