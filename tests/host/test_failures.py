@@ -25,7 +25,7 @@ FAULTS = {
     "reset-before-accept reset-before-accept reset-before-accept": "Nothing more was submitted",
     "task-failed": "Task failed due to an internal error",
     "task-failed-input": "No complete upper body",
-    "task-failed-charged": "Charge",
+    "task-failed-charged": "At Kling the charge would be: 2 units.",
 }
 
 
