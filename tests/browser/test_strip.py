@@ -91,7 +91,8 @@ def test_the_hold_switch_stops_the_next_live_submit_and_survives_a_restart(
     shot: Callable[..., Any],
 ) -> None:
     url = sandbox.upload(inputs / "motion.mp4")
-    live = graph(service="kling", profile="studio", motion_source="url", **{"motion_source.url": url})
+    live = graph(service="kling", profile="studio", take=213, motion_source="url")
+    live["3"]["inputs"]["motion_source.url"] = url
     del live["3"]["inputs"]["motion_source.video"]
     seen = screen(comfy.url)
     tasks = seen.tasks()

@@ -98,7 +98,7 @@ def by_place(**patterns: Any) -> dict[str, str]:
 def test_the_time_of_a_node_counts_from_its_own_turn(editor: Any, sandbox: Any) -> None:
     sandbox.tasks_take(seconds=TASK_SECONDS)
     began = time.monotonic()
-    _, second = begin(editor, 100)
+    _, second = begin(editor, 1300)
     texts = wait_for_texts(editor, _0=r"kept \| ", _1=r"kept \| ")
     whole = time.monotonic() - began
     minutes, seconds = re.match(r"kept \| (\d+):(\d\d)", texts[second]).groups()  # pyright: ignore[reportOptionalMemberAccess]
@@ -108,7 +108,7 @@ def test_the_time_of_a_node_counts_from_its_own_turn(editor: Any, sandbox: Any) 
 
 def test_after_stop_each_says_whether_a_task_goes_on(editor: Any, sandbox: Any) -> None:
     sandbox.tasks_take(seconds=LONG_SECONDS)
-    first, second = begin(editor, 110)
+    first, second = begin(editor, 1310)
     editor.page.get_by_role("button", name="Cancel current run").click()
     wait_for_texts(
         editor, **by_place(a=(first, r"stopped \| task \d+ goes on; "), b=(second, r"stopped \| queue again"))
@@ -118,7 +118,7 @@ def test_after_stop_each_says_whether_a_task_goes_on(editor: Any, sandbox: Any) 
 def test_after_the_first_has_failed_the_second_does_not_go_on_waiting(editor: Any, sandbox: Any) -> None:
     sandbox.tasks_take(seconds=TASK_SECONDS)
     sandbox.script("create", "task-failed")
-    first, second = begin(editor, 120)
+    first, second = begin(editor, 1320)
     wait_for_texts(
         editor,
         **by_place(a=(first, "Kling reports that the task failed"), b=(second, r"stopped \| |kept \| ")),
@@ -127,7 +127,7 @@ def test_after_the_first_has_failed_the_second_does_not_go_on_waiting(editor: An
 
 def test_after_a_reload_both_are_followed_to_their_end(editor: Any, sandbox: Any) -> None:
     sandbox.tasks_take(seconds=LONG_SECONDS)
-    begin(editor, 130)
+    begin(editor, 1330)
     two = editor.page.evaluate("() => window.two")
     editor.load()
     editor.page.wait_for_function(
@@ -146,7 +146,7 @@ def test_after_a_restart_of_the_server_both_say_that_they_were_cut_off(
     editor: Any, one_at_a_time: Any, sandbox: Any
 ) -> None:
     sandbox.tasks_take(seconds=LONG_SECONDS)
-    begin(editor, 140)
+    begin(editor, 1340)
     one_at_a_time.stop()
     editor.page.evaluate("() => window.app.api.dispatchEvent(new CustomEvent('reconnected'))")
     broke = "The connection to the server broke. A task that was made goes on"
