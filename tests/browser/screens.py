@@ -83,6 +83,19 @@ class Screen:
             self.page.evaluate(load, workflow)
         self.page.wait_for_function(ours)
 
+    def keep_draft(self) -> None:
+        """Let ComfyUI see what a script has changed, and save it in its draft, which a reload opens."""
+        self.page.evaluate(
+            "() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
+        )
+        self.page.wait_for_function(
+            r"""() => {
+                 const last = Math.max(...window.app.graph.nodes.map(({ id }) => Number(id)));
+                 const kept = new RegExp(String.raw`"id\\?":${last},`);
+                 return Object.values(localStorage).some(text => kept.test(text));
+               }"""
+        )
+
     def look_at(self, node_type: str = "KlingOnce_MotionControl", scale: float = 0.9) -> None:
         """Bring a node into view; at the usual scale it is large enough to be read."""
         self.page.evaluate(
