@@ -56,17 +56,21 @@ def many(python: Callable[..., Process], small_picture: Path, small_clip: Path) 
 
 
 def test_twelve_jobs_at_a_parallel_limit_of_three_all_finish(
-    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    eventually: Callable[..., Any],
 ) -> None:
     sandbox.set(parallel_limit=3)
-    sandbox.move(policy="polls", polls=3)
+    sandbox.move(policy="polls", polls=100_000)
     engine = engines(max_parallel=12)
 
-    outcomes = [f.result(60) for f in [engine.run(order(take=take)) for take in range(12)]]
+    futures = [engine.run(order(take=take)) for take in range(12)]
+    eventually(lambda: any(call["status"] == 429 for call in sandbox.creates()), "the limit is met")
+    sandbox.move(policy="polls", polls=3)
 
-    assert len({outcome.path for outcome in outcomes}) == 12
+    assert len({future.result(60).path for future in futures}) == 12
     assert len(sandbox.tasks()) == 12
-    assert any(call["status"] == 429 for call in sandbox.creates()), "the limit was met"
 
 
 def test_twelve_jobs_of_three_processes_at_a_parallel_limit_of_three_all_finish(
