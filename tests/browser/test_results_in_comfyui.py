@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-REMEMBER = "() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
 PACK = """
 type => {
   const { graph } = window.app;
@@ -39,7 +38,7 @@ INNER = f"() => ({STRIP})(window.motion).join()"
 def made(editor: Any, take: int) -> None:
     """Run the template with this take, as a person would: what was changed is in the saved draft."""
     editor.widget(MOTION, "take", take)
-    editor.page.evaluate(REMEMBER)
+    editor.keep_draft()
     editor.wait_for_strip("sandbox, free")
     editor.run()
     editor.wait_for_strip("already made, free")
@@ -84,7 +83,7 @@ def test_a_reloaded_page_still_knows_what_was_made(editor: Any, shot: Callable[.
 def test_a_result_opened_from_the_panel_is_the_graph_that_made_it(editor: Any) -> None:
     made(editor, 893)
     editor.widget(MOTION, "take", 0)
-    editor.page.evaluate(REMEMBER)
+    editor.keep_draft()
     asset(editor, 893).click(button="right")
     editor.page.get_by_role("menuitem", name="Open as workflow in new tab").click()
     editor.page.wait_for_function(
