@@ -11,10 +11,8 @@ import threading
 import time
 from contextlib import ExitStack
 from decimal import Decimal
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
 import httpx
 import numpy as np
 import pytest
@@ -31,6 +29,7 @@ from kling_once.order import (
 )
 from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_once.settings import load_settings
+from tests.drawn_clips import write_clip
 from tests.hostile_vendor import ORIGIN, Vendor
 from tests.process import Process
 from tests.sandbox_control import SandboxControl
@@ -318,20 +317,15 @@ def small_view(small_picture: Path) -> Path:
 def small_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """3.0 s, 360x360, 10 fps, silent: a bar that walks to the right."""
     path = tmp_path_factory.mktemp("clip") / "walk.mp4"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=10)
-        assert isinstance(stream, av.VideoStream)
-        stream.width = stream.height = 360
-        stream.pix_fmt = "yuv420p"
-        stream.options = {"preset": "ultrafast"}
+
+    def pictures() -> Iterator[np.ndarray]:
         for number in range(30):
-            planes = np.full((540, 360), 128, np.uint8)
-            planes[:360] = 40
-            planes[:360, number * 8 : number * 8 + 24] = 220
-            frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 10)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
+            rows = np.full((540, 360), 128, np.uint8)
+            rows[:360] = 40
+            rows[:360, number * 8 : number * 8 + 24] = 220
+            yield rows
+
+    write_clip(path, pictures())
     return path
 
 
@@ -340,22 +334,17 @@ def draw_hd_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
     """Draw a clip of these sides at 10 fps, 3 s long unless said otherwise."""
     folder = tmp_path_factory.mktemp("hd")
 
+    def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
+        for number in range(frames):
+            rows = np.full((height * 3 // 2, width), 128, np.uint8)
+            rows[:height, number * 8 : number * 8 + 64] = 220
+            yield rows
+
     def draw(width: int, height: int, frames: int = 30) -> Path:
         path = folder / f"{width}x{height}-{frames}.mp4"
         if path.exists():
             return path
-        with av.open(str(path), "w") as output:
-            stream = output.add_stream("libx264", rate=10)
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.options = {"preset": "ultrafast"}
-            for number in range(frames):
-                rows = np.full((height * 3 // 2, width), 128, np.uint8)
-                rows[:height, number * 8 : number * 8 + 64] = 220
-                frame = av.VideoFrame.from_ndarray(rows, "yuv420p")
-                frame.pts, frame.time_base = number, Fraction(1, 10)
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
+        write_clip(path, pictures(width, height, frames))
         return path
 
     return draw

@@ -8,10 +8,8 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,9 +18,10 @@ from typer.testing import CliRunner
 from kling_once.cli.commands import app
 from kling_once.clock import SystemClock
 from kling_once.ledger.ledger import Ledger
+from tests.drawn_clips import write_clip
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -82,22 +81,17 @@ def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
     """Draw a clip of so many tenths of a second."""
     folder = tmp_path_factory.mktemp("lengths")
 
+    def pictures(frames: int) -> Iterator[np.ndarray]:
+        for number in range(frames):
+            rows = np.full((540, 360), 128, np.uint8)
+            rows[:360, number % 300 : number % 300 + 40] = 220
+            yield rows
+
     def draw(frames: int) -> Path:
         path = folder / f"{frames}.mp4"
         if path.exists():
             return path
-        with av.open(str(path), "w") as output:
-            stream = output.add_stream("libx264", rate=10)
-            assert isinstance(stream, av.VideoStream)
-            stream.width = stream.height = 360
-            stream.pix_fmt, stream.options = "yuv420p", {"preset": "ultrafast"}
-            for number in range(frames):
-                planes = np.full((540, 360), 128, np.uint8)
-                planes[:360, number % 300 : number % 300 + 40] = 220
-                frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
-                frame.pts, frame.time_base = number, Fraction(1, 10)
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
+        write_clip(path, pictures(frames))
         return path
 
     return draw

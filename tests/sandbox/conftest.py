@@ -8,11 +8,9 @@ import io
 import json
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,10 +21,11 @@ from kling_once.sandbox import (
     SandboxOptions,
     Transitions,
 )
+from tests.drawn_clips import write_clip
 from tests.package_files import package_file
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 CREATE = "/v1/videos/motion-control"
@@ -167,26 +166,21 @@ def draw_clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Draw a clip of so many frames at 10 fps: a bright bar that walks to the right."""
     folder = tmp_path_factory.mktemp("clips")
 
+    def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
+        for number in range(frames):
+            rows = np.full((height * 3 // 2, width), 128, np.uint8)
+            rows[:height] = 40
+            left = number * 8 % width
+            rows[:height, left : left + 16] = 220
+            yield rows
+
     def draw(frames: int = 30, width: int = 352, height: int = 352, **options: Any) -> Path:
         suffix, codec = options.get("suffix", ".mp4"), options.get("codec", "libx264")
         path = folder / f"{frames}-{width}x{height}-{codec}{suffix}"
         if path.exists():
             return path
         kind = {".mkv": "matroska", ".mov": "mov", ".mp4": "mp4", ".3gp": "3gp"}[suffix]
-        with av.open(str(path), "w", format=kind) as output:
-            stream = output.add_stream(codec, rate=10)
-            assert isinstance(stream, av.VideoStream)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.options = {"preset": "ultrafast"} if codec == "libx264" else {}
-            for number in range(frames):
-                rows = np.full((height * 3 // 2, width), 128, np.uint8)
-                rows[:height] = 40
-                left = number * 8 % width
-                rows[:height, left : left + 16] = 220
-                frame = av.VideoFrame.from_ndarray(rows, "yuv420p")
-                frame.pts, frame.time_base = number, Fraction(1, 10)
-                output.mux(stream.encode(frame))
-            output.mux(stream.encode(None))
+        write_clip(path, pictures(width, height, frames), codec=codec, container=kind)
         return path
 
     return draw

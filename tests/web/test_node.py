@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 import pytest
 
 from kling_once.sandbox import DEFAULT_API_KEY
+from tests.drawn_clips import write_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,16 +67,7 @@ def split_graph(served: Any, graph_of: Any, long_clip: Path) -> Any:
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a grey clip of 31 s."""
     path = tmp_path_factory.mktemp("long") / "long.mp4"
-    with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=2)
-        assert isinstance(stream, av.VideoStream)
-        stream.width = stream.height = 360
-        stream.pix_fmt = "yuv420p"
-        for number in range(62):
-            frame = av.VideoFrame.from_ndarray(np.full((540, 360), 128, np.uint8), "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 2)
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
+    write_clip(path, [np.full((540, 360), 128, np.uint8)] * 62, rate=2)
     return path
 
 
