@@ -67,7 +67,8 @@ class Process:
         return lines[self._lines_read - 1]
 
     def signal(self, number: signal.Signals) -> None:
-        os.kill(self.popen.pid, number)
+        """Send it a signal; nothing happens where it has ended by itself."""
+        self.popen.send_signal(number)
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)

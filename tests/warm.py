@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +48,11 @@ class Started:
 
     def poll(self) -> int | None:
         return self._nursery.codes.get(self.pid)
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):  # it has ended, and the nursery has not told yet
+                os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> int:
         with self._nursery.changed:
