@@ -84,17 +84,26 @@ class Screen:
         self.page.wait_for_function(ours)
 
     def keep_draft(self) -> None:
-        """Let ComfyUI see what a script has changed, and save it in its draft, which a reload opens."""
+        """Let ComfyUI see what a script has changed, and save it in its draft, values and all."""
         self.page.evaluate(
             "() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
         )
         self.page.wait_for_function(
-            r"""() => {
-                 const last = Math.max(...window.app.graph.nodes.map(({ id }) => Number(id)));
-                 const kept = new RegExp(String.raw`"id\\?":${last},`);
-                 return Object.values(localStorage).some(text => kept.test(text));
+            """() => {
+                 const values = nodes => JSON.stringify(nodes
+                   .map(({ id, widgets_values }) => [id, widgets_values]).sort(([a], [b]) => a - b));
+                 const now = values(window.app.graph.nodes.map(node => node.serialize()));
+                 return Object.keys(localStorage)
+                   .filter(name => name.startsWith("Comfy.Workflow.Draft."))
+                   .map(name => JSON.parse(JSON.parse(localStorage[name]).data).nodes)
+                   .some(nodes => values(nodes) === now);
                }"""
         )
+
+    def reload(self) -> None:
+        """Load the page anew with the graph as it is."""
+        self.keep_draft()
+        self.load()
 
     def look_at(self, node_type: str = "KlingOnce_MotionControl", scale: float = 0.9) -> None:
         """Bring a node into view; at the usual scale it is large enough to be read."""

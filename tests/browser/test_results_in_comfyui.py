@@ -72,7 +72,7 @@ def test_the_media_assets_panel_shows_and_plays_a_result(editor: Any, shot: Call
 
 def test_a_reloaded_page_still_knows_what_was_made(editor: Any, shot: Callable[..., Any]) -> None:
     made(editor, 892)
-    editor.load()
+    editor.reload()
     editor.wait_for_strip("already made, free")
     assert any("_t892_" in line for line in editor.strip()), "where it is kept"
     assert asset(editor, 892).is_visible()

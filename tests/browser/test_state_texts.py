@@ -77,7 +77,7 @@ def test_after_stop_the_text_says_that_the_task_goes_on(editor: Any) -> None:
 
 def test_after_a_reload_the_run_is_followed_to_its_end(editor: Any, sandbox: Any) -> None:
     begin(editor, 983)
-    editor.load()
+    editor.reload()
     editor.page.wait_for_function(f"type => window.app.graph.nodes.some({OF_TYPE})", arg=MOTION)
     editor.wait_for_strip("sandbox, free")
     sandbox.tasks_take(polls=0)

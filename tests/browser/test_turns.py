@@ -129,8 +129,7 @@ def test_after_a_reload_both_are_followed_to_their_end(editor: Any, sandbox: Any
     sandbox.tasks_take(seconds=LONG_SECONDS)
     begin(editor, 1330)
     two = editor.page.evaluate("() => window.two")
-    editor.keep_draft()
-    editor.load()
+    editor.reload()
     editor.page.wait_for_function(
         "two => two.every(id => window.app.graph.getNodeById(id)?.comfyClass)", arg=two
     )
