@@ -31,6 +31,7 @@ from kling_once.sandbox import Sandbox, SandboxOptions, Transitions
 from kling_once.settings import load_settings
 from tests.drawn_clips import write_clip
 from tests.hostile_vendor import ORIGIN, Vendor
+from tests.ledger.stores import spare_migrations
 from tests.process import Process
 from tests.sandbox_control import SandboxControl
 from tests.warm import Nursery
@@ -281,7 +282,9 @@ def engines(hermetic: None) -> Iterator[Callable[..., Engine]]:
     with ExitStack() as stack:
 
         def start(clock: Any = None, **settings: Any) -> Engine:
-            engine = Engine(load_settings(**settings), clock)
+            loaded = load_settings(**settings)
+            spare_migrations(loaded)
+            engine = Engine(loaded, clock)
             stack.callback(engine.close)
             return engine
 

@@ -126,7 +126,6 @@ def _fill(disk: Path) -> None:
 def test_a_ledger_that_is_no_ledger(
     sandbox: SandboxControl, engine: Any, order: Callable[..., Any], ledger_file: LedgerFile
 ) -> None:
-    ledger_file.path.parent.mkdir()
     ledger_file.path.write_bytes(b"this is not a ledger\n" * 1000)
 
     with pytest.raises(LedgerError, match="damaged"):

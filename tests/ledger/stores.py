@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import SecretStr
 
 from kling_once.clock import SystemClock
+from kling_once.files import write_file
 from kling_once.ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from kling_once.clock import Clock
+    from kling_once.settings import Settings
     from tests.postgresql import Postgresql
 
 
@@ -49,6 +52,15 @@ def fresh_file() -> bytes:
         home = Path(folder)
         Ledger(home, SystemClock()).close()
         return (home / "ledger.db").read_bytes()
+
+
+def spare_migrations(settings: Settings) -> None:
+    """Put a new ledger where an engine of these settings would make the same one by migrations."""
+    path = settings.home / "ledger.db"
+    with suppress(OSError):  # the engine has words for a home that takes no file
+        if settings.ledger_url is None and not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_file(path, fresh_file(), private=True, durable=False)
 
 
 class SqliteStore:

@@ -17,6 +17,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from tests.ledger.stores import spare_migrations
 from tests.open_ledger import ask_ledger
 
 if TYPE_CHECKING:
@@ -156,8 +157,9 @@ def serve(folders: dict[str, Path]) -> Iterator[Callable[..., Served]]:
     running: list[Served] = []
 
     def start(**settings: Any) -> Served:
-        load = part("kling_once.settings").load_settings
-        running.append(Served(part("kling_once.jobs.engine").Engine(load(**settings)), folders))
+        loaded = part("kling_once.settings").load_settings(**settings)
+        spare_migrations(loaded)
+        running.append(Served(part("kling_once.jobs.engine").Engine(loaded), folders))
         return running[-1]
 
     yield start
