@@ -25,6 +25,7 @@ ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = (
     "alembic.command",
     "alembic.runtime.migration",
+    "httpcore",
     "kling_once.client",
     "kling_once.cli.commands",
     "kling_once.cli.ending",
@@ -32,6 +33,8 @@ IMPORTED: Final = (
     "kling_once.cli.worker",
     "kling_once.ledger.postgresql",
     "kling_once.ledger.sqlite",
+    "kling_once.sandbox",
+    "kling_once.web.answers",
     "psycopg",
     "rich.traceback",
     "sqlalchemy.dialects.postgresql.psycopg",
