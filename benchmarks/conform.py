@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -25,21 +24,13 @@ def main() -> None:
     with contest.folder() as name:
         clip = Path(name) / "subject.mp4"
         subject.make(clip, max(asked.frames, 897))
-        told = {case: _case(clip, case) for case in ("reencode", "fits")}
+        told = {case: contest.case(HERE / "conform.py", clip, case) for case in ("reencode", "fits")}
     if asked.json:
         print(json.dumps(told))
         return
     for case, bar in (("reencode", 250), ("fits", 60)):
         found = told[case]
         print(f"{case:9} {found['added_mb']:6.0f} MB added (bar {bar}), {found['seconds']:.1f} s")
-
-
-def _case(clip: Path, case: str) -> dict[str, float]:
-    command = [sys.executable, str(HERE / "conform.py"), "case", str(clip), case]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-    if done.returncode:
-        sys.exit(done.stderr[-3000:])
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _measured(clip: Path, case: str) -> dict[str, float]:

@@ -76,6 +76,15 @@ def _side(name: str, work: str, clip: Path, out: Path, python: Path, folder: Pat
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def case(script: Path, clip: Path, name: str) -> dict[str, float]:
+    """Return what `script case CLIP NAME` measured in a fresh process."""
+    command = [sys.executable, str(script), "case", str(clip), name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def folder() -> tempfile.TemporaryDirectory[str]:
     """Return a scratch folder that goes away by itself."""
     return tempfile.TemporaryDirectory(prefix="kling-once-benchmark-")

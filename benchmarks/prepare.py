@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,7 +28,10 @@ def main() -> None:
     with contest.folder() as name:
         clip = Path(name) / "subject.mp4"
         subject.make(clip, max(asked.frames, FRAMES))
-        rounds = [[_case(clip, case) for case in CASES] for _ in range(max(3, asked.rounds))]
+        rounds = [
+            [contest.case(HERE / "prepare.py", clip, case) for case in CASES]
+            for _ in range(max(3, asked.rounds))
+        ]
     best = {
         what: [min(one[what] for one in column) for column in zip(*rounds, strict=True)] for what in MEASURES
     }
@@ -38,14 +40,6 @@ def main() -> None:
         return
     for what, (checked, bare) in best.items():
         print(f"{what:17} {checked:.2f} s, {bare:.2f} s {CASES[1]}: {checked / bare:.3f} (bar {BAR})")
-
-
-def _case(clip: Path, case: str) -> dict[str, float]:
-    command = [sys.executable, str(HERE / "prepare.py"), "case", str(clip), case]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
-    if done.returncode:
-        sys.exit(done.stderr[-3000:])
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 async def _measured(clip: Path, *, has_all: bool) -> dict[str, float]:
