@@ -22,10 +22,10 @@ from ..kling_once.order import (
 )
 from . import host
 from .delivery import fingerprint, fingerprint_of_this_queueing
-from .host import ExecutionBlocker, io, ui
+from .host import io, ui
 from .node_run import HIDDEN, NodeRun, announced, as_run
 from .orders import CATEGORY, ON_FAILURE, SETTINGS, clip_of, is_off, setting_inputs, values_of
-from .tasks import text_table
+from .tasks import list_outputs, list_shown, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,14 +145,7 @@ class ListElements(io.ComfyNode):
             " Pays nothing.",
             search_aliases=["kling", "elements", "library", "presets", "list"],
             inputs=setting_inputs(LISTED),
-            outputs=[
-                io.String.Output(display_name="table"),
-                io.String.Output(
-                    display_name="element_ids",
-                    is_output_list=True,
-                    tooltip="One id for each element: what is wired here runs once for each.",
-                ),
-            ],
+            outputs=list_outputs("element"),
             is_output_node=True,
         )
 
@@ -167,9 +160,7 @@ class ListElements(io.ComfyNode):
         listed = await host.watched(
             engine.list_elements(values["service"], values["profile"], presets=values["of"] == PRESETS)
         )
-        table = element_table(listed)
-        ids = [element.element_id for element in listed] or [ExecutionBlocker(None)]  # core fails on []
-        return io.NodeOutput(table, ids, ui=ui.PreviewText(table))
+        return list_shown(element_table(listed), [element.element_id for element in listed])
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:

@@ -95,14 +95,7 @@ class ListTasks(io.ComfyNode):
             description="Lists the motion-control tasks of the account, newest first. Pays nothing.",
             search_aliases=["kling", "tasks", "history", "list"],
             inputs=setting_inputs(LISTED),
-            outputs=[
-                io.String.Output(display_name="table"),
-                io.String.Output(
-                    display_name="task_ids",
-                    is_output_list=True,
-                    tooltip="One id for each task: what is wired here runs once for each.",
-                ),
-            ],
+            outputs=list_outputs("task"),
             is_output_node=True,
         )
 
@@ -116,15 +109,30 @@ class ListTasks(io.ComfyNode):
         engine = await host.engine()
         page = (values["page"], values["page_size"])
         listed = await host.watched(engine.list_tasks(values["service"], values["profile"], *page))
-        table = task_table(listed.tasks)
-        ids = [task.task_id for task in listed.tasks]
-        ids = ids or [ExecutionBlocker(None)]  # core fails on an empty list
-        return io.NodeOutput(table, ids, ui=ui.PreviewText(table))
+        return list_shown(task_table(listed.tasks), [task.task_id for task in listed.tasks])
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> str:
         """Run at every queueing: it is free, and tasks move on."""
         return fingerprint_of_this_queueing()
+
+
+def list_outputs(noun: str) -> list[Any]:
+    """Return the outputs of a node that lists things: a table for people, and the ids for other nodes."""
+    return [
+        io.String.Output(display_name="table"),
+        io.String.Output(
+            display_name=f"{noun}_ids",
+            is_output_list=True,
+            tooltip=f"One id for each {noun}: what is wired here runs once for each.",
+        ),
+    ]
+
+
+def list_shown(table: str, ids: list[str]) -> Any:
+    """Return what such a node gives out and shows."""
+    given = ids or [ExecutionBlocker(None)]  # core fails on an empty list
+    return io.NodeOutput(table, given, ui=ui.PreviewText(table))
 
 
 def task_table(tasks: Sequence[Task]) -> str:
