@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "ledger/decision": ["tests/ledger/test_decision.py"],
-    "jobs/submit": ["tests/jobs/test_submitting.py"],
+    "jobs/submit": ["tests/jobs/test_submitting.py", "tests/jobs/test_submit_inputs.py"],
     "jobs/settle": ["tests/jobs/test_settling.py"],
 }
 """Only tests that take seconds, since they run once for each mutant."""
