@@ -163,7 +163,6 @@ def hermetic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KLING_ONCE_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("KLING_ONCE_POLL_SECONDS", "0.05")
     monkeypatch.setenv("KLING_ONCE_SETTLE_SECONDS", "0.4")
-    monkeypatch.setenv("KLING_ONCE_CREATE_SECONDS", "5")
 
 
 @pytest.fixture
