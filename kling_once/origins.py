@@ -12,7 +12,7 @@ GLOBAL_ORIGIN: Final = "https://api-singapore.klingai.com"
 CHINA_ORIGIN: Final = "https://api-beijing.klingai.com"
 """Source of both: Kling's API pages (March 2026)."""
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -46,7 +46,7 @@ def clean_origin(url: str, setting: str) -> str:
     example = "Example: " + GLOBAL_ORIGIN
     parts = url_parts(url)
     host = (parts.hostname or "").removesuffix(".")
-    if parts.scheme not in DEFAULT_PORTS or not host or not _HOST_AND_PORT.fullmatch(parts.netloc):
+    if parts.scheme not in _DEFAULT_PORTS or not host or not _HOST_AND_PORT.fullmatch(parts.netloc):
         raise SettingsError(f"{setting} is not an http(s) address.", hint=example)
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise SettingsError(f"{setting} must be a host without a path.", hint=example)
@@ -55,5 +55,5 @@ def clean_origin(url: str, setting: str) -> str:
             f"{setting} is plain http on another machine.",
             hint="Keys are sent over https only; http is for 127.0.0.1.",
         )
-    port = "" if parts.port in {None, DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
+    port = "" if parts.port in {None, _DEFAULT_PORTS[parts.scheme]} else f":{parts.port}"
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
