@@ -90,10 +90,10 @@ workflows:
 # Make docs/openapi.json from the routes
 docs:
     python -c 'from kling_once.web.openapi import text; print(text("1"), end="")' > docs/openapi.json
+    python docs/reference_pages.py
 
 # Build the docs site into site/, strictly
 site:
-    python docs/reference_pages.py
     zensical build --strict
 
 # Make the list of sentences that people may be told; their Chinese words lie in locales/zh/main.json

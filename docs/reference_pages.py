@@ -1,13 +1,14 @@
 """Write the reference pages from the code: nodes, command line, settings, errors, routes, Python.
 
-Run before each build of the site (`just site`), so a reference page cannot fall behind; git ignores what it
-writes.
+`python docs/reference_pages.py [FOLDER]` writes to docs/reference, where a test compares
+the pages with the code.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +164,7 @@ def text_of(name: str) -> str:
 
 
 if __name__ == "__main__":
-    folder = ROOT / "docs" / "reference"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "reference"
     folder.mkdir(exist_ok=True)
     for page in PAGES:
         (folder / f"{page}.md").write_text(text_of(page), encoding="utf-8")

@@ -32,7 +32,7 @@ from . import host
 from .host import InputImpl, io
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..kling_once.errors import Violation
     from ..kling_once.order import ReferenceVideo
@@ -111,16 +111,24 @@ def order_inputs(*, waits: bool = True) -> list[Any]:
         waits: the node waits for the video, so it asks how long.
     """
     settings = [item for item in (*MOTION_SETTINGS, *ORDER_SETTINGS) if waits or item.name != "wait_minutes"]
-    shown = [item for item in settings if not item.is_advanced]
-    advanced = [item for item in settings if item.is_advanced]
-    place = 1 + [item.name for item in advanced].index("cuts")
-    advanced.insert(place, ON_FAILURE)
     image = io.Image.Input(
         "image",
         tooltip="Reference image: the character. One picture, sides 300 to 65,536 px, at most 2.5 : 1."
         " A batch is refused: each picture would be a paid task.",
     )
-    return [image, *setting_inputs((*shown, *advanced)), _motion_source()]
+    return [image, *setting_inputs(by_place(settings)), _motion_source()]
+
+
+def by_place(settings: Sequence[Setting]) -> list[Setting]:
+    """Return the settings of an order in the places of their widgets.
+
+    A saved workflow holds values by their place, so a setting that came later stands after all others.
+    """
+    first = [item for item in settings if not item.is_late]
+    shown = [item for item in first if not item.is_advanced]
+    advanced = [item for item in first if item.is_advanced]
+    advanced.insert(1 + [item.name for item in advanced].index("cuts"), ON_FAILURE)
+    return [*shown, *advanced, *(item for item in settings if item.is_late)]
 
 
 def _motion_source() -> Any:

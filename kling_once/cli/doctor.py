@@ -101,7 +101,7 @@ def _settings(engine: Engine) -> Iterator[Finding]:
     chosen = sorted(name for name in settings.model_fields_set if getattr(settings, name) is not None)
     yield Finding("set", ", ".join(chosen) or "nothing; every setting has its default")
     if unknown := unknown_variables():
-        text = f"{', '.join(unknown)}: no setting is called so. README lists them all."
+        text = f"{', '.join(unknown)}: no setting is called so; docs/reference/settings.md lists all."
         yield Finding("unknown variables", text, ok=False)
     yield Finding(
         "limits",

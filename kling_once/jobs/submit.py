@@ -241,7 +241,7 @@ async def create_request(run: Run) -> Request:
     staged, services = run.staged, run.services
     if staged is None or staged.job is None:
         raise OutcomeUnknown(
-            "This job was written down, but nothing was ever submitted for it.",
+            "This job has no task at Kling, so there is nothing to collect.",
             hint="Run it again with its picture and clip.",
         )
     await fit(run, staged)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from kling_once.accounts.accounts import ApiKey
 from kling_once.api.models import TaskStatus
+from kling_once.api.motion_control import MOTION_SETTINGS
 from kling_once.api.standard import IDS_PER_CALL, StandardClient
 from kling_once.clock import SystemClock
 from kling_once.errors import InvalidValue, ResourceMissing, ServerFault, UnreadableAnswer
@@ -285,3 +286,9 @@ async def test_a_task_with_news_is_looked_at_at_once(standard: Any) -> None:
     await client.get_task("8001")
     assert watch.seconds() < POLL_SECONDS
     assert len(server.requests) == 2
+
+
+def test_what_one_generation_is_told_the_other_is_told_too() -> None:
+    """A setting without its words for the second would be left out there, and nobody would notice."""
+    told_to_one = {item.name for item in MOTION_SETTINGS if (item.wire is None) != (item.standard is None)}
+    assert told_to_one == {"model"}, "the second names the model in the path"

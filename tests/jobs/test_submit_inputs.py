@@ -109,7 +109,7 @@ async def test_what_was_never_staged_is_not_sent(staged: Any) -> None:
     one = Submit()
     run = await one.open()
     run.staged = staged
-    with pytest.raises(OutcomeUnknown, match="nothing was ever submitted"):
+    with pytest.raises(OutcomeUnknown, match="has no task at Kling"):
         await submit(run)
     assert one.sent == []
     model = "" if staged is None else "kling-v2-6"

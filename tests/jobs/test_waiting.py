@@ -251,7 +251,7 @@ def test_collecting_an_intent_pays_nothing(
     sandbox.script("get")
     attempt = ask_ledger(engine, lambda ledger: ledger.attempt(1))
 
-    with pytest.raises(OutcomeUnknown, match="nothing was ever submitted"):
+    with pytest.raises(OutcomeUnknown, match="has no task at Kling"):
         engine.collect(attempt.job_key).result(30)
     assert not sandbox.creates()
 
