@@ -1,7 +1,7 @@
 """Figures of the product's structure, read from its sources: files, lines, importers, circles, docstrings.
 
 The product is `kling_once/`, `nodes/` and the root `__init__.py`; tests and benchmarks do not count. The
-floors stand in pyproject.toml under `[tool.kling-once]`, where `tests/test_architecture.py` reads them too.
+layers stand in pyproject.toml under `[tool.kling-once]`, where `tests/test_architecture.py` reads them too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "kling_once"
 PACK = "pack"
-"""What the root's `__init__.py` is called here and in the floors."""
+"""What the root's `__init__.py` is called here and in the layers."""
 
 STEPS = tuple(f"{PACKAGE}.jobs.{step}" for step in ("fulfil", "submit", "settle", "wait", "collect"))
 """Called from one place on purpose: the run."""
@@ -99,7 +99,7 @@ class Module:
 
     @property
     def part(self) -> str:
-        """Return the name under which the floors list this module, such as `jobs` or `nodes`."""
+        """Return the name under which the layers list this module, such as `jobs` or `nodes`."""
         first, *rest = self.name.split(".")
         return [*rest, "__init__"][0] if first == PACKAGE else first
 
@@ -125,10 +125,10 @@ def product() -> dict[str, Module]:
     return {module.name: module for module in map(Module.read, sorted(paths))}
 
 
-def floors() -> dict[str, int]:
-    """Return {part: floor}; a part imports from lower floors and from itself."""
+def layers() -> dict[str, int]:
+    """Return {part: layer}; a part imports from lower layers and from itself."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    rows = settings["tool"]["kling-once"]["floors"]
+    rows = settings["tool"]["kling-once"]["layers"]
     return {part: number for number, row in enumerate(rows) for part in row}
 
 
@@ -193,8 +193,8 @@ def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
     return seen
 
 
-def upward(edges: list[Import], floor_of: dict[str, int]) -> list[str]:
-    """Return the imports that do not point to a lower floor, also those inside functions and for types.
+def upward(edges: list[Import], layer_of: dict[str, int]) -> list[str]:
+    """Return the imports that do not point to a lower layer, also those inside functions and for types.
 
     The sandbox imports nothing of the others; who may start it is the architecture test's business.
     """
@@ -203,7 +203,7 @@ def upward(edges: list[Import], floor_of: dict[str, int]) -> list[str]:
         above, below = edge.importer, edge.imported
         if below.part in {above.part, "sandbox"}:
             continue
-        if above.part == "sandbox" or floor_of[below.part] >= floor_of[above.part]:
+        if above.part == "sandbox" or layer_of[below.part] >= layer_of[above.part]:
             wrong.append(f"{above.shown} imports {below.shown}")
     return sorted(wrong)
 
@@ -260,7 +260,7 @@ def figures(longest: int) -> dict[str, Any]:
         "single_importer_unexcused": sorted(f"{a.shown} <- {b.shown}" for a, b in lonely.items()),
         "share_unexcused": round(len(lonely) / len(modules), 3),
         "circles": circles([edge for edge in edges if edge.when_imported]),
-        "upward": upward(edges, floors()),
+        "upward": upward(edges, layers()),
         "longest": {module.shown: module.lines for module in everything[:longest]},
         "public_without_docstring": [name for module in modules.values() for name in undescribed(module)],
         "faces_that_are_not_there": unused,

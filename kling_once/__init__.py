@@ -1,6 +1,6 @@
 """Kling Motion Control with your own account: paid once, kept for good.
 
-The front door for Python::
+The public API::
 
     from pathlib import Path
     from kling_once import Client, Order, VideoFile

@@ -1,4 +1,4 @@
-"""The front door: one client for Python programs, the nodes, the page and the command line."""
+"""The public API: one client for Python programs, the nodes, the page and the command line."""
 
 from __future__ import annotations
 

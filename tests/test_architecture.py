@@ -29,8 +29,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "kling_once"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FLOORS = {part: number for number, row in enumerate(PROJECT["tool"]["kling-once"]["floors"]) for part in row}
-"""A module imports from lower floors and from its own part; `sandbox` stands apart."""
+LAYERS = {part: number for number, row in enumerate(PROJECT["tool"]["kling-once"]["layers"]) for part in row}
+"""A module imports from lower layers and from its own part; `sandbox` stands apart."""
 SANDBOX_STARTERS = {"accounts/accounts.py", "jobs/services.py", "cli/commands.py"}
 """Who may start the sandbox; nobody else knows that it is ours."""
 
@@ -78,7 +78,7 @@ def importers(path: Path) -> Iterator[str]:
         yield from (f"{name_of(path)} imports {other}" for other in parts)
         return
     for other in parts - {part, "sandbox"}:
-        if FLOORS[other] >= FLOORS[part]:
+        if LAYERS[other] >= LAYERS[part]:
             yield f"{name_of(path)} imports {other}"
     if "sandbox" in parts and path.relative_to(PACKAGE).as_posix() not in SANDBOX_STARTERS:
         yield f"{name_of(path)} imports the sandbox"

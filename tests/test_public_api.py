@@ -1,4 +1,4 @@
-"""The package's front door: five lines of README make a video, and importing it costs next to nothing."""
+"""The package's public API: five lines of README make a video, and importing it costs next to nothing."""
 
 from __future__ import annotations
 
