@@ -110,15 +110,20 @@ def _responses(one: AnyEndpoint) -> dict[str, Any]:
     else:
         content = _json_of(one.answer)
     possible = [status for status in REFUSALS if one.method == "POST" or status not in OF_A_BODY]
-    refusals = {str(status.value): {"$ref": f"#/components/responses/{status.name}"} for status in possible}
+    refusals = {str(status.value): {"$ref": f"#/components/responses/{_name(status)}"} for status in possible}
     return {str(one.status.value): {"description": "Done.", "content": content}} | refusals
 
 
 def _refusals() -> dict[str, Any]:
     return {
-        status.name: {"description": meaning, "content": _json_of(*FAILURES.get(status, (Failure,)))}
+        _name(status): {"description": meaning, "content": _json_of(*FAILURES.get(status, (Failure,)))}
         for status, meaning in REFUSALS.items()
     }
+
+
+def _name(status: HTTPStatus) -> str:
+    """Return a component's name; those of `HTTPStatus` differ between versions of Python."""
+    return f"Error{status.value}"
 
 
 def _json_of(*models: type[BaseModel]) -> dict[str, Any]:
