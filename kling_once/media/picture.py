@@ -18,9 +18,10 @@ from av.error import FFmpegError
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import MediaError, UnreadableMedia
+from ..files import CHUNK_BYTES
 from .picture_file import DAMAGED, ORIENTATION_TAG, PNG_SIGNATURE, PictureFile
 from .profile import Conversion, conversion_of
-from .source import PIECE_BYTES, check_stop, open_unchanging, require_file
+from .source import check_stop, open_unchanging, require_file
 from .types import PictureFacts
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def read_picture(source: PictureSource, *, stop: Stop | None = None) -> PictureF
                 _identified(file, stop)
             file.seek(0)
         pieces = []
-        while piece := file.read(PIECE_BYTES):
+        while piece := file.read(CHUNK_BYTES):
             check_stop(stop)
             pieces.append(piece)
         return PictureFile.of(path.name, b"".join(pieces))

@@ -13,6 +13,7 @@ import av
 from av.error import DecoderNotFoundError, EncoderNotFoundError, FFmpegError
 
 from ..errors import DiskFull, InputChanged, MediaError, MediaStopped, UnreadableMedia
+from ..files import CHUNK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from .types import Stop
 
-PIECE_BYTES = 1 << 22
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 _DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC (libavformat/avformat.h): cover art, not motion
@@ -131,7 +131,7 @@ def open_unchanging(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_pieces(path: Path, *, stop: Stop | None = None) -> Generator[bytes, None, None]:
-    """Yield a file in pieces of at most 4 MiB, from one pass over one open descriptor.
+    """Yield a file in pieces of at most 1 MiB, from one pass over one open descriptor.
 
     Raises:
         UnreadableMedia: The file cannot be opened or read.
@@ -140,7 +140,7 @@ def read_pieces(path: Path, *, stop: Stop | None = None) -> Generator[bytes, Non
     require_file(path, "file", "Choose the file again.")
     try:
         with open_unchanging(path) as file:
-            while piece := file.read(PIECE_BYTES):
+            while piece := file.read(CHUNK_BYTES):
                 check_stop(stop)
                 yield piece
     except OSError as error:

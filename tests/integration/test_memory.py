@@ -21,7 +21,7 @@ pytestmark = [
 PREPARE = """
 import asyncio, json, sys, tempfile
 from pathlib import Path
-import av, numpy, PIL.Image
+import av, numpy.fft, numpy.ma, PIL.Image
 from kling_once.jobs.services import MediaThreads
 from kling_once.jobs.staging import stage
 from kling_once.jobs.staging_area import StagingArea
@@ -31,6 +31,8 @@ def highest_mb():
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
+# numpy and Pillow load these when first used: where Python keeps no compiled modules, compiling would count
+PIL.Image.preinit()
 order = Order(image=Path(sys.argv[1]), video=VideoFile(Path(sys.argv[2])))
 before = highest_mb()
 
