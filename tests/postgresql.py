@@ -21,6 +21,8 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from tests.ports import free_port
+
 PLACES: Final = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -59,12 +61,6 @@ def require_programs() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def unprivileged() -> pwd.struct_passwd | None:

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from kling_once.sandbox import DEFAULT_API_KEY
+from tests import ports
 from tests.browser.screens import Screen
 from tests.host import waiting
 from tests.host.comfy import Comfy, require_host
@@ -214,7 +215,7 @@ def eventually() -> Callable[..., Any]:
 
 @pytest.fixture
 def free_port() -> int:
-    return waiting.free_port()
+    return ports.free_port()
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ import httpx
 import pytest
 
 from tests.host.listener import Listener
-from tests.host.waiting import eventually, free_port
+from tests.host.waiting import eventually
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

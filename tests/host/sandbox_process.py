@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.host.waiting import eventually, free_port
+from tests.host.waiting import eventually
+from tests.ports import free_port
 from tests.sandbox_control import SandboxControl
 
 ROOT = Path(__file__).resolve().parents[2]

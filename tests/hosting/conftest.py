@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import kling_once
 from kling_once.hosting.gateway import Gateway
 from kling_once.hosting.media_host import HostedFile
 from kling_once.settings import Settings
+from tests import ports
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -53,9 +53,7 @@ def clock() -> MovableClock:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return ports.free_port()
 
 
 @pytest.fixture

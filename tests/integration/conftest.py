@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from kling_once.sandbox import DEFAULT_API_KEY
 from tests.integration.bucket import Bucket
 from tests.integration.line import Line
 from tests.integration.vendor import Vendor
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,9 +154,7 @@ def machine(
 
 @pytest.fixture
 def gateway_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

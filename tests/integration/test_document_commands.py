@@ -18,6 +18,7 @@ from PIL import Image, ImageChops
 
 from kling_once.accounts.profiles import read_profiles
 from kling_once.settings import load_settings
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,12 +101,13 @@ def test_every_command_runs(
     store = pytest.importorskip("botocore.session").get_session()
     keys = {"aws_access_key_id": KEY, "aws_secret_access_key": KEY, "region_name": "us-east-1"}
     store.create_client("s3", endpoint_url=s3, **keys).create_bucket(Bucket="my-bucket")
+    sandbox_port = free_port()
     addresses = {
         "https://clips.example.com": web,
         "https://tunnel.example.com": f"http://127.0.0.1:{gateway_port}",
         "https://ACCOUNT.r2.cloudflarestorage.com": s3,
-        "--port 8190": "--port 8191",
-        "127.0.0.1:8190": "127.0.0.1:8191",
+        "--port 8190": f"--port {sandbox_port}",
+        "127.0.0.1:8190": f"127.0.0.1:{sandbox_port}",
     }
     script = as_here("\n".join(blocks(document, "sh")), addresses)
     environment = {

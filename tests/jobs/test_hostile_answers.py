@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,11 +26,7 @@ pytestmark = pytest.mark.both_generations
 
 @pytest.fixture
 def asked(order: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda **changes: order(
-        service=Service.KLING,
-        video=VideoUrl("https://a.example/a.mp4"),
-        **({"wait_minutes": 0.05} | changes),
-    )
+    return partial(order, service=Service.KLING, video=VideoUrl("https://a.example/a.mp4"))
 
 
 @pytest.mark.parametrize("task_id", ["a/b", "a+b=", "x" * 129, "\x1b[31m", "777"])

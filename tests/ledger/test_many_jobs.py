@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,15 +16,21 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.process
 LONGEST_SECONDS = 0.05
+ROUNDS = 5
+"""At most: what else a machine does only adds to the shortest time, and more of them come nearer to it."""
 MOST_WALKS = 5
 """On an idle machine a walk over all rows takes a fifth of the longest time: see benchmarks/README.md."""
 
 
 def test_list_totals_and_step_take_less_than_fifty_milliseconds(ledger: Ledger, store: Store) -> None:
     fill(ledger, store)
-    took, walks = {}, []
-    for name, work in questions(ledger).items():
-        took[name] = asyncio.run(seconds_of(work))[0]  # the rest is what else this machine does
-        walks.append(asyncio.run(seconds_of(walk(ledger)))[0])
-    allowed = max(LONGEST_SECONDS, MOST_WALKS * max(walks))
-    assert {name: seconds for name, seconds in took.items() if seconds > allowed} == {}, (took, walks)
+    took, walks = dict.fromkeys(questions(ledger), math.inf), []
+    for _ in range(ROUNDS):
+        for name, work in questions(ledger).items():
+            took[name] = min(took[name], *asyncio.run(seconds_of(work)))
+            walks.append(asyncio.run(seconds_of(walk(ledger)))[0])
+        allowed = max(LONGEST_SECONDS, MOST_WALKS * min(walks))
+        slow = {name: seconds for name, seconds in took.items() if seconds > allowed}
+        if not slow:
+            break
+    assert slow == {}, (took, walks)

@@ -35,7 +35,8 @@ from kling_once.ledger.queries import Page
 from kling_once.order import MotionControl, Order, Sender, Service, Spender, VideoUrl
 from kling_once.settings import load_settings
 from tests.ledger.stores import PostgresqlStore
-from tests.postgresql import PASSWORD, free_port
+from tests.ports import free_port
+from tests.postgresql import PASSWORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

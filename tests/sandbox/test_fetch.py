@@ -15,6 +15,7 @@ from PIL import Image
 
 from kling_once.sandbox import Sandbox, SandboxOptions
 from kling_once.sandbox.guard import Forbidden, Guard
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,12 +54,6 @@ async def serving(folder: Path) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def refused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 async def test_another_url_is_refused_in_words(start: Any) -> None:
     bench = await start(embedded=True)
     for name in ("video_url", "image_url"):
@@ -71,7 +66,7 @@ async def test_another_url_is_refused_in_words(start: Any) -> None:
 async def test_an_upload_is_known_whatever_port_its_url_names(start: Any) -> None:
     bench = await start(embedded=True)
     path = bench.fields["video_url"].rpartition("/sandbox/")[2]
-    answer = await bench.create(video_url=f"http://127.0.0.1:{refused_port()}/sandbox/{path}")
+    answer = await bench.create(video_url=f"http://127.0.0.1:{free_port()}/sandbox/{path}")
     assert answer.status == 200
 
 
@@ -98,7 +93,7 @@ async def test_an_unreachable_url_is_1201_in_words(start: Any, tmp_path: Path) -
             f"{origin}/trouble/forever": "100 MB",
             f"{origin}/trouble/moved?to=file:///etc/passwd": "cannot be fetched",
             f"{origin}/trouble/moved?to={origin}/trouble/missing": "HTTP 404",
-            f"http://127.0.0.1:{refused_port()}/a.mp4": "cannot be fetched",
+            f"http://127.0.0.1:{free_port()}/a.mp4": "cannot be fetched",
             "http://no-such-host.invalid/a.mp4": "cannot be fetched",
         }.items():
             answer = await bench.create(video_url=url)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -198,9 +199,7 @@ def bare_proxy(served: Any, tmp_path: Path, eventually: Callable[..., Any]) -> I
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("nginx is not installed")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     path = tmp_path / "nginx.conf"
     path.write_text(PROXY.format(folder=tmp_path, port=port, target=served.origin))
     process = subprocess.Popen([nginx, "-c", str(path), "-p", str(tmp_path)])
