@@ -10,13 +10,14 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
+from .concurrency import on_signals
 from .files import write_file
 from .jobs.engine import Engine
 from .jobs.progress import SHARED
 from .settings import load_settings
 
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
+    from types import TracebackType
 
     from .clock import Clock
     from .jobs.progress import Watchers
@@ -96,19 +97,19 @@ def shared_client(
 
 
 def let_go_on_sigterm() -> None:
-    """Let go of leases before SIGTERM ends a process that does not handle it; for the main thread alone.
+    """Let go of leases before SIGTERM ends a process that does not handle it; for a loop of the main thread.
 
     Another machine goes on at once then; otherwise it waits until the leases have run out.
     """
     if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         return
 
-    def end(number: int, _frame: FrameType | None) -> None:
+    def end(number: int) -> None:
         signal.signal(number, signal.SIG_DFL)
         _close_shared()
         os.kill(os.getpid(), number)
 
-    signal.signal(signal.SIGTERM, end)
+    on_signals((signal.SIGTERM,), end)
 
 
 def _note_results(settings: Settings) -> None:

@@ -1,18 +1,23 @@
-"""Single flight, and blocking calls that the end of the process does not wait for."""
+"""Single flight, results of other threads, signals, and blocking calls that nobody waits for at the end."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
-from concurrent.futures import CancelledError, Future
+import time
+from concurrent.futures import CancelledError, Future, wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
+
+LONGEST_SLEEP_SECONDS: Final = 0.1
+"""After which a thread that waits for a result looks whether a signal has arrived."""
 
 
 @dataclass
@@ -95,6 +100,19 @@ async def in_daemon_thread(
     return await asyncio.wrap_future(ended)
 
 
+def on_signals(numbers: Iterable[int], call: Callable[[int], object]) -> None:
+    """Have the running loop call a function with each signal's number; for the main thread alone.
+
+    A handler of `signal.signal` does not wake a loop that falls asleep just when the signal arrives.
+    """
+    loop = asyncio.get_running_loop()
+    for number in numbers:
+        try:
+            loop.add_signal_handler(number, call, number)
+        except NotImplementedError:  # Windows, where every signal wakes the loop
+            signal.signal(number, lambda number, _frame: loop.call_soon_threadsafe(call, number))
+
+
 class Pending(Future[Value], Generic[Value]):
     """The result of work on another thread's event loop: wait for it with `.result()`, or await it.
 
@@ -105,6 +123,28 @@ class Pending(Future[Value], Generic[Value]):
         super().__init__()
         self._running = running
         running.add_done_callback(self._take)
+
+    def result(self, timeout: float | None = None) -> Value:
+        """Wait for the result.
+
+        Python's lock sleeps through a signal that arrives just before it does, and on Windows through every
+        one; so the wait is cut into short ones, and a signal's handler runs between two of them.
+
+        Args:
+            timeout: seconds to wait at most; None waits for as long as it takes.
+
+        Raises:
+            TimeoutError: the time is over.
+            CancelledError: the work was cancelled.
+            Exception: whatever the work raises, and what the handler of a signal raises in the main thread.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self.done():
+            left = LONGEST_SLEEP_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                break
+            wait([self], min(left, LONGEST_SLEEP_SECONDS))
+        return super().result(0)
 
     def cancel(self) -> bool:
         """Let go; False when it has ended already."""

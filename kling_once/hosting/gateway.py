@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..clock import Clock, SystemClock
+from ..concurrency import on_signals
 from ..errors import HostingError
 from ..origins import is_loopback, url_parts
 from .callbacks import Callbacks
@@ -275,17 +276,12 @@ def serve_gateway(settings: Settings, started: Callable[[Gateway], object] | Non
 async def _serve(settings: Settings, started: Callable[[Gateway], object]) -> int:
     gateway = Gateway(settings)
     ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    loop = asyncio.get_running_loop()
 
     def end(number: int) -> None:
         if not ended.done():
             ended.set_result(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, end, number)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(end, number))
+    on_signals((signal.SIGINT, signal.SIGTERM), end)
     await gateway.start()
     try:
         started(gateway)

@@ -256,7 +256,7 @@ class Engine:
         if portal is not None and thread is not None:
             with contextlib.suppress(TimeoutError):
                 portal.start_task_soon(self._wind_down).result(STOP_SECONDS + SENDING_GRACE_SECONDS)
-            portal.call(portal.stop, True)
+            portal.start_task_soon(portal.stop, True)
             # a call that hangs in a worker thread must not keep the process alive
             ending = threading.Thread(target=thread.__exit__, args=(None, None, None), daemon=True)
             ending.start()

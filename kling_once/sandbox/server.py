@@ -167,16 +167,20 @@ async def _serve(options: SandboxOptions, host: str, port: int, started: Callabl
         if not stopped.done():
             stopped.set_result(number)
 
-    previous = {
-        number: signal.signal(number, lambda number, _: loop.call_soon_threadsafe(stop, number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        try:
+            loop.add_signal_handler(number, stop, number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(stop, number))
     try:
         await sandbox.start(host, port)
         started(sandbox)
         return await stopped
     finally:
         for number, handler in previous.items():
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
             signal.signal(number, handler)
         await sandbox.stop()
 
