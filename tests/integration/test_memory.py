@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.media.codecs import x265
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -91,7 +93,7 @@ def test_a_clip_is_conformed_with_at_most_250_mb(
 ) -> None:
     # HLG in 10 bit is the heaviest kind. Few frames a second: memory does not grow with their number.
     second, clip = tmp_path / "second.mov", tmp_path / "phone.mov"
-    codec = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0")
+    codec = x265("bframes=0")
     color = ("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc")
     pattern = ("-f", "lavfi", "-i", f"testsrc2=s={SIZE}:r=4:d=1")
     ffmpeg(*pattern, *codec, "-pix_fmt", "yuv420p10le", *color, second)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.media.codecs import x265
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -62,7 +64,7 @@ def phone_clip(ffmpeg: Callable[..., None], tmp_path_factory: pytest.TempPathFac
             picture,
         ),
         *("-vf", "loop=14:2,scale=out_color_matrix=bt2020", "-pix_fmt", "yuv420p10le"),
-        *("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=0"),
+        *x265("bframes=0"),
         *("-color_primaries", "bt2020", "-color_trc", "arib-std-b67", "-colorspace", "bt2020nc"),
         second,
     )

@@ -18,6 +18,7 @@ from kling_once.media.digest import frames_digest
 from kling_once.media.frame_folder import FrameFolder
 from kling_once.media.probe import probe_clip
 from kling_once.media.types import ConformMode, Frames
+from tests.media.codecs import x265
 
 from .conftest import Probe, run
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.media
 SECRET = "secret-4711"
 WITHIN = 3
-SILENT = ("-x265-params", "log-level=none:colorprim=2:transfer=2:colormatrix=2")
+SILENT = x265("colorprim=2", "transfer=2", "colormatrix=2")
 MANUAL = ("-metadata", f"title={SECRET}", "-metadata", f"comment=/home/{SECRET}/a.mp4")
 PHONE = ("-metadata", "location=+52.5200+013.4050/", "-metadata", "creation_time=2026-01-02T03:04:05Z")
 
@@ -124,13 +125,11 @@ def test_an_untagged_clip_is_read_as_players_read_it(
     tmp_path: Path,
 ) -> None:
     name = {"bt709": "bt709", "bt601": "smpte170m"}[matrix]
-    quiet = (
-        ("-x265-params", "log-level=none:colorprim=2:transfer=2:colormatrix=2") if codec == "libx265" else ()
-    )
+    codec_options = SILENT if codec == "libx265" else ("-c:v", codec, "-preset", "ultrafast")
     source = clips.chart(
         f"untagged_{codec}_{height}.mp4",
         *("-vf", f"scale=-2:{height}:out_color_matrix={name}:flags=neighbor,format=yuv420p"),
-        *("-c:v", codec, "-preset", "ultrafast", "-crf", "12", *quiet),
+        *(*codec_options, "-crf", "12"),
         *("-color_primaries", "unknown", "-color_trc", "unknown", "-colorspace", "unknown"),
     )
     assert Probe(source).video.get("color_space") in {None, "unknown"}
@@ -148,7 +147,7 @@ def test_an_untagged_clip_is_read_as_players_read_it(
 
 
 def test_the_colr_box_counts_where_the_stream_is_silent(clips: Any, tmp_path: Path) -> None:
-    silent = clips.pattern("silent.mp4", 3, "-c:v", "libx265", *SILENT, "-an", size="1280x720")
+    silent = clips.pattern("silent.mp4", 3, *SILENT, "-an", size="1280x720")
     tagged = tmp_path / "colr.mp4"
     with av.open(str(silent)) as source, av.open(str(tagged), "w") as target:
         stream = source.streams.video[0]

@@ -8,7 +8,7 @@ import pytest
 
 from kling_once.media.conform import conform_clip
 from kling_once.media.types import ClipBounds, ConformMode, TrimWindow
-from tests.media.codecs import X264, X265
+from tests.media.codecs import X264, X265, x265
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def test_sound_that_starts_late_stays_in_step(clips: Any, tmp_path: Path, video_
     late = clips.make(
         "flash_late_sound.mkv",
         *("-i", str(source), "-ss", "0.7", "-i", str(source), "-map", "0:v", "-map", "1:a"),
-        *("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"),
+        *x265(),
         *("-af", "asetpts=PTS+0.7/TB", "-c:a", "aac"),
     )
     made = conform_clip(late, tmp_path, video_bounds, mode=ConformMode.AUTO)

@@ -13,6 +13,7 @@ from kling_once.media.conform import conform_clip
 from kling_once.media.survey import survey_clip
 from kling_once.media.types import ClipBounds, ConformMode, TrimWindow
 from kling_once.order import billed_seconds
+from tests.media.codecs import x265
 from tests.media.conftest import run
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_frames_without_times_keep_their_order_after_a_trim(
     container: str, clips: Any, real_clips: Path, tmp_path: Path, video_bounds: ClipBounds
 ) -> None:
     options = ("-an",) if container != "avi" else ()
-    codec = ("-c:v", "libx265", "-x265-params", "log-level=error") if container == "265" else ()
+    codec = x265() if container == "265" else ()
     source = numbered(clips, real_clips, 25, container, *options, *codec)
     window = TrimWindow(Fraction(2, 5), Fraction(16, 5))
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO, window=window)

@@ -23,6 +23,7 @@ from kling_once.media.picture import probe_picture
 from kling_once.media.probe import probe_clip
 from kling_once.media.survey import survey_clip
 from kling_once.media.types import ClipBounds, ConformMode, Frames
+from tests.media.codecs import X264, X265
 from tests.slowness import slowness
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ MOST_SECONDS = 0.5
 needs_torch = pytest.mark.skipif(
     find_spec("torch") is None, reason="decoding makes torch tensors, and torch is not installed"
 )
-X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none", "-c:a", "aac")
-X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-c:a", "aac")
 
 
 def longest_silence(

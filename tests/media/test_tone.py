@@ -8,6 +8,7 @@ import pytest
 from kling_once.media import color as tone
 from kling_once.media.conform import conform_clip
 from kling_once.media.types import ConformMode
+from tests.media.codecs import x265
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,12 +65,11 @@ def test_an_hdr_clip_looks_as_its_scene(
     signal = hdr_signal(chart_colors, transfer).reshape(2, 5, 3).repeat(256, axis=0).repeat(128, axis=1)
     raw = tmp_path / "signal.rgb"
     raw.write_bytes((np.clip(signal, 0, 1) * 65535 + 0.5).astype("<u2").tobytes())
-    tags = f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"
     source = clips.make(
         f"hdr_{name}.mov",
         *("-f", "rawvideo", "-pix_fmt", "rgb48le", "-s", "640x512", "-r", "25", "-i", str(raw)),
         *("-vf", "scale=out_color_matrix=bt2020:out_range=tv,loop=80:1:0", "-pix_fmt", "yuv420p10le"),
-        *("-c:v", "libx265", "-preset", "ultrafast", "-crf", "4", "-x265-params", f"log-level=none:{tags}"),
+        *(*x265(f"colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"), "-crf", "4"),
         *("-color_primaries", "bt2020", "-color_trc", transfer, "-colorspace", "bt2020nc", "-tag:v", "hvc1"),
     )
     out = tmp_path / "out"
