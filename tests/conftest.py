@@ -94,8 +94,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(getattr(pytest.mark, lane))
         if item.get_closest_marker("fleet"):
             assert any(part in item.nodeid for part in OF_THE_FLEET), item.nodeid
-            if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(300))
 
 
 def eventually(condition: Callable[[], Any], what: str, seconds: float = DEADLINE_SECONDS) -> Any:

@@ -34,7 +34,6 @@ KEY = "..."
 INSTALLATIONS = re.compile(r"(git clone|pip install|comfy node install|pytest\b|just )")
 """Lines that change the environment; `.ci/run` and the host lane install."""
 SECONDS = 280
-pytestmark = pytest.mark.timeout(300)
 
 
 def blocks(path: Path, language: str) -> list[str]:

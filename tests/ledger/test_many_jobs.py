@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,10 +27,12 @@ def test_list_totals_and_step_take_less_than_fifty_milliseconds(ledger: Ledger, 
     fill(ledger, store)
     took, slow = dict.fromkeys(questions(ledger), math.inf), dict[str, float]()
     walks = []
+    # what works in this process is not charged with what the machine does for others
+    clock = time.perf_counter if store.is_server else time.process_time
     for _ in range(ROUNDS):
         for name, work in questions(ledger).items():
-            took[name] = min(took[name], *asyncio.run(seconds_of(work)))
-            walks.append(asyncio.run(seconds_of(walk(ledger)))[0])
+            took[name] = min(took[name], *asyncio.run(seconds_of(work, clock)))
+            walks.append(asyncio.run(seconds_of(walk(ledger), clock))[0])
         allowed = max(LONGEST_SECONDS, MOST_WALKS * min(walks))
         slow = {name: seconds for name, seconds in took.items() if seconds > allowed}
         if not slow:

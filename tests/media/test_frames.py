@@ -301,7 +301,6 @@ def test_frames_get_bars_where_nothing_else_fits(
     assert list(tmp_path.iterdir()) == [made.path]
 
 
-@pytest.mark.timeout(300)
 def test_frames_keep_to_the_duration(clips: Any, tmp_path: Path, image_bounds: ClipBounds) -> None:
     frames = Frames(moving(330, 360, 360), Fraction(30), tone(11, 48000, 1))
     refused = conform_clip(frames, tmp_path, image_bounds, mode=ConformMode.AUTO)

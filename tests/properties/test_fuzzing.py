@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = float(os.environ.get("KLING_ONCE_FUZZ_SECONDS", "0"))
-pytestmark = pytest.mark.timeout(300)
 
 changes = st.lists(
     st.one_of(
