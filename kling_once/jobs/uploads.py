@@ -89,14 +89,20 @@ class Sweeper:
 
         A paid result is being handed over: a failure here must not hide it.
         """
-        await self._sweep()
+        moment = await self._sweep()
         if self._later is None or self._later.done():
-            self._later = asyncio.create_task(self._sweep_when_links_expire())
+            self._later = asyncio.create_task(self._sweep_when_links_expire(moment))
 
-    async def _sweep(self) -> None:
+    async def _sweep(self) -> datetime | None:
+        """Sweep; return when the next link expires.
+
+        That is asked first: a link that expires between the two is swept, and none is forgotten.
+        """
+        moment = None
         try:
+            moment = await self._ledger.next_expiry()
             if not await self._ledger.removable():
-                return
+                return moment
             host = await self._public_host()
             if host is not None:
                 await sweep(self._ledger, host)
@@ -104,12 +110,10 @@ class Sweeper:
             logger.warning("Old reference videos could not be removed: %s", error.message)
         except Exception:
             logger.exception("Old reference videos could not be removed.")
+        return moment
 
-    async def _sweep_when_links_expire(self) -> None:
-        try:
-            while moment := await self._ledger.next_expiry():
-                seconds = (moment - self._clock.now()).total_seconds() + 1
-                await self._clock.sleep(min(max(seconds, 0), LOOK_SECONDS))
-                await self._sweep()
-        except KlingOnceError as error:
-            logger.warning("Old reference videos could not be looked for: %s", error.message)
+    async def _sweep_when_links_expire(self, moment: datetime | None) -> None:
+        while moment is not None:
+            seconds = (moment - self._clock.now()).total_seconds() + 1
+            await self._clock.sleep(min(max(seconds, 0), LOOK_SECONDS))
+            moment = await self._sweep()
