@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import threading
 import time
@@ -138,11 +139,8 @@ class Pending(Future[Value], Generic[Value]):
             CancelledError: the work was cancelled.
             Exception: whatever the work raises, and what the handler of a signal raises in the main thread.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not self.done():
-            left = LONGEST_SLEEP_SECONDS if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                break
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.done() and (left := deadline - time.monotonic()) > 0:
             wait([self], min(left, LONGEST_SLEEP_SECONDS))
         return super().result(0)
 
