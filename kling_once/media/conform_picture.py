@@ -22,7 +22,7 @@ from .picture import (
     rgb_of,
     rgb_pixels,
 )
-from .profile import conversion_of
+from .profile import conversion_of, has_private_tags
 from .source import check_stop
 from .types import ConformedPicture, ConformMode
 
@@ -66,18 +66,24 @@ def conform_picture(
     violations = picture_violations(facts, bounds)
     with open_picture(picture, stop) as image:
         conversion = conversion_of(image)
-        profile = image.info.get("icc_profile", b"") if image.mode in _COLOR_MODES and not conversion else b""
+        profile = image.info.get("icc_profile") or b""
+        is_clean = picture.is_clean
         report = _peculiarities(facts)
+        if profile and not conversion and has_private_tags(profile):
+            is_clean, profile = False, b""
+            report.append("Saved anew as sRGB without its colour profile, which holds private data.")
         if conversion is not None:
             report.append(conversion.sentence)
         if not picture.is_clean:
             report.append("Saved anew, since the file holds parts that are not understood.")
-        is_sent = mode == ConformMode.OFF and (picture.is_clean or violations)
+        is_sent = mode == ConformMode.OFF and (is_clean or violations)
         if is_sent or not (violations or report):
             return ConformedPicture(picture.data, facts, picture.sentences, violations)
         if facts.format not in bounds.formats:
             report.append(f"Converted from {facts.format}.")
         report += picture.sentences
+        if conversion or image.mode not in _COLOR_MODES:
+            profile = b""
         pixels = rgb_of(picture, image, conversion, stop)
     lossy = facts.format in _LOSSY_FORMATS
     profile = profile if profile[16:20] == b"RGB " else None

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from .types import Frames, OnProgress, Stop
 
-_X264 = {"preset": "superfast", "crf": "19", "bf": "0"}
+_X264 = {"preset": "superfast", "crf": "19", "bf": "0", "a53cc": "0"}
 """1.7 dB better than x264's defaults in a quarter of their time. Without B-frames every reader, also one that
-ignores edit lists, sees the first frame at 0 and the same duration."""
+ignores edit lists, sees the first frame at 0 and the same duration. Captions (A/53) are no pictures."""
 _MARGIN = 0.95  # of the byte limit: the rest is for the container and the encoder's overshoot
 _AHEAD = 3  # frames converted before the encoder asks
 _WORKERS = max(1, (os.cpu_count() or 1) // 2)

@@ -38,7 +38,12 @@ _APP_NAMES = {
     (0xEB, b"JP"): "provenance (C2PA)",
     (_APP0, b"JFXX"): "a thumbnail",
 }
+_PICTURE_MARKERS = frozenset({*range(0xC0, 0xD0), 0xDB, 0xDC, 0xDD, 0xDE, 0xDF})  # T.81, table B.1
+_ADOBE_BYTES = 12
 _EXIF_HEAD = b"Exif\0\0"
+_ORIENTATION_BYTES = (
+    len(_EXIF_HEAD) + 8 + 2 + 12 + 4
+)  # of a segment with that one entry and nothing behind it
 _EXIF_NAMES = {0x8825: "the place it was taken", 0x010E: "a description", 0x013B: "an artist"}
 _TEXT_CHUNKS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _PICTURE_CHUNKS = frozenset(
@@ -140,10 +145,20 @@ def _jpeg_parts(data: bytes) -> Iterator[tuple[bytes, str]]:
                 raise ValueError("the end is missing")
             at = found.start()
             yield data[begin:at], ""
-        elif _APP0 <= marker <= _LAST_APP or marker == _COMMENT:
-            yield _application_part(marker, body, data[begin:at])
         else:
-            yield data[begin:at], ""
+            yield _segment_part(marker, body, data[begin:at])
+
+
+def _segment_part(marker: int, body: bytes, whole: bytes) -> tuple[bytes, str]:
+    if marker in _PICTURE_MARKERS:
+        return whole, ""
+    if marker == _COMMENT:
+        return b"", "a comment"
+    if not _APP0 <= marker <= _LAST_APP:
+        raise ValueError("a segment is of no known kind")
+    if marker == _APP14 and body.startswith(b"Adobe") and len(body) > _ADOBE_BYTES:
+        return _segment(marker, body[:_ADOBE_BYTES]), "application data (APP14)"
+    return _application_part(marker, body, whole)
 
 
 def _application_part(marker: int, body: bytes, whole: bytes) -> tuple[bytes, str]:
@@ -156,8 +171,6 @@ def _application_part(marker: int, body: bytes, whole: bytes) -> tuple[bytes, st
         return whole, ""
     if marker == _APP1 and body.startswith(_EXIF_HEAD):
         return _exif_part(body, whole)
-    if marker == _COMMENT:
-        return b"", "a comment"
     names = (name for (kind, head), name in _APP_NAMES.items() if kind == marker and body.startswith(head))
     return b"", next(names, f"application data (APP{marker - _APP0})")
 
@@ -170,8 +183,8 @@ def _exif_part(body: bytes, whole: bytes) -> tuple[bytes, str]:
         found = dict(exif)
     except DAMAGED:
         return b"", "EXIF"
-    if set(found) == {ORIENTATION_TAG}:
-        return whole, ""
+    if set(found) == {ORIENTATION_TAG} and len(body) <= _ORIENTATION_BYTES:
+        return whole, ""  # longer ones hold a thumbnail, or what an editor left behind
     orientation = found.get(ORIENTATION_TAG)
     names = ", ".join(["EXIF", *(name for tag, name in _EXIF_NAMES.items() if tag in found)])
     if not isinstance(orientation, int) or orientation not in range(2, 9):

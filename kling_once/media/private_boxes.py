@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-_TOP = frozenset({"ftyp", "moov", "mdat", "moof", "mfra", "sidx", "styp", "ssix", "pdin", "wide"})
+_TOP = frozenset({"ftyp", "moov", "mdat", "moof", "mfra", "sidx", "styp", "ssix", "pdin"})
 _PLAIN = {
     "moov": frozenset({"mvhd", "trak", "mvex", "iods"}),
     "trak": frozenset({"tkhd", "edts", "mdia", "tref", "tapt", "clip", "load"}),
@@ -22,7 +22,7 @@ _PLAIN = {
 }
 """What may lie in the boxes that hold boxes."""
 _TIMED = frozenset({"mvhd", "tkhd", "mdhd"})
-_SPARE = frozenset({"free", "skip"})
+_SPARE = frozenset({"free", "skip", "wide"})
 _TRACKS = frozenset({"vide", "soun"})
 _HANDLER_NAMES = (
     "VideoHandler",
@@ -48,32 +48,38 @@ _COLORS = re.compile(rb"colrncl[xc](.{6})", re.DOTALL)
 class _Findings:
     words: dict[str, None] = field(default_factory=dict)
     tracks: list[str] = field(default_factory=list)
+    media_bytes: int = 0
 
     def add(self, word: str) -> None:
         self.words[word] = None
 
 
-def private_parts(path: Path, metadata: Mapping[str, str], *, is_mp4: bool) -> tuple[str, ...]:
+def private_parts(
+    path: Path, metadata: Mapping[str, str], *, found: Iterable[str], packet_bytes: int | None
+) -> tuple[str, ...]:
     """Return what is private in a clip's file, in words; empty where it holds nothing but pictures and sound.
 
     Args:
         path: The clip.
         metadata: Its container's names and values, as FFmpeg reads them.
-        is_mp4: It is an MP4 or a MOV, whose boxes are looked through.
+        found: What its streams hold, in words.
+        packet_bytes: Of an MP4 or a MOV, whose boxes are looked through, the size of all packets together.
 
     Raises:
         OSError: The file cannot be read.
     """
-    findings = _Findings()
+    findings = _Findings(dict.fromkeys(found))
     for key in metadata:
         if key.casefold() not in _WRITTEN_BY_FFMPEG:
             findings.add(_word(key))
-    if is_mp4:
+    if packet_bytes is not None:
         with path.open("rb") as file:
             _look(file, 0, path.stat().st_size, "", findings)
         kinds = [kind for kind in findings.tracks if kind in _TRACKS]
         if len(kinds) != len(findings.tracks) or len(set(kinds)) != len(kinds):
             findings.add("further tracks")
+        elif findings.media_bytes > packet_bytes:
+            findings.add("leftover data")
     words = list(findings.words)
     more = [f"{len(words) - _SHOWN_NAMES} more"] if len(words) > _SHOWN_NAMES else []
     return (*words[:_SHOWN_NAMES], *more)
@@ -128,6 +134,8 @@ def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings
         if kind in _SPARE or not kind:
             if _read(file, begin, stop).strip(b"\0"):
                 findings.add("leftover data")
+        elif kind == "mdat":
+            findings.media_bytes += stop - begin
         elif kind == "udta":
             _look_at_user_data(file, begin, stop, findings)
         elif kind == "meta":

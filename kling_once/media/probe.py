@@ -25,6 +25,7 @@ from .source import (
 )
 from .timeline import Timeline
 from .types import ClipFacts, SoundFacts
+from .user_data import USER_DATA, nal_length_bytes, without_user_data
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -55,6 +56,8 @@ class _Reading:
     tries: int = 0
     encrypted: bool = False
     last_is_partial: bool = False
+    packet_bytes: int = 0
+    has_user_data: bool = False
 
 
 def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
@@ -87,13 +90,19 @@ def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
     is_dated = has_presentation_times(container)
+    is_h264 = _codec_name(video.codec_context.codec) == "h264"
+    length_bytes = nal_length_bytes(video.codec_context.extradata)
     reading = _Reading(Timeline(tick(video), is_dated), Timeline(tick(audio)) if audio else None)
     for packet in demuxed(container, stop=stop):
         if not packet.size:
             if packet.stream is video and reading.frame is None:
                 _decode_first(packet, reading)
             continue
+        reading.packet_bytes += packet.size
         if packet.stream is video:
+            if is_h264 and not reading.has_user_data:
+                data = bytes(packet)
+                reading.has_user_data = without_user_data(data, length_bytes) is not data
             if not reading.pictures.count:
                 reading.encrypted = _is_encrypted(packet)
             reading.pictures.add(packet)
@@ -185,7 +194,12 @@ def _clip_facts(
         has_presentation_times=has_presentation_times(container),
         size_bytes=path.stat().st_size,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
-        private=private_parts(path, container.metadata, is_mp4=is_mp4),
+        private=private_parts(
+            path,
+            container.metadata,
+            found=(USER_DATA,) if reading.has_user_data else (),
+            packet_bytes=reading.packet_bytes if is_mp4 else None,
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,11 @@ _HDR = frozenset({"smpte2084", "arib-std-b67"})
 _DISPLAY_GAMMA = 2.4  # of `to_bt709`
 _LINEAR_TO = 0.0031308  # of light: sRGB's curve begins with a line (IEC 61966-2-1)
 _LONGEST_NAME = 60
+_HEADER_BYTES, _TAG = 128, struct.Struct(">4sII")
+_COLOR_TAGS = frozenset(
+    b"rXYZ gXYZ bXYZ rTRC gTRC bTRC kTRC wtpt bkpt chad chrm cicp lumi meas view tech vued desc cprt".split()
+)
+"""ICC.1:2022, table 48: colours, and the profile's own name and rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,24 @@ def conversion_of(image: Image.Image) -> Conversion | None:
         return None
     levels = (np.arange(256) / 255) ** (1 / gamma)
     return _of_curve(f"gamma {gamma:.3g}", levels, _to_srgb_matrix(corners, white))
+
+
+def has_private_tags(profile: bytes) -> bool:
+    """Tell whether an ICC profile holds more than colours, such as the serial number of a monitor."""
+    try:
+        (count,) = struct.unpack_from(">I", profile, _HEADER_BYTES)
+        begin = _HEADER_BYTES + 4
+        tags = list(_TAG.iter_unpack(profile[begin : begin + _TAG.size * count]))
+    except struct.error:
+        return True
+    if any(name not in _COLOR_TAGS for name, _, _ in tags):
+        return True
+    used = begin + _TAG.size * count
+    for _, start, size in sorted(tags, key=lambda tag: tag[1]):
+        if profile[used:start].strip(b"\0"):
+            return True
+        used = max(used, start + size)
+    return bool(profile[used:].strip(b"\0"))
 
 
 def _of_profile(data: bytes, mode: str) -> Conversion | None:

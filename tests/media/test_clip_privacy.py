@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -242,3 +243,63 @@ def test_frames_of_an_untagged_clip_are_decoded_as_players_show_them(
     )
     found = decode_clip(source, count=1).frames[0].numpy() * 255
     assert np.abs(chart_patches(found) - chart_patches(shown(source, "bt709"))).max() <= WITHIN
+
+
+CAMERA = bytes.fromhex("17ee8c60f84d11d98cd60800200c9a66") + b"MDPM" + SECRET.encode()
+"""A camcorder's date and place between the pictures, as AVCHD writes them."""
+
+
+def with_sei(source: Path, target: Path, kind: int, content: bytes) -> Path:
+    """Write raw H.264 with a SEI message in front of each picture."""
+    raw = run("ffmpeg", "-v", "error", "-i", str(source), "-c", "copy", "-an", "-f", "h264", "-")
+    unit = b"\0\0\0\x01\x06" + bytes([kind, len(content)]) + content + b"\x80"
+    parts = re.split(rb"(?=\0\0\0?\x01[\x65\x41\x61])", raw)
+    target.write_bytes(parts[0] + b"".join(unit + part for part in parts[1:]))
+    return target
+
+
+@pytest.mark.parametrize("mode", [ConformMode.AUTO, ConformMode.OFF])
+@pytest.mark.parametrize("form", ["mp4", "mov"])
+def test_what_a_camera_writes_between_the_pictures_is_not_sent(
+    form: str, mode: ConformMode, clips: Any, video_bounds: ClipBounds, tmp_path: Path
+) -> None:
+    plain = clips.pattern("plain_sei.mp4", 4)
+    raw = with_sei(plain, tmp_path / "raw.h264", 5, CAMERA)
+    source = tmp_path / f"camera.{form}"
+    run("ffmpeg", "-v", "error", "-y", "-i", str(raw), "-c", "copy", str(source))
+    assert SECRET.encode() in source.read_bytes()
+    made = conform_clip(source, tmp_path, video_bounds, mode=mode)
+    assert "data between the pictures (SEI)" in made.report[-1]
+    assert SECRET.encode() not in made.path.read_bytes()
+    assert probe_clip(made.path).private == ()
+    shown = "-f", "framemd5", "-"
+    frames = [
+        [
+            line.split(b",")[-1]
+            for line in run("ffmpeg", "-v", "error", "-i", str(path), "-an", *shown).splitlines()
+        ]
+        for path in (source, made.path)
+    ]
+    assert frames[0] == frames[1]
+
+
+def test_captions_are_not_sent_by_encoding_anew(clips: Any, video_bounds: ClipBounds, tmp_path: Path) -> None:
+    captions = bytes.fromhex("b50031") + b"GA94" + bytes.fromhex("03c1fffc9420ff")
+    raw = with_sei(clips.pattern("plain_captions.mp4", 4), tmp_path / "raw.264", 4, captions)
+    made = conform_clip(raw, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert not made.is_original
+    assert b"GA94" in raw.read_bytes()
+    assert b"GA94" not in made.path.read_bytes()
+
+
+@pytest.mark.parametrize("place", ["wide", "mdat"])
+def test_what_no_track_uses_is_not_sent(
+    place: str, clips: Any, video_bounds: ClipBounds, tmp_path: Path
+) -> None:
+    source = tmp_path / "leftover.mp4"
+    shutil.copy(clips.pattern("plain_leftover.mp4", 4), source)
+    with source.open("ab") as file:
+        file.write((8 + len(SECRET)).to_bytes(4, "big") + place.encode() + SECRET.encode())
+    made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.AUTO)
+    assert "leftover data" in made.report[-1]
+    assert SECRET.encode() not in made.path.read_bytes()

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from kling_once.errors import UnreadableMedia
 from kling_once.media.conform_picture import conform_picture
 from kling_once.media.digest import copy_and_digest, frames_digest, picture_digest
 from kling_once.media.picture import probe_picture
+from kling_once.media.profile import has_private_tags
 from kling_once.media.types import ConformMode, Frames
 
 if TYPE_CHECKING:
@@ -224,3 +225,50 @@ def test_the_memory_of_169_million_pixels(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True)
     assert int(done.stdout) * 1024 < 1_500_000_000
+
+
+def hidden_in_exif() -> tuple[bytes, bytes]:
+    """Return a thumbnail behind the orientation, and what an editor left behind it, each as TIFF."""
+    entry = struct.pack("<HHIHH", 0x0112, 3, 1, 1, 0)
+    head = b"II*\0" + struct.pack("<IH", 8, 1) + entry
+    thumbnail = struct.pack("<H", 2) + struct.pack("<HHII", 0x201, 4, 1, 56)
+    thumbnail += struct.pack("<HHII", 0x202, 4, 1, len(SECRET)) + bytes(4) + SECRET
+    return head + struct.pack("<I", 26) + thumbnail, head + bytes(4) + SECRET
+
+
+@pytest.mark.parametrize("mode", [ConformMode.AUTO, ConformMode.OFF])
+@pytest.mark.parametrize("tiff", hidden_in_exif(), ids=["thumbnail", "leftover"])
+def test_what_hides_behind_an_orientation_is_not_sent(
+    tiff: bytes, mode: ConformMode, picture_bounds: PictureBounds
+) -> None:
+    plain = saved(Image.new("RGB", (400, 400), (9, 90, 200)), "JPEG")
+    body = b"Exif\0\0" + tiff
+    jpeg = plain[:2] + struct.pack(">BBH", 0xFF, 0xE1, len(body) + 2) + body + plain[2:]
+    png = saved(Image.new("RGB", (400, 400), (9, 90, 200)))
+    for data in (jpeg, png[:33] + chunk(b"eXIf", tiff) + png[33:]):
+        made = conform_picture(data, picture_bounds, mode=mode)
+        assert SECRET in data
+        assert SECRET not in made.data
+        assert made.report == ("Left out of what is sent: EXIF.",)
+
+
+@pytest.mark.parametrize("mode", [ConformMode.AUTO, ConformMode.OFF])
+def test_a_monitors_serial_number_in_a_profile_is_not_sent(
+    mode: ConformMode, picture_bounds: PictureBounds
+) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert not has_private_tags(profile)
+    (count,) = struct.unpack_from(">I", profile, 128)
+    end = 132 + 12 * count
+    moved = [struct.unpack_from(">4sII", profile, 132 + 12 * at) for at in range(count)]
+    tags = b"".join(struct.pack(">4sII", name, start + 12, size) for name, start, size in moved)
+    tags += struct.pack(">4sII", b"mmod", len(profile) + 12, len(SECRET))
+    private = profile[:128] + struct.pack(">I", count + 1) + tags + profile[end:] + SECRET
+    private = struct.pack(">I", len(private)) + private[4:]
+    assert has_private_tags(private)
+    assert has_private_tags(profile + SECRET)
+    image = Image.new("RGB", (400, 400), (9, 90, 200))
+    made = conform_picture(saved(image, "JPEG", icc_profile=private), picture_bounds, mode=mode)
+    assert SECRET not in made.data
+    assert "without its colour profile" in made.report[0]
+    assert "icc_profile" not in Image.open(io.BytesIO(made.data)).info
