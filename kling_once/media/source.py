@@ -33,6 +33,10 @@ _ATTACHED_PICTURE = 0x0400  # AV_DISPOSITION_ATTACHED_PIC (libavformat/avformat.
 _READS_ANY_TAG = int(av.__version__.split(".")[0]) >= 19  # noqa: PLR2004 - PyAV's own version
 _ANY_TAG: dict[str, Any] = {} if _READS_ANY_TAG else {"metadata_errors": "ignore"}
 """A title that is not UTF-8 is no reason to refuse a clip; PyAV 19 ignores it and has no such argument."""
+_NO_CLIPS = frozenset(
+    {"hls", "dash", "concat", "imf", "sdp", "lavfi", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"}
+)
+"""FFmpeg's names of what leads to other files, which the job key would not know, and of text drawn as video."""
 NO_TIMES = 0x0080
 """AVFMT_NOTIMESTAMPS (libavformat/avformat.h): a raw stream, in which FFmpeg cannot seek by time either."""
 _DEFAULT_TRACK = 0x0001  # AV_DISPOSITION_DEFAULT; in MP4 and MOV also: the track is enabled
@@ -187,12 +191,16 @@ def open_clip(path: Path) -> Iterator[InputContainer]:
     """Open a clip for demuxing; PyAV's errors inside the block are translated too.
 
     Raises:
-        UnreadableMedia: The file is missing, empty, damaged or no clip.
+        UnreadableMedia: The file is missing, empty, damaged or no clip: a playlist, a script or a text too.
     """
     with translating(path):
         require_file(path, "video", "Choose a video file.")
         # an absolute path, since FFmpeg takes "take:1.mp4" for a protocol
         with av.open(str(path.absolute()), mode="r", **_ANY_TAG) as container:
+            if container.format.name.split(",")[0] in _NO_CLIPS:
+                raise UnreadableMedia(
+                    f"{path.name} is a playlist or a text, not a video.", hint="Choose a video file."
+                )
             yield container
 
 

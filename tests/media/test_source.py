@@ -29,6 +29,7 @@ from kling_once.media.digest import (
 )
 from kling_once.media.frame_folder import FrameFolder
 from kling_once.media.picture import probe_picture, read_picture
+from kling_once.media.probe import probe_clip
 from kling_once.media.types import Frames, PictureBounds, TrimWindow
 
 if TYPE_CHECKING:
@@ -300,3 +301,15 @@ def test_every_second_frame_and_numbers_without_a_step_are_no_gaps(dance: Path, 
         if not kept(int(path.stem)):
             path.unlink()
     FrameFolder.open(dance)
+
+
+def test_a_playlist_and_a_text_are_no_clips(clips: Any, tmp_path: Path) -> None:
+    """The job key knows the bytes of the file alone, and FFmpeg draws a text as a video."""
+    segment = clips.pattern("playlist_segment.ts", 4)
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{segment}\n#EXT-X-ENDLIST\n")
+    text = tmp_path / "log.txt"
+    text.write_text("GET /index.html 200\n" * 1000)
+    for path in (playlist, text):
+        with pytest.raises(UnreadableMedia, match="is a playlist or a text, not a video"):
+            probe_clip(path)
