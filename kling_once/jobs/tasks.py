@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ..results.store import KeptFile, Sidecar
 
 
+_SECONDS: Final = re.compile("[0-9]{1,15}")
 ABSENT_IN_SANDBOX: Final = 3
 """How many looks in a row must miss a task before the sandbox counts as having lost it."""
 
@@ -216,6 +218,6 @@ class Gone(Exception):
 def link_expiry(url: str) -> datetime | None:
     """Return when a signed link expires by its own text, None where it does not say."""
     for name, value in parse_qsl(url_parts(url).query):
-        if name.casefold() == "expires" and value.isdigit():
+        if name.casefold() == "expires" and _SECONDS.fullmatch(value):
             return moment_of(int(value) * 1000)
     return None

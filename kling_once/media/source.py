@@ -36,7 +36,7 @@ _ANY_TAG: dict[str, Any] = {} if _READS_ANY_TAG else {"metadata_errors": "ignore
 _NO_CLIPS = frozenset(
     {"hls", "dash", "concat", "imf", "sdp", "lavfi", "vapoursynth", "tty", "bin", "xbin", "adf", "idf"}
 )
-"""FFmpeg's names of what leads to other files, which the job key would not know, and of text drawn as video."""
+"""FFmpeg's names of what leads to other files, unknown to the job key, and of text drawn as video."""
 NO_TIMES = 0x0080
 """AVFMT_NOTIMESTAMPS (libavformat/avformat.h): a raw stream, in which FFmpeg cannot seek by time either."""
 _DEFAULT_TRACK = 0x0001  # AV_DISPOSITION_DEFAULT; in MP4 and MOV also: the track is enabled

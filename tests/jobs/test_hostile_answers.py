@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kling_once.errors import DownloadBroken, KlingOnceError, OutcomeUnknown, ResultGone, TaskFailed
+from kling_once.jobs.tasks import link_expiry
 from kling_once.order import Service, VideoUrl
 from tests.hostile_vendor import LINK, ORIGIN, Hostility
 
@@ -164,3 +165,8 @@ def test_a_fetched_id_that_is_answered_with_another_task_is_not_adopted(
     with pytest.raises(KlingOnceError):
         live.fetch(Wanted("9001", Service.KLING)).result(30)
     assert outcome.path.is_file()
+
+
+@pytest.mark.parametrize("expires", ["²", "9" * 5000, "1e9", "-1", "", "٣"])
+def test_a_links_expiry_that_is_no_time_is_none(expires: str) -> None:
+    assert link_expiry(f"{ORIGIN}{LINK}?Expires={expires}") is None
