@@ -83,9 +83,15 @@ def amount_of(value: Any) -> Decimal | None:
     return amount if amount.is_finite() and abs(amount.adjusted()) <= LARGEST_EXPONENT else None
 
 
+def _charge_of(value: Any) -> Decimal | None:
+    """Return a charge; None for everything else, also for less than nothing, which no limit may count."""
+    amount = amount_of(value)
+    return amount if amount is not None and amount >= 0 else None
+
+
 def _unread(value: Any) -> str:
-    """Return what stands where an amount should be, when it is neither empty nor a number."""
-    if value in EMPTY or (isinstance(value, str) and not value.strip()) or amount_of(value) is not None:
+    """Return what stands where a charge should be, when it is neither empty nor a charge."""
+    if value in EMPTY or (isinstance(value, str) and not value.strip()) or _charge_of(value) is not None:
         return ""
     return vendor_text(value)[:NAME_MAX_CHARACTERS]
 
@@ -118,6 +124,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_name)]
 Link = Annotated[str, BeforeValidator(_link)]
 Amount = Annotated[Decimal | None, BeforeValidator(amount_of)]
+Charge = Annotated[Decimal | None, BeforeValidator(_charge_of)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Moment = Annotated[datetime | None, BeforeValidator(moment_of)]
 
@@ -184,7 +191,7 @@ class WatermarkInfo(_Answered):
 class BalanceDeduction(_Answered):
     """The charge of an account that is billed in cash."""
 
-    quota: Amount = None
+    quota: Charge = None
     list_price: Amount = None
     currency: Text = ""
     """Empty where the answer leaves it to the region: CNY in China, else USD."""
@@ -196,7 +203,7 @@ class Task(_Answered):
     """A task as create, get and list answer it; every field but the id may be missing or malformed."""
 
     unread_charge: str = ""
-    """What the answer names as the charge when that is no number: a charge of unknown size."""
+    """What the answer names as the charge when that is no amount: a charge of unknown size."""
     task_id: Annotated[str, BeforeValidator(_task_name)] = Field(min_length=1)
     task_status: Name = ""
     task_status_msg: Text = ""
@@ -204,7 +211,7 @@ class Task(_Answered):
     task_result: Annotated[TaskResult, BeforeValidator(_object)] = TaskResult()
     watermark_info: Annotated[WatermarkInfo, BeforeValidator(_object)] = WatermarkInfo()
     final_balance_deduction: Annotated[BalanceDeduction, BeforeValidator(_object)] = BalanceDeduction()
-    final_unit_deduction: Amount = None
+    final_unit_deduction: Charge = None
     """Units charged; None when cash was charged instead, where a 0 does not mean that the task was free."""
     created_at: Moment = None
     updated_at: Moment = None
