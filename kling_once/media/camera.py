@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from typing import Self
 
 _STEP_SECONDS = 0.078  # between two pictures that are compared, a little less than every second one at 25 fps
 _AT_ONCE = 12  # pairs of pictures, which bounds the memory
@@ -31,50 +37,67 @@ class CameraMove:
     """"pan", "zoom" or "shake"."""
 
 
-def find_camera_moves(times: np.ndarray, pictures: np.ndarray) -> tuple[CameraMove, ...]:
-    """Return the stretches in which the camera pans, zooms or shakes; somebody who moves is none.
+class Camera:
+    """The camera's movement through a clip, followed in a thread of its own while the pictures come in.
 
     The blocks of two pictures 0.08 s apart are laid onto each other by phase correlation. What most of them
-    agree on, as one shift and one zoom, is the camera's movement.
-
-    Args:
-        times: (N,) seconds, rising.
-        pictures: (N, H, W) grey, 0 to 255, of about 128 x 72 px or 72 x 128 px.
+    agree on, as one shift and one zoom, is the camera's movement; somebody who moves is none.
     """
-    chosen = _spaced(times)
-    if len(chosen) < 3:  # noqa: PLR2004 - too short to tell
-        return ()
-    parts = (chosen[start : start + _AT_ONCE + 1] for start in range(0, len(chosen) - 1, _AT_ONCE))
-    steps = [_movements(pictures[part].astype(np.float32)) for part in parts]
-    return _stretches(times[chosen], np.concatenate([np.zeros((1, 3)), *steps]).cumsum(0))
 
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "kling-once-camera")
+        self._times: list[float] = []
+        self._part: list[np.ndarray] = []
+        self._steps: list[Future[np.ndarray]] = []
 
-def _spaced(times: np.ndarray) -> list[int]:
-    chosen: list[int] = []
-    for number, at in enumerate(times):
-        if not chosen or at - times[chosen[-1]] >= _STEP_SECONDS:
-            chosen.append(number)
-    return chosen
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def see(self, seconds: float, picture: np.ndarray) -> None:
+        """Take the next picture.
+
+        Args:
+            seconds: When it is shown, later than the one before.
+            picture: (H, W) grey, 0 to 255, of about 128 x 72 px or 72 x 128 px.
+        """
+        if self._times and seconds - self._times[-1] < _STEP_SECONDS:
+            return
+        self._times.append(seconds)
+        self._part.append(picture)
+        if len(self._part) > _AT_ONCE:
+            self._follow()
+
+    def _follow(self) -> None:
+        part = np.stack(self._part).astype(np.float32)
+        self._part = self._part[-1:]
+        self._steps.append(self._pool.submit(_movements, part))
+
+    def moves(self) -> tuple[CameraMove, ...]:
+        """Return the stretches in which the camera has panned, zoomed or shaken."""
+        if len(self._part) > 1:
+            self._follow()
+        if not self._steps:
+            return ()
+        steps = [step.result() for step in self._steps]
+        return _stretches(np.array(self._times), np.concatenate([np.zeros((1, 3)), *steps]).cumsum(0))
 
 
 def _movements(pictures: np.ndarray) -> np.ndarray:
     """Return how each picture but the first has moved: down, right and outwards, in parts of a side."""
     height, width = pictures.shape[1:]
     before, after = pictures[:-1], pictures[1:]
-    halves = pictures.reshape(-1, height // 2, 2, width // 2, 2).mean((2, 4))
-    coarse = np.round(2 * _shifts(halves[:-1], halves[1:])).astype(int)
+    halves = (pictures[:, :, ::2] + pictures[:, :, 1::2]) / 2
+    spectra = _spectra((halves[:, ::2] + halves[:, 1::2]) / 2)
+    coarse = np.round(2 * _shifts(spectra[:-1], spectra[1:], (height // 2, width // 2))).astype(int)
     coarse[(np.abs(coarse) > (height // 4, width // 4)).any(1)] = 0
     moved = np.stack([np.roll(picture, shift, (0, 1)) for picture, shift in zip(before, coarse, strict=True)])
     one, other = _blocks(moved), _blocks(after)
-    fine = coarse[:, None] + _shifts(one, other)
+    fine = coarse[:, None] + _shifts(_spectra(one), _spectra(other), one.shape[2:])
     is_textured = np.minimum(one.std((2, 3)), other.std((2, 3))) > _TEXTURE
-    places = _places(height, width)
-    is_corner = (np.abs(places) == np.abs(places).max(0)).all(1)
-    found = [
-        _agreed(shifts[seen], places[seen], is_corner[seen])
-        for shifts, seen in zip(fine, is_textured, strict=True)
-    ]
-    return np.array(found) / (height, width, 1)
+    return _agreed(fine, is_textured, _places(height, width)) / (height, width, 1)
 
 
 def _blocks(pictures: np.ndarray) -> np.ndarray:
@@ -98,15 +121,18 @@ def _places(height: int, width: int) -> np.ndarray:
     return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _shifts(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return by how many px down and right each picture has moved, (..., 2), by phase correlation."""
-    height, width = one.shape[-2:]
+def _spectra(pictures: np.ndarray) -> np.ndarray:
+    """Return the spectrum of each picture, (..., H, W // 2 + 1), faded out towards its edges."""
+    height, width = pictures.shape[-2:]
     window = (np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]).astype(np.float32)
-    spectra = [
-        np.fft.rfft2((picture - picture.mean((-2, -1), keepdims=True)) * window) for picture in (one, other)
-    ]
-    product = spectra[1] * spectra[0].conj()
-    waves = np.fft.irfft2(product / np.maximum(np.abs(product), 1e-3), s=(height, width))
+    return np.fft.rfft2((pictures - pictures.mean((-2, -1), keepdims=True)) * window)
+
+
+def _shifts(one: np.ndarray, other: np.ndarray, size_px: tuple[int, ...]) -> np.ndarray:
+    """Return by how many px down and right pictures have moved, (..., 2), by phase correlation of spectra."""
+    _, width = size_px
+    product = other * one.conj()
+    waves = np.fft.irfft2(product / np.maximum(np.abs(product), 1e-3), s=size_px)
     peak = waves.reshape(*waves.shape[:-2], -1).argmax(-1)
     return np.stack([_peak(waves, peak // width, peak % width, axis) for axis in (0, 1)], axis=-1)
 
@@ -129,26 +155,43 @@ def _peak(waves: np.ndarray, row: np.ndarray, column: np.ndarray, axis: int) -> 
     return ((found + size / 2) % size - size / 2).reshape(row.shape)
 
 
-def _agreed(shifts: np.ndarray, places: np.ndarray, is_corner: np.ndarray) -> tuple[float, float, float]:
-    """Return the shift in px and the zoom on which most blocks agree; zeros where they do not."""
-    count = len(shifts)
-    if count < _LEAST_BLOCKS:
-        return 0.0, 0.0, 0.0
-    first, second = np.triu_indices(count, 1)
+def _agreed(shifts: np.ndarray, is_seen: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the shift in px and the zoom on which most blocks agree, (N, 3); zeros where they do not.
+
+    Each two blocks that are seen propose a shift and a zoom, each one a shift alone, and all vote.
+
+    Args:
+        shifts: (N, blocks, 2) px.
+        is_seen: (N, blocks), the blocks that show something to follow.
+        places: (blocks, 2) px from the middle of the picture.
+    """
+    blocks = np.arange(len(places))
+    first, second = np.triu_indices(len(places), 1)
     apart = places[second] - places[first]
-    zooms = ((shifts[second] - shifts[first]) * apart).sum(1) / (apart**2).sum(1)
-    zooms = np.concatenate([zooms, np.zeros(count)])  # and one of no zoom for each block
-    starts = np.concatenate([first, np.arange(count)])
-    bases = shifts[starts] - zooms[:, None] * places[starts]
-    off = np.abs(shifts[None] - bases[:, None] - zooms[:, None, None] * places[None]).max(2)
-    agree = off < _OFF_PX
-    best = agree[agree.sum(1).argmax()]
-    if best.sum() < max(_LEAST_BLOCKS, _AGREE * count) or (best & is_corner).sum() < _LEAST_CORNERS:
-        return 0.0, 0.0, 0.0
-    middle = places[best].mean(0)
-    spread = places[best] - middle
-    zoom = float((shifts[best] * spread).sum() / (spread**2).sum())
-    down, right = shifts[best].mean(0) - zoom * middle
+    zooms = ((shifts[:, second] - shifts[:, first]) * apart).sum(2) / (apart**2).sum(1)
+    zooms = np.concatenate([zooms, np.zeros(is_seen.shape)], axis=1)
+    first, second = np.concatenate([first, blocks]), np.concatenate([second, blocks])
+    bases = shifts[:, first] - zooms[..., None] * places[first]
+    off = np.abs(shifts[:, None] - bases[:, :, None] - zooms[..., None, None] * places).max(3)
+    agree = (off < _OFF_PX) & is_seen[:, None]
+    votes = np.where(is_seen[:, first] & is_seen[:, second], agree.sum(2), -1)
+    best = agree[np.arange(len(agree)), votes.argmax(1)]
+    is_corner = (np.abs(places) == np.abs(places).max(0)).all(1)
+    is_camera = (best.sum(1) >= np.maximum(_LEAST_BLOCKS, _AGREE * is_seen.sum(1))) & (
+        (best & is_corner).sum(1) >= _LEAST_CORNERS
+    )
+    found = np.zeros((len(shifts), 3))
+    for at in np.flatnonzero(is_camera):
+        found[at] = _fitted(shifts[at][best[at]], places[best[at]])
+    return found
+
+
+def _fitted(shifts: np.ndarray, places: np.ndarray) -> tuple[float, float, float]:
+    """Return the shift and the zoom that fit blocks best."""
+    middle = places.mean(0)
+    spread = places - middle
+    zoom = float((shifts * spread).sum() / (spread**2).sum())
+    down, right = shifts.mean(0) - zoom * middle
     return float(down), float(right), zoom
 
 

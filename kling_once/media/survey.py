@@ -11,7 +11,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .camera import find_camera_moves
+from .camera import Camera
 from .color import RANGES
 from .cuts import find_cuts
 from .filters import pulled
@@ -20,12 +20,15 @@ from .reader import ClipReader
 from .source import check_stop, codec_threads, open_clip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from typing import TypeAlias
 
     from .camera import CameraMove
     from .damage import Damage
     from .types import Frames, Stop
+
+    Seen: TypeAlias = Callable[[float, np.ndarray], None]
 
 _LONGER_PX, _SHORTER_PX = 128, 72
 _MOST_DECODERS = 2  # each holds frames of full size, and more than two gain little
@@ -65,16 +68,23 @@ def survey_clip(path: Path, *, stop: Stop | None = None) -> Survey:
     Raises:
         UnreadableMedia: The clip cannot be decoded.
     """
-    small, damage = small_pictures(path, stop=stop)
-    is_still = int(np.ptp(small.pictures, axis=0).max()) < _DISTINCT
-    if is_still:
-        return Survey((), (), damage, is_still)
-    cuts = find_cuts(small.times, small.pictures)
-    return Survey(cuts, find_camera_moves(small.times, small.pictures), damage, is_still)
+    with Camera() as camera:
+        small, damage = small_pictures(path, stop=stop, seen=camera.see)
+        is_still = int(np.ptp(small.pictures, axis=0).max()) < _DISTINCT
+        if is_still:
+            return Survey((), (), damage, is_still)
+        return Survey(find_cuts(small.times, small.pictures), camera.moves(), damage, is_still)
 
 
-def small_pictures(path: Path, *, stop: Stop | None = None) -> tuple[SmallPictures, Damage]:
+def small_pictures(
+    path: Path, *, stop: Stop | None = None, seen: Seen | None = None
+) -> tuple[SmallPictures, Damage]:
     """Decode a clip once and return its frames, small, and which of them are lost.
+
+    Args:
+        path: The clip.
+        stop: Tells whether to stop.
+        seen: Is told each frame as it comes in, by its seconds after the first.
 
     Raises:
         UnreadableMedia: The clip cannot be decoded.
@@ -83,7 +93,7 @@ def small_pictures(path: Path, *, stop: Stop | None = None) -> tuple[SmallPictur
         threads = min(codec_threads(), _MOST_DECODERS)
         reader = ClipReader(container, path, threads=threads, stop=stop)
         reader.video.codec_context.options = _WITHOUT_WHAT_IS_TOO_SMALL_TO_SEE
-        small = _shrunk(reader.pictures(), reader.time_base)
+        small = _shrunk(reader.pictures(), reader.time_base, seen)
         damage = reader.damage()
     if not len(small.times):
         raise UnreadableMedia(f"No picture of {path.name} can be decoded.")
@@ -105,8 +115,9 @@ def small_frames(frames: Frames, *, stop: Stop | None = None) -> SmallPictures:
     return _shrunk(pictures(), base)
 
 
-def _shrunk(frames: Iterable[VideoFrame], time_base: Fraction) -> SmallPictures:
-    times: list[Fraction] = []
+def _shrunk(frames: Iterable[VideoFrame], time_base: Fraction, seen: Seen | None = None) -> SmallPictures:
+    times: list[float] = []
+    first: Fraction | None = None
     pictures, size_px = bytearray(), (0, 0)
     shrinking: _Shrinking | None = None
     for frame in frames:
@@ -115,13 +126,14 @@ def _shrunk(frames: Iterable[VideoFrame], time_base: Fraction) -> SmallPictures:
         if shrinking is None or not shrinking.takes(frame):
             size_px = size_px if pictures else _size_px(frame)
             shrinking = _Shrinking(frame, size_px, time_base)
-        times.append(frame.pts * time_base)
+        first = frame.pts * time_base if first is None else first
+        times.append(float(frame.pts * time_base - first))
         for small in shrinking.shrunk(frame):
             pictures += small.tobytes()
-    first = times[0] if times else Fraction(0)
-    moments = np.array([float(time - first) for time in times])
+            if seen is not None:
+                seen(times[-1], small)
     shown = np.frombuffer(pictures, np.uint8).reshape(len(times), size_px[1], size_px[0])
-    return SmallPictures(moments, shown)
+    return SmallPictures(np.array(times), shown)
 
 
 def _size_px(frame: VideoFrame) -> tuple[int, int]:
