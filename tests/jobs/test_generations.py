@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 FINGERPRINT_KEY = bytes(range(32))
 JOBS = 60
+POLL_SECONDS = 1
 LOOKS_BEFORE_CREATE = ["ok"] * 4
 
 
@@ -108,15 +111,19 @@ def test_sixty_waiting_jobs_cost_at_most_four_calls_a_poll(
     order: Callable[..., Any],
     eventually: Callable[..., Any],
 ) -> None:
-    engine = speaking("standard", poll_seconds=1, max_parallel=JOBS)
+    engine = speaking("standard", poll_seconds=POLL_SECONDS, max_parallel=JOBS)
     sandbox.move(policy="polls", polls=100_000)
     for pending in [engine.submit(order(take=take)) for take in range(JOBS)]:
         pending.result(90)
     outcomes = [engine.run(order(take=take)) for take in range(JOBS)]
     seen = len(looks(sandbox))
+    eventually(lambda: len({*chain(*looks(sandbox)[seen:])}) == JOBS, "a look at each job")
 
-    later = eventually(lambda: looks(sandbox)[seen + JOBS :], "looks once all are waiting")
-    assert sum(map(len, later)) / len(later) >= JOBS / 4
+    began, before = time.monotonic(), len(looks(sandbox))
+    eventually(lambda: len(looks(sandbox)) >= before + 12, "more looks")
+    calls = len(looks(sandbox)) - before
+    polls = 1 + (time.monotonic() - began) / POLL_SECONDS
+    assert calls <= 4 * polls
 
     sandbox.move(policy="at once")
     for pending in outcomes:
