@@ -3,6 +3,7 @@
 """Nodes and a route that the host lane puts beside the pack: sources, a failing neighbour, a look inside."""
 
 import asyncio
+import gc
 import hashlib
 import io as std_io
 import json
@@ -16,6 +17,8 @@ from aiohttp import web
 from comfy_api.latest import ComfyExtension, InputImpl, io
 from comfy_execution.graph_utils import GraphBuilder
 from server import PromptServer
+
+gc.freeze()  # ComfyUI collects garbage after prompts: for half a second nobody heard that a prompt had ended
 
 
 class FailAfter(io.ComfyNode):
