@@ -88,15 +88,19 @@ class Camera:
 def _movements(pictures: np.ndarray) -> np.ndarray:
     """Return how each picture but the first has moved: down, right and outwards, in parts of a side."""
     height, width = pictures.shape[1:]
-    before, after = pictures[:-1], pictures[1:]
     halves = (pictures[:, :, ::2] + pictures[:, :, 1::2]) / 2
     spectra = _spectra((halves[:, ::2] + halves[:, 1::2]) / 2)
     coarse = np.round(2 * _shifts(spectra[:-1], spectra[1:], (height // 2, width // 2))).astype(int)
     coarse[(np.abs(coarse) > (height // 4, width // 4)).any(1)] = 0
-    moved = np.stack([np.roll(picture, shift, (0, 1)) for picture, shift in zip(before, coarse, strict=True)])
-    one, other = _blocks(moved), _blocks(after)
-    fine = coarse[:, None] + _shifts(_spectra(one), _spectra(other), one.shape[2:])
-    is_textured = np.minimum(one.std((2, 3)), other.std((2, 3))) > _TEXTURE
+    blocks = _blocks(pictures)
+    spectra, deviation = _spectra(blocks), blocks.std((2, 3))
+    one, one_deviation = spectra[:-1].copy(), deviation[:-1].copy()
+    if (shifted := coarse.any(1)).any():
+        pairs = zip(pictures[:-1][shifted], coarse[shifted], strict=True)
+        moved = _blocks(np.stack([np.roll(picture, shift, (0, 1)) for picture, shift in pairs]))
+        one[shifted], one_deviation[shifted] = _spectra(moved), moved.std((2, 3))
+    fine = coarse[:, None] + _shifts(one, spectra[1:], blocks.shape[2:])
+    is_textured = np.minimum(one_deviation, deviation[1:]) > _TEXTURE
     return _agreed(fine, is_textured, _places(height, width)) / (height, width, 1)
 
 
