@@ -89,8 +89,8 @@ def _movements(pictures: np.ndarray) -> np.ndarray:
     """Return how each picture but the first has moved: down, right and outwards, in parts of a side."""
     height, width = pictures.shape[1:]
     halves = (pictures[:, :, ::2] + pictures[:, :, 1::2]) / 2
-    spectra = _spectra((halves[:, ::2] + halves[:, 1::2]) / 2)
-    coarse = np.round(2 * _shifts(spectra[:-1], spectra[1:], (height // 2, width // 2))).astype(int)
+    small = _spectra((halves[:, ::2] + halves[:, 1::2]) / 2)
+    coarse = np.round(2 * _shifts(small[:-1], small[1:], (height // 2, width // 2))).astype(int)
     coarse[(np.abs(coarse) > (height // 4, width // 4)).any(1)] = 0
     blocks = _blocks(pictures)
     spectra, deviation = _spectra(blocks), blocks.std((2, 3))
