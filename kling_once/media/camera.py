@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 _STEP_SECONDS = 0.078  # between two pictures that are compared, a little less than every second one at 25 fps
-_AT_ONCE = 12  # pairs of pictures, which bounds the memory
+_AT_ONCE = 4  # pairs of pictures: fewer take longer, and more take memory beside the decoder's
 _BLOCKS = (3, 4)  # along the shorter and the longer side
 _TEXTURE = 3.0  # grey levels: a block that deviates less from its mean shows nothing to follow
 _LEAST_BLOCKS = 5
@@ -71,7 +71,7 @@ class Camera:
             self._follow()
 
     def _follow(self) -> None:
-        part = np.stack(self._part).astype(np.float32)
+        part = np.stack(self._part)
         self._part = self._part[-1:]
         self._steps.append(self._pool.submit(_movements, part))
 
@@ -87,6 +87,7 @@ class Camera:
 
 def _movements(pictures: np.ndarray) -> np.ndarray:
     """Return how each picture but the first has moved: down, right and outwards, in parts of a side."""
+    pictures = pictures.astype(np.float32)
     height, width = pictures.shape[1:]
     halves = (pictures[:, :, ::2] + pictures[:, :, 1::2]) / 2
     small = _spectra((halves[:, ::2] + halves[:, 1::2]) / 2)
@@ -136,7 +137,8 @@ def _shifts(one: np.ndarray, other: np.ndarray, size_px: tuple[int, ...]) -> np.
     """Return by how many px down and right pictures have moved, (..., 2), by phase correlation of spectra."""
     _, width = size_px
     product = other * one.conj()
-    waves = np.fft.irfft2(product / np.maximum(np.abs(product), 1e-3), s=size_px)
+    product /= np.maximum(np.abs(product), 1e-3)
+    waves = np.fft.irfft2(product, s=size_px)
     peak = waves.reshape(*waves.shape[:-2], -1).argmax(-1)
     return np.stack([_peak(waves, peak // width, peak % width, axis) for axis in (0, 1)], axis=-1)
 
