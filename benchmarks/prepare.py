@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import sys
 import time
@@ -71,21 +70,24 @@ def _switch_off() -> None:
     def nothing(*_: Any, **__: Any) -> Any:
         return ()
 
-    survey.Camera = _NoCamera
+    survey.CameraTracker = _NoCamera
     probe.private_parts = nothing
     probe.container_colors = nothing
     plan.leaves_matrix_open = nothing  # type: ignore[assignment]
     conform_picture.conversion_of = lambda _image: None
 
 
-class _NoCamera(contextlib.nullcontext["_NoCamera"]):
+class _NoCamera:
     def __enter__(self) -> Self:
         return self
 
-    def see(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         pass
 
-    def moves(self) -> tuple[()]:
+    def add(self, *_: Any) -> None:
+        pass
+
+    def moves(self, **_: Any) -> tuple[()]:
         return ()
 
 

@@ -86,7 +86,7 @@ def amount_of(value: Any) -> Decimal | None:
 def _charge_of(value: Any) -> Decimal | None:
     """Return a charge; None for everything else, also for less than nothing, which no limit may count."""
     amount = amount_of(value)
-    return amount if amount is not None and amount >= 0 else None
+    return abs(amount) if amount is not None and amount >= 0 else None  # abs: -0 is 0
 
 
 def _unread(value: Any) -> str:
@@ -203,7 +203,10 @@ class Task(_Answered):
     """A task as create, get and list answer it; every field but the id may be missing or malformed."""
 
     unread_charge: str = ""
-    """What the answer names as the charge when that is no amount: a charge of unknown size."""
+    """What the answer names as the charge when that is no amount: a charge of unknown size.
+
+    Stands first: the amounts below depend on it.
+    """
     task_id: Annotated[str, BeforeValidator(_task_name)] = Field(min_length=1)
     task_status: Name = ""
     task_status_msg: Text = ""
@@ -212,7 +215,7 @@ class Task(_Answered):
     watermark_info: Annotated[WatermarkInfo, BeforeValidator(_object)] = WatermarkInfo()
     final_balance_deduction: Annotated[BalanceDeduction, BeforeValidator(_object)] = BalanceDeduction()
     final_unit_deduction: Charge = None
-    """Units charged; None when cash was charged instead, where a 0 does not mean that the task was free."""
+    """Units charged; None in place of a 0 beside cash or a charge of unknown size: the task was not free."""
     created_at: Moment = None
     updated_at: Moment = None
 
@@ -229,11 +232,19 @@ class Task(_Answered):
         unread = _unread(data.get("final_unit_deduction")) or _unread(quota)
         return data | {"unread_charge": unread}
 
+    @field_validator("final_balance_deduction")
+    @classmethod
+    def _drop_no_cash(cls, balance: BalanceDeduction, info: ValidationInfo) -> BalanceDeduction:
+        if balance.quota or not info.data["unread_charge"]:
+            return balance
+        return balance.model_copy(update={"quota": None})
+
     @field_validator("final_unit_deduction")
     @classmethod
-    def _units_or_cash(cls, units: Decimal | None, info: ValidationInfo) -> Decimal | None:
+    def _drop_no_units(cls, units: Decimal | None, info: ValidationInfo) -> Decimal | None:
         balance = info.data.get("final_balance_deduction")
-        return None if balance and balance.quota and not units else units
+        is_charged = (balance and balance.quota) or info.data["unread_charge"]
+        return None if is_charged and not units else units
 
     @property
     def is_askable(self) -> bool:

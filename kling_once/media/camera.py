@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .source import check_stop
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Self
 
+    from .types import Stop
+
 _STEP_SECONDS = 0.078  # between two pictures that are compared, a little less than every second one at 25 fps
 _AT_ONCE = 4  # pairs of pictures: fewer take longer, and more take memory beside the decoder's
+_LEAST_PICTURES = 3
 _BLOCKS = (3, 4)  # along the shorter and the longer side
 _TEXTURE = 3.0  # grey levels: a block that deviates less from its mean shows nothing to follow
 _LEAST_BLOCKS = 5
@@ -37,8 +42,10 @@ class CameraMove:
     """"pan", "zoom" or "shake"."""
 
 
-class Camera:
-    """The camera's movement through a clip, followed in a thread of its own while the pictures come in.
+class CameraTracker:
+    """Follows the camera through a clip in a thread of its own while the pictures come in.
+
+    Used in a `with`, which ends the thread: `add` every picture, then ask for the `moves` once.
 
     The blocks of two pictures 0.08 s apart are laid onto each other by phase correlation. What most of them
     agree on, as one shift and one zoom, is the camera's movement; somebody who moves is none.
@@ -56,11 +63,11 @@ class Camera:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def see(self, seconds: float, picture: np.ndarray) -> None:
-        """Take the next picture.
+    def add(self, seconds: float, picture: np.ndarray) -> None:
+        """Take the next picture; one less than 0.078 s after the last that was taken is left out.
 
         Args:
-            seconds: When it is shown, later than the one before.
+            seconds: When it is shown.
             picture: (H, W) grey, 0 to 255, of about 128 x 72 px or 72 x 128 px.
         """
         if self._times and seconds - self._times[-1] < _STEP_SECONDS:
@@ -75,13 +82,16 @@ class Camera:
         self._part = self._part[-1:]
         self._steps.append(self._pool.submit(_movements, part))
 
-    def moves(self) -> tuple[CameraMove, ...]:
-        """Return the stretches in which the camera has panned, zoomed or shaken."""
+    def moves(self, *, stop: Stop | None = None) -> tuple[CameraMove, ...]:
+        """Return the stretches in which the camera has panned, zoomed or shaken; none in two pictures."""
+        if len(self._times) < _LEAST_PICTURES:
+            return ()
         if len(self._part) > 1:
             self._follow()
-        if not self._steps:
-            return ()
-        steps = [step.result() for step in self._steps]
+        steps: list[np.ndarray] = []
+        for step in self._steps:
+            check_stop(stop)
+            steps.append(step.result())
         return _stretches(np.array(self._times), np.concatenate([np.zeros((1, 3)), *steps]).cumsum(0))
 
 
@@ -164,7 +174,7 @@ def _peak(waves: np.ndarray, row: np.ndarray, column: np.ndarray, axis: int) -> 
 def _agreed(shifts: np.ndarray, is_seen: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Return the shift in px and the zoom on which most blocks agree, (N, 3); zeros where they do not.
 
-    Each two blocks that are seen propose a shift and a zoom, each one a shift alone, and all vote.
+    Every two seen blocks propose a shift and a zoom, every single one a shift without a zoom, and all vote.
 
     Args:
         shifts: (N, blocks, 2) px.

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
-_WITHOUT_PIXELS = {"skip_loop_filter": "all", "skip_idct": "all"}  # a frame's shape and marks are looked at
+_ROUGHLY = {"skip_loop_filter": "all", "skip_idct": "all"}  # for a frame's shape and marks alone
 _UNSPECIFIED = 2  # ITU-T H.273
 _MAY_END_EARLY_SECONDS = 1.0
 _MATRIX = struct.Struct("=9i")  # AV_PKT_DATA_DISPLAYMATRIX (libavutil/display.h)
@@ -74,7 +74,7 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
         video = picture_stream(container, path)
         audio = sound_stream(container)
         video.codec_context.thread_count = 1  # only one frame is decoded
-        video.codec_context.options = _WITHOUT_PIXELS
+        video.codec_context.options = _ROUGHLY
         reading = _read_packets(container, video, audio, stop)
         if reading.encrypted:
             raise UnreadableMedia(

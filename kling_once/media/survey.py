@@ -11,7 +11,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from ..errors import UnreadableMedia
-from .camera import Camera
+from .camera import CameraTracker
 from .color import RANGES
 from .cuts import find_cuts
 from .filters import pulled
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .damage import Damage
     from .types import Frames, Stop
 
-    Seen: TypeAlias = Callable[[float, np.ndarray], None]
+    OnPicture: TypeAlias = Callable[[float, np.ndarray], None]
 
 _LONGER_PX, _SHORTER_PX = 128, 72
 _MOST_DECODERS = 2  # each holds frames of full size, and more than two gain little
@@ -68,23 +68,23 @@ def survey_clip(path: Path, *, stop: Stop | None = None) -> Survey:
     Raises:
         UnreadableMedia: The clip cannot be decoded.
     """
-    with Camera() as camera:
-        small, damage = small_pictures(path, stop=stop, seen=camera.see)
+    with CameraTracker() as camera:
+        small, damage = small_pictures(path, stop=stop, on_picture=camera.add)
         is_still = int(np.ptp(small.pictures, axis=0).max()) < _DISTINCT
         if is_still:
             return Survey((), (), damage, is_still)
-        return Survey(find_cuts(small.times, small.pictures), camera.moves(), damage, is_still)
+        return Survey(find_cuts(small.times, small.pictures), camera.moves(stop=stop), damage, is_still)
 
 
 def small_pictures(
-    path: Path, *, stop: Stop | None = None, seen: Seen | None = None
+    path: Path, *, stop: Stop | None = None, on_picture: OnPicture | None = None
 ) -> tuple[SmallPictures, Damage]:
     """Decode a clip once and return its frames, small, and which of them are lost.
 
     Args:
         path: The clip.
         stop: Tells whether to stop.
-        seen: Is told each frame as it comes in, by its seconds after the first.
+        on_picture: Called with each small picture as it comes in, and its seconds after the first frame.
 
     Raises:
         UnreadableMedia: The clip cannot be decoded.
@@ -93,7 +93,7 @@ def small_pictures(
         threads = min(codec_threads(), _MOST_DECODERS)
         reader = ClipReader(container, path, threads=threads, stop=stop)
         reader.video.codec_context.options = _WITHOUT_WHAT_IS_TOO_SMALL_TO_SEE
-        small = _shrunk(reader.pictures(), reader.time_base, seen)
+        small = _shrunk(reader.pictures(), reader.time_base, on_picture)
         damage = reader.damage()
     if not len(small.times):
         raise UnreadableMedia(f"No picture of {path.name} can be decoded.")
@@ -115,7 +115,9 @@ def small_frames(frames: Frames, *, stop: Stop | None = None) -> SmallPictures:
     return _shrunk(pictures(), base)
 
 
-def _shrunk(frames: Iterable[VideoFrame], time_base: Fraction, seen: Seen | None = None) -> SmallPictures:
+def _shrunk(
+    frames: Iterable[VideoFrame], time_base: Fraction, on_picture: OnPicture | None = None
+) -> SmallPictures:
     times: list[float] = []
     first: Fraction | None = None
     pictures, size_px = bytearray(), (0, 0)
@@ -130,8 +132,8 @@ def _shrunk(frames: Iterable[VideoFrame], time_base: Fraction, seen: Seen | None
         times.append(float(frame.pts * time_base - first))
         for small in shrinking.shrunk(frame):
             pictures += small.tobytes()
-            if seen is not None:
-                seen(times[-1], small)
+            if on_picture is not None:
+                on_picture(times[-1], small)
     shown = np.frombuffer(pictures, np.uint8).reshape(len(times), size_px[1], size_px[0])
     return SmallPictures(np.array(times), shown)
 

@@ -50,8 +50,13 @@ ODD_IDS: Final[dict[str, Any]] = {
 
 STRANGE_NAME: Final = "somebody-elses-name"
 
-ODD_CHARGES: Final[dict[str, Any]] = {"text": "2 units", "list": ["2"], "object": {"amount": "2"}}
-"""What a deduction is in place of a number, by the end of the fault's name."""
+ODD_CHARGES: Final[dict[str, Any]] = {
+    "text": "2 units",
+    "list": ["2"],
+    "object": {"amount": "2"},
+    "negative": "-2",
+}
+"""What a deduction is in place of an amount, by the end of the fault's name."""
 
 ANY_CREATE: Final = (
     *ANYWHERE,

@@ -89,35 +89,43 @@ async def test_a_create_that_is_answered_byte_by_byte_ends_at_its_limit(connect:
 
 
 @pytest.mark.parametrize(
-    ("units", "balance", "unread"),
+    ("units", "balance", "charge"),
     [
-        (None, None, ""),
-        ("", {}, ""),
-        ("0", None, ""),
-        ("2", {"quota": "1.5", "list_price": "2"}, ""),
-        ([], {"quota": "", "list_price": ""}, ""),
-        ("2 units", None, "2 units"),
-        (["2"], None, "['2']"),
-        ({"units": 2}, None, "{'units': 2}"),
-        ("NaN", None, "NaN"),
-        (True, None, "True"),
-        ("1e99", None, "1e99"),
-        ("-2", None, "-2"),
-        ("-0", None, ""),
-        (None, "2 USD", "2 USD"),
-        (None, {"quota": "-0.5"}, "-0.5"),
-        (None, {"quota": "2 USD"}, "2 USD"),
-        (None, {"amount": "2"}, "{'amount': '2'}"),
-        ("2\x1b[31m units", None, "2 [31m units"),
+        (None, None, (None, None, "")),
+        ("", {}, (None, None, "")),
+        ("0", None, ("0", None, "")),
+        ("-0", None, ("0", None, "")),
+        ("0", {"quota": "0"}, ("0", "0", "")),
+        ("0", {"quota": "1.5"}, (None, "1.5", "")),
+        ("2", {"quota": "1.5", "list_price": "2"}, ("2", "1.5", "")),
+        ([], {"quota": "", "list_price": ""}, (None, None, "")),
+        ("2 units", None, (None, None, "2 units")),
+        (["2"], None, (None, None, "['2']")),
+        ({"units": 2}, None, (None, None, "{'units': 2}")),
+        ("NaN", None, (None, None, "NaN")),
+        (True, None, (None, None, "True")),
+        ("1e99", None, (None, None, "1e99")),
+        ("-2", None, (None, None, "-2")),
+        ("-2", {"quota": "0"}, (None, None, "-2")),
+        ("-2", {"quota": "1.5"}, (None, "1.5", "-2")),
+        (None, "2 USD", (None, None, "2 USD")),
+        (None, {"quota": "-0.5"}, (None, None, "-0.5")),
+        (None, {"quota": "2 USD"}, (None, None, "2 USD")),
+        ("0", {"quota": "-1.5"}, (None, None, "-1.5")),
+        ("0", {"quota": "2 USD"}, (None, None, "2 USD")),
+        ("2", {"quota": "2 USD"}, ("2", None, "2 USD")),
+        (None, {"amount": "2"}, (None, None, "{'amount': '2'}")),
+        ("2\x1b[31m units", None, (None, None, "2 [31m units")),
     ],
 )
-def test_a_deduction_that_is_no_number_is_a_charge_of_unknown_size(
-    units: Any, balance: Any, unread: str
+def test_a_deduction_that_is_no_charge_is_one_of_unknown_size_and_makes_no_task_free(
+    units: Any, balance: Any, charge: tuple[str | None, str | None, str]
 ) -> None:
     task = Task.model_validate(
         {"task_id": "8", "final_unit_deduction": units, "final_balance_deduction": balance}
     )
-    assert task.unread_charge == unread
+    amounts = (task.final_unit_deduction, task.final_balance_deduction.quota)
+    assert (*(None if amount is None else str(amount) for amount in amounts), task.unread_charge) == charge
 
 
 def test_an_answer_cannot_set_what_we_derive_from_it() -> None:

@@ -14,6 +14,7 @@ from kling_once.jobs.progress import Stage
 from kling_once.jobs.recovery import Wanted
 from kling_once.ledger.ledger import Ledger
 from kling_once.order import Service, Spender
+from kling_once.sandbox.faults import ODD_CHARGES
 from tests.open_ledger import open_ledger
 
 if TYPE_CHECKING:
@@ -295,6 +296,19 @@ def test_an_unknown_attempt_keeps_its_units_reserved(
     with pytest.raises(BudgetReached):
         engine.run(order(take=1)).result(30)
     assert engine.run(order()).result(30).path.is_file()
+    assert len(sandbox.creates()) == 1
+
+
+@pytest.mark.parametrize("kind", ODD_CHARGES)
+def test_a_charge_of_unknown_size_keeps_its_units_reserved(
+    kind: str, sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
+) -> None:
+    engine = engines(max_units_per_day=Decimal(2))
+    sandbox.script("create", f"charge-{kind}")
+    assert engine.run(order()).result(30).path.is_file()
+
+    with pytest.raises(BudgetReached):
+        engine.run(order(take=1)).result(30)
     assert len(sandbox.creates()) == 1
 
 

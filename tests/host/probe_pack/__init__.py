@@ -18,7 +18,7 @@ from comfy_api.latest import ComfyExtension, InputImpl, io
 from comfy_execution.graph_utils import GraphBuilder
 from server import PromptServer
 
-gc.freeze()  # ComfyUI collects garbage after prompts: for half a second nobody heard that a prompt had ended
+gc.freeze()  # ComfyUI's own collection after a prompt takes up to 1 s, which the lane does not time
 
 
 class FailAfter(io.ComfyNode):
