@@ -80,10 +80,11 @@ def amount_of(value: Any) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and abs(amount.adjusted()) <= LARGEST_EXPONENT else None
+    is_reasonable = amount.is_finite() and (not amount or abs(amount.adjusted()) <= LARGEST_EXPONENT)
+    return amount if is_reasonable else None
 
 
-def _charge_of(value: Any) -> Decimal | None:
+def charge_of(value: Any) -> Decimal | None:
     """Return a charge; None for everything else, also for less than nothing, which no limit may count."""
     amount = amount_of(value)
     return abs(amount) if amount is not None and amount >= 0 else None  # abs: -0 is 0
@@ -91,7 +92,7 @@ def _charge_of(value: Any) -> Decimal | None:
 
 def _unread(value: Any) -> str:
     """Return what stands where a charge should be, when it is neither empty nor a charge."""
-    if value in EMPTY or (isinstance(value, str) and not value.strip()) or _charge_of(value) is not None:
+    if value in EMPTY or (isinstance(value, str) and not value.strip()) or charge_of(value) is not None:
         return ""
     return vendor_text(value)[:NAME_MAX_CHARACTERS]
 
@@ -124,7 +125,7 @@ Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[str, BeforeValidator(_name)]
 Link = Annotated[str, BeforeValidator(_link)]
 Amount = Annotated[Decimal | None, BeforeValidator(amount_of)]
-Charge = Annotated[Decimal | None, BeforeValidator(_charge_of)]
+Charge = Annotated[Decimal | None, BeforeValidator(charge_of)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Moment = Annotated[datetime | None, BeforeValidator(moment_of)]
 
@@ -225,12 +226,14 @@ class Task(_Answered):
         if not isinstance(data, dict):
             return data
         balance = data.get("final_balance_deduction")
-        quota = balance.get("quota") if isinstance(balance, dict) else balance
-        if isinstance(balance, dict) and quota is None:
+        if not isinstance(balance, dict):
+            balance = {"quota": balance}
+        quota = balance.get("quota")
+        if quota is None:
             more = {name: value for name, value in balance.items() if name not in {"quota", "list_price"}}
             quota = more if any(value not in EMPTY for value in more.values()) else None
         unread = _unread(data.get("final_unit_deduction")) or _unread(quota)
-        return data | {"unread_charge": unread}
+        return data | {"unread_charge": unread, "final_balance_deduction": balance}
 
     @field_validator("final_balance_deduction")
     @classmethod

@@ -15,10 +15,11 @@ from ..concurrency import first_of
 from ..errors import ResourceMissing, vendor_text
 from .client import Call, KlingClient, OtherTask, require_path_id
 from .limits import Generation
-from .models import Answer, Task
+from .models import EMPTY, Answer, Task, charge_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from decimal import Decimal
 
     from ..errors import ApiError
     from .client import Request
@@ -199,19 +200,35 @@ def _kind(output: Any) -> Any:
 
 
 def _charge(billing: Any) -> dict[str, Any]:
-    charge: dict[str, Any] = {}
-    for entry in billing if isinstance(billing, list) else ():
-        if not isinstance(entry, dict):
+    """Return what all entries of a kind add up to.
+
+    Money of two currencies, or real and of a test balance, cannot be added up. Such entries, and those that
+    cannot be read, are handed on in place of an amount: they are a charge of unknown size.
+    """
+    units: list[Decimal] = []
+    cash: dict[tuple[str, bool], list[Decimal]] = {}
+    unread = {"final_unit_deduction": {"billing": billing}}
+    for entry in billing if isinstance(billing, list) else [billing]:
+        if entry in EMPTY:
             continue
-        if entry.get("charge_type") == "unit":
-            charge["final_unit_deduction"] = entry.get("amount")
-        elif entry.get("charge_type") == "cash":
-            charge["final_balance_deduction"] = {
-                "quota": entry.get("amount"),
-                "list_price": entry.get("list_price"),
-                "currency": entry.get("currency"),
-                "is_test": entry.get("cash_type") == "test_balance",
-            }
+        if not isinstance(entry, dict) or "amount" not in entry:
+            return unread
+        if entry["amount"] in EMPTY:
+            continue
+        kind, amount = entry.get("charge_type"), charge_of(entry["amount"])
+        if amount is None or kind not in ("unit", "cash"):
+            return unread
+        if kind == "unit":
+            units.append(amount)
+        else:
+            money = (str(entry.get("currency") or ""), entry.get("cash_type") == "test_balance")
+            cash.setdefault(money, []).append(amount)
+    paid = {money: amounts for money, amounts in cash.items() if any(amounts)} or cash
+    if len(paid) > 1:
+        return unread
+    charge: dict[str, Any] = {"final_unit_deduction": sum(units)} if units else {}
+    for (currency, is_test), amounts in paid.items():
+        charge["final_balance_deduction"] = {"quota": sum(amounts), "currency": currency, "is_test": is_test}
     return charge
 
 

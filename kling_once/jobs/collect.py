@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..api.download import Download, DownloadPolicy, LinkExpired
 from ..api.transport import read_again
@@ -26,6 +26,7 @@ from .progress import Stage
 from .tasks import (
     Gone,
     ask,
+    charge_columns,
     is_lost,
     is_past_lifetime,
     kept_columns,
@@ -168,7 +169,7 @@ async def _fetch(run: Run, part: Path) -> None:
         answer = await _look(run)
         video = answer.value.video
         if video is not None:
-            await run.note(**link_columns(answer.value))
+            await run.note(**link_columns(answer.value), **_charge_meanwhile(run, answer.value))
             run.say(Stage.DOWNLOAD, "downloading")
             try:
                 await download.fetch(video.url, pause_seconds=min(1.0, run.pace.poll_seconds))
@@ -183,6 +184,11 @@ async def _fetch(run: Run, part: Path) -> None:
             raise of_an_element(run.task_id)
         await run.services.clock.sleep(run.pace.poll_seconds)
     raise DownloadBroken("Kling says that the task succeeded, and names no video.", hint="Run again later.")
+
+
+def _charge_meanwhile(run: Run, task: Task) -> dict[str, Any]:
+    """Return a charge that the vendor states later than the task's end."""
+    return {} if run.attempt.is_charge_stated else charge_columns(task, run.attempt.realm)
 
 
 def _is_cleared(run: Run, answer: Answer[Task], refused: LinkExpired) -> bool:

@@ -254,11 +254,11 @@ async def carry_over(services: Services, profile: str) -> int:
     """
     account = await services.account(Service.KLING, profile)
     carried = 0
-    for old, generation, task_id in await services.ledger.keys_of_unfinished(account.origin, profile):
+    for old, generation, name in await services.ledger.keys_of_tasks(account.origin, profile):
         if old == account.fingerprint:
             continue
         client = await services.client(replace(account, generation=generation))
-        if await if_known(client, client.get(task_id)) is not None:
+        if await if_known(client, client.get(name)) is not None:
             carried += await services.ledger.use_key(account.origin, profile, old, account.fingerprint)
     return carried
 

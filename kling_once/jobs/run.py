@@ -304,8 +304,12 @@ class Run:
             self._unwritten = {}
 
     async def adopt(self, task: Task) -> None:
-        """Write down that the vendor has this attempt's task."""
+        """Write down that the vendor has this attempt's task; one sent from here counts for the limits."""
+        reserved = self.attempt.units_reserved
+        if reserved is None and self.attempt.posts:
+            reserved = self.attempt.units_estimated
         await self.change(
+            units_reserved=reserved,
             state=AttemptState.SUBMITTED,
             task_id=asked_as(task, self.attempt.external_id),
             task_status=task.task_status,

@@ -86,6 +86,11 @@ class Attempt:
         return self.state in ENDED
 
     @property
+    def is_charge_stated(self) -> bool:
+        """Tell whether the vendor has said what it cost, be it nothing."""
+        return not (self.units_charged is self.cash_charged is self.unread_charge is None)
+
+    @property
     def shows_charge(self) -> bool:
         """Tell whether the vendor reported money for it."""
         return bool(self.units_charged or self.cash_charged or self.unread_charge)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ..errors import BudgetReached
 from ..order import SANDBOX_REALM, Service
 from ..settings import variable_of
-from .attempts import attempt_of
+from .attempts import Attempt, attempt_of
 from .tables import AttemptState, attempts, jobs
 
 if TYPE_CHECKING:
@@ -133,9 +133,10 @@ def give_back_abandoned(connection: sa.Connection, now: datetime, service: Servi
 def spent_so_far(connection: sa.Connection, now: datetime, service: Service, spender: Spender) -> Spent:
     """Return the units of this service that count against the limits of `spender`, and of the day.
 
-    The charge counts where the vendor states one, else the reservation: also for a failed task, since no
-    page says that failures are free. A refused create made nothing and counts nothing; nor does a task
-    that was neither sent nor reserved from here, but found. Rows from the future are a wrong clock's.
+    The units charged count where the vendor states nothing beside them, else the reservation if it is more:
+    also for a failed task, since no page says that failures are free. A refused create made nothing and
+    counts nothing; nor does a task that was neither sent nor reserved from here, but found. Rows from the
+    future are a wrong clock's.
     """
     midnight = _midnight(now)
     rows = connection.execute(
@@ -151,9 +152,7 @@ def spent_so_far(connection: sa.Connection, now: datetime, service: Service, spe
     )
     node = prompt = day = Decimal(0)
     for attempt in map(attempt_of, rows):
-        units = attempt.units_charged if attempt.units_charged is not None else attempt.units_reserved
-        if units is None:
-            continue
+        units = _counted(attempt)
         if attempt.created_at >= midnight:
             day += units
         if attempt.prompt_id == spender.prompt_id:
@@ -161,6 +160,15 @@ def spent_so_far(connection: sa.Connection, now: datetime, service: Service, spe
             if attempt.node_id == spender.node_id:
                 node += units
     return Spent(by_node=node, by_prompt=prompt, by_day=day)
+
+
+def _counted(attempt: Attempt) -> Decimal:
+    charged, reserved = attempt.units_charged, attempt.units_reserved or Decimal(0)
+    if attempt.cash_charged or attempt.unread_charge:
+        return max(charged or Decimal(0), reserved)
+    if charged is None and attempt.cash_charged is None:
+        return reserved
+    return charged or Decimal(0)
 
 
 def _midnight(now: datetime) -> datetime:

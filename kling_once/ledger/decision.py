@@ -133,12 +133,15 @@ def retry_hint(reason: str | None) -> str:
 
 def charge_text(attempt: Attempt) -> str:
     """Return what an attempt cost, or the estimate, in words."""
+    charges = []
     if attempt.units_charged is not None:
-        return amount_text(attempt.units_charged, "units")
-    if attempt.cash_charged is not None:
-        return amount_text(attempt.cash_charged, attempt.currency or "").strip()
+        charges.append(amount_text(attempt.units_charged, "units"))
+    if attempt.cash_charged or (attempt.cash_charged is not None and not charges):
+        charges.append(amount_text(attempt.cash_charged, attempt.currency or "").strip())
     if attempt.unread_charge:
-        return f"a charge of unknown size (Kling says {attempt.unread_charge!r})"
+        charges.append(f"a charge of unknown size (Kling says {attempt.unread_charge!r})")
+    if charges:
+        return " and ".join(charges)
     if attempt.units_estimated is not None:
         return f"no charge stated (estimate up to {amount_text(attempt.units_estimated, 'units')})"
     return "no charge stated"

@@ -102,27 +102,37 @@ def history(
 def unfinished_tasks(connection: sa.Connection) -> dict[str, int]:
     """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
     states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
-    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
     query = (
         sa.select(attempts.c.profile, sa.func.count().label("tasks"))
         .where(
             attempts.c.realm != SANDBOX_REALM,
-            sa.or_(attempts.c.state.in_(states), was_sent),
+            sa.or_(attempts.c.state.in_(states), _was_sent()),
         )
         .group_by(attempts.c.profile)
     )
     return {row.profile: row.tasks for row in connection.execute(query)}
 
 
-def keys_of_unfinished(connection: sa.Connection, origin: str, profile: str) -> list[tuple[str, str, str]]:
-    """Return fingerprint and generation of every key with unfinished tasks, and one of the tasks."""
+def _was_sent() -> sa.ColumnElement[bool]:
+    return sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
+
+
+def keys_of_tasks(connection: sa.Connection, origin: str, profile: str) -> list[tuple[str, str, str]]:
+    """Return fingerprint and generation of every key that made videos, and the newest one's id.
+
+    Also of keys whose results are kept: their files may have to be fetched again. The id is the external one
+    where no task of the key has another.
+    """
+    newest = sa.func.coalesce(sa.func.max(attempts.c.task_id), sa.func.max(attempts.c.external_id))
+    states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED, AttemptState.KEPT)
     query = (
-        sa.select(attempts.c.fingerprint, attempts.c.generation, sa.func.max(attempts.c.task_id))
+        sa.select(attempts.c.fingerprint, attempts.c.generation, newest)
+        .join_from(attempts, jobs)
         .where(
             attempts.c.origin == origin,
             attempts.c.profile == profile,
-            attempts.c.task_id.is_not(None),
-            attempts.c.state.in_((AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)),
+            jobs.c.kind == Kind.VIDEO,
+            sa.or_(attempts.c.state.in_(states), _was_sent()),
         )
         .group_by(attempts.c.fingerprint, attempts.c.generation)
     )
@@ -132,9 +142,8 @@ def keys_of_unfinished(connection: sa.Connection, origin: str, profile: str) -> 
 def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:
     """Return the attempts that exist at the vendor, or may, and that no other than `owner` holds."""
     states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED)
-    was_sent = sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
     is_free = sa.or_(attempts.c.owner.is_(None), attempts.c.owner == owner, attempts.c.lease_until < now)
-    query = sa.select(attempts).where(sa.or_(attempts.c.state.in_(states), was_sent), is_free)
+    query = sa.select(attempts).where(sa.or_(attempts.c.state.in_(states), _was_sent()), is_free)
     return [attempt_of(row) for row in connection.execute(query.order_by(attempts.c.attempt_id))]
 
 

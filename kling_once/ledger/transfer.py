@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from ..errors import JobError
 from .attempts import attempt_of
 from .database import insert_all_ignoring
-from .tables import attempts, graphs, jobs, uploads, workflows
+from .tables import AttemptState, attempts, graphs, jobs, uploads, workflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,7 +95,10 @@ def _columns(attempt: Attempt, fingerprints: Mapping[str, str]) -> dict[str, Any
     columns = asdict(attempt)
     del columns["attempt_id"]
     known = fingerprints.get(attempt.fingerprint, attempt.fingerprint)
-    return columns | {"fingerprint": known, "owner": None, "lease_until": None}
+    columns |= {"fingerprint": known, "owner": None, "lease_until": None}
+    if attempt.state is AttemptState.INTENT and attempt.posted_at is None:
+        columns["units_reserved"] = None  # whoever sends it reserves again
+    return columns
 
 
 def _tasks(connection: sa.Connection) -> dict[tuple[str, int], tuple[str, str | None]]:

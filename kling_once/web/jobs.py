@@ -390,13 +390,14 @@ def _job(call: Call[Any, Any], row: Row, progress: Progress | None, pace: float 
 
 
 def _money(row: Row) -> Row:
-    """Return what a job costs, in money."""
-    if row["cash_charged"] is not None:
-        return {"money": row["cash_charged"], "money_currency": row["currency"] or "USD"}
-    units = row["units_charged"] if row["units_charged"] is not None else row["units_estimated"]
-    if units is None:
-        return {"money": None, "money_currency": None}
-    money, currency = cash_of(units, china=row["realm"] == "china")
+    """Return what a job costs, in money; of units and another currency, the currency alone."""
+    cash, units = row["cash_charged"], row["units_charged"]
+    if cash is None and units is None:
+        units = row["units_estimated"]
+    money, currency = (None, None) if units is None else cash_of(units, china=row["realm"] == "china")
+    if cash is not None:
+        cash_currency = row["currency"] or "USD"
+        money, currency = cash + (money or 0 if currency == cash_currency else 0), cash_currency
     return {"money": money, "money_currency": currency}
 
 

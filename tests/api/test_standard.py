@@ -144,6 +144,14 @@ CASH = {"charge_type": "cash", "cash_type": "balance", "amount": "1.12", "curren
 @pytest.mark.parametrize(
     ("billing", "units", "cash", "currency"),
     [
+        ([UNITS, UNITS | {"amount": "3"}], "11", None, None),
+        ([UNITS, UNITS | {"amount": "0"}], "8", None, None),
+        ([UNITS, CASH], "8", "1.12", "USD"),
+        ([UNITS | {"amount": "0"}, CASH], None, "1.12", "USD"),
+        ([CASH, CASH], None, "2.24", "USD"),
+        ([CASH, CASH | {"cash_type": "test_balance", "amount": "0"}], None, "1.12", "USD"),
+        ([UNITS | {"amount": None}], None, None, None),
+        ([None, {}, UNITS], "8", None, None),
         ([UNITS], "8", None, None),
         ([CASH], None, "1.12", "USD"),
         ([CASH | {"currency": "CNY"}], None, "1.12", "CNY"),
@@ -163,6 +171,34 @@ async def test_a_charge_is_units_or_money_by_its_type(
         "currency": currency,
         "unread_charge": None,
     }
+
+
+@pytest.mark.parametrize(
+    "billing",
+    [
+        "8",
+        8,
+        {"unit": "8"},
+        ["8"],
+        [UNITS | {"charge_type": "units"}],
+        [UNITS, UNITS | {"charge_type": "points"}],
+        [UNITS, {"charge_type": "unit", "price": "8"}],
+        [UNITS | {"charge_type": ["unit"]}],
+        [UNITS | {"amount": "8 units"}],
+        [UNITS | {"amount": ["8"]}],
+        [UNITS | {"amount": "-8"}],
+        [CASH, CASH | {"currency": "CNY"}],
+        [CASH, CASH | {"cash_type": "test_balance"}],
+    ],
+    ids=str,
+)
+async def test_billing_that_cannot_be_added_up_is_a_charge_of_unknown_size(
+    standard: Any, billing: Any
+) -> None:
+    client, _ = await standard(lambda _request: [TASK | {"status": "succeeded", "billing": billing}])
+    columns = charge_columns((await client.get("8001")).value, "global")
+    assert (columns["units_charged"], columns["cash_charged"]) == (None, None)
+    assert "8" in columns["unread_charge"] or "1.12" in columns["unread_charge"]
 
 
 async def test_an_empty_list_means_that_the_task_is_not_known(standard: Any) -> None:

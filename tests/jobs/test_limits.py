@@ -15,7 +15,7 @@ from kling_once.jobs.recovery import Wanted
 from kling_once.ledger.ledger import Ledger
 from kling_once.order import Service, Spender
 from kling_once.sandbox.faults import ODD_CHARGES
-from tests.open_ledger import open_ledger
+from tests.open_ledger import ask_ledger, open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import LedgerFile
     from tests.process import Process
     from tests.sandbox_control import SandboxControl
+
+RESERVED = "1.5"
+"""The units of the small clip's 3 s."""
 
 MANY = """
 import json, sys
@@ -310,6 +313,51 @@ def test_a_charge_of_unknown_size_keeps_its_units_reserved(
     with pytest.raises(BudgetReached):
         engine.run(order(take=1)).result(30)
     assert len(sandbox.creates()) == 1
+
+
+@pytest.mark.parametrize(
+    ("units", "cash", "unread", "counted"),
+    [
+        ("1", None, None, "1"),
+        ("0", None, None, "0"),
+        ("1", "0", None, "1"),
+        (None, "0", None, "0"),
+        (None, "0.7", None, RESERVED),
+        (None, None, "much", RESERVED),
+        (None, None, None, RESERVED),
+        ("1", "0.7", None, RESERVED),
+        ("1", None, "much", RESERVED),
+        ("8", "0.7", None, "8"),
+    ],
+)
+def test_units_charged_count_where_nothing_is_charged_beside_them(
+    units: str | None,
+    cash: str | None,
+    unread: str | None,
+    counted: str,
+    engine: Any,
+    order: Callable[..., Any],
+    ledger_file: LedgerFile,
+) -> None:
+    engine.run(order()).result(30)
+    charge = {"units_charged": units, "cash_charged": cash, "unread_charge": unread}
+    ledger_file.change(**charge)
+    spent = ask_ledger(engine, lambda ledger: ledger.spent(Service.SANDBOX, Spender("other")))
+    assert spent.by_day == Decimal(counted)
+
+
+def test_a_task_found_after_its_units_were_given_back_counts_again(
+    sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
+) -> None:
+    engine = engines(settle_seconds=0.1)
+    sandbox.script("create", "reset-after-accept")
+    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
+    with pytest.raises(Exception, match="not known whether"):
+        engine.run(order()).result(30)
+    sandbox.script("get")
+    ledger_file.change(units_reserved=None)
+
+    assert engine.run(order()).result(30).attempt.units_reserved == Decimal(RESERVED)
 
 
 def test_an_intent_of_yesterday_counts_on_the_day_it_is_sent(

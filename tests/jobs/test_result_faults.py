@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,18 @@ def test_a_download_that_is_refused_leaves_the_result_collectable(
     assert engine.collect(caught.value.task_id).result(30).path.is_file()
     assert len(sandbox.creates()) == 1
     assert not sandbox.pending()
+
+
+@pytest.mark.parametrize(("known", "charged"), [(None, "1.5"), ("7", "7")])
+def test_a_charge_that_is_stated_late_is_written_down_with_the_result_and_none_is_replaced(
+    known: str | None, charged: str, sandbox: SandboxControl, engine: Any, order: Any, ledger_file: LedgerFile
+) -> None:
+    sandbox.script("result", "not-a-video")
+    with pytest.raises(DownloadBroken):
+        engine.run(order()).result(30)
+    ledger_file.change(units_charged=known)
+
+    assert engine.run(order()).result(30).attempt.units_charged == Decimal(charged)
 
 
 def test_an_endless_result_is_stopped_and_stays_collectable(

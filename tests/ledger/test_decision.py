@@ -16,6 +16,7 @@ from kling_once.ledger.decision import (
     Refuse,
     Reopen,
     Serve,
+    charge_text,
     failure,
     gone,
     input_advice,
@@ -105,6 +106,30 @@ def test_a_charge_that_cannot_be_read_is_never_followed_by_another() -> None:
     got = next_step([failed], again=False)
     assert isinstance(got, Refuse)
     assert "a charge of unknown size (Kling says '2 units')" in got.error.message
+
+
+@pytest.mark.parametrize(
+    ("units", "cash", "unread", "text"),
+    [
+        ("3", None, None, "3 units"),
+        ("0", "0", None, "0 units"),
+        (None, "0", None, "0 USD"),
+        ("3", "0.7", None, "3 units and 0.7 USD"),
+        ("3", None, "x", "3 units and a charge of unknown size (Kling says 'x')"),
+        (None, None, None, "no charge stated"),
+    ],
+)
+def test_all_that_was_charged_is_told(
+    units: str | None, cash: str | None, unread: str | None, text: str
+) -> None:
+    one = attempt(
+        S.KEPT,
+        units_charged=units and Decimal(units),
+        cash_charged=cash and Decimal(cash),
+        currency="USD",
+        unread_charge=unread,
+    )
+    assert charge_text(one) == text
 
 
 def test_a_refusal_names_the_moment_the_reason_and_the_charge() -> None:

@@ -86,6 +86,18 @@ async def test_what_has_gone_on_meanwhile_is_not_put_back(pair: tuple[Ledger, Le
     assert again.state is AttemptState.KEPT
 
 
+async def test_an_order_that_nobody_has_sent_holds_no_units_in_the_copy(pair: tuple[Ledger, Ledger]) -> None:
+    source, target = pair
+    attempt = await begun(source, 0)
+    await source.change(attempt, owner=None, lease_until=None)
+    await submitted(source, 1, "task-1")
+
+    await copied(source, target)
+
+    spent = await target.spent(Service.KLING, Spender("p", "n"))
+    assert spent.by_prompt == Decimal(2), "of the task alone"
+
+
 async def test_another_task_of_the_same_number_is_named_and_left_out(pair: tuple[Ledger, Ledger]) -> None:
     source, target = pair
     attempt = await submitted(source, 0, "bought here")

@@ -181,9 +181,10 @@ def test_a_refusal_shows_no_regular_expression(served: Any) -> None:
     assert named == "profile: A profile's name has 1 to 40 letters, digits, spaces, and _ . - in it."
 
 
+@pytest.mark.parametrize("answer_is_lost", [False, True])
 @pytest.mark.parametrize("is_of_the_account", [True, False])
 def test_another_key_of_the_same_account_goes_on_with_its_tasks(
-    serve: Any, sandbox: Any, part: Any, small_clip: Any, *, is_of_the_account: bool
+    serve: Any, sandbox: Any, part: Any, small_clip: Any, *, is_of_the_account: bool, answer_is_lost: bool
 ) -> None:
     served, job = serve(), part("kling_once.order")
     path = served.engine.settings.credentials_file
@@ -195,13 +196,22 @@ def test_another_key_of_the_same_account_goes_on_with_its_tasks(
     order = served.order(
         service=job.Service.KLING, profile="studio", video=job.VideoUrl(sandbox.upload(small_clip))
     )
-    attempt = served.engine.submit(order).result(60)
+    if answer_is_lost:
+        sandbox.script("create", "reset-after-accept")
+        sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
+        with pytest.raises(part("kling_once.errors").OutcomeUnknown):
+            served.engine.submit(order).result(60)
+        sandbox.script("get")
+        (row,) = served.get("/jobs").json()["jobs"]
+        job_key = row["key"]
+    else:
+        job_key = served.engine.submit(order).result(60).job_key
     key = {"access_key": DEFAULT_ACCESS_KEY, "secret_key": DEFAULT_SECRET_KEY}
     body = (key if is_of_the_account else {"api_key": SECRET}) | {"profile": "studio", "replace": True}
     answer = served.post("/keys", body).json()
     assert (answer["carried"], answer["unfinished"]) == (int(is_of_the_account), 1)
     served.engine.close()  # who waits already goes on with the old key
-    collected = serve().engine.collect(attempt.job_key)
+    collected = serve().engine.collect(job_key)
     if is_of_the_account:
         assert collected.result(60).path.is_file()
     else:
