@@ -20,6 +20,7 @@ from .plan import CROPPED, ClipPlan, Work, plan_clip
 from .private_boxes import left_out
 from .probe import probe_clip
 from .sound import sound_part
+from .source import translating
 from .transcode import reencode, remux
 from .types import ClipFacts, ConformedClip, ConformMode, Frames, TrimWindow
 
@@ -170,9 +171,10 @@ def _is_in_step(facts: ClipFacts, written: ClipFacts) -> bool:
 
 def _new_file(folder: Path, stem: str) -> Path:
     """Make a new empty file that is named after its source."""
-    folder.mkdir(parents=True, exist_ok=True)
     safe = "".join(char if char.isascii() and char.isalnum() else "_" for char in stem)[:_STEM_LENGTH]
-    handle, name = tempfile.mkstemp(prefix=f"{safe or 'clip'}_", suffix=".mp4", dir=folder)
+    with translating(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{safe or 'clip'}_", suffix=".mp4", dir=folder)
     os.close(handle)
     return Path(name)
 

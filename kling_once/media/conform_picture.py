@@ -34,6 +34,8 @@ _PLAIN_MODES = frozenset({"RGB", "L"})
 _COLOR_MODES = frozenset({"RGB", "RGBA", "P"})
 """Modes whose ICC profile describes RGB, and so also the pixels that are made of them."""
 _LOSSY_FORMATS = frozenset({"JPEG", "WEBP", "MPO", "AVIF"})
+_PROFILE_PART = b"ICC_PROFILE\0"
+"""Begins each part of a profile in a JPEG; Pillow hands over none where a part is missing."""
 _EIGHT_BITS = 8
 _JPEG_QUALITIES = (95, 90, 85, 80)  # under 80 fewer pixels look better than coarser ones
 _SHRINK = 0.85
@@ -69,9 +71,13 @@ def conform_picture(
         profile = image.info.get("icc_profile") or b""
         is_clean = picture.is_clean
         report = _peculiarities(facts)
-        if profile and not conversion and has_private_tags(profile):
+        if profile and has_private_tags(profile):
             is_clean, profile = False, b""
-            report.append("Saved anew as sRGB without its colour profile, which holds private data.")
+            if conversion is None:
+                report.append("Saved anew as sRGB without its colour profile, which holds private data.")
+        elif not profile and facts.format in _LOSSY_FORMATS and _PROFILE_PART in picture.data:
+            is_clean = False
+            report.append("Its colour profile cannot be read; its colours are taken as sRGB.")
         if conversion is not None:
             report.append(conversion.sentence)
         if not picture.is_clean:

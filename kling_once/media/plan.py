@@ -18,6 +18,7 @@ from .bounds import (
 )
 from .color import is_wide, leaves_matrix_open
 from .types import ConformMode, TrimWindow
+from .user_data import is_looked_into
 
 if TYPE_CHECKING:
     from ..errors import Violation
@@ -136,7 +137,8 @@ def plan_clip(
     violations = _lasting_violations(facts, bounds, mode, part)
     rate = constant_rate(facts)
     seconds, report = _trimmed(part, bounds, mode)
-    reasons = [] if mode is ConformMode.OFF else _reasons(facts, bounds)
+    is_left = mode is ConformMode.OFF and is_looked_into(facts.video_codec) and not facts.hidden_frame_count
+    reasons = [] if is_left else _reasons(facts, bounds)
     canvas = fit(facts.width_px, facts.height_px, bounds, scale=mode is not ConformMode.OFF)
     factor = canvas.content_width_px / facts.width_px
     violations += enlarging_violations("video", (facts.width_px, facts.height_px), factor, bounds.min_side_px)
@@ -235,6 +237,9 @@ def _reasons(facts: ClipFacts, bounds: ClipBounds) -> list[str]:
         found.append(
             f"Stretched from {facts.stored_width_px} x {facts.stored_height_px} stored pixels to square ones."
         )
+    if facts.hidden_frame_count:
+        count = f"{facts.hidden_frame_count} hidden frames"
+        found.append(f"Re-encoded, since {count} cannot be cut away otherwise.")
     found += _timing_reasons(facts)
     if facts.size_bytes > bounds.max_size_bytes:
         found.append(

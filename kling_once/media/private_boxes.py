@@ -5,6 +5,7 @@ Sources: ISO/IEC 14496-12 (MP4), Apple's QuickTime File Format.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from dataclasses import dataclass, field
@@ -15,13 +16,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _TOP = frozenset({"ftyp", "moov", "mdat", "moof", "mfra", "sidx", "styp", "ssix", "pdin"})
+_SAMPLE_TABLES = frozenset(
+    {"stsd", "stts", "ctts", "cslg", "stsc", "stsz", "stz2", "stco", "co64", "stss", "stsh", "stps", "sdtp"}
+)
+_SAMPLE_GROUPS = frozenset({"sgpd", "sbgp", "subs", "saiz", "saio"})
 _PLAIN = {
     "moov": frozenset({"mvhd", "trak", "mvex", "iods"}),
     "trak": frozenset({"tkhd", "edts", "mdia", "tref", "tapt", "clip", "load"}),
     "mdia": frozenset({"mdhd", "hdlr", "minf", "elng"}),
+    "edts": frozenset({"elst"}),
+    "minf": frozenset({"vmhd", "smhd", "hmhd", "nmhd", "sthd", "gmhd", "hdlr", "dinf", "stbl"}),
+    "dinf": frozenset({"dref"}),
+    "stbl": _SAMPLE_TABLES | _SAMPLE_GROUPS,
+    "moof": frozenset({"mfhd", "traf"}),
+    "traf": frozenset({"tfhd", "tfdt", "trun"}) | _SAMPLE_GROUPS,
 }
 """What may lie in the boxes that hold boxes."""
-_TIMED = frozenset({"mvhd", "tkhd", "mdhd"})
+_HEADERS = frozenset({"mvhd", "tkhd", "mdhd", "hdlr", "dref"})
+"""Boxes that are read as a whole; the first three hold times."""
 _SPARE = frozenset({"free", "skip", "wide"})
 _TRACKS = frozenset({"vide", "soun"})
 _HANDLER_NAMES = (
@@ -29,8 +41,10 @@ _HANDLER_NAMES = (
     "SoundHandler",
     "Core Media ",
     "Apple ",
+    "DataHandler",
     "ISO Media file produced by Google",
 )
+_NO_PLACE = 4  # bytes of a reference to the file itself: version and flags
 _MOST_BYTES = 1 << 24  # of a box that is looked into: private data are small, or there is no need to see more
 _PLACE, _TIME, _DEVICE = "the place it was recorded", "the time it was recorded", "the device"
 _WORDS = (
@@ -144,13 +158,17 @@ def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings
             findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
         elif kind in _PLAIN:
             _look(file, begin, stop, kind, findings)
-        elif kind in _TIMED | {"hdlr"}:
-            _look_at_header(kind, _read(file, begin, stop), findings)
+        elif kind in _HEADERS:
+            _look_at_header(kind, parent, _read(file, begin, stop), findings)
 
 
-def _look_at_header(kind: str, content: bytes, findings: _Findings) -> None:
-    if kind == "hdlr":
-        findings.tracks.append(content[8:12].decode("latin-1"))
+def _look_at_header(kind: str, parent: str, content: bytes, findings: _Findings) -> None:
+    if kind == "dref":
+        if any(end - begin > _NO_PLACE for _, begin, end in boxes(io.BytesIO(content), 8, len(content))):
+            findings.add("the place of a file")
+    elif kind == "hdlr":
+        if parent == "mdia":
+            findings.tracks.append(content[8:12].decode("latin-1"))
         name = content[24:].strip(b"\0").decode("latin-1").lstrip("".join(map(chr, range(32))))
         if name and not name.startswith(_HANDLER_NAMES):
             findings.add("a track's name")

@@ -25,7 +25,7 @@ from .source import (
 )
 from .timeline import Timeline
 from .types import ClipFacts, SoundFacts
-from .user_data import USER_DATA, nal_length_bytes, without_user_data
+from .user_data import USER_DATA, UserData
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 _DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
 _ROUGHLY = {"skip_loop_filter": "all", "skip_idct": "all"}  # for a frame's shape and marks alone
+_LARGEST_ASPECT = 10  # of a stored pixel's sides; anamorphic film has 2
 _UNSPECIFIED = 2  # ITU-T H.273
 _MAY_END_EARLY_SECONDS = 1.0
+_MOST_HIDDEN_SOUND_SECONDS = 0.1  # an encoder's first two or three packets, which only warm its filter up
 _MATRIX = struct.Struct("=9i")  # AV_PKT_DATA_DISPLAYMATRIX (libavutil/display.h)
 _NAMED_PROFILES = frozenset({"png", "apng"})
 """Codecs whose colour profile has a name, which PyAV frees twice once a frame's side data are read."""
@@ -92,8 +94,7 @@ def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
     is_dated = has_presentation_times(container)
-    is_h264 = _codec_name(video.codec_context.codec) == "h264"
-    length_bytes = nal_length_bytes(video.codec_context.extradata)
+    user_data = UserData.of(_codec_name(video.codec_context.codec), video.codec_context.extradata)
     reading = _Reading(Timeline(tick(video), is_dated), Timeline(tick(audio)) if audio else None)
     for packet in demuxed(container, stop=stop):
         if not packet.size:
@@ -102,9 +103,9 @@ def _read_packets(
             continue
         reading.packet_bytes += packet.size
         if packet.stream is video:
-            if is_h264 and not reading.has_user_data:
+            if user_data is not None and not reading.has_user_data:
                 data = bytes(packet)
-                reading.has_user_data = without_user_data(data, length_bytes) is not data
+                reading.has_user_data = user_data.removed(data) is not data
             if not reading.pictures.count:
                 reading.encrypted = _is_encrypted(packet)
             reading.pictures.add(packet)
@@ -195,14 +196,27 @@ def _clip_facts(
         sound=_sound_facts(audio, reading),
         has_presentation_times=has_presentation_times(container),
         size_bytes=path.stat().st_size,
+        hidden_frame_count=pictures.hidden,
         peak_frame_rate=pictures.peak_rate() if pictures.is_variable else None,
         private=private_parts(
             path,
             container.metadata,
-            found=(USER_DATA,) if reading.has_user_data else (),
+            found=_found(reading),
             packet_bytes=reading.packet_bytes if is_mp4 else None,
         ),
     )
+
+
+def _found(reading: _Reading) -> tuple[str, ...]:
+    """Return what the streams hold beside the pictures and the sound that are played."""
+    sound = reading.sound
+    hidden_seconds = sound.hidden_time * sound.time_base if sound else 0
+    holds = {
+        USER_DATA: reading.has_user_data,
+        "hidden frames": reading.pictures.hidden,
+        "hidden sound": hidden_seconds > _MOST_HIDDEN_SOUND_SECONDS,
+    }
+    return tuple(word for word, is_there in holds.items() if is_there)
 
 
 def _codec_name(codec: Codec) -> str:
@@ -276,9 +290,11 @@ def _turn_of(frame: VideoFrame, codec: str) -> Turn:
 def _displayed_size(frame: VideoFrame, sample_aspect: Any, turn: Turn) -> tuple[int, int]:
     """Return (width, height) in pixels as a player shows the frame: square pixels, turned.
 
-    The width of a stored pixel to its height is None, from PyAV 19 on 0, when unknown.
+    The width of a stored pixel to its height is None, from PyAV 19 on 0, when unknown; one that no camera has
+    is none.
     """
-    width_px = round(frame.width * sample_aspect) if sample_aspect else frame.width
+    is_likely = sample_aspect and 1 / _LARGEST_ASPECT <= sample_aspect <= _LARGEST_ASPECT
+    width_px = max(1, round(frame.width * sample_aspect)) if is_likely else frame.width
     return (frame.height, width_px) if turn.degrees in {90, 270} else (width_px, frame.height)
 
 

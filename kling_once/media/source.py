@@ -73,10 +73,14 @@ def unreadable(error: Exception, path: Path) -> MediaError | DiskFull:
 
 @contextmanager
 def translating(path: Path) -> Iterator[None]:
-    """Translate PyAV's errors inside the block: `path` is the file that they concern."""
+    """Translate PyAV's errors, and a full disk, inside the block: `path` is the file that they concern."""
     try:
         yield
     except FFmpegError as error:
+        raise unreadable(error, path) from error
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
         raise unreadable(error, path) from error
 
 

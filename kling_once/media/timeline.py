@@ -36,16 +36,24 @@ class Timeline:
     """In units of the time base, in the order of the packets."""
     seen: int = 0
     """Packets read, including those outside the edit list."""
+    hidden: int = 0
+    """Packets that an edit list hides."""
+    hidden_time: int = 0
+    """How long they last, in units of the time base."""
     last_end: int = 0
     last_time: int | None = None
 
     def add(self, packet: Packet) -> None:
-        """Add one packet; one that an edit list hides is only counted as seen."""
+        """Add one packet; one that an edit list hides is only counted."""
         self.seen += 1
+        if packet.is_discard:
+            self.hidden += 1
+            self.hidden_time += packet.duration or 0
+            return
         time = packet.pts if self.is_dated and packet.pts is not None else packet.dts
         if time is None and not self.is_dated:
             time = self.last_end
-        if time is None or packet.is_discard:
+        if time is None:
             return
         self.times.append(time)
         if self.last_time is None or time >= self.last_time:
@@ -115,7 +123,7 @@ class Timeline:
         for rate in (*_USUAL_RATES, *declared):
             if abs(rate - mean) <= mean * Fraction(_SNAP):
                 return rate
-        return mean.limit_denominator(1001)
+        return mean.limit_denominator(1001) or mean
 
     def seconds(self, stream: VideoStream) -> Fraction:
         """Return how long the frames are shown: their number by their rate where all are there.

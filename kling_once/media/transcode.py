@@ -17,7 +17,7 @@ from .plan import PLAIN_SOUND
 from .reader import ClipReader, SoundReader, demuxed
 from .sound import SoundFormat
 from .source import check_stop, open_clip, picture_stream, tick, translating
-from .user_data import nal_length_bytes, without_user_data
+from .user_data import UserData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,8 +183,7 @@ class _Repacking:
         self.step = max(1, round(1 / facts.frame_rate / tick(self.video)))
         self.undated: list[Packet] = []
         self.has_begun = False
-        self.is_h264 = facts.video_codec == "h264"
-        self.length_bytes = nal_length_bytes(self.video.codec_context.extradata)
+        self.user_data = UserData.of(facts.video_codec, self.video.codec_context.extradata)
         reader = SoundReader.of(
             container, facts, SoundFormat.for_aac, origin=self.origin, seconds=self.seconds
         )
@@ -227,23 +226,10 @@ class _Repacking:
             packet.pts -= shift
         if self._is_idle(packet):
             return
-        if packet.stream is self.video and self.is_h264:
-            packet = self._cleaned(packet)
+        if packet.stream is self.video and self.user_data is not None:
+            packet = _cleaned(packet, self.user_data)
         packet.stream = self.copies[packet.stream.index]
         self.output.mux(packet)
-
-    def _cleaned(self, packet: Packet) -> Packet:
-        """Return a packet without private data between its pictures."""
-        data = bytes(packet)
-        kept = without_user_data(data, self.length_bytes)
-        if kept is data:
-            return packet
-        cleaned = Packet(kept)
-        cleaned.stream = packet.stream
-        cleaned.time_base = packet.time_base
-        cleaned.pts, cleaned.dts, cleaned.duration = packet.pts, packet.dts, packet.duration
-        cleaned.is_keyframe = packet.is_keyframe
-        return cleaned
 
     def _is_idle(self, packet: Packet) -> bool:
         """Tell whether a packet is sound without a picture, or a picture before the first key frame."""
@@ -256,3 +242,17 @@ class _Repacking:
         assert self.track is not None  # noqa: S101 - for the type checker
         for wave in waves:
             self.output.mux(self.track.encode(wave))
+
+
+def _cleaned(packet: Packet, user_data: UserData) -> Packet:
+    """Return a packet without private data between its pictures."""
+    data = bytes(packet)
+    kept = user_data.removed(data)
+    if kept is data:
+        return packet
+    cleaned = Packet(kept)
+    cleaned.stream = packet.stream
+    cleaned.time_base = packet.time_base
+    cleaned.pts, cleaned.dts, cleaned.duration = packet.pts, packet.dts, packet.duration
+    cleaned.is_keyframe = packet.is_keyframe
+    return cleaned

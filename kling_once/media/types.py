@@ -107,6 +107,8 @@ class ClipFacts:
     frame_count: int
     sound: SoundFacts | None
     size_bytes: int
+    hidden_frame_count: int = 0
+    """Frames in the file that an edit list hides, as of a clip that was trimmed without encoding it anew."""
     peak_frame_rate: Fraction | None = None
     """Frames per second where they are densest; None for an even rate."""
     has_presentation_times: bool = True

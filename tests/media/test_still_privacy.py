@@ -252,12 +252,22 @@ def test_what_hides_behind_an_orientation_is_not_sent(
         assert made.report == ("Left out of what is sent: EXIF.",)
 
 
+def with_wide_red(profile: bytes) -> bytes:
+    """Return a profile whose red is not that of sRGB."""
+    at = profile.index(b"rXYZ", 128) + 4
+    (start,) = struct.unpack_from(">I", profile, at)
+    return profile[: start + 8] + struct.pack(">3i", 40000, 15000, -50) + profile[start + 20 :]
+
+
 @pytest.mark.parametrize("mode", [ConformMode.AUTO, ConformMode.OFF])
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("is_wide", [False, True])
 def test_a_monitors_serial_number_in_a_profile_is_not_sent(
-    mode: ConformMode, picture_bounds: PictureBounds
+    form: str, mode: ConformMode, picture_bounds: PictureBounds, *, is_wide: bool
 ) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert not has_private_tags(profile)
+    profile = with_wide_red(profile) if is_wide else profile
     (count,) = struct.unpack_from(">I", profile, 128)
     end = 132 + 12 * count
     moved = [struct.unpack_from(">4sII", profile, 132 + 12 * at) for at in range(count)]
@@ -268,7 +278,19 @@ def test_a_monitors_serial_number_in_a_profile_is_not_sent(
     assert has_private_tags(private)
     assert has_private_tags(profile + SECRET)
     image = Image.new("RGB", (400, 400), (9, 90, 200))
-    made = conform_picture(saved(image, "JPEG", icc_profile=private), picture_bounds, mode=mode)
+    made = conform_picture(saved(image, form, icc_profile=private), picture_bounds, mode=mode)
     assert SECRET not in made.data
-    assert "without its colour profile" in made.report[0]
+    assert ("Converted from the colour profile" if is_wide else "without its colour profile") in made.report[
+        0
+    ]
     assert "icc_profile" not in Image.open(io.BytesIO(made.data)).info
+
+
+@pytest.mark.parametrize("mode", [ConformMode.AUTO, ConformMode.OFF])
+def test_a_part_of_a_profile_is_not_sent(mode: ConformMode, picture_bounds: PictureBounds) -> None:
+    plain = saved(Image.new("RGB", (400, 400), (9, 90, 200)), "JPEG")
+    body = b"ICC_PROFILE\0\1\2" + SECRET
+    jpeg = plain[:2] + struct.pack(">BBH", 0xFF, 0xE2, len(body) + 2) + body + plain[2:]
+    made = conform_picture(jpeg, picture_bounds, mode=mode)
+    assert SECRET not in made.data
+    assert made.report[0] == "Its colour profile cannot be read; its colours are taken as sRGB."
