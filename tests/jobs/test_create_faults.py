@@ -315,8 +315,8 @@ def test_a_refusal_after_a_lost_create_whose_task_shows_by_then_adopts_it(
     sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
 ) -> None:
     engine = engines(settle_seconds=0.01)
-    sandbox.script("create", "accept-late-1.5", "code-1102")
-    sandbox.script("get", *LOOKS_BEFORE_CREATE, *["ok"] * 4, "stall-2")
+    sandbox.script("create", "accept-late-5", "code-1102")
+    sandbox.script("get", *LOOKS_BEFORE_CREATE, *["ok"] * 4, "stall-5.5")
 
     outcome = engine.run(order()).result(30)
 

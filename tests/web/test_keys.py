@@ -203,7 +203,7 @@ def test_another_key_of_the_same_account_goes_on_with_its_tasks(
             served.engine.submit(order).result(60)
         sandbox.script("get")
         (row,) = served.get("/jobs").json()["jobs"]
-        job_key = row["key"]
+        job_key = row["job_key"]
     else:
         job_key = served.engine.submit(order).result(60).job_key
     key = {"access_key": DEFAULT_ACCESS_KEY, "secret_key": DEFAULT_SECRET_KEY}
