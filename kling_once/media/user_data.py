@@ -69,8 +69,9 @@ class UserData:
         syntax = _SYNTAXES.get(codec)
         if syntax is None:
             return None
-        has_lengths = extradata and len(extradata) > syntax.length_at + 1 and extradata[0] == 1
-        return cls(syntax, (extradata[syntax.length_at] & 3) + 1 if extradata and has_lengths else 0)
+        head = extradata or b""
+        has_lengths = len(head) > syntax.length_at + 1 and head[0] == 1
+        return cls(syntax, (head[syntax.length_at] & 3) + 1 if has_lengths else 0)
 
     def removed(self, data: bytes) -> bytes:
         """Return a packet without private NAL units: the same object where it has none."""

@@ -397,7 +397,8 @@ def _money(row: Row) -> Row:
     money, currency = (None, None) if units is None else cash_of(units, china=row["realm"] == "china")
     if cash is not None:
         cash_currency = row["currency"] or "USD"
-        money, currency = cash + (money or 0 if currency == cash_currency else 0), cash_currency
+        is_alike = money is not None and currency == cash_currency
+        money, currency = cash + money if is_alike else cash, cash_currency
     return {"money": money, "money_currency": currency}
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kling_once.order import Order
     from tests.jobs.conftest import LedgerFile
     from tests.process import Process
     from tests.sandbox_control import SandboxControl
@@ -286,15 +287,20 @@ def test_a_refused_create_gives_its_units_back(
     assert engine.run(order(take=1)).result(30).path.is_file()
 
 
+def leave_unknown(sandbox: SandboxControl, engine: Any, order: Order) -> None:
+    """Order while the answer to the create is lost, and Kling does not say afterwards what became of it."""
+    sandbox.script("create", "reset-after-accept")
+    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
+    with pytest.raises(Exception, match="not known whether"):
+        engine.run(order).result(30)
+    sandbox.script("get")
+
+
 def test_an_unknown_attempt_keeps_its_units_reserved(
     sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
 ) -> None:
     engine = engines(max_units_per_day=Decimal(2), settle_seconds=0.1)
-    sandbox.script("create", "reset-after-accept")
-    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
-    with pytest.raises(Exception, match="not known whether"):
-        engine.run(order()).result(30)
-    sandbox.script("get")
+    leave_unknown(sandbox, engine, order())
 
     with pytest.raises(BudgetReached):
         engine.run(order(take=1)).result(30)
@@ -350,11 +356,7 @@ def test_a_task_found_after_its_units_were_given_back_counts_again(
     sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
 ) -> None:
     engine = engines(settle_seconds=0.1)
-    sandbox.script("create", "reset-after-accept")
-    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
-    with pytest.raises(Exception, match="not known whether"):
-        engine.run(order()).result(30)
-    sandbox.script("get")
+    leave_unknown(sandbox, engine, order())
     ledger_file.change(units_reserved=None)
 
     assert engine.run(order()).result(30).attempt.units_reserved == Decimal(RESERVED)
@@ -411,11 +413,7 @@ def test_a_task_fetched_while_its_create_is_unknown_counts_once(
     sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any], ledger_file: LedgerFile
 ) -> None:
     engine = engines(max_units_per_day=Decimal(3), settle_seconds=0.1)
-    sandbox.script("create", "reset-after-accept")
-    sandbox.script("get", *["ok"] * 4, *["status-502"] * 20)
-    with pytest.raises(Exception, match="not known whether"):
-        engine.run(order()).result(30)
-    sandbox.script("get")
+    leave_unknown(sandbox, engine, order())
     name = ledger_file.rows()[0]["external_id"]
     engine.fetch(Wanted(name, Service.SANDBOX, by_external_id=True)).result(30)
 

@@ -136,15 +136,8 @@ def test_a_codec_that_is_not_looked_into_is_re_encoded_in_every_mode(
     clips: Any, video_bounds: ClipBounds, tmp_path: Path
 ) -> None:
     source = clips.make(
-        "motion.mov",
-        "-f",
-        "lavfi",
-        "-i",
-        "testsrc2=s=640x360:r=25:d=4",
-        "-c:v",
-        "mjpeg",
-        "-pix_fmt",
-        "yuvj420p",
+        *("motion.mov", "-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4"),
+        *("-c:v", "mjpeg", "-pix_fmt", "yuvj420p"),
     )
     made = conform_clip(source, tmp_path, video_bounds, mode=ConformMode.OFF)
     assert made.facts.video_codec == "h264"
@@ -176,11 +169,8 @@ def box(kind: str, *content: bytes) -> bytes:
     [
         (box("vmhd", bytes(12)), ()),
         (box("hdlr", bytes(8), b"url ", bytes(12), b"\x0bDataHandler"), ()),
-        (box("dinf", box("dref", bytes(4), b"\0\0\0\1", box("url ", b"\0\0\0\1"))), ()),
-        (
-            box("dinf", box("dref", bytes(4), b"\0\0\0\1", box("alis", b"\0\0\0\1", SECRET))),
-            ("the place of a file",),
-        ),
+        (box("dinf", box("dref", ONE, box("url ", b"\0\0\0\1"))), ()),
+        (box("dinf", box("dref", ONE, box("alis", b"\0\0\0\1", SECRET))), ("the place of a file",)),
         (box("udta", box("\xa9nam", SECRET)), ("nam",)),
         (box("stbl", box("stts", bytes(8)), box("free", SECRET)), ("leftover data",)),
         (box("stbl", box("uuid", SECRET)), ("XMP or data of another program",)),
@@ -199,8 +189,6 @@ def test_private_boxes_are_found_however_deep_they_lie(
 
 def test_private_boxes_of_a_fragment_are_found(tmp_path: Path) -> None:
     path = tmp_path / "fragment.mp4"
-    path.write_bytes(
-        box("ftyp", b"isom")
-        + box("moof", box("traf", box("tfhd", bytes(8)), box("udta", box("loci", SECRET))))
-    )
+    fragment = box("traf", box("tfhd", bytes(8)), box("udta", box("loci", SECRET)))
+    path.write_bytes(box("ftyp", b"isom") + box("moof", fragment))
     assert private_parts(path, {}, found=(), packet_bytes=0) == ("the place it was recorded",)

@@ -280,9 +280,8 @@ def test_a_monitors_serial_number_in_a_profile_is_not_sent(
     image = Image.new("RGB", (400, 400), (9, 90, 200))
     made = conform_picture(saved(image, form, icc_profile=private), picture_bounds, mode=mode)
     assert SECRET not in made.data
-    assert ("Converted from the colour profile" if is_wide else "without its colour profile") in made.report[
-        0
-    ]
+    said = "Converted from the colour profile" if is_wide else "without its colour profile"
+    assert said in made.report[0]
     assert "icc_profile" not in Image.open(io.BytesIO(made.data)).info
 
 
