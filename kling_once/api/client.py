@@ -16,6 +16,7 @@ import httpx
 from pydantic import ValidationError
 
 from ..errors import (
+    AnswerLost,
     InputRefused,
     InvalidValue,
     ResourceMissing,
@@ -43,6 +44,8 @@ ACCOUNT_COSTS: Final = "/account/costs"
 READ_SECONDS: Final = 30.0
 SLOWEST_UPLOAD_BYTES_PER_SECOND: Final = 62_500
 """A line of 0.5 Mbit/s: what sending a picture may add to the time of a create."""
+PIECE_BYTES: Final = 64 * 1024
+"""How much of a create's body is handed to the system at once."""
 ANSWER_MAX_BYTES: Final = 32 * 1024 * 1024
 UNKNOWN_STATUSES_MAX: Final = 100
 """How many undocumented statuses a client warns about: a bound on the log and on memory."""
@@ -90,6 +93,11 @@ class OtherTask(UnreadableAnswer):
         )
 
 
+def always() -> bool:
+    """Allow a create to be sent, however long it takes."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request to the API."""
@@ -100,6 +108,8 @@ class Call:
     content: bytes | None = field(default=None, repr=False)
     is_create: bool = False
     """It may make a task, and is waited for as long as the settings say."""
+    may_send: Callable[[], bool] = field(default=always, repr=False)
+    """Asked before each piece of a create's body; the rest stays here once it says no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +201,22 @@ class KlingClient:
     def close(self) -> None:
         """Stop what this client does by itself; the connections are closed by `connect`."""
 
-    async def create(self, request: Request) -> Answer[Task]:
+    async def create(self, request: Request, may_send: Callable[[], bool] = always) -> Answer[Task]:
         """Create a task with one POST.
 
         The POST is repeated only after a refused token (1003, 1004), once, with a newly signed one: the API
         created nothing then. Every other failure is the caller's to settle.
+
+        Args:
+            request: the body.
+            may_send: asked before each 64 KiB of the body; once it says no, nothing more of it is sent.
 
         Raises:
             ApiError: the API answered with a service code.
             NeverSent: nothing left this machine.
             AnswerLost, UnreadableAnswer: it is not known whether a task was created, or not under which id.
         """
-        call = Call("POST", self.path, content=request.encode(), is_create=True)
+        call = Call("POST", self.path, content=request.encode(), is_create=True, may_send=may_send)
         return self._made(self._read(await self._send(call), self._task), request)
 
     def _made(self, answer: Answer[Task], request: Request) -> Answer[Task]:
@@ -296,6 +310,8 @@ class KlingClient:
                 request = self._request(call, fresh=fresh)
                 async with asyncio.timeout(self._deadline(call)):
                     response = await self._exchange(request)
+        except AnswerLost:  # of `_pieces`
+            raise
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise translate(error, self.origin) from None
         took = self.clock.monotonic() - began
@@ -310,11 +326,26 @@ class KlingClient:
                 "Authorization": f"Bearer {self.credential.bearer(fresh=fresh)}",
                 "Content-Type": "application/json",
                 "Accept": "application/json",
-            },
+            }
+            | ({"Content-Length": str(len(call.content or b""))} if call.is_create else {}),
             params=call.params,
-            content=call.content,
+            content=self._pieces(call) if call.is_create else call.content,
             timeout=httpx.Timeout(self._patience(call), connect=CONNECT_SECONDS),
         )
+
+    async def _pieces(self, call: Call) -> AsyncIterator[bytes]:
+        """Yield a create's body while it may be sent: a process that was suspended must not complete it late.
+
+        No deadline ensures that: when a process goes on, sockets are served before timers are.
+        """
+        body = memoryview(call.content or b"")
+        for begin in range(0, len(body), PIECE_BYTES):
+            if not call.may_send():
+                raise AnswerLost(
+                    "The create was not sent to its end: this process stood still meanwhile.",
+                    hint="Run it again: its task is looked for first.",
+                )
+            yield bytes(body[begin : begin + PIECE_BYTES])
 
     def _deadline(self, call: Call) -> float:
         """Return how many seconds a call may take in all: httpx limits single reads and writes alone."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..concurrency import first_of
 from ..errors import ResourceMissing, vendor_text
-from .client import Call, KlingClient, OtherTask, require_path_id
+from .client import Call, KlingClient, OtherTask, always, require_path_id
 from .limits import Generation
 from .models import EMPTY, Answer, Task, charge_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from decimal import Decimal
 
     from ..errors import ApiError
@@ -52,10 +52,10 @@ class StandardClient(KlingClient):
         """Look at nothing more."""
         self._looks.close()
 
-    async def create(self, request: Request) -> Answer[Task]:
+    async def create(self, request: Request, may_send: Callable[[], bool] = always) -> Answer[Task]:
         """Create a task with one POST; as `KlingClient.create`."""
         path, content = request.standard_call()
-        call = Call("POST", path, content=content, is_create=True)
+        call = Call("POST", path, content=content, is_create=True, may_send=may_send)
         return self._made(self._read(await self._send(call), self._standard_task), request)
 
     async def get(self, any_id: str) -> Answer[Task]:

@@ -28,7 +28,7 @@ from ..ledger.decision import (
     gone,
     of_newer_version,
 )
-from ..ledger.leases import renewed
+from ..ledger.leases import HeldLease, renewed
 from ..order import ElementOrder, Kind, VideoUrl, services_off
 from ..results.pictures import keep_picture, picture_path
 from .collect import collect, collect_element
@@ -141,6 +141,7 @@ async def carry(run: Run) -> None:
     while not await _has_ended(run):
         if run.attempt.state is AttemptState.NEWER:
             raise of_newer_version(run.attempt)
+        run.lease = HeldLease(run.services.clock)
         claimed = await ledger.claim(run.attempt)
         run.is_held_elsewhere = claimed is None
         if claimed is None:
@@ -148,7 +149,7 @@ async def carry(run: Run) -> None:
             continue
         run.attempt = claimed
         try:
-            async with renewed(partial(ledger.renew, claimed), run.services.clock):
+            async with renewed(partial(ledger.renew, claimed), run.lease):
                 await _connect(run)
                 await _take_steps(run)
         except LeaseLost:

@@ -23,6 +23,7 @@ from ..errors import (
     StillRunning,
 )
 from ..ledger.attempts import AttemptState
+from ..ledger.leases import HeldLease
 from ..order import Service
 from .outcome import Outcome
 from .progress import Progress, Stage
@@ -55,6 +56,7 @@ class Run:
     Attributes:
         staged: the inputs; None where only a task that exists is collected.
         attempt: the attempt that the job is at; `is_held_elsewhere` while another process has its lease.
+        lease: this process's, of the attempt.
         graph: what the order came from; None where it is not at hand.
         posted: this process sent a create that was not refused.
         location: where the reference video lies at its media host.
@@ -76,6 +78,7 @@ class Run:
         self.done = asyncio.Event()
         self.accepted = asyncio.Event()
         self.is_held_elsewhere = False
+        self.lease = HeldLease(services.clock)
         self.not_sending = asyncio.Event()
         self.not_sending.set()
         self.posted = False

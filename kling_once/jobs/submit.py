@@ -163,10 +163,12 @@ async def _post(run: Run) -> None:
 
 async def _send(run: Run, request: Request) -> None:
     run.say(Stage.SUBMIT, "submitting")
+    moment = run.lease.moment()
     run.attempt = await run.services.ledger.post(run.attempt)
+    run.lease.extend(moment)
     run.posted = True
     try:
-        answer = await run.client.create(request)
+        answer = await run.client.create(request, run.lease.is_certain)
     except (Busy, NeverSent):
         run.posted = False
         await run.change(posted_at=None, posts=run.attempt.posts - 1)

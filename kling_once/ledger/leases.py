@@ -87,15 +87,46 @@ class Owner:
         return self._folder / f"{name}.lock"
 
 
+class HeldLease:
+    """How long this process has a lease for certain, known without asking the ledger.
+
+    A process that was suspended goes on where it stood, before any timer or heartbeat tells it that others
+    have taken over meanwhile. Two clocks count, since the monotonic one stands still while a machine sleeps.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin when the lease is about to be taken.
+
+        Args:
+            clock: of this process.
+        """
+        self.clock = clock
+        self._since = self.moment()
+
+    def moment(self) -> tuple[float, datetime]:
+        """Return what both clocks say."""
+        return self.clock.monotonic(), self.clock.now()
+
+    def extend(self, since: tuple[float, datetime]) -> None:
+        """Note that the lease was renewed; `since` is the moment before the ledger was asked for that."""
+        self._since = since
+
+    def is_certain(self) -> bool:
+        """Tell whether nobody else can have taken the attempt over by now."""
+        began, began_at = self._since
+        monotonic, now = self.moment()
+        return monotonic - began < LEASE.total_seconds() and now - began_at < LEASE
+
+
 @contextlib.asynccontextmanager
-async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIterator[None]:
+async def renewed(renew: Callable[[], Awaitable[bool]], lease: HeldLease) -> AsyncIterator[None]:
     """Send a heartbeat for a lease while the block runs; cancel the block when the lease is lost.
 
     A renewal that fails is tried again: every change of the attempt checks the lease anyway.
 
     Args:
         renew: extends the lease; False when another process holds it.
-        clock: waits between renewals.
+        lease: is extended with each renewal; its clock waits between them.
 
     Raises:
         LeaseLost: another process holds it now.
@@ -107,7 +138,8 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
             nonlocal lost
             level = logging.WARNING
             while not lost:
-                await clock.sleep(RENEW_SECONDS)
+                await lease.clock.sleep(RENEW_SECONDS)
+                moment = lease.moment()
                 try:
                     lost = not await renew()
                 except Exception as error:  # noqa: BLE001 - the keeper's end would hide the outcome of paid work
@@ -115,6 +147,8 @@ async def renewed(renew: Callable[[], Awaitable[bool]], clock: Clock) -> AsyncIt
                     level = logging.DEBUG  # one line for an outage, however long
                 else:
                     level = logging.WARNING
+                    if not lost:
+                        lease.extend(moment)
             scope.cancel()
 
         keeper = asyncio.create_task(keep())

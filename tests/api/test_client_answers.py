@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from kling_once.api import client as client_module
+from kling_once.api.client import PIECE_BYTES
 from kling_once.api.models import TaskStatus
 from kling_once.errors import (
     AnswerLost,
@@ -226,6 +227,33 @@ async def test_a_create_without_an_answer_is_given_up_and_never_repeated(
     with pytest.raises(AnswerLost, match="did not answer in time"):
         await client.create(request_of())
     assert len(server.requests) == 1
+
+
+async def test_the_rest_of_a_create_that_may_not_be_sent_any_more_stays_here(
+    connect: Any, serve: Any, request_of: Callable[..., Any]
+) -> None:
+    """A process that was suspended goes on with an upload that others have settled meanwhile."""
+    server = await serve(body=ok(), content_type="application/json")
+    request = request_of(image_url="A" * (5 * PIECE_BYTES))
+    allowed = [True] * 5
+    with pytest.raises(AnswerLost, match="stood still"):
+        await (await connect(server.origin)).create(request, lambda: bool(allowed and allowed.pop()))
+    assert not allowed
+    await asyncio.sleep(0.1)
+    assert server.bodies == [], "no request was complete"
+
+
+async def test_a_create_is_sent_with_its_length_and_in_pieces(
+    connect: Any, serve: Any, request_of: Callable[..., Any]
+) -> None:
+    server = await serve(body=ok(), content_type="application/json")
+    request = request_of(image_url="A" * (2 * PIECE_BYTES))
+    asked: list[int] = []
+    await (await connect(server.origin)).create(request, lambda: not asked.append(1))
+    assert len(asked) == 3
+    assert server.bodies == [request.encode()]
+    assert server.requests[0].headers["Content-Length"] == str(len(request.encode()))
+    assert "Transfer-Encoding" not in server.requests[0].headers
 
 
 async def test_a_connection_that_breaks_is_a_lost_answer_and_never_repeated(

@@ -71,6 +71,7 @@ class ScriptedVendor:
         self.pages: list[Any] = [[]]
         self.creates: list[Any] = [task()]
         self.asked: list[Any] = []
+        self.certain: list[bool] = []
 
     def count(self, name: str) -> int:
         return sum(call[0] == name for call in self.asked)
@@ -84,7 +85,8 @@ class ScriptedVendor:
     async def list(self, page: int, size: int) -> Answer[list[Task]]:
         return Answer(self._next(self.pages, "list", page, size), "", None)
 
-    async def create(self, request: Any) -> Answer[Task]:
+    async def create(self, request: Any, may_send: Any) -> Answer[Task]:
+        self.certain.append(may_send())
         return Answer(self._next(self.creates, "create", request), "", None)
 
     def _next(self, answers: list[Any], *call: Any) -> Any:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from kling_once.clock import SystemClock
+from kling_once.ledger.leases import RENEW_SECONDS
+from tests.host.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tests.jobs.conftest import LedgerFile
     from tests.sandbox_control import SandboxControl
@@ -32,6 +38,48 @@ class WallClock(SystemClock):
         if self.jumps:
             self.ahead += self.jumps.pop()
         await super().sleep(seconds)
+
+
+class SleepingClock(WallClock):
+    """The clock of a machine that sleeps: heartbeats stop, and the wall clock has gone on when it wakes."""
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds == RENEW_SECONDS:
+            await asyncio.Event().wait()
+        await super().sleep(seconds)
+
+
+@pytest.fixture
+def large_picture(tmp_path: Path) -> Path:
+    """6 MB of noise: more than the system takes in from one who sends."""
+    path = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (1400, 1400, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.both_generations
+def test_a_machine_that_sleeps_in_mid_create_does_not_complete_it_after_a_takeover(
+    sandbox: SandboxControl,
+    engines: Callable[..., Any],
+    order: Callable[..., Any],
+    large_picture: Path,
+    ledger_file: LedgerFile,
+    eventually: Callable[..., Any],
+) -> None:
+    clock = SleepingClock()
+    create = b"POST /motion-control" if sandbox.generation == "standard" else b"POST /v1/videos"
+    with Relay(sandbox.origin, create) as relay:
+        relay.hold()
+        first = engines(clock=clock, sandbox_url=relay.origin).run(order(image=large_picture))
+        eventually(lambda: relay.begun, "the first create")
+        clock.ahead = timedelta(minutes=5)
+        ledger_file.change(lease_until=0)
+        second = engines(sandbox_url=relay.origin, settle_seconds=0.2).run(order(image=large_picture))
+        eventually(lambda: relay.begun == 2, "the second create")
+        relay.let_through()
+
+        assert second.result(60).attempt.task_id == first.result(60).attempt.task_id
+    assert len(sandbox.creates()) == len(sandbox.tasks()) == 1
 
 
 @pytest.mark.parametrize("jump", [timedelta(hours=2), timedelta(hours=-2)], ids=["forward", "back"])

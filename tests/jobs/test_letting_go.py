@@ -147,9 +147,9 @@ def test_while_its_create_is_on_the_wire_of_an_account_that_is_full(
     kind = CLIENTS[generation]
     create, answered = kind.create, threading.Event()
 
-    async def held(client: Any, request: Any) -> Any:
+    async def held(client: Any, *arguments: Any) -> Any:
         await asyncio.to_thread(answered.wait, 60)
-        return await create(client, request)
+        return await create(client, *arguments)
 
     monkeypatch.setattr(kind, "create", held)
     sandbox.script("create", *["code-1303"] * 1000)

@@ -81,9 +81,9 @@ async def test_no_create_is_marked_as_on_its_way_before_everything_else_is_done(
     seen: list[bool] = []
     create = one.vendor.create
 
-    async def watched(request: Any) -> Any:
+    async def watched(request: Any, may_send: Any) -> Any:
         seen.append(one.run.not_sending.is_set())
-        return await create(request)
+        return await create(request, may_send)
 
     one.vendor.create = watched
     await one.end()

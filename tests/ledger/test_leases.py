@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from kling_once.errors import LeaseLost, LedgerNotWritable, TaskFailed
 from kling_once.ledger.leases import (
     LEASE,
     RENEW_SECONDS,
+    HeldLease,
     Owner,
     renewed,
 )
@@ -51,7 +54,7 @@ async def test_a_lease_is_renewed_for_as_long_as_the_work_goes_on() -> None:
             seen.set()
         return True
 
-    async with asyncio.timeout(60), renewed(renew, QuickClock()):
+    async with asyncio.timeout(60), renewed(renew, HeldLease(QuickClock())):
         await seen.wait()
     assert len(renewals) >= 5
 
@@ -62,9 +65,73 @@ async def test_work_stops_when_its_lease_is_lost() -> None:
 
     async with asyncio.timeout(60):
         with pytest.raises(LeaseLost):
-            async with renewed(refused, QuickClock()):
+            async with renewed(refused, HeldLease(QuickClock())):
                 await asyncio.sleep(60)
         await asyncio.sleep(0)
+
+
+class SetClock(QuickClock):
+    """Both times are what a test sets."""
+
+    def __init__(self) -> None:
+        self.seconds, self.moment = 0.0, datetime(2026, 11, 29, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def run_on(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.moment += timedelta(seconds=seconds)
+
+
+def test_a_lease_is_certain_for_as_long_as_it_lasts_and_from_each_renewal_on() -> None:
+    clock = SetClock()
+    lease = HeldLease(clock)
+    clock.run_on(40)
+    moment = lease.moment()
+    clock.run_on(19)
+    assert lease.is_certain()
+    clock.run_on(1)
+    assert not lease.is_certain()
+    lease.extend(moment)
+    assert lease.is_certain()
+    clock.run_on(40)
+    assert not lease.is_certain()
+
+
+@pytest.mark.parametrize(("awake", "asleep"), [(61, 0), (0, 61)])
+def test_a_lease_is_not_certain_after_a_sleep_of_the_machine_or_a_clock_that_is_set(
+    awake: float, asleep: float
+) -> None:
+    clock = SetClock()
+    lease = HeldLease(clock)
+    clock.seconds += awake
+    clock.moment += timedelta(seconds=asleep)
+    assert not lease.is_certain()
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+async def test_only_a_renewal_that_was_granted_makes_a_lease_certain_again(is_ours: bool) -> None:
+    clock = SetClock()
+    lease = HeldLease(clock)
+    clock.run_on(59)
+    asked = asyncio.Event()
+
+    async def renew() -> bool:
+        asked.set()
+        return is_ours
+
+    async with asyncio.timeout(60):
+        with suppress(LeaseLost):
+            async with renewed(renew, lease):
+                with anyio.CancelScope(shield=True):  # as a create on the wire is
+                    await asked.wait()
+                    await asyncio.sleep(0.01)
+                    clock.run_on(2)
+                    assert lease.is_certain() is is_ours
 
 
 @pytest.mark.parametrize("trouble", [LedgerNotWritable("busy"), RuntimeError("nobody thought of this")])
@@ -82,7 +149,7 @@ async def test_a_ledger_that_fails_for_a_while_loses_no_lease_and_is_told_of_onc
             done.set()
         return True
 
-    async with asyncio.timeout(60), renewed(renew, QuickClock()):
+    async with asyncio.timeout(60), renewed(renew, HeldLease(QuickClock())):
         await done.wait()
     warned = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(warned) == 2, "each outage once"
@@ -96,7 +163,7 @@ async def test_a_renewal_that_fails_does_not_hide_the_outcome() -> None:
         raise RuntimeError("nobody thought of this")
 
     async def fail() -> None:
-        async with asyncio.timeout(60), renewed(renew, QuickClock()):
+        async with asyncio.timeout(60), renewed(renew, HeldLease(QuickClock())):
             await seen.wait()
             await asyncio.sleep(0.01)
             raise TaskFailed("the vendor's reason")
