@@ -68,7 +68,7 @@ class CameraTracker:
 
         Args:
             seconds: When it is shown.
-            picture: (H, W) grey, 0 to 255, of about 128 x 72 px or 72 x 128 px.
+            picture: (H, W) grey, 0 to 255, of 128 x 72 px or 72 x 128 px.
         """
         if self._times and seconds - self._times[-1] < _STEP_SECONDS:
             return
@@ -83,7 +83,16 @@ class CameraTracker:
         self._steps.append(self._pool.submit(_movements, part))
 
     def moves(self, *, stop: Stop | None = None) -> tuple[CameraMove, ...]:
-        """Return the stretches in which the camera has panned, zoomed or shaken; none in two pictures."""
+        """Return the stretches in which the camera has panned, zoomed or shaken.
+
+        They are empty for fewer than three pictures.
+
+        Args:
+            stop: Asked before each part of the pictures is waited for.
+
+        Raises:
+            MediaStopped: `stop` says so.
+        """
         if len(self._times) < _LEAST_PICTURES:
             return ()
         if len(self._part) > 1:

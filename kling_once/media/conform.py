@@ -144,7 +144,8 @@ def _write(
         with suppress(UnreadableMedia):  # an MP4 cannot hold every codec; then the clip is re-encoded
             remux(source, target, facts, stop=stop)
             written = probe_clip(target, stop=stop)
-            if not clip_violations(written, bounds) and _is_in_step(facts, written):
+            is_clean = not written.private  # a copy of packets may still hold what came with them
+            if is_clean and not clip_violations(written, bounds) and _is_in_step(facts, written):
                 return plan, written, Damage(facts.frame_count)
         plan = replace(plan, work=Work.REENCODE, report=("Re-encoded as H.264 MP4.",))
     limit = bounds.max_size_bytes

@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
+from .user_data import USER_DATA, UserData
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -30,9 +32,39 @@ _PLAIN = {
     "stbl": _SAMPLE_TABLES | _SAMPLE_GROUPS,
     "moof": frozenset({"mfhd", "traf"}),
     "traf": frozenset({"tfhd", "tfdt", "trun"}) | _SAMPLE_GROUPS,
+    "mvex": frozenset({"mehd", "trex", "leva"}),
+    "mfra": frozenset({"tfra", "mfro"}),
+    "tapt": frozenset({"clef", "prof", "enof"}),
+    "clip": frozenset({"crgn"}),
+    "gmhd": frozenset({"gmin"}),
+    "tref": frozenset({"cdsc", "chap", "fall", "folw", "hint", "subt", "tmcd"}),
 }
 """What may lie in the boxes that hold boxes."""
-_HEADERS = frozenset({"mvhd", "tkhd", "mdhd", "hdlr", "dref"})
+_CODEC_SETTINGS = frozenset(
+    {"avcC", "hvcC", "av1C", "vpcC", "esds", "d263", "damr", "dac3", "dec3", "dOps", "alac", "pcmC", "chnl"}
+) | {"chan"}
+_FIXED_BYTES = {
+    kind: size
+    for size, kinds in (
+        *((2, "fiel enda"), (4, "nmhd sthd gama clli frma mp4a"), (8, "smhd pasp amve srat mfro")),
+        *((12, "vmhd clef prof enof mehd btrt"), (16, "gmin elng load"), (20, "hmhd"), (32, "clap")),
+        *((24, "trex mdcv dvcC dvvC"), (42, "dfLa"), (36, "mdhd"), (44, "cslg")),
+        *((96, "tkhd"), (112, "mvhd")),
+    )
+    for kind in kinds.split()
+}
+"""The most bytes that boxes of one size hold; more is not theirs."""
+_HEADS = {"avcC": "h264", "hvcC": "hevc"}
+_IN_ENTRIES = _CODEC_SETTINGS | {"colr", "wave", *_FIXED_BYTES}
+_COLOR_TAGS = frozenset({b"nclc", b"nclx"})
+_MOST_COLOR_BYTES = 11
+_ENTRY_BYTES = {"vide": 78, "soun": 28}
+"""Of a description of pictures or of sound, what comes before its boxes."""
+_COMPRESSOR_NAME = slice(42, 74)
+_SOUND_VERSION = slice(8, 10)
+_MORE_SOUND_BYTES = {b"\0\1": 16, b"\0\2": 36}
+"""By QuickTime's version of a description of sound."""
+_HEADERS = frozenset({"mvhd", "tkhd", "mdhd", "hdlr", "dref", "stsd"})
 """Boxes that are read as a whole; the first three hold times."""
 _SPARE = frozenset({"free", "skip", "wide"})
 _TRACKS = frozenset({"vide", "soun"})
@@ -44,7 +76,7 @@ _HANDLER_NAMES = (
     "DataHandler",
     "ISO Media file produced by Google",
 )
-_NO_PLACE = 4  # bytes of a reference to the file itself: version and flags
+_SELF_REFERENCE_BYTES = 4  # a reference to the file itself: version and flags alone
 _MOST_BYTES = 1 << 24  # of a box that is looked into: private data are small, or there is no need to see more
 _PLACE, _TIME, _DEVICE = "the place it was recorded", "the time it was recorded", "the device"
 _WORDS = (
@@ -62,6 +94,8 @@ _COLORS = re.compile(rb"colrncl[xc](.{6})", re.DOTALL)
 class _Findings:
     words: dict[str, None] = field(default_factory=dict)
     tracks: list[str] = field(default_factory=list)
+    descriptions: list[bytes] = field(default_factory=list)
+    """How each track is coded (`stsd`)."""
     media_bytes: int = 0
 
     def add(self, word: str) -> None:
@@ -89,6 +123,7 @@ def private_parts(
     if packet_bytes is not None:
         with path.open("rb") as file:
             _look(file, 0, path.stat().st_size, "", findings)
+        _look_at_descriptions(findings)
         kinds = [kind for kind in findings.tracks if kind in _TRACKS]
         if len(kinds) != len(findings.tracks) or len(set(kinds)) != len(kinds):
             findings.add("further tracks")
@@ -158,13 +193,20 @@ def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings
             findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
         elif kind in _PLAIN:
             _look(file, begin, stop, kind, findings)
-        elif kind in _HEADERS:
+        elif kind in _HEADERS or kind in _FIXED_BYTES:
             _look_at_header(kind, parent, _read(file, begin, stop), findings)
 
 
 def _look_at_header(kind: str, parent: str, content: bytes, findings: _Findings) -> None:
-    if kind == "dref":
-        if any(end - begin > _NO_PLACE for _, begin, end in boxes(io.BytesIO(content), 8, len(content))):
+    if len(content) > _FIXED_BYTES.get(kind, len(content)):
+        findings.add("leftover data")
+    elif kind == "stsd":
+        findings.descriptions.append(content)
+    elif kind == "dref":
+        if any(
+            end - begin > _SELF_REFERENCE_BYTES
+            for _, begin, end in boxes(io.BytesIO(content), 8, len(content))
+        ):
             findings.add("the place of a file")
     elif kind == "hdlr":
         if parent == "mdia":
@@ -172,8 +214,55 @@ def _look_at_header(kind: str, parent: str, content: bytes, findings: _Findings)
         name = content[24:].strip(b"\0").decode("latin-1").lstrip("".join(map(chr, range(32))))
         if name and not name.startswith(_HANDLER_NAMES):
             findings.add("a track's name")
-    elif any(content[4 : 20 if content[:1] == b"\x01" else 12]):  # when it was made and changed; 0 is unset
+    elif kind in _HEADERS and any(
+        content[4 : 20 if content[:1] == b"\x01" else 12]
+    ):  # when it was made and changed; 0 is unset
         findings.add(_TIME)
+
+
+def _look_at_descriptions(findings: _Findings) -> None:
+    """Look at how the tracks are coded; this waits for the kinds of the tracks, which may come after it."""
+    if len(findings.descriptions) > len(findings.tracks):
+        findings.add("further tracks")
+    for track, content in zip(findings.tracks, findings.descriptions, strict=False):
+        is_iso_1 = content[:1] != b"\0"
+        for kind, begin, end in boxes(io.BytesIO(content), 8, len(content)):
+            entry = content[begin:end]
+            at = _ENTRY_BYTES.get(track, len(entry))
+            if track == "soun" and not is_iso_1:
+                at += _MORE_SOUND_BYTES.get(entry[_SOUND_VERSION], 0)
+            if not kind or at > len(entry):
+                findings.add("leftover data")
+                continue
+            if track == "vide" and any(entry[_COMPRESSOR_NAME]):
+                findings.add("an encoder's name")
+            _look_into_entry(entry[at:], findings)
+
+
+def _look_into_entry(content: bytes, findings: _Findings) -> None:
+    for kind, begin, end in boxes(io.BytesIO(content), 0, len(content)):
+        box = content[begin:end]
+        if kind == "wave":
+            _look_into_entry(box, findings)
+        elif not kind.strip("\0") or kind in _SPARE:  # QuickTime ends a list of boxes with zeros
+            if any(box):
+                findings.add("leftover data")
+        elif kind not in _IN_ENTRIES:
+            findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
+        else:
+            _look_at_settings(kind, box, findings)
+
+
+def _look_at_settings(kind: str, box: bytes, findings: _Findings) -> None:
+    if kind == "colr":
+        if box[:4] not in _COLOR_TAGS or len(box) > _MOST_COLOR_BYTES:
+            findings.add("a colour profile")
+    elif len(box) > _FIXED_BYTES.get(kind, len(box)):
+        findings.add("leftover data")
+    elif kind in _HEADS:
+        user_data = UserData.of(_HEADS[kind], box)
+        if user_data is not None and user_data.removed_from_head(box) is not box:
+            findings.add(USER_DATA)
 
 
 def _look_at_user_data(file: BinaryIO, start: int, end: int, findings: _Findings) -> None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _DECODERS = {"libdav1d": "av1", "mp3float": "mp3", "libvpx-vp9": "vp9", "libopus": "opus"}
 _DECODE_TRIES = 250  # packets; a recording may begin between two key frames
-_ROUGHLY = {"skip_loop_filter": "all", "skip_idct": "all"}  # for a frame's shape and marks alone
+_ROUGH_DECODING = {"skip_loop_filter": "all", "skip_idct": "all"}  # for a frame's shape and marks alone
 _LARGEST_ASPECT = 10  # of a stored pixel's sides; anamorphic film has 2
 _UNSPECIFIED = 2  # ITU-T H.273
 _MAY_END_EARLY_SECONDS = 1.0
@@ -76,7 +76,7 @@ def probe_clip(path: Path, *, stop: Stop | None = None) -> ClipFacts:
         video = picture_stream(container, path)
         audio = sound_stream(container)
         video.codec_context.thread_count = 1  # only one frame is decoded
-        video.codec_context.options = _ROUGHLY
+        video.codec_context.options = _ROUGH_DECODING
         reading = _read_packets(container, video, audio, stop)
         if reading.encrypted:
             raise UnreadableMedia(
@@ -94,8 +94,11 @@ def _read_packets(
     container: InputContainer, video: VideoStream, audio: AudioStream | None, stop: Stop | None
 ) -> _Reading:
     is_dated = has_presentation_times(container)
-    user_data = UserData.of(_codec_name(video.codec_context.codec), video.codec_context.extradata)
+    head = video.codec_context.extradata or b""
+    user_data = UserData.of(_codec_name(video.codec_context.codec), head)
     reading = _Reading(Timeline(tick(video), is_dated), Timeline(tick(audio)) if audio else None)
+    if user_data is not None:
+        reading.has_user_data = user_data.removed_from_head(head) is not head
     for packet in demuxed(container, stop=stop):
         if not packet.size:
             if packet.stream is video and reading.frame is None:
@@ -290,8 +293,8 @@ def _turn_of(frame: VideoFrame, codec: str) -> Turn:
 def _displayed_size(frame: VideoFrame, sample_aspect: Any, turn: Turn) -> tuple[int, int]:
     """Return (width, height) in pixels as a player shows the frame: square pixels, turned.
 
-    The width of a stored pixel to its height is None, from PyAV 19 on 0, when unknown; one that no camera has
-    is none.
+    The width of a stored pixel to its height is None, from PyAV 19 on 0, when unknown; ratios outside 1/10 to
+    10 are ignored.
     """
     is_likely = sample_aspect and 1 / _LARGEST_ASPECT <= sample_aspect <= _LARGEST_ASPECT
     width_px = max(1, round(frame.width * sample_aspect)) if is_likely else frame.width

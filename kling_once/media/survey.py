@@ -65,8 +65,13 @@ class SmallPictures:
 def survey_clip(path: Path, *, stop: Stop | None = None) -> Survey:
     """Decode a clip once and return what its frames show.
 
+    Args:
+        path: The clip.
+        stop: Asked before each packet.
+
     Raises:
         UnreadableMedia: The clip cannot be decoded.
+        MediaStopped: `stop` says so.
     """
     with CameraTracker() as camera:
         small, damage = small_pictures(path, stop=stop, on_picture=camera.add)

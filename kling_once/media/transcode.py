@@ -183,7 +183,10 @@ class _Repacking:
         self.step = max(1, round(1 / facts.frame_rate / tick(self.video)))
         self.undated: list[Packet] = []
         self.has_begun = False
-        self.user_data = UserData.of(facts.video_codec, self.video.codec_context.extradata)
+        head = self.video.codec_context.extradata or b""
+        self.user_data = UserData.of(facts.video_codec, head)
+        if self.user_data is not None and (kept := self.user_data.removed_from_head(head)) is not head:
+            copy.codec_context.extradata = kept
         reader = SoundReader.of(
             container, facts, SoundFormat.for_aac, origin=self.origin, seconds=self.seconds
         )
@@ -206,8 +209,12 @@ class _Repacking:
             self.output.mux(self.track.finish())
 
     def _copy(self, packet: Packet) -> None:
-        """Copy one packet; Matroska's first ones have no decoding time, which is filled in."""
-        if not packet.size:
+        """Copy one packet that is played; Matroska's first ones have no decoding time, which is filled in.
+
+        FFmpeg also reads a second of what an edit list hides, so that a decoder can warm up; in the copy,
+        whose edit list differs, it would be heard.
+        """
+        if not packet.size or packet.is_discard:
             return
         if packet.dts is None and packet.stream is not self.video:
             packet.dts = packet.pts

@@ -23,6 +23,11 @@ _SETTINGS = (
     bytes.fromhex("2ca2de09b51747dbbb55a4fe7fc2fc4e") + b"x265 (build ",
 )
 """What x264 and x265 write, and FFmpeg reads to decode streams of early versions; settings alone follow."""
+_AVCC_LISTS = ((0, 0x1F), (0, 0xFF), (3, 0xFF))
+"""SPS, PPS and SPS extensions: bytes in front of their number, and its bits in the byte that holds it."""
+_WITHOUT_EXTENSIONS = frozenset({66, 77, 88})
+"""Profiles of an avcC that ends behind the PPS: Baseline, Main and Extended."""
+_AVCC_LISTS_AT, _HVCC_LISTS_AT = 5, 22
 _START_CODE = re.compile(rb"\0\0\0?\x01")
 _ESCAPED = re.compile(rb"\0\0\x03(?=[\0-\x03]|$)", re.DOTALL)
 
@@ -39,20 +44,22 @@ class _Syntax:
     sei: frozenset[int]
     length_at: int
     """Where an MP4's head of the stream says how many bytes tell the length of a unit."""
+    has_arrays: bool
+    """That head is an hvcC, whose lists say what they hold; else an avcC."""
 
     def kind(self, unit: bytes) -> int:
         return (unit[0] >> self.kind_shift) & self.kind_mask
 
 
 _SYNTAXES = {
-    "h264": _Syntax(1, 0, 31, frozenset({*range(1, 16), 19, 20}), frozenset({6}), 4),
-    "hevc": _Syntax(2, 1, 63, frozenset({*range(38), 39, 40}), frozenset({39, 40}), 21),
+    "h264": _Syntax(1, 0, 31, frozenset({*range(1, 16), 19, 20}), frozenset({6}), 4, False),
+    "hevc": _Syntax(2, 1, 63, frozenset({*range(38), 39, 40}), frozenset({39, 40}), 21, True),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class UserData:
-    """What finds and removes private data in the packets of one stream."""
+    """What finds and removes private data in the head and in the packets of one stream."""
 
     syntax: _Syntax
     length_bytes: int
@@ -60,11 +67,11 @@ class UserData:
 
     @classmethod
     def of(cls, codec: str, extradata: bytes | None) -> UserData | None:
-        """Return it for a stream; None for a codec that is not looked into.
+        """Return the remover for a stream; None for a codec that is not looked into.
 
         Args:
             codec: FFmpeg's name.
-            extradata: The head of the stream.
+            extradata: The head of the stream: avcC, hvcC or Annex B; None where the file has none.
         """
         syntax = _SYNTAXES.get(codec)
         if syntax is None:
@@ -78,6 +85,56 @@ class UserData:
         units = list(_units(data, self.length_bytes))
         kept = [(whole, unit) for whole, unit in units if not self._is_private(unit)]
         return data if len(kept) == len(units) else b"".join(whole for whole, _ in kept)
+
+    def removed_from_head(self, extradata: bytes) -> bytes:
+        """Return an avcC, hvcC or Annex B head without private NAL units: the same object where it has none.
+
+        Bytes that belong to no unit and to no list of units are private as well.
+        """
+        if not self.length_bytes:
+            units = _units(extradata, 0)
+            kept = b"".join(whole for whole, unit in units if not self._is_private(unit))
+        elif self.syntax.has_arrays:
+            kept = self._hvcc(extradata)
+        else:
+            kept = self._avcc(extradata)
+        return extradata if kept == extradata else kept
+
+    def _avcc(self, head: bytes) -> bytes:
+        at = _AVCC_LISTS_AT
+        parts = [head[:at]]
+        for gap, mask in _AVCC_LISTS[: 2 if head[1] in _WITHOUT_EXTENSIONS else 3]:
+            place = at + gap
+            if place >= len(head):
+                break
+            units, end = self._listed(head, place + 1, head[place] & mask)
+            parts += [head[at:place], bytes([head[place] & ~mask | len(units)]), *units]
+            at = end
+        return b"".join(parts)
+
+    def _hvcc(self, head: bytes) -> bytes:
+        lists: list[bytes] = []
+        at = _HVCC_LISTS_AT + 1
+        for _ in range(head[_HVCC_LISTS_AT]):
+            count = int.from_bytes(head[at + 1 : at + 3], "big")
+            units, end = self._listed(head, at + 3, count)
+            if units:
+                lists.append(head[at : at + 1] + len(units).to_bytes(2, "big") + b"".join(units))
+            at = end
+        return head[:_HVCC_LISTS_AT] + bytes([len(lists)]) + b"".join(lists)
+
+    def _listed(self, head: bytes, at: int, count: int) -> tuple[list[bytes], int]:
+        """Return the units of a list that are not private, with their sizes, and where the list ends."""
+        kept = []
+        for _ in range(count):
+            begin = at + 2
+            end = begin + int.from_bytes(head[at:begin], "big")
+            if begin > len(head) or end > len(head):  # cut off: no decoder reads it
+                return kept, len(head)
+            if not self._is_private(head[begin:end]):
+                kept.append(head[at:end])
+            at = end
+        return kept, at
 
     def _is_private(self, unit: bytes) -> bool:
         if not unit:
