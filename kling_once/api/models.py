@@ -43,7 +43,6 @@ NAME_MAX_CHARACTERS = 200
 LINK_MAX_CHARACTERS = 8192
 EARLIEST, LATEST = datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """A time outside is none: seconds taken for milliseconds end in 1970."""
-EMPTY: tuple[Any, ...] = (None, "", False, [], {})
 
 
 def _name(value: Any) -> str:
@@ -90,9 +89,14 @@ def charge_of(value: Any) -> Decimal | None:
     return abs(amount) if amount is not None and amount >= 0 else None  # abs: -0 is 0
 
 
+def is_empty(value: Any) -> bool:
+    """Tell whether a value says nothing; a 0 says something."""
+    return value is None or value is False or value in ("", [], {})
+
+
 def _unread(value: Any) -> str:
     """Return what stands where a charge should be, when it is neither empty nor a charge."""
-    if value in EMPTY or (isinstance(value, str) and not value.strip()) or charge_of(value) is not None:
+    if is_empty(value) or (isinstance(value, str) and not value.strip()) or charge_of(value) is not None:
         return ""
     return vendor_text(value)[:NAME_MAX_CHARACTERS]
 
@@ -231,20 +235,21 @@ class Task(_Answered):
         quota = balance.get("quota")
         if quota is None:
             more = {name: value for name, value in balance.items() if name not in {"quota", "list_price"}}
-            quota = more if any(value not in EMPTY for value in more.values()) else None
+            is_free = all(is_empty(value) or value == 0 for value in more.values())
+            quota = None if is_free else more
         unread = _unread(data.get("final_unit_deduction")) or _unread(quota)
         return data | {"unread_charge": unread, "final_balance_deduction": balance}
 
     @field_validator("final_balance_deduction")
     @classmethod
-    def _drop_no_cash(cls, balance: BalanceDeduction, info: ValidationInfo) -> BalanceDeduction:
+    def _drop_zero_cash(cls, balance: BalanceDeduction, info: ValidationInfo) -> BalanceDeduction:
         if balance.quota or not info.data["unread_charge"]:
             return balance
         return balance.model_copy(update={"quota": None})
 
     @field_validator("final_unit_deduction")
     @classmethod
-    def _drop_no_units(cls, units: Decimal | None, info: ValidationInfo) -> Decimal | None:
+    def _drop_zero_units(cls, units: Decimal | None, info: ValidationInfo) -> Decimal | None:
         balance = info.data.get("final_balance_deduction")
         is_charged = (balance and balance.quota) or info.data["unread_charge"]
         return None if is_charged and not units else units

@@ -15,7 +15,7 @@ from ..concurrency import first_of
 from ..errors import ResourceMissing, vendor_text
 from .client import Call, KlingClient, OtherTask, always, require_path_id
 from .limits import Generation
-from .models import EMPTY, Answer, Task, charge_of
+from .models import Answer, Task, charge_of, is_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -209,11 +209,11 @@ def _charge(billing: Any) -> dict[str, Any]:
     cash: dict[tuple[str, bool], list[Decimal]] = {}
     unread = {"final_unit_deduction": {"billing": billing}}
     for entry in billing if isinstance(billing, list) else [billing]:
-        if entry in EMPTY:
+        if is_empty(entry):
             continue
         if not isinstance(entry, dict) or "amount" not in entry:
             return unread
-        if entry["amount"] in EMPTY:
+        if is_empty(entry["amount"]):
             continue
         kind, amount = entry.get("charge_type"), charge_of(entry["amount"])
         if amount is None or kind not in ("unit", "cash"):
@@ -223,11 +223,11 @@ def _charge(billing: Any) -> dict[str, Any]:
         else:
             money = (str(entry.get("currency") or ""), entry.get("cash_type") == "test_balance")
             cash.setdefault(money, []).append(amount)
-    paid = {money: amounts for money, amounts in cash.items() if any(amounts)} or cash
+    paid = {money: amounts for money, amounts in cash.items() if any(amounts)}
     if len(paid) > 1:
         return unread
     charge: dict[str, Any] = {"final_unit_deduction": sum(units)} if units else {}
-    for (currency, is_test), amounts in paid.items():
+    for (currency, is_test), amounts in (paid or cash).items():
         charge["final_balance_deduction"] = {"quota": sum(amounts), "currency": currency, "is_test": is_test}
     return charge
 

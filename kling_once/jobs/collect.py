@@ -169,7 +169,7 @@ async def _fetch(run: Run, part: Path) -> None:
         answer = await _look(run)
         video = answer.value.video
         if video is not None:
-            await run.note(**link_columns(answer.value), **_charge_meanwhile(run, answer.value))
+            await run.note(**link_columns(answer.value), **_late_charge_columns(run, answer.value))
             run.say(Stage.DOWNLOAD, "downloading")
             try:
                 await download.fetch(video.url, pause_seconds=min(1.0, run.pace.poll_seconds))
@@ -186,7 +186,7 @@ async def _fetch(run: Run, part: Path) -> None:
     raise DownloadBroken("Kling says that the task succeeded, and names no video.", hint="Run again later.")
 
 
-def _charge_meanwhile(run: Run, task: Task) -> dict[str, Any]:
+def _late_charge_columns(run: Run, task: Task) -> dict[str, Any]:
     """Return a charge that the vendor states later than the task's end."""
     return {} if run.attempt.is_charge_stated else charge_columns(task, run.attempt.realm)
 

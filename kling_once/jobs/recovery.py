@@ -244,7 +244,8 @@ async def _task(services: Services, wanted: Wanted, account: Account) -> Task:
 async def carry_over(services: Services, profile: str) -> int:
     """Collect a profile's tasks with its new key from now on, where that is of the same account.
 
-    Kling is asked for one task of each key that was replaced, which is free: an account knows only its own.
+    Kling is asked for tasks of each key that was replaced until it knows one, which is free: an account knows
+    only its own.
 
     Returns:
         How many attempts changed hands.
@@ -254,12 +255,15 @@ async def carry_over(services: Services, profile: str) -> int:
     """
     account = await services.account(Service.KLING, profile)
     carried = 0
-    for old, generation, name in await services.ledger.keys_of_tasks(account.origin, profile):
+    keys = await services.ledger.tasks_of_keys(account.origin, profile)
+    for (old, generation), tasks in keys.items():
         if old == account.fingerprint:
             continue
         client = await services.client(replace(account, generation=generation))
-        if await if_known(client, client.get(name)) is not None:
-            carried += await services.ledger.use_key(account.origin, profile, old, account.fingerprint)
+        for task in tasks:
+            if await if_known(client, client.get(task)) is not None:
+                carried += await services.ledger.use_key(account.origin, profile, old, account.fingerprint)
+                break
     return carried
 
 

@@ -415,9 +415,9 @@ class Ledger:
         """Return how many live tasks are not collected yet, by profile: only the key that made them can."""
         return await self._read(queries.unfinished_tasks)
 
-    async def keys_of_tasks(self, origin: str, profile: str) -> list[tuple[str, str, str]]:
-        """Return fingerprint and generation of every key that made videos, and the newest one's id."""
-        return await self._read(queries.keys_of_tasks, origin, profile)
+    async def tasks_of_keys(self, origin: str, profile: str) -> dict[tuple[str, str], list[str]]:
+        """Return up to 10 task ids of every key that made videos, by the key's fingerprint and generation."""
+        return await self._read(queries.tasks_of_keys, origin, profile)
 
     async def use_key(self, origin: str, profile: str, old: str, new: str) -> int:
         """Let another key of the same account go on with what a key has made; return how many attempts."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHORTEST_KEY: Final = 10
 """Characters of a job key that name it: what result files and messages show."""
+MOST_TASKS: Final = 10
+"""How many tasks of a key Kling is asked for, to learn whether another key is of the same account."""
 
 
 def find_attempt(connection: sa.Connection, text: str) -> Attempt | None:
@@ -117,16 +119,16 @@ def _was_sent() -> sa.ColumnElement[bool]:
     return sa.and_(attempts.c.state == AttemptState.INTENT, attempts.c.posted_at.is_not(None))
 
 
-def keys_of_tasks(connection: sa.Connection, origin: str, profile: str) -> list[tuple[str, str, str]]:
-    """Return fingerprint and generation of every key that made videos, and the newest one's id.
+def tasks_of_keys(connection: sa.Connection, origin: str, profile: str) -> dict[tuple[str, str], list[str]]:
+    """Return up to 10 task ids of every key that made videos, by the key's fingerprint and generation.
 
-    Also of keys whose results are kept: their files may have to be fetched again. The id is the external one
-    where no task of the key has another.
+    Videos that are still to be fetched come first, of these the newest; kept ones may have to be fetched
+    again. A task that was perhaps made is named by its external id.
     """
-    newest = sa.func.coalesce(sa.func.max(attempts.c.task_id), sa.func.max(attempts.c.external_id))
+    name = sa.func.coalesce(attempts.c.task_id, attempts.c.external_id)
     states = (AttemptState.UNKNOWN, AttemptState.SUBMITTED, AttemptState.SUCCEEDED, AttemptState.KEPT)
     query = (
-        sa.select(attempts.c.fingerprint, attempts.c.generation, newest)
+        sa.select(attempts.c.fingerprint, attempts.c.generation, name)
         .join_from(attempts, jobs)
         .where(
             attempts.c.origin == origin,
@@ -134,9 +136,18 @@ def keys_of_tasks(connection: sa.Connection, origin: str, profile: str) -> list[
             jobs.c.kind == Kind.VIDEO,
             sa.or_(attempts.c.state.in_(states), _was_sent()),
         )
-        .group_by(attempts.c.fingerprint, attempts.c.generation)
+        .order_by(
+            attempts.c.state == AttemptState.KEPT,
+            attempts.c.task_id.is_(None),
+            attempts.c.attempt_id.desc(),
+        )
     )
-    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+    known: dict[tuple[str, str], list[str]] = {}
+    for fingerprint, generation, task in connection.execute(query):
+        tasks = known.setdefault((fingerprint, generation), [])
+        if len(tasks) < MOST_TASKS:
+            tasks.append(task)
+    return known
 
 
 def collectable(connection: sa.Connection, now: datetime, owner: str) -> list[Attempt]:

@@ -40,27 +40,37 @@ _PLAIN = {
     "tref": frozenset({"cdsc", "chap", "fall", "folw", "hint", "subt", "tmcd"}),
 }
 """What may lie in the boxes that hold boxes."""
-_CODEC_SETTINGS = frozenset(
-    {"avcC", "hvcC", "av1C", "vpcC", "esds", "d263", "damr", "dac3", "dec3", "dOps", "alac", "pcmC", "chnl"}
-) | {"chan"}
-_FIXED_BYTES = {
+_MOST_BYTES = 1 << 24  # of a box that is looked into: private data are small, or there is no need to see more
+_LARGEST_BYTES = {
     kind: size
-    for size, kinds in (
-        *((2, "fiel enda"), (4, "nmhd sthd gama clli frma mp4a"), (8, "smhd pasp amve srat mfro")),
-        *((12, "vmhd clef prof enof mehd btrt"), (16, "gmin elng load"), (20, "hmhd"), (32, "clap")),
-        *((24, "trex mdcv dvcC dvvC"), (42, "dfLa"), (36, "mdhd"), (44, "cslg")),
-        *((96, "tkhd"), (112, "mvhd")),
-    )
+    for size, kinds in {
+        2: "fiel enda",
+        4: "nmhd sthd gama clli frma mp4a",
+        8: "smhd pasp amve srat mfro",
+        12: "vmhd clef prof enof mehd btrt",
+        16: "gmin elng load",
+        20: "hmhd",
+        24: "trex mdcv dvcC dvvC",
+        32: "clap",
+        36: "mdhd",
+        42: "dfLa",
+        44: "cslg",
+        96: "tkhd",
+        112: "mvhd",
+        _MOST_BYTES: "avcC hvcC av1C vpcC esds d263 damr dac3 dec3 dOps alac pcmC chnl chan",
+    }.items()
     for kind in kinds.split()
 }
-"""The most bytes that boxes of one size hold; more is not theirs."""
+"""The most bytes that a box of each kind holds; more is not its own. The last ones have no limit."""
 _HEADS = {"avcC": "h264", "hvcC": "hevc"}
-_IN_ENTRIES = _CODEC_SETTINGS | {"colr", "wave", *_FIXED_BYTES}
+_IN_ENTRIES = frozenset({"colr", "wave", *_LARGEST_BYTES})
 _COLOR_TAGS = frozenset({b"nclc", b"nclx"})
 _MOST_COLOR_BYTES = 11
 _ENTRY_BYTES = {"vide": 78, "soun": 28}
 """Of a description of pictures or of sound, what comes before its boxes."""
 _COMPRESSOR_NAME = slice(42, 74)
+_PLAIN_COMPRESSOR = re.compile(rb"(.(Lavc[\d.]+ \w+|(AVC|HEVC) Coding|H\.264|HEVC))?\0*", re.DOTALL)
+"""Behind its length: none, FFmpeg's of itself, and what Apple's and GPAC's programs write for every clip."""
 _SOUND_VERSION = slice(8, 10)
 _MORE_SOUND_BYTES = {b"\0\1": 16, b"\0\2": 36}
 """By QuickTime's version of a description of sound."""
@@ -77,7 +87,6 @@ _HANDLER_NAMES = (
     "ISO Media file produced by Google",
 )
 _SELF_REFERENCE_BYTES = 4  # a reference to the file itself: version and flags alone
-_MOST_BYTES = 1 << 24  # of a box that is looked into: private data are small, or there is no need to see more
 _PLACE, _TIME, _DEVICE = "the place it was recorded", "the time it was recorded", "the device"
 _WORDS = (
     *(("location", _PLACE), ("xyz", _PLACE), ("loci", _PLACE), ("gps", _PLACE)),
@@ -193,12 +202,12 @@ def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings
             findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
         elif kind in _PLAIN:
             _look(file, begin, stop, kind, findings)
-        elif kind in _HEADERS or kind in _FIXED_BYTES:
+        elif kind in _HEADERS or kind in _LARGEST_BYTES:
             _look_at_header(kind, parent, _read(file, begin, stop), findings)
 
 
 def _look_at_header(kind: str, parent: str, content: bytes, findings: _Findings) -> None:
-    if len(content) > _FIXED_BYTES.get(kind, len(content)):
+    if len(content) > _LARGEST_BYTES.get(kind, len(content)):
         findings.add("leftover data")
     elif kind == "stsd":
         findings.descriptions.append(content)
@@ -234,7 +243,7 @@ def _look_at_descriptions(findings: _Findings) -> None:
             if not kind or at > len(entry):
                 findings.add("leftover data")
                 continue
-            if track == "vide" and any(entry[_COMPRESSOR_NAME]):
+            if track == "vide" and not _PLAIN_COMPRESSOR.fullmatch(entry[_COMPRESSOR_NAME]):
                 findings.add("an encoder's name")
             _look_into_entry(entry[at:], findings)
 
@@ -257,7 +266,7 @@ def _look_at_settings(kind: str, box: bytes, findings: _Findings) -> None:
     if kind == "colr":
         if box[:4] not in _COLOR_TAGS or len(box) > _MOST_COLOR_BYTES:
             findings.add("a colour profile")
-    elif len(box) > _FIXED_BYTES.get(kind, len(box)):
+    elif len(box) > _LARGEST_BYTES.get(kind, len(box)):
         findings.add("leftover data")
     elif kind in _HEADS:
         user_data = UserData.of(_HEADS[kind], box)

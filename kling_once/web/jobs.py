@@ -395,7 +395,7 @@ def _money(row: Row) -> Row:
     if cash is None and units is None:
         units = row["units_estimated"]
     money, currency = (None, None) if units is None else cash_of(units, china=row["realm"] == "china")
-    if cash is not None:
+    if cash or (cash is not None and money is None):
         cash_currency = row["currency"] or "USD"
         is_alike = money is not None and currency == cash_currency
         money, currency = cash + money if is_alike else cash, cash_currency

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kling_once.ledger import ledger as facade
+from kling_once.ledger import queries
 from kling_once.ledger.attempts import AttemptState, attempt_row
 from kling_once.ledger.job import adopted_key
 from kling_once.ledger.queries import Page
@@ -15,6 +16,8 @@ from kling_once.order import Sender, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from kling_once.ledger.ledger import Ledger
 
@@ -65,6 +68,22 @@ async def test_an_attempt_that_another_holds_is_looked_at_without_waiting_for_it
         async with asyncio.timeout(60):
             assert await other.look(attempt) == (claimed, True)
     assert await holder.look(attempt) == (claimed, False)
+
+
+async def test_a_key_is_told_by_its_newest_tasks_and_kept_videos_come_last(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_TASKS", 3)
+    for number in (3, 1, 4, 2):
+        attempt = await adopted(ledger, f"{number}")
+        if number == 4:
+            claimed = await ledger.claim(attempt)
+            assert claimed is not None
+            await ledger.change(claimed, state=AttemptState.KEPT)
+    assert await ledger.tasks_of_keys("https://kling", "") == {("f", "legacy"): ["2", "1", "3"]}
+    monkeypatch.setattr(queries, "MOST_TASKS", 9)
+    assert await ledger.tasks_of_keys("https://kling", "") == {("f", "legacy"): ["2", "1", "3", "4"]}
+    assert await ledger.tasks_of_keys("https://kling", "another") == {}
 
 
 async def test_a_fingerprint_key_is_made_once(ledger: Ledger) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 from fractions import Fraction
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from kling_once.media.types import ConformedClip
 
-_ENCODER_NAME = re.compile(rb"\0\x01[\x05-\x1f]Lavc\d[^\0]+(?=\0)")
 VIDEO_BOUNDS = ClipBounds(
     min_duration_seconds=3,
     max_duration_seconds=30,
@@ -74,14 +72,6 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> ClipMaker:
     return ClipMaker(tmp_path_factory.mktemp("clips"))
 
 
-def _forget_encoder(path: Path) -> None:
-    """Empty the name of FFmpeg's encoder in an MP4 or MOV, so that the clip holds nothing private."""
-    data = path.read_bytes()
-    unnamed = _ENCODER_NAME.sub(lambda found: b"\0\1" + bytes(len(found[0]) - 2), data)
-    if unnamed != data:
-        path.write_bytes(unnamed)
-
-
 class ClipMaker:
     """Makes each clip once in a session and measures clips with ffprobe and ffmpeg."""
 
@@ -98,7 +88,6 @@ class ClipMaker:
         if then is not None:
             run("ffmpeg", "-v", "error", "-y", "-nostdin", "-i", str(first), *then, str(path))
             first.unlink()
-        _forget_encoder(path)
         return path
 
     def pattern(

@@ -363,22 +363,30 @@ def test_private_data_in_how_a_track_is_coded_are_found(
 
 @MODES
 @pytest.mark.parametrize(
-    "name", [NAME, b"\x0aAVC Coding".ljust(32, b"\0"), b"\x15Lavc59.37.100 libx264".ljust(32, b"\0"), b""]
+    ("name", "is_private"),
+    [
+        (NAME, True),
+        (b"\x1bLavc59.37.100 libx264 of Ann", True),
+        (b"\x0bAVC Coding2", True),
+        (b"\x0aAVC Coding", False),
+        (b"\x15Lavc59.37.100 libx264", False),
+        (b"", False),
+    ],
 )
-def test_the_name_of_an_encoder_is_left_out_by_copying(
-    name: bytes, mode: ConformMode, clips: Any, video_bounds: ClipBounds, tmp_path: Path
+def test_the_name_of_an_encoder_is_left_out_by_copying_unless_every_clip_has_it(
+    name: bytes, is_private: bool, mode: ConformMode, clips: Any, video_bounds: ClipBounds, tmp_path: Path
 ) -> None:
     plain = clips.pattern("named.mp4")
     data = bytearray(plain.read_bytes())
     at = data.index(b"avc1", data.index(b"stsd")) + 4 + 42
-    data[at : at + 32] = name or bytes(32)
+    data[at : at + 32] = name.ljust(32, b"\0")
     source = tmp_path / "named.mp4"
     source.write_bytes(data)
 
     made = conform_clip(source, tmp_path, video_bounds, mode=mode)
 
-    assert made.is_original is (not name)
-    assert made.report == (("Left out of what is sent: an encoder's name.",) if name else ())
+    assert made.is_original is not is_private
+    assert made.report == (("Left out of what is sent: an encoder's name.",) if is_private else ())
     assert b"DJI" not in made.path.read_bytes()
     assert probe_clip(made.path).private == ()
     assert frames_of(made.path) == frames_of(source)

@@ -189,6 +189,24 @@ def test_a_create_that_was_cut_off_is_unknown_and_cannot_be_forgotten(
     assert served.post(f"/jobs/{unsent}/forget", {}).status_code == 409
 
 
+@pytest.mark.parametrize(
+    ("units", "cash", "currency", "money"),
+    [
+        ("10", "0", "USD of a test balance", (1.4, "USD")),
+        ("10", "0.5", "USD", (1.9, "USD")),
+        ("10", "0.5", "USD of a test balance", (0.5, "USD of a test balance")),
+        (None, "0", "CNY", (0.0, "CNY")),
+        ("0", "0", "CNY", (0.0, "USD")),
+    ],
+)
+def test_what_a_job_costs_is_told_in_money_and_no_cash_hides_no_units(
+    served: Any, unsent: str, part: Any, units: Any, cash: str, currency: str, money: tuple[float, str]
+) -> None:
+    change_attempt(served, part, units_charged=units, cash_charged=cash, currency=currency)
+    job = served.get(f"/jobs/{unsent}").json()
+    assert (job["money"], job["money_currency"]) == money
+
+
 def test_where_paid_services_are_off_only_what_is_here_is_collected(
     serve: Any, sandbox: Any, part: Any, small_clip: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any
 ) -> None:
