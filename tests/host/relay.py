@@ -50,7 +50,7 @@ class Relay:
             while data := client.recv(65536):
                 if data.startswith(self._held):
                     self.begun += 1
-                    self._open.wait(60)
+                    self._open.wait(240)
                 server.sendall(data)
             server.shutdown(socket.SHUT_WR)
 

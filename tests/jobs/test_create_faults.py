@@ -60,11 +60,11 @@ def impatient(hermetic: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", ACCEPTED)
 def test_submit_is_not_repeated_when_the_answer_is_lost(
-    fault: str, sandbox: SandboxControl, engine: Any, order: Callable[..., Any]
+    fault: str, sandbox: SandboxControl, engines: Callable[..., Any], order: Callable[..., Any]
 ) -> None:
     sandbox.script("create", fault)
 
-    outcome = engine.run(order()).result(30)
+    outcome = engines(settle_seconds=20).run(order()).result(60)  # it ends once the task shows
 
     assert outcome.path.is_file()
     assert len(sandbox.creates()) == 1
