@@ -74,8 +74,9 @@ _PLAIN_COMPRESSOR = re.compile(rb"(.(Lavc[\d.]+ \w+|(AVC|HEVC) Coding|H\.264|HEV
 _SOUND_VERSION = slice(8, 10)
 _MORE_SOUND_BYTES = {b"\0\1": 16, b"\0\2": 36}
 """By QuickTime's version of a description of sound."""
-_HEADERS = frozenset({"mvhd", "tkhd", "mdhd", "hdlr", "dref", "stsd"})
-"""Boxes that are read as a whole; the first three hold times."""
+_DATED = frozenset({"mvhd", "tkhd", "mdhd"})
+_HEADERS = frozenset({"hdlr", "dref", "stsd", *_LARGEST_BYTES})
+"""Boxes that are read as a whole."""
 _SPARE = frozenset({"free", "skip", "wide"})
 _TRACKS = frozenset({"vide", "soun"})
 _HANDLER_NAMES = (
@@ -109,6 +110,10 @@ class _Findings:
 
     def add(self, word: str) -> None:
         self.words[word] = None
+
+    def add_box(self, kind: str) -> None:
+        """Note a box that has no place where it lies."""
+        self.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
 
 
 def private_parts(
@@ -199,10 +204,10 @@ def _look(file: BinaryIO, start: int, end: int, parent: str, findings: _Findings
         elif kind == "meta":
             _look_at_meta(_read(file, begin, stop), findings)
         elif kind not in _PLAIN.get(parent, _TOP):
-            findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
+            findings.add_box(kind)
         elif kind in _PLAIN:
             _look(file, begin, stop, kind, findings)
-        elif kind in _HEADERS or kind in _LARGEST_BYTES:
+        elif kind in _HEADERS:
             _look_at_header(kind, parent, _read(file, begin, stop), findings)
 
 
@@ -223,10 +228,8 @@ def _look_at_header(kind: str, parent: str, content: bytes, findings: _Findings)
         name = content[24:].strip(b"\0").decode("latin-1").lstrip("".join(map(chr, range(32))))
         if name and not name.startswith(_HANDLER_NAMES):
             findings.add("a track's name")
-    elif kind in _HEADERS and any(
-        content[4 : 20 if content[:1] == b"\x01" else 12]
-    ):  # when it was made and changed; 0 is unset
-        findings.add(_TIME)
+    elif kind in _DATED and any(content[4 : 20 if content[:1] == b"\x01" else 12]):
+        findings.add(_TIME)  # when it was made and changed; 0 is unset
 
 
 def _look_at_descriptions(findings: _Findings) -> None:
@@ -257,7 +260,7 @@ def _look_into_entry(content: bytes, findings: _Findings) -> None:
             if any(box):
                 findings.add("leftover data")
         elif kind not in _IN_ENTRIES:
-            findings.add(_word(kind) if kind != "uuid" else "XMP or data of another program")
+            findings.add_box(kind)
         else:
             _look_at_settings(kind, box, findings)
 
